@@ -72,7 +72,7 @@ class Evaluator:
         if config.inference.score_threshold >= 0:
             floor = min(FLOOR, config.inference.score_threshold)
         settings = dataclasses.replace(config.inference, score_threshold=floor)
-        self._needed = [*network.features.input_names, "size"]
+        self._needed = [*network.clip_fields, "size"]
         # by split: each takes a second to trace
         self._batches: dict[str, tf.data.Dataset] = {}
         # Threads work on frames while the network processes the next batch.

@@ -45,10 +45,12 @@ def infer(
 
     Args:
       clip: {rgb uint8 [B, T, H, W, 3], flow [B, T, H, W, 2], size int32 [B, 2]}; `size`
-        is the frames' height and width inside the canvas.
+        is the frames' height and width inside the canvas. Also what
+        `Network.motion_features` reads.
       settings: a negative score_threshold counts as 0.
     """
     features = network.clip_features(clip)
+    features = features._replace(motion=network.motion_features(clip))
     return infer_key_frames(
         network, features, clip["size"], settings, clip["rgb"], every_roi=True
     )
@@ -66,7 +68,8 @@ def infer_key_frames(
     """Infer the instances of key frames from their features. Call it in a tf.function.
 
     Args:
-      features: of `Network.clip_features`, or of `Network.fuse`.
+      features: of `Network.clip_features`, or of `Network.fuse`; with `motion` if the
+        network reads motion maps.
       size: int32 [B, 2], as for `infer`.
       settings: as for `infer`.
       rgb: uint8 [B, T, H, W, 3], the frames around, if `Network.needs_image`.
@@ -79,7 +82,7 @@ def infer_key_frames(
     # Graphs leave out what nothing reads, such as the actions of every RoI.
     seen = network.run_roi_heads(features, rois, rgb)
     scores, boxes = network.actor.decode(seen, rois, valid, size)
-    scored = _ScoredRois(seen, rois, valid, scores, boxes, rgb)
+    scored = _ScoredRois(seen, rois, valid, scores, boxes, size, rgb)
     if network.readout is None:
         instances = _instances_of_heads(network, scored, settings, every_roi)
     else:
@@ -111,7 +114,7 @@ class _ScoredRois(NamedTuple):
     Attributes:
       rois: [B, R, 4]; valid: bool [B, R].
       scores, boxes: of the actor head's classes, [B, R, C], [B, R, C, 4].
-      rgb: see `infer_key_frames`.
+      size, rgb: see `infer_key_frames`.
     """
 
     seen: Seen
@@ -119,6 +122,7 @@ class _ScoredRois(NamedTuple):
     valid: tf.Tensor
     scores: tf.Tensor
     boxes: tf.Tensor
+    size: tf.Tensor
     rgb: tf.Tensor | None
 
 
@@ -180,9 +184,8 @@ def _instances_of_readout(
     valid = tf.sequence_mask(kept.number, settings.max_detections)
     kept, table = _read_labels(
         network,
-        scored.seen.features,
+        scored,
         kept,
-        gather_rows(scored.scores, kept.roi),
         _action_logits(network, scored, kept, every_roi),
         settings.score_threshold,
     )
@@ -211,9 +214,8 @@ def _action_logits(
 
 def _read_labels(
     network: Network,
-    features: Features,
+    scored: _ScoredRois,
     kept: Kept,
-    actor_scores: tf.Tensor,
     action_logits: tf.Tensor,
     threshold: float,
 ) -> tuple[Kept, RoiTable]:
@@ -221,9 +223,8 @@ def _read_labels(
 
     Args:
       kept: with 1 - p(background) as scores.
-      actor_scores: the actor head's, [B, N, |X|].
-      action_logits: the action head's, [B, N, num_actions]. The background among the
-        actions keeps its share.
+      action_logits: the action head's of these, [B, N, num_actions]. The background
+        among the actions keeps its share.
       threshold: least p(actor).
 
     Returns:
@@ -235,8 +236,14 @@ def _read_labels(
     used = tf.sequence_mask(kept.number, kept.classes.shape[1])
     head_actions = action_logits[..., :count]
     background = action_logits[..., count:]
+    features = scored.seen.features
     log_q_actor, log_q_action = network.readout.decode(
-        features.readout_logits, kept.boxes, actor_scores, head_actions
+        features.readout_logits,
+        kept.boxes,
+        actor_scores=gather_rows(scored.scores, kept.roi),
+        action_logits=head_actions,
+        inside=scored.size,
+        motion=features.motion,
     )
     actions = tf.reduce_logsumexp(head_actions, axis=2, keepdims=True) + log_q_action
     scores = (

@@ -7,6 +7,8 @@
     roi_heads        RoIAlign-AR and actor head, RoIAlign-AN and action head
     mask_head        RoIAlign-AR, the box's pixels with --mask_image, and mask head
     refiner          RGB and boxes -> masks, in place of mask_head (4.3, w/o Mask + SM)
+    action_backbone  frames around a key frame -> motion maps
+    motion_readout   motion maps -> actions of boxes, beside those of the readout
 
 `submodels.py` builds these, and each head (`heads/`) its own layers. A head also owns
 its labels, losses and decoding; `inference.py` composes them.
@@ -33,11 +35,14 @@ from a2d_tf.model.heads import INSTANCE_HEADS
 from a2d_tf.model.heads.action import ActionHead
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.heads.base import Head, InstanceHead
+from a2d_tf.model.heads.motion_readout import MotionReadout
 from a2d_tf.model.heads.proposals import Proposals
 from a2d_tf.model.heads.readout import Readout
-from a2d_tf.model.structures import Features, Seen
+from a2d_tf.model.structures import Features, MotionFeatures, Seen
 from a2d_tf.ops import anchors as anchor_ops
+from a2d_tf.ops import motion_maps
 from a2d_tf.ops.boxes import BoxCoder
+from a2d_tf.ops.motion_maps import FLOW_HISTOGRAMS, MotionMap
 
 _DEFAULT_COMPUTE = ComputeConfig()
 
@@ -91,6 +96,12 @@ class Network(tf.Module):
         None.
       readout_maps: rgb uint8 [N, H, W, 3] -> C4 and C5, what the readout is fitted to;
         absent without a readout.
+      action_backbone: uint8 [N, T, h, w, 3], RGB of motion frames -> {name: a map of
+        `motion_maps.BACKBONE_MAPS`, [N, T/frames, h/stride, w/stride, C]}; or None. It
+        never trains. Float32 in any precision, as the maps of records are.
+      motion_readout: {name: a map of the action backbone} -> {name: what the readout
+        says at each place, [..., 2 |Y|]}; also has the readout's weights for flow
+        histograms. None if no motion maps are read.
       on_gpu: whether TensorFlow computes on a GPU, where launches cost more than
         copies.
     """
@@ -135,7 +146,8 @@ class Network(tf.Module):
             self.action = ActionHead(self.label_mode, config.fusion == "late")
         self.readout: Readout | None = None
         if config.readout:
-            self.readout = Readout(self.labels, self.image_size)
+            groups = motion_maps.groups(config.action_backbone, config.flow_histograms)
+            self.readout = Readout(self.labels, self.image_size, groups)
         self.instance_heads: dict[str, InstanceHead] = {}
         for head_class in INSTANCE_HEADS:
             enabled = not head_class.setting or getattr(config, head_class.setting)
@@ -162,6 +174,14 @@ class Network(tf.Module):
             if head.part:
                 head.model = head.build(builder)
                 setattr(self, head.part, head.model)
+        self.action_backbone: tf.keras.Model | None = None
+        if self.model_config.action_backbone:
+            self.action_backbone = backbones.build_action_backbone(
+                self.model_config.action_backbone
+            )
+        self.motion_readout: MotionReadout | None = None
+        if self.readout is not None and self.readout.motion_groups:
+            self.motion_readout = self.readout.build_motion()
 
     @property
     def heads(self) -> list[Head]:
@@ -229,6 +249,34 @@ class Network(tf.Module):
         """Return the features of clips, {rgb [B, T, H, W, 3], flow [B, T, H, W, 2]}."""
         inputs = {name: clip[name] for name in self.features.input_names}
         return Features(**self.features(inputs, training=training))
+
+    @property
+    def motion_maps(self) -> list[MotionMap]:
+        """The motion maps that the readout reads."""
+        return [] if self.readout is None else self.readout.motion_maps
+
+    @property
+    def clip_fields(self) -> list[str]:
+        """The fields of a clip that `clip_features` and `motion_features` read."""
+        fields = [*self.features.input_names]
+        if self.motion_maps:
+            fields += [motion_map.name for motion_map in self.motion_maps]
+            fields.append("motion_size")
+        return fields
+
+    def motion_features(self, clip: Mapping[str, tf.Tensor]) -> MotionFeatures | None:
+        """Return what the readout reads of motion maps; None if it reads none.
+
+        Args:
+          clip: the maps of `motion_maps` by their names, float32 [B, h, w, C], averaged
+            over time, and `motion_size`, int32 [B, 2]; see `MotionFeatures`.
+        """
+        if self.motion_readout is None:
+            return None
+        maps = {x.name: clip[x.name] for x in self.motion_maps}
+        histograms = maps.pop(FLOW_HISTOGRAMS.name, None)
+        logits = self.motion_readout(maps) if maps else {}
+        return MotionFeatures(logits, histograms, clip["motion_size"])
 
     def fuse(self, pyramids: Mapping[str, list[tf.Tensor]]) -> Features:
         """Return the features of key frames from the pyramids around each.
@@ -300,4 +348,8 @@ class Network(tf.Module):
         for head in self.instance_heads.values():
             if head.part:
                 parts[head.part] = head.model
+        if self.action_backbone is not None:
+            parts["action_backbone"] = self.action_backbone
+        if self.motion_readout is not None:
+            parts["motion_readout"] = self.motion_readout
         return parts

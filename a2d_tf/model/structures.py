@@ -29,6 +29,23 @@ Terms = dict[str, list[Term]]
 """{name of `heads.LOSS_TERMS`: terms whose quotients add up}."""
 
 
+class MotionFeatures(NamedTuple):
+    """What a readout reads of the motion maps of a batch's key frames.
+
+    Maps of frames of several sizes are padded at the right and at the bottom.
+
+    Attributes:
+      logits: {name of a map of the action backbone: [B, h, w, 2 |Y|]}, see
+        `heads.motion_readout`.
+      flow_histograms: [B, h, w, C]; None if they are not read.
+      size: int32 [B, 2], height and width of the motion frames.
+    """
+
+    logits: Mapping[str, tf.Tensor]
+    flow_histograms: tf.Tensor | None
+    size: tf.Tensor
+
+
 class Features(NamedTuple):
     """What the backbones and the proposal network make of a batch's key frames.
 
@@ -36,6 +53,7 @@ class Features(NamedTuple):
       actor, action: pyramids of the two branches, lists of P tensors [B, h, w, C].
       rpn_logits, rpn_deltas: [B, A], [B, A, 4].
       readout_logits: maps of a readout, see `heads.readout`; none without one.
+      motion: what a readout reads of motion maps; None if it reads none.
     """
 
     actor: list[tf.Tensor]
@@ -43,6 +61,7 @@ class Features(NamedTuple):
     rpn_logits: tf.Tensor
     rpn_deltas: tf.Tensor
     readout_logits: Sequence[tf.Tensor] = ()
+    motion: MotionFeatures | None = None
 
 
 class BatchTruth(NamedTuple):

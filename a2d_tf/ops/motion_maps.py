@@ -64,6 +64,23 @@ for _maps in BACKBONE_MAPS.values():
         MAPS[_map.name] = _map
 
 
+def groups(action_backbone: str, flow_histograms: bool) -> dict[str, list[MotionMap]]:
+    """Return the maps that a model reads, in groups of one origin.
+
+    Args:
+      action_backbone, flow_histograms: settings of the model.
+
+    Returns:
+      {name of the action backbone, or of the flow histograms: their maps}.
+    """
+    found = {}
+    if action_backbone:
+        found[action_backbone] = [*BACKBONE_MAPS[action_backbone]]
+    if flow_histograms:
+        found[FLOW_HISTOGRAMS.name] = [FLOW_HISTOGRAMS]
+    return found
+
+
 def frame_size(height: int, width: int) -> tuple[int, int]:
     """Return the (height, width) of the motion frames of a video of this size.
 

@@ -52,5 +52,7 @@ def set_phase(network: Network, phase: str, trains_backbones: bool = True) -> No
     if network.readout is not None:
         # It reads what the backbone knew before the training.
         frozen_layers += network.readout_maps.layers
+    if network.action_backbone is not None:
+        frozen_layers += network.action_backbone.layers
     for layer in frozen_layers:
         layer.trainable = False

@@ -16,7 +16,9 @@ averaged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,14 +27,21 @@ import tensorflow as tf
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model.autograph import without_autograph
 from a2d_tf.model.heads import ridge
+from a2d_tf.model.heads.motion_readout import MotionReadout
+from a2d_tf.model.structures import MotionFeatures
+from a2d_tf.ops.motion_maps import FLOW_HISTOGRAMS, MotionMap
 
 LEVELS = (4, 5)
 """The stages of the backbone that are read, of strides 16 and 32."""
 _GRID = 8  # points a side at which a box is read
 _ABSENT = -20.0  # logit of a label without a training instance
 _TINY = 1e-9
+_LEAST_HEIGHT = 1e-3  # of a box, in heights of the frame
 LEAST_SKILL = 0.15
 """Skill, see `ridge.skill`, below which the network's logits count instead."""
+MotionGroups = Mapping[str, Sequence[MotionMap]]
+"""As of `motion_maps.groups`."""
+_NO_MOTION: MotionGroups = {}
 
 
 class Readout:
@@ -41,24 +50,45 @@ class Readout:
     Args:
       labels: the label space.
       image_size: (height, width) of the canvas.
+      motion_groups: the motion maps that are read, of `motion_maps.groups`.
     """
 
-    def __init__(self, labels: LabelSpace, image_size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        labels: LabelSpace,
+        image_size: tuple[int, int],
+        motion_groups: MotionGroups = _NO_MOTION,
+    ) -> None:
+        self.motion_groups = motion_groups
         self._num_actors = len(labels.actors)
         self._num_actions = len(labels.actions)
         self._image_size = image_size
         self._layer = _Linear(self._num_actors + self._num_actions, name="readout")
+        self._motion: MotionReadout | None = None
 
     def build(self, maps: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Return the logits at each place of C4 and C5, [N, h, w, 2 (|X| + |Y|)]."""
         return self._layer([*maps])
 
+    def build_motion(self) -> MotionReadout:
+        """Return the model of what is read of motion maps."""
+        self._motion = MotionReadout(self.motion_maps, self._num_actions)
+        return self._motion
+
+    @property
+    def motion_maps(self) -> list[MotionMap]:
+        """The motion maps that are read."""
+        return [*itertools.chain.from_iterable(self.motion_groups.values())]
+
     def decode(
         self,
         maps: Sequence[tf.Tensor],
         boxes: tf.Tensor,
+        *,
         actor_scores: tf.Tensor,
         action_logits: tf.Tensor,
+        inside: tf.Tensor,
+        motion: MotionFeatures | None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the log probabilities of the actors and of the actions of boxes.
 
@@ -67,6 +97,8 @@ class Readout:
           boxes: [B, N, 4].
           actor_scores: of the actor head, [B, N, |X|].
           action_logits: of the action head, [B, N, |Y|].
+          inside: int32 [B, 2], height and width of the frames inside the canvas.
+          motion: what is read of the motion maps; None if none is read.
 
         Returns:
           ([B, N, |X|], [B, N, |Y|]).
@@ -80,6 +112,8 @@ class Readout:
             [self._num_actors, self._num_actions],
             axis=2,
         )
+        if motion is not None:
+            actions += self._read_motion(boxes, inside, motion)
         return tf.nn.log_softmax(actors), tf.nn.log_softmax(actions)
 
     def pool(self, values: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
@@ -92,8 +126,6 @@ class Readout:
         Returns:
           [B, N, 2, C].
         """
-        count = tf.shape(boxes)[1]
-        frames = tf.repeat(tf.range(tf.shape(boxes)[0]), count)
         # The corners of the map are the centres of its outer cells, which also hold
         # beyond these.
         height, width = tf.unstack(tf.cast(tf.shape(values)[1:3], tf.float32))
@@ -102,9 +134,64 @@ class Readout:
         last = tf.maximum(tf.stack([height, width] * 2) - 1.0, 1.0)
         cells = (tf.reshape(boxes, [-1, 4]) * scale - 0.5) / last
         cells = tf.clip_by_value(cells, 0.0, 1.0)
-        crops = tf.image.crop_and_resize(values, cells, frames, [_GRID, _GRID])
-        crops = tf.reshape(crops, [-1, count, 2, _GRID * _GRID // 2, values.shape[-1]])
-        return tf.reduce_mean(crops, axis=3)
+        return _average_halves(values, cells, tf.shape(boxes)[1])
+
+    def pool_motion(
+        self,
+        motion_map: MotionMap,
+        values: tf.Tensor,
+        boxes: tf.Tensor,
+        *,
+        inside: tf.Tensor,
+        size: tf.Tensor,
+    ) -> tf.Tensor:
+        """Average a motion map over the upper and over the lower half of boxes.
+
+        A frame covers the map from its first cell, as it covers the canvas.
+
+        Args:
+          motion_map: its kind.
+          values: [B, h, w, C], padded at the right and at the bottom.
+          boxes: [B, N, 4].
+          inside: see `decode`.
+          size: int32 [B, 2], height and width of the motion frames.
+
+        Returns:
+          [B, N, 2, C]; of flow histograms the roots of the averages, by which a
+          movement of one actor is as large near the camera as far from it: divided by
+          the height of the box in heights of the frame.
+        """
+        frame = tf.tile(tf.cast(inside, tf.float32), [1, 2])[:, None]
+        count = tf.tile(size // motion_map.stride, [1, 2])[:, None]
+        count = tf.cast(count, tf.float32)
+        cells = tf.clip_by_value(boxes / frame * count - 0.5, 0.0, count - 1.0)
+        last = tf.tile(tf.shape(values)[1:3], [2]) - 1
+        cells /= tf.cast(tf.maximum(last, 1), tf.float32)
+        cells = tf.reshape(cells, [-1, 4])
+        halves = _average_halves(values, cells, tf.shape(boxes)[1])
+        if motion_map != FLOW_HISTOGRAMS:
+            return halves
+        heights = (boxes[..., 2] - boxes[..., 0]) / frame[..., 0]
+        heights = tf.maximum(heights, _LEAST_HEIGHT)
+        return tf.sqrt(halves / heights[..., None, None])
+
+    def _read_motion(self, boxes, inside, motion):
+        """Return the action logits [B, N, |Y|] of boxes by the motion maps."""
+        assert self._motion is not None
+        pool = functools.partial(
+            self.pool_motion, boxes=boxes, inside=inside, size=motion.size
+        )
+        logits = []
+        for motion_map in self.motion_maps:
+            if motion_map == FLOW_HISTOGRAMS:
+                halves = pool(motion_map, motion.flow_histograms)
+                logits.append(self._motion.read_histograms(halves))
+            else:
+                halves = pool(motion_map, motion.logits[motion_map.name])
+                upper = halves[:, :, 0, : self._num_actions]
+                lower = halves[:, :, 1, self._num_actions :]
+                logits.append(upper + lower)
+        return tf.add_n(logits)
 
     def fit(
         self,
@@ -139,6 +226,24 @@ class Readout:
             np.concatenate([actor.share, action.share]),
         )
         return [actor.skill, action.skill]
+
+
+def _average_halves(values, cells, count):
+    """Average a map over the upper and over the lower half of boxes.
+
+    Args:
+      values: [B, h, w, C].
+      cells: [B * count, 4], the boxes from 0, the centre of the first cell, to 1, the
+        centre of the last one.
+      count: of a frame's boxes.
+
+    Returns:
+      [B, count, 2, C].
+    """
+    frames = tf.repeat(tf.range(tf.shape(values)[0]), count)
+    crops = tf.image.crop_and_resize(values, cells, frames, [_GRID, _GRID])
+    crops = tf.reshape(crops, [-1, count, 2, _GRID * _GRID // 2, values.shape[-1]])
+    return tf.reduce_mean(crops, axis=3)
 
 
 class _LabelWeights(NamedTuple):

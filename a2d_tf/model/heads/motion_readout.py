@@ -1,0 +1,89 @@
+"""The part of the readout that reads actions from motion maps.
+
+Averages over time, over the halves of a box and over cells are linear, and so is this:
+maps of features are read first and give maps of logits, for the upper half of a box and
+the lower one (see `heads.readout`). Flow histograms are read last, because the root of
+their averages is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from a2d_tf.ops.motion_maps import FLOW_HISTOGRAMS, MotionMap
+
+
+class MotionReadout(tf.keras.Model):
+    """Reads motion maps: {name: [..., h, w, C]} -> {name: logits [..., h, w, 2 |Y|]}.
+
+    The logits are those for the upper half of a box, then those for the lower half.
+    Flow histograms are not among these maps, see `read_histograms`.
+
+    Args:
+      maps: that have weights here.
+      num_actions: |Y|.
+    """
+
+    def __init__(self, maps: Sequence[MotionMap], num_actions: int) -> None:
+        super().__init__(name="motion_readout")
+        self._num_actions = num_actions
+        self._weights_of = {}
+        for motion_map in maps:
+            layer = _Halves(num_actions, name=f"motion_readout_{motion_map.name}")
+            layer.build([motion_map.channels])
+            self._weights_of[motion_map.name] = layer
+
+    def call(self, maps: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        logits = {}
+        for name, features in maps.items():
+            kernel = self._weights_of[name].kernel
+            kernel = tf.reshape(kernel, [-1, 2 * self._num_actions])
+            logits[name] = tf.tensordot(tf.cast(features, tf.float32), kernel, 1)
+        return logits
+
+    def read_histograms(self, pooled: tf.Tensor) -> tf.Tensor:
+        """Return the logits of boxes.
+
+        Args:
+          pooled: what is read of the flow histograms in boxes, [B, N, 2, C].
+
+        Returns:
+          [B, N, |Y|].
+        """
+        kernel = self._weights_of[FLOW_HISTOGRAMS.name].kernel
+        return tf.einsum("bnhc,chy->bny", pooled, kernel)
+
+    def assign(self, kernels: Mapping[str, np.ndarray]) -> None:
+        """Set the weights.
+
+        Args:
+          kernels: of each map, [2 C, |Y|]: the rows of the upper half, then those of
+            the lower one.
+        """
+        for name, kernel in kernels.items():
+            halves = np.stack(np.split(kernel, 2), axis=1)
+            self._weights_of[name].kernel.assign(np.float32(halves))
+
+
+class _Halves(tf.keras.layers.Layer):
+    """The weights of a map's channels for the two halves of a box.
+
+    Attributes:
+      kernel: [C, 2, units], zeros before they are fitted.
+    """
+
+    def __init__(self, units: int, name: str) -> None:
+        super().__init__(name=name, dtype="float32")
+        self._units = units
+
+    def build(self, shape: Sequence[int]) -> None:
+        self.kernel = self.add_weight(
+            "kernel",
+            [shape[-1], 2, self._units],
+            initializer="zeros",
+            trainable=False,
+        )
+        self.built = True
