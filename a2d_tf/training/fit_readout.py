@@ -45,10 +45,13 @@ class Skills(NamedTuple):
 
     Attributes:
       actor, action: from 0 for chance to 1; None if the videos are too few to tell.
+      worth: a sentence of what each kind of motion map adds for actions, "" without
+        motion maps or where the videos are too few to tell.
     """
 
     actor: float | None
     action: float | None
+    worth: str = ""
 
 
 _UNFITTED = Skills(0.0, 0.0)
