@@ -93,14 +93,13 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> Skills:
             config.training.zero_shot_actor
         )
     withheld = instances.actors == zero_shot_actor
-    skills = Skills(
-        *network.readout.fit(
-            instances.features,
-            instances.actors,
-            np.where(withheld, -1, instances.actions),
-            instances.videos,
-        )
+    actor, action = network.readout.fit(
+        instances.features,
+        instances.actors,
+        np.where(withheld, -1, instances.actions),
+        instances.videos,
     )
+    skills = Skills(actor, action)
     logger.info(
         "readout: right in videos left out, from 0 for chance to 1: actors %s, actions"
         " %s; what is below %.2f is left to the network's heads",
