@@ -27,7 +27,6 @@ from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core import command_line, tasks
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.ops import tracking
 from a2d_tf.runs import model_source
 from a2d_tf.video import (
     library,
@@ -40,6 +39,7 @@ from a2d_tf.video import (
 )
 from a2d_tf.video.shortfall import shortfall
 from a2d_tf.video.span import Span
+from a2d_tf.video.track_settings import TrackSettings
 
 Predict = Callable[..., dict[str, str]]
 """Predicts videos of a library, as `library.predict`; returns {failed video: why}."""
@@ -109,13 +109,13 @@ _FPS = FLAGS.define_float(
 )
 _WINDOW = FLAGS.define_integer(
     "window",
-    tracking.LINKING.window,
+    TrackSettings.window,
     "Segmented frames that vote on a track's label.",
     1,
 )
 _PATIENCE = FLAGS.define_integer(
     "patience",
-    tracking.LINKING.patience,
+    TrackSettings.patience,
     "Segmented frames that may miss a track in a row.",
     0,
 )
@@ -158,7 +158,7 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
         device=_DEVICE.value,
         settings=settings,
     )
-    linking = tracking.Linking(_WINDOW.value, _PATIENCE.value, _MAX_TRACKS.value)
+    track_settings = TrackSettings(_WINDOW.value, _PATIENCE.value, _MAX_TRACKS.value)
     output = os.path.normpath(_OUTPUT.value)
     jobs = library_videos.plan(_VIDEO.value, _VIDEOS.value, output)
     if jobs is None:
@@ -166,7 +166,7 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
             raise InputError(
                 f"--video={_VIDEO.value}: a single video; use a folder, or a glob"
             )
-        _predict_video(load, output, kinds, linking)
+        _predict_video(load, output, kinds, track_settings)
         return None
     recorded_settings = dict(settings)
     if _WORKDIR.value:
@@ -176,7 +176,7 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
         start=_START.value,
         end=_END.value,
         every=_EVERY.value,
-        linking=linking,
+        track_settings=track_settings,
         kinds=kinds,
         model=model_source.identity(model),
         settings=recorded_settings,
@@ -228,7 +228,7 @@ def _predict_video(
     load: Callable[[], predictor.Predictor],
     output: str,
     kinds: tuple[str, ...],
-    linking: tracking.Linking,
+    track_settings: TrackSettings,
 ) -> None:
     """Predict one video, and print what was written."""
     source = os.path.realpath(_VIDEO.value)
@@ -238,7 +238,7 @@ def _predict_video(
     reader = video_reader.open_video(_VIDEO.value, _FPS.value)
     span = Span.of_seconds(reader, _START.value, _END.value, _EVERY.value)
     outcome = video_prediction.predict(
-        load, reader, output, span, linking=linking, kinds=kinds
+        load, reader, output, span, track_settings=track_settings, kinds=kinds
     )
     files = ",".join(prediction_folder.RESULT_FILES[kind] for kind in kinds)
     info = outcome.predictor.info

@@ -21,7 +21,6 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.reports import frame_browser
 from a2d_tf.evaluation.scored_rois import ScoredRois
-from a2d_tf.ops import tracking
 from a2d_tf.runs import checkpoint_files, loading, packing, run_folder
 from a2d_tf.video import (
     library_request,
@@ -35,6 +34,7 @@ from a2d_tf.video import (
 from a2d_tf.video import (
     predictor as predictors,
 )
+from a2d_tf.video.track_settings import TrackSettings
 
 TEXTS = (".csv", ".json", ".md", ".txt")
 PLACES = 10  # of cuts, and of flips, in each file
@@ -170,7 +170,7 @@ def library(predictor, tmp_path_factory):
     output = folder / "output"
     job = library_videos.Job(str(folder / "film.mp4"), str(output / "film"))
     request = library_request.Request(
-        linking=tracking.Linking(max_tracks="2"),
+        track_settings=TrackSettings(max_tracks="2"),
         model={"model": "m", "model_sha256": "0"},
     )
     output.mkdir()
@@ -178,7 +178,7 @@ def library(predictor, tmp_path_factory):
         lambda: predictor,
         video_reader.open_video(job.path),
         job.output,
-        linking=request.linking,
+        track_settings=request.track_settings,
         record=request.record(job),
         progress=None,
     )

@@ -13,9 +13,12 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.data import mini_plan, mini_scene
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.metrics import hota, tracks
-from a2d_tf.ops import track_groups, tracking
+from a2d_tf.tracking.groups import Groups
+from a2d_tf.tracking.tracked_frames import track_instances
+from a2d_tf.tracking.tracker import Tracker
 from a2d_tf.video import streaming
 from a2d_tf.video.predictor import Predictor
+from a2d_tf.video.track_settings import TrackSettings
 
 
 @pytest.mark.parametrize("max_tracks, newcomer", [("2", None), (None, 3)])
@@ -74,7 +77,7 @@ def test_each_kind_has_its_own_number():
 )
 def test_what_is_no_number_of_individuals_is_named(text):
     with pytest.raises(InputError, match=f"--max_tracks={text}"):
-        track_groups.parse(text, A2D)
+        TrackSettings(max_tracks=text).groups(A2D)
 
 
 def clips():
@@ -156,9 +159,9 @@ def detections(scores, codes, masks):
 def followed(truth, found, max_tracks):
     """The `tracks.ComparedFrame`s of a clip."""
     frames = []
-    linking = tracking.Linking(max_tracks=max_tracks)
-    for masks, instances, own, codes, scores, *_ in tracking.follow(
-        zip(truth, found), A2D, linking
+    groups = TrackSettings(max_tracks=max_tracks).groups(A2D)
+    for masks, instances, own, codes, scores, *_ in track_instances(
+        zip(truth, found), A2D, groups
     ):
         rles, kept = (
             [encode_mask(inside) for inside in masks.values()],
@@ -231,12 +234,20 @@ def test_known_numbers_keep_identities_in_what_the_packed_model_finds():
 
 def test_what_is_beyond_the_number_is_counted_where_it_is_sure():
     far = [sight(at(x), p_actor=p) for x, p in ((5, 0.9), (35, 0.8), (65, 0.79))]
-    tracker = tracking.Tracker(A2D, tracking.Linking(max_tracks="1"))
-    assert [tracker.add(frame(*far[:n])) and tracker.extra for n in (1, 2, 3)] == [
-        0,
-        1,
-        1,
-    ]
+    tracker = Tracker(A2D, Groups.of_numbers(A2D, {}, 1))
+    assert [tracker.add(frame(*far[:n])).extra for n in (1, 2, 3)] == [0, 1, 1]
     # found elsewhere, with a ghost
-    tracker.add(frame(sight(at(70, 40)), sight([42, 72, 58, 88])))
-    assert tracker.extra == 0
+    linked = tracker.add(frame(sight(at(70, 40)), sight([42, 72, 58, 88])))
+    assert linked.extra == 0
+
+
+def test_a_lost_track_rests_where_the_number_is_known_and_else_ends():
+    """Its frame is the first beyond patience; a track is told of once."""
+    nothing = frame()
+    for numbers, resting, ended in (({"adult": 1}, (1,), ()), ({}, (), (1,))):
+        tracker = Tracker(A2D, Groups.of_numbers(A2D, numbers), patience=2)
+        tracker.add(frame(sight(at(5))))
+        for index in range(1, 6):
+            linked = tracker.add(nothing)
+            expected = (resting, ended) if index == 4 else ((), ())
+            assert (tuple(linked.resting), tuple(linked.ended)) == expected

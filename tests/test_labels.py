@@ -28,6 +28,8 @@ def test_a2d_has_its_43_pairs_and_colours():
 def test_codes_and_indices_are_inverse():
     actor, action = A2D.split(np.array([0, 11, 79]))
     assert actor.tolist() == [0, 1, 7] and action.tolist() == [0, 1, 9]
+    actor, action = A2D.indices(np.array([0, 11, 79]))
+    assert actor.tolist() == [-1, 0, 6] and action.tolist() == [-1, 0, 8]
     assert A2D.encode(6, 8) == 79
     assert [A2D.encode(x, y) for x, y in A2D.pairs] == list(A2D.codes)
     assert A2D.actor_index("cat") == 5

@@ -20,7 +20,6 @@ from processes import ROOT, run_a2d
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.tasks import Task
-from a2d_tf.ops import tracking
 from a2d_tf.runs import model_source
 from a2d_tf.video import (
     library,
@@ -32,6 +31,7 @@ from a2d_tf.video import (
     video_reader,
 )
 from a2d_tf.video.library_videos import Job
+from a2d_tf.video.track_settings import TrackSettings
 
 OWN = ["index.html", "summary.csv", "time_budget.csv", "videos.csv"]
 # Of a video of a library.
@@ -166,7 +166,7 @@ def finish(job, request, **changes):
     [
         ({"every": 2}, "with --every=1, not 2"),
         (
-            {"linking": tracking.Linking(max_tracks="m=2")},
+            {"track_settings": TrackSettings(max_tracks="m=2")},
             "with --max_tracks=None, not m=2",
         ),
         ({"settings": {"max_detections": 7}}, "with --max_detections=None, not 7"),

@@ -26,7 +26,7 @@ SIZE = (48, 64)
 BOX, OTHER = [4, 8, 24, 40], [30, 2, 44, 12]
 
 
-def frame(number, *instances, level=0, fps=10, lost=None):
+def frame(number, *instances, level=0, fps=10, **lost):
     """A grey VideoFrame with instances (id, code, score, box)."""
     ids, codes, scores, boxes = zip(*instances) if instances else [()] * 4
     masks = [mask(*SIZE, *box) for box in boxes]
@@ -43,9 +43,7 @@ def frame(number, *instances, level=0, fps=10, lost=None):
     image = np.full((*SIZE, 3), level, np.uint8)
     tracks = np.array(ids, np.int64)
     begin, end = (number - 1) / fps, number / fps
-    return VideoFrame(
-        number, begin, image, found, tracks, codes, scores, end, lost or {}
-    )
+    return VideoFrame(number, begin, image, found, tracks, codes, scores, end, **lost)
 
 
 def reader(fps=10, **facts):
@@ -183,8 +181,8 @@ def test_tracks_are_let_go_when_they_have_ended(tmp_path):
         for number in range(1, 61):
             # somebody else every third frame
             instances = [(number // 3 + 1, 17, 0.5, BOX)]
-            lost = {} if number % 3 else {number // 3: True}
-            files.add(frame(number, *instances, lost=lost), A2D)
+            ended = [] if number % 3 else [number // 3]
+            files.add(frame(number, *instances, ended=ended), A2D)
             gathered = sum(isinstance(x, TrackRows) for x in gc.get_objects())
             assert gathered <= 2
     tracks = load(tmp_path, "tracks.json")
@@ -200,8 +198,8 @@ def test_a_lost_track_rests_and_what_is_of_no_track_is_in_the_detections_alone(
     with output_folder.open_outputs(str(tmp_path), reader()) as files:
         for number in range(1, 13):
             seen = [(1, 17, 0.5, BOX)] if number in (1, 2, 12) else []
-            lost = {1: False} if number == 5 else {}
-            files.add(frame(number, *seen, (0, 77, 0.25, OTHER), lost=lost), A2D)
+            resting = [1] if number == 5 else []
+            files.add(frame(number, *seen, (0, 77, 0.25, OTHER), resting=resting), A2D)
     (track,) = load(tmp_path, "tracks.json")
     assert [row["frame"] for row in track["frames"]] == [1, 2, 12]
     assert (track["start_second"], track["end_second"], track["mean_score"]) == (

@@ -17,12 +17,13 @@ from test_library import empty
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.ops import tracking, visualize
+from a2d_tf.ops import visualize
 from a2d_tf.video import streaming, track_rows, video_prediction, video_reader
 from a2d_tf.video.span import Span
+from a2d_tf.video.track_settings import TrackSettings
 
 pytestmark = pytest.mark.slow
-OWN = tracking.Linking(window=1)  # the network's own answer
+OWN = TrackSettings(window=1)  # the network's own answer
 
 
 def read_back(path):
@@ -143,7 +144,7 @@ def test_a_window_of_one_is_the_networks_own_answer(predictor, film, tmp_path):
         streaming.find_instances(predictor, video_reader.open_video(film).frames())
     )
     _, results = predict(
-        predictor, video_reader.open_video(film), tmp_path, linking=OWN
+        predictor, video_reader.open_video(film), tmp_path, track_settings=OWN
     )
     count = sum(len(f.codes) for _, f in own)
     assert check_agreement(tmp_path, range(1, 8), (96, 144), True) == count
@@ -166,7 +167,7 @@ def test_seconds_are_a_players_at_a_varying_rate(predictor, tmp_path):
     span = Span.of_seconds(reader, 0.5, 1.2)
     first, last = np.searchsorted(times, (0.5, 1.2))
     assert (span.first, span.end) == (first, last)
-    count, _ = predict(predictor, reader, tmp_path / "out", span, linking=OWN)
+    count, _ = predict(predictor, reader, tmp_path / "out", span, track_settings=OWN)
     assert (
         check_agreement(tmp_path / "out", range(first + 1, last + 1), (96, 144))
         and count > 3
@@ -213,7 +214,7 @@ def test_command_line_of_part_of_a_folder_of_images(
     assert rows and all(row[4] == {"3": "0.16", "5": "0.24"}[row[6]] for row in rows)
     reader, span = video_reader.open_video(images), Span(2, 6, 2)
     _, own = predict(
-        predictor, reader, tmp_path / "own", span, linking=tracking.Linking(3)
+        predictor, reader, tmp_path / "own", span, track_settings=TrackSettings(3)
     )
     found = json.loads((output / "detections.json").read_text())
     names = ("image_id", "category_id", "track_id")

@@ -6,8 +6,10 @@ from a2d_files import mask
 
 from a2d_tf.core.labels import A2D
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.ops import tracking
+from a2d_tf.tracking.tracked_frames import track_instances
+from a2d_tf.tracking.tracker import Tracker
 from a2d_tf.video.instances import Instances
+from a2d_tf.video.track_settings import TrackSettings
 
 ADULT, BALL, CAT, DOG = 1, 3, 6, 7
 CLIMBING, ROLLING, RUNNING, WALKING, NONE = 1, 6, 7, 8, 9
@@ -40,16 +42,18 @@ def frame(*sights):
 
 
 def ids(frames, max_tracks=None, **options):
-    tracker = tracking.Tracker(A2D, tracking.Linking(max_tracks=max_tracks, **options))
-    return [[track and track.id for track in tracker.add(found)] for found in frames]
+    groups = TrackSettings(max_tracks=max_tracks).groups(A2D)
+    tracker = Tracker(A2D, groups, **options)
+    tracks = [tracker.add(found).tracks for found in frames]
+    return [[track and track.id for track in frame_tracks] for frame_tracks in tracks]
 
 
 def labels(frames, window):
     """(codes, scores) of the first instance of each frame."""
-    followed = list(tracking.follow(enumerate(frames), A2D, tracking.Linking(window)))
-    assert [answer.frame for answer in followed] == list(range(len(frames)))
-    codes = [answer.codes[0] for answer in followed]
-    scores = [answer.scores[0] for answer in followed]
+    tracked = list(track_instances(enumerate(frames), A2D, window=window))
+    assert [answer.frame for answer in tracked] == list(range(len(frames)))
+    codes = [answer.codes[0] for answer in tracked]
+    scores = [answer.scores[0] for answer in tracked]
     return codes, scores
 
 
@@ -80,7 +84,7 @@ def test_an_instance_goes_on_as_its_own_kind_before_another_kind_that_overlaps_m
 
 
 @pytest.mark.parametrize("shift, expected", [(9, 1), (10, 2)])
-def test_a_fast_actor_is_followed_over_a_third_of_its_diagonal(shift, expected):
+def test_a_fast_actor_is_tracked_over_a_third_of_its_diagonal(shift, expected):
     """0.35 of its diagonal, 28.2, are 9.9 pixels; its 8 rows leave where they were."""
     frames = [
         frame(sight([10, 10, 18, 37])),
@@ -186,19 +190,19 @@ def test_an_action_that_another_actor_does_is_out_of_question():
         frame(sight(at(10), ADULT, WALKING, 0.3)),
         frame(sight(at(10), ADULT, WALKING, 0.3)),
     ]
-    followed = list(tracking.follow(enumerate(frames), A2D, tracking.Linking(5)))
-    codes = [answer.codes.tolist() for answer in followed]
+    tracked = list(track_instances(enumerate(frames), A2D, window=5))
+    codes = [answer.codes.tolist() for answer in tracked]
     assert codes == [[36]] * 3 and 38 not in A2D.codes
-    assert followed[0].scores == pytest.approx([(0 + 0 + 0.9 * 0.5) / 3])
+    assert tracked[0].scores == pytest.approx([(0 + 0 + 0.9 * 0.5) / 3])
 
 
 def test_actions_of_joint_labels_count_as_if_they_summed_to_one():
     one, two = sight(at(10), action=RUNNING), sight(at(10), action=RUNNING)
     tenth = (*one[:4], one[4] * np.float32(0.1), one[5])
     pairs = zip("ab", [frame(tenth), frame(two)])
-    followed = list(tracking.follow(pairs, A2D, tracking.Linking(3), joint=True))
-    assert [int(answer.codes[0]) for answer in followed] == [17, 17]
-    scores = [float(answer.scores[0]) for answer in followed]
+    tracked = list(track_instances(pairs, A2D, window=3, joint=True))
+    assert [int(answer.codes[0]) for answer in tracked] == [17, 17]
+    scores = [float(answer.scores[0]) for answer in tracked]
     assert scores == pytest.approx([0.48, 0.48])
 
 
@@ -224,15 +228,15 @@ def test_answers_wait_for_half_a_window_and_no_longer():
             read += 1
             yield read, frame(sight(at(10)))
 
-    followed = tracking.follow(endless(), A2D)
+    tracked = track_instances(endless(), A2D)
     for count in range(1, 100):
-        assert next(followed).frame == count and read == count + 4
+        assert next(tracked).frame == count and read == count + 4
 
 
 def test_memory_is_that_of_the_window():
-    tracker = tracking.Tracker(A2D)
+    tracker = Tracker(A2D)
     for t in range(300):
         flicker = sight(at(40 + 25 * (t % 2), 5 + 12 * (t % 3), 10))
-        tracks = tracker.add(frame(sight(at(5)), flicker))
+        tracks = tracker.add(frame(sight(at(5)), flicker)).tracks
         assert len(tracks[0].detections) <= 9 and len(tracker._tracks) <= 12
     assert tracks[0].id == 1

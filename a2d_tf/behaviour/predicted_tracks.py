@@ -87,16 +87,14 @@ def _read_shapes(
         track_id = track["track_id"]
         for row in track["frames"]:
             frame = row["frame"]
-            actor, action = labels.split(row["category_id"])
+            actor, action = labels.indices(row["category_id"])
             if (frame, track_id) not in masks:
                 problem = f"track {track_id} has no detection in frame {frame}"
                 raise InputError(f"{folder}: {problem}; {REMEDY}")
             mask = masks[frame, track_id]
             if mask:
-                shape = Shape(
-                    frame, labels.actions[action - 1], mask, score=row["score"]
-                )
-                shapes[track_id, labels.actors[actor - 1]].append(shape)
+                shape = Shape(frame, labels.actions[action], mask, score=row["score"])
+                shapes[track_id, labels.actors[actor]].append(shape)
     return shapes
 
 

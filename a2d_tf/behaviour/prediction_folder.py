@@ -69,7 +69,7 @@ class VideoInfo:
       fps_is_assumed: whether nobody said at which rate a folder of images was taken.
       labels: the label space of the network.
       boxes_only: whether the network finds no masks: those there fill their boxes.
-      max_tracks: the number of individuals, as for `tracking.Linking`; None: any.
+      max_tracks: the number of individuals, as of `a2d predict`; None: any.
       unsure_frames: number of frames with instances of which none has a track.
       frames_with_extra: number of frames with a sure instance beyond `max_tracks`,
         which has no track.

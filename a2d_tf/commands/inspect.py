@@ -87,11 +87,11 @@ def describe(
         track = None
         if truth.tracks is not None and truth.tracks[i] >= 0:
             track = int(truth.tracks[i])
-        actor, action = label_space.split(code)
+        actor, action = label_space.indices(code)
         instances.append(
             {
-                "actor": label_space.actors[actor - 1],
-                "action": label_space.actions[action - 1],
+                "actor": label_space.actors[actor],
+                "action": label_space.actions[action],
                 "code": code,
                 "box": [box[1], box[0], box[3], box[2]],
                 "area": area,

@@ -122,11 +122,15 @@ class LabelSpace:
         return valid
 
     def encode(self, actor: Any, action: Any) -> Any:
-        """Return the codes of 0-based actor and action indices (arrays or integers)."""
+        """Return the codes of 0-based indices (arrays or integers); see `indices`."""
         return self.base * (actor + 1) + action + 1
 
+    def indices(self, codes: Any) -> tuple:
+        """Return the 0-based indices (actor, action) of codes, both -1 for code 0."""
+        return codes // self.base - 1, codes % self.base - 1
+
     def split(self, codes: int | np.ndarray) -> tuple:
-        """Return the 1-based (actor, action) of codes, both 0 for code 0."""
+        """Return the numbers (actor, action) of codes, from 1, both 0 for code 0."""
         return codes // self.base, codes % self.base
 
     def knows(self, code: int) -> bool:
@@ -138,20 +142,20 @@ class LabelSpace:
         """Return the name of a code, such as 'adult-running'."""
         if code == 0:
             return "background"
-        actor, action = self.split(int(code))
-        return f"{self.actors[actor - 1]}-{self.actions[action - 1]}"
+        actor, action = self.indices(int(code))
+        return f"{self.actors[actor]}-{self.actions[action]}"
 
     def spoken(self, code: int) -> str:
         """Return the name of a pair in a sentence, such as 'dog running'.
 
         An actor that is the only one is left out, likewise an action: 'running'.
         """
-        actor, action = self.split(int(code))
+        actor, action = self.indices(int(code))
         words = []
         if len(self.actors) > 1:
-            words.append(self.actors[actor - 1])
+            words.append(self.actors[actor])
         if len(self.actions) > 1:
-            words.append(self.actions[action - 1])
+            words.append(self.actions[action])
         return " ".join(words) or self.name(code)
 
     @functools.cached_property

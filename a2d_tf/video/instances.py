@@ -54,9 +54,7 @@ class Instances:
           instance's label; (1, the instance's own) if there is no other.
         """
         code = int(self.codes[index])
-        actor_number, action_number = labels.split(code)
-        actor = actor_number - 1
-        action = action_number - 1
+        actor, action = labels.indices(code)
         actor_scores = self.actor_scores[index]
         action_scores = self.action_scores[index]
         rivals = []

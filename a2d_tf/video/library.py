@@ -84,7 +84,7 @@ def predict_video(
         reader,
         job.output,
         span,
-        linking=request.linking,
+        track_settings=request.track_settings,
         kinds=request.kinds,
         record=request.record(job),
         progress=progress,

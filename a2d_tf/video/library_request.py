@@ -21,9 +21,9 @@ from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.command_line import flag_text
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import video_frames
-from a2d_tf.ops import tracking
 from a2d_tf.video import video_reader
 from a2d_tf.video.library_videos import Job
+from a2d_tf.video.track_settings import TRACK_DEFAULTS, TrackSettings
 
 _RECORD = {
     "video": str,
@@ -42,7 +42,7 @@ class Request:
     """What is predicted of each video of a library, and written of it.
 
     Attributes:
-      start, end, every, linking: as for `Predictor.video`.
+      start, end, every, track_settings: as for `Predictor.video`.
       kinds: those of `prediction_folder.RESULT_FILES` that are written.
       model: of `model_source.identity`.
       settings: further settings that tell predictions apart, as {flag: value}.
@@ -55,7 +55,7 @@ class Request:
     start: float = 0.0
     end: float | None = None
     every: int = 1
-    linking: tracking.Linking = tracking.LINKING
+    track_settings: TrackSettings = TRACK_DEFAULTS
     kinds: tuple[str, ...] = tuple(RESULT_FILES)
     model: dict[str, str] = dataclasses.field(default_factory=dict)
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -72,7 +72,7 @@ class Request:
             "start": self.start,
             "end": self.end,
             "every": self.every,
-            **dataclasses.asdict(self.linking),
+            **dataclasses.asdict(self.track_settings),
             "results": ",".join(self.kinds),
             **self.settings,
         }

@@ -131,7 +131,8 @@ class _Tracks:
         self._summary: list[list] = []
 
     def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
-        self._lose(frame.lost)
+        self._rest(frame.resting)
+        self._end(frame.ended)
         for i, track_id in enumerate(frame.tracks.tolist()):
             if track_id == 0:
                 continue
@@ -147,22 +148,22 @@ class _Tracks:
                 bbox=coco_json.coco_box(frame.instances.boxes[i]),
             )
 
-    def _lose(self, lost):
-        """End the actions of lost tracks, and write the tracks that have ended.
-
-        Args:
-          lost: {id of a lost track: whether it has ended}.
-        """
-        for track_id, has_ended in lost.items():
+    def _rest(self, track_ids):
+        """End the actions of tracks that may go on later."""
+        for track_id in track_ids:
             self._tracks[track_id].end_action()
-            if has_ended:
-                track = self._tracks.pop(track_id)
-                self._summary += track.summary()
-                if self._file is not None:
-                    track.write(self._file.next_item())
+
+    def _end(self, track_ids):
+        """Write tracks, and let go of them."""
+        for track_id in track_ids:
+            track = self._tracks.pop(track_id)
+            track.end_action()
+            self._summary += track.summary()
+            if self._file is not None:
+                track.write(self._file.next_item())
 
     def close(self) -> None:
-        self._lose(dict.fromkeys(self._tracks, True))
+        self._end(list(self._tracks))
         if self._file is not None:
             self._file.close()
         if self._summary_path is not None:

@@ -16,11 +16,11 @@ from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.instance_fields import FIELDS
-from a2d_tf.ops import tracking
 from a2d_tf.runs import packed
 from a2d_tf.video import streaming
 from a2d_tf.video.instances import FrameFeatures, Instances
 from a2d_tf.video.span import Span
+from a2d_tf.video.track_settings import TrackSettings
 from a2d_tf.video.video_reader import open_video
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Predictor:
         start: float = 0.0,
         end: float | None = None,
         every: int = 1,
-        **linking: Any,
+        **track_settings: Any,
     ) -> Iterator[streaming.VideoFrame]:
         """Predict the frames of a video, one after the other, with tracks.
 
@@ -113,7 +113,7 @@ class Predictor:
           start, end: seconds; frames that begin in [start, end) are answered.
           every: answer one of so many frames; flow still comes from neighbouring
             frames.
-          **linking: `window`, `patience` and `max_tracks` of `tracking.Linking`.
+          **track_settings: `window`, `patience` and `max_tracks` of `TrackSettings`.
 
         Yields:
           a VideoFrame for each answered frame, in order, once the next one is answered.
@@ -125,7 +125,7 @@ class Predictor:
         reader = open_video(path)
         span = Span.of_seconds(reader, start, end, every)
         yield from streaming.predict_frames(
-            self, reader, span, tracking.Linking(**linking)
+            self, reader, span, TrackSettings(**track_settings)
         )
 
     def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:

@@ -10,17 +10,18 @@ import contextlib
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from a2d_tf.core import devices
 from a2d_tf.core.workers import in_threads
-from a2d_tf.ops import tracking
+from a2d_tf.tracking.tracked_frames import track_instances
 from a2d_tf.video import stream_clips
 from a2d_tf.video.instances import Finder, Instances
 from a2d_tf.video.span import EVERY_FRAME, Span
+from a2d_tf.video.track_settings import TRACK_DEFAULTS, TrackSettings
 from a2d_tf.video.video_reader import Reader
 
 _Item = TypeVar("_Item")
@@ -42,7 +43,7 @@ class VideoFrame:
       scores: float64 [N], of `codes`.
       until: time at which the next answered frame begins, or the span or the video
         ends.
-      lost, extra: as of `tracking.Tracker`.
+      resting, ended, extra: as of `tracker.LinkedInstances`.
     """
 
     number: int
@@ -53,7 +54,8 @@ class VideoFrame:
     codes: np.ndarray
     scores: np.ndarray
     until: float
-    lost: Mapping[int, bool]
+    resting: Sequence[int] = ()
+    ended: Sequence[int] = ()
     extra: int = 0
 
     @property
@@ -102,7 +104,7 @@ def predict_frames(
     predictor: Finder,
     reader: Reader,
     span: Span = EVERY_FRAME,
-    linking: tracking.Linking = tracking.LINKING,
+    track_settings: TrackSettings = TRACK_DEFAULTS,
     *,
     stops: Sequence[Any] = (),
 ) -> Iterator[VideoFrame]:
@@ -115,14 +117,16 @@ def predict_frames(
       stops: the video ends as soon as this is not empty.
 
     Raises:
-      InputError: a frame that cannot be read, or as of `track_groups.parse`.
+      InputError: a frame that cannot be read, or as of `TrackSettings.groups`.
     """
     frames = _needed_frames(reader, span, stream_clips.reach(predictor.info), stops)
     answers = _in_thread(find_instances(predictor, frames, span), ahead=2)
-    tracked_frames = tracking.follow(
+    tracked_frames = track_instances(
         _until_stopped(answers, stops),
         predictor.labels,
-        linking,
+        track_settings.groups(predictor.labels),
+        window=track_settings.window,
+        patience=track_settings.patience,
         joint=predictor.info["joint"],
     )
     yield from _in_thread(_with_times(tracked_frames, reader, span), ahead=2)
@@ -165,7 +169,8 @@ def _with_times(tracked_frames, reader, span):
             codes=tracked.codes,
             scores=tracked.scores,
             until=reader.seconds(min(end, span.end or end)),
-            lost=tracked.lost,
+            resting=tracked.resting,
+            ended=tracked.ended,
             extra=tracked.extra,
         )
         index = end

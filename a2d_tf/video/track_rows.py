@@ -94,11 +94,11 @@ class TrackRows:
         action = self._action
         if action is None or action.code != code:
             self.end_action()
-            actor_number, action_number = self._labels.split(code)
+            actor_index, action_index = self._labels.indices(code)
             action = _Action(
                 code=code,
-                actor=self._labels.actors[actor_number - 1],
-                action=self._labels.actions[action_number - 1],
+                actor=self._labels.actors[actor_index],
+                action=self._labels.actions[action_index],
                 start_second=round(start_second, 3),
                 start_frame=frame_number,
             )

@@ -13,10 +13,10 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.signals import stop_on_signal
 from a2d_tf.core.workers import in_threads
-from a2d_tf.ops import tracking
 from a2d_tf.video import streaming
 from a2d_tf.video.output_folder import open_library_outputs, open_outputs
 from a2d_tf.video.span import EVERY_FRAME, Span
+from a2d_tf.video.track_settings import TRACK_DEFAULTS, TrackSettings
 from a2d_tf.video.video_reader import Reader
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def predict(
     output: str,
     span: Span = EVERY_FRAME,
     *,
-    linking: tracking.Linking = tracking.LINKING,
+    track_settings: TrackSettings = TRACK_DEFAULTS,
     kinds: Collection[str] = tuple(RESULT_FILES),
     record: dict[str, Any] | None = None,
     progress: str | None = "predict",
@@ -56,7 +56,7 @@ def predict(
 
     Args:
       load: returns the predictor; called when `output` is known to be writable.
-      reader, span, linking: as for `streaming.predict_frames`.
+      reader, span, track_settings: as for `streaming.predict_frames`.
       output: folder of the prediction.
       kinds: as for `open_outputs`.
       record: of a video of a library, as for `open_library_outputs`; a signal then
@@ -77,11 +77,13 @@ def predict(
         predictor = load()
         if stops:  # nothing is answered: what is there stays
             raise KeyboardInterrupt
-        outputs.further_info["max_tracks"] = linking.max_tracks
+        outputs.further_info["max_tracks"] = track_settings.max_tracks
         if predictor.info.get("boxes_only"):
             outputs.further_info["boxes_only"] = True
         frames = progress_bar(
-            streaming.predict_frames(predictor, reader, span, linking, stops=stops),
+            streaming.predict_frames(
+                predictor, reader, span, track_settings, stops=stops
+            ),
             desc=progress,
             total=span.count(reader.expected),
             unit="frame",

@@ -1,8 +1,8 @@
-"""Scores over time, of followed objects in whole videos: video-mAP, HOTA and IDF1.
+"""Scores over time, of tracked objects in whole videos: video-mAP, HOTA and IDF1.
 
 In an evaluation these are the videos whose frames are all recorded, with identities.
 Instances of one frame and the next are linked by the tracker of predictions,
-`ops/tracking.py`. A video in which a true instance has no mask has a video-mAP alone.
+`tracking/`. A video in which a true instance has no mask has a video-mAP alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from a2d_tf.evaluation.metrics.metric import TRACKS, Metric, Split
 from a2d_tf.evaluation.metrics.tables import Table
 from a2d_tf.evaluation.metrics.tracks import TRACK_KINDS, ComparedFrame, Objects
 from a2d_tf.evaluation.metrics.video_map import frame_map, video_maps
-from a2d_tf.ops import track_labels, tracking
+from a2d_tf.tracking import track_labels
+from a2d_tf.tracking.tracked_frames import track_instances
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.evaluated_frames import Frame
@@ -129,7 +130,7 @@ class OverTime(Metric):
             object_count += sum(len(frame.truth.codes) for frame in frames)
         if not object_count:
             return {}
-        compared_videos = [self._follow(frames, split) for frames in videos]
+        compared_videos = [self._track(frames, split) for frames in videos]
         figures = {"video_map": video_maps(compared_videos, self.labels)}
         if split.rois is not None:
             joint = figures["video_map"]["joint"]
@@ -146,32 +147,32 @@ class OverTime(Metric):
             if len(frames) > 1 and without_gap and None not in frames.values():
                 yield [frames[number] for number in sorted(frames)]
 
-    def _follow(self, frames, split):
+    def _track(self, frames, split):
         """Link the instances of a video: list of `ComparedFrame`."""
         answers = []
         for frame in frames:
             instances = _Instances.reaching(split.threshold, frame)
             answers.append((frame.truth, instances))
         compared_frames = []
-        for followed in tracking.follow(answers, self.labels, joint=split.joint):
-            instances = followed.instances
+        for tracked in track_instances(answers, self.labels, joint=split.joint):
+            instances = tracked.instances
             rows = []
             for i, mask in enumerate(instances.masks):
-                if followed.ids[i] and rle_tools.area(mask):
+                if tracked.ids[i] and rle_tools.area(mask):
                     rows.append(i)
             actions = instances.action_scores[rows].astype(float)
             if split.joint:
                 actions = track_labels.given_actor(actions)
             actors = instances.actor_scores[rows]
             predicted = Objects(
-                tracks=followed.ids[rows],
-                codes=followed.codes[rows],
+                tracks=tracked.ids[rows],
+                codes=tracked.codes[rows],
                 masks=[instances.masks[i] for i in rows],
-                scores=followed.scores[rows],
+                scores=tracked.scores[rows],
                 boxes=instances.boxes[rows],
                 pair_scores=actors[:, :, None] * actions[:, None] * self.labels.valid,
             )
-            truth = followed.frame  # what was given beside the instances
+            truth = tracked.frame  # what was given beside the instances
             compared_frames.append(ComparedFrame(truth, predicted))
         return compared_frames
 

@@ -132,8 +132,8 @@ def _class_scores(objects, kind, labels):
     scores = objects.pair_scores
     if scores is None:
         scores = np.zeros((len(objects.codes), *labels.valid.shape))
-        actors, actions = labels.split(objects.codes)
-        scores[np.arange(len(actors)), actors - 1, actions - 1] = objects.scores
+        actors, actions = labels.indices(objects.codes)
+        scores[np.arange(len(actors)), actors, actions] = objects.scores
     if kind == "joint":
         return {int(labels.encode(x, y)): scores[:, x, y] for x, y in labels.pairs}
     summed_axis = 2 if kind == "actor" else 1

@@ -257,8 +257,8 @@ def _card(frame, maps, labels, image):
         pairs = []
         for code in np.unique(codes):
             if code:
-                actor, action = labels.split(int(code))
-                pairs.append((labels.actors[actor - 1], labels.actions[action - 1]))
+                actor, action = labels.indices(int(code))
+                pairs.append((labels.actors[actor], labels.actions[action]))
         painted = visualize.overlay_indices(image, codes, labels.palette)
         url = templates.jpeg_url(painted, _SIDE, _QUALITY)
         pictures.append(_Picture(caption, url, pairs))

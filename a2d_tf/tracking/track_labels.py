@@ -67,9 +67,7 @@ def read_label(
     previous_actor = None
     previous_action = None
     if previous is not None:
-        actor_number, action_number = labels.split(previous)
-        previous_actor = actor_number - 1
-        previous_action = action_number - 1
+        previous_actor, previous_action = labels.indices(previous)
 
     actor = vote_actor(detections, labels, previous_actor)
 
@@ -98,7 +96,7 @@ def vote_actor(
     """
     votes = np.zeros(len(labels.actors))
     for detection in detections:
-        actor = labels.split(detection.code)[0] - 1
+        actor, _ = labels.indices(detection.code)
         votes[actor] += max(detection.actor_scores[actor], 1e-30)
     return _strongest(votes, previous)
 

@@ -1,4 +1,4 @@
-"""Link instances over time: an individual keeps its id, and its label is steady.
+"""Link instances over time, so that an individual keeps its id.
 
 Linking is greedy on the IoU of masks between one answered frame and the next, as in
 tracking by detection (Bochinski et al., AVSS 2017; Bewley et al., ICIP 2016), then on
@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.ops import regions, track_groups
-from a2d_tf.ops.regions import Region
-from a2d_tf.ops.track_labels import Detection, read_label, vote_actor
+from a2d_tf.tracking import regions
+from a2d_tf.tracking.groups import Groups
+from a2d_tf.tracking.regions import Region
+from a2d_tf.tracking.track_labels import Detection, vote_actor
 
 # The least IoU of an instance's mask with the last mask of its track.
 MIN_IOU = 0.3
@@ -42,25 +42,10 @@ ALIKE = 0.5
 NEAR = 0.35
 
 
-@dataclasses.dataclass(frozen=True)
-class Linking:
-    """How instances are linked.
-
-    Attributes:
-      window: answered frames from which a track's label is read; 1 is the network's own
-        answer.
-      patience: answered frames in a row that may miss an actor before its track is
-        lost.
-      max_tracks: the number of individuals, see `track_groups.parse`. None: a track
-        that is lost ends, and the actor begins another.
-    """
-
-    window: int = 9
-    patience: int = 8
-    max_tracks: str | None = None
-
-
-LINKING = Linking()
+# Answered frames from which a track's label is read.
+WINDOW = 9
+# Answered frames in a row that may miss a track before it is lost.
+PATIENCE = 8
 
 
 class FoundInstances(Protocol):
@@ -97,8 +82,8 @@ class Track:
 
     Attributes:
       id: 1, 2, ... in the order of appearance.
-      group: see `track_groups.Groups`.
-      detections: those of the last `Linking.window` frames with it, the newest last.
+      group: see `Groups`.
+      detections: those of the last `window` frames with it, the newest last.
       last_seen: index of the last answered frame in which it was seen.
       region: where it was in that frame.
       label: the code that was last read for it; None before that.
@@ -121,7 +106,7 @@ class _Sight:
 
     Attributes:
       actor: a 0-based index.
-      group: see `track_groups.Groups`.
+      group: see `Groups`.
       sureness: p(any actor).
     """
 
@@ -132,8 +117,8 @@ class _Sight:
     sureness: float
 
 
-class _Link(NamedTuple):
-    """A sight that may continue a track; of two links the one of lower rank is better.
+class _Candidate(NamedTuple):
+    """A sight that may continue a track; of two candidates the lower rank is better.
 
     Attributes:
       rank: ends with the track's id and the sight, so that no two are equal.
@@ -143,6 +128,29 @@ class _Link(NamedTuple):
     rank: tuple
     sight: int
     track: Track
+
+
+class _LostTracks(NamedTuple):
+    """Ids of the tracks that are lost by a frame; see `LinkedInstances`."""
+
+    resting: list[int]
+    ended: list[int]
+
+
+class LinkedInstances(NamedTuple):
+    """The tracks of the N instances of a frame, and what became of the others.
+
+    Attributes:
+      tracks: N tracks or None.
+      resting: ids of the tracks that are lost by this frame and may be found again.
+      ended: ids of the tracks that are lost by this frame and end.
+      extra: how many sure instances are beyond the number of individuals.
+    """
+
+    tracks: Sequence[Track | None]
+    resting: Sequence[int]
+    ended: Sequence[int]
+    extra: int
 
 
 class _Frame:
@@ -161,7 +169,7 @@ class _Frame:
         self.parts, self.twins = _same_individuals(sights)
         self.ghosts = self.parts | self.twins
 
-    def is_linked(self, sight: int) -> bool:
+    def is_assigned(self, sight: int) -> bool:
         """Return whether a sight, or its like in the same place, has a track."""
         return self.tracks[sight] is not None or self.has_track(self.ghosts[sight])
 
@@ -189,23 +197,31 @@ def _same_individuals(sights):
 class Tracker:
     """Assigns the instances of one frame after another to tracks.
 
-    Attributes:
-      lost: {id of each track that was lost by the newest frame: whether it has ended}.
-      extra: how many sure instances of the newest frame are beyond the number of
-        individuals.
+    Args:
+      groups: the numbers of individuals. Where a number is known, a lost track rests
+        until its individual appears again, wherever that is; else it ends, and the
+        individual begins another. None: all actors have any number.
+      window: answered frames of which a track keeps its detections.
+      patience: answered frames in a row that may miss a track before it is lost.
     """
 
-    def __init__(self, labels: LabelSpace, linking: Linking = LINKING) -> None:
+    def __init__(
+        self,
+        labels: LabelSpace,
+        groups: Groups | None = None,
+        *,
+        window: int = WINDOW,
+        patience: int = PATIENCE,
+    ) -> None:
         self._labels = labels
-        self._linking = linking
-        self._groups = track_groups.parse(linking.max_tracks, labels)
-        self._tracks: list[Track] = []
+        self._groups = groups or Groups.of_numbers(labels, {})
+        self._window = window
+        self._patience = patience
+        self._tracks: list[Track] = []  # those that have not ended
         self._index = -1
         self._last_id = 0
-        self.lost: dict[int, bool] = {}
-        self.extra = 0
 
-    def add(self, instances: FoundInstances) -> list[Track | None]:
+    def add(self, instances: FoundInstances) -> LinkedInstances:
         """Follow the individuals into the next answered frame.
 
         An instance goes to the track whose last mask it overlaps most, first among
@@ -214,50 +230,54 @@ class Tracker:
         number of individuals is known, and all have a track, it continues the nearest
         one that this frame misses, wherever it is. Of instances that lie on one
         another, one has a track.
-
-        Returns:
-          the track of each instance, or None.
         """
         self._index += 1
-        followed = self._lose()
-        actors = [vote_actor(track.detections, self._labels) for track in followed]
+        oldest = self._index - self._patience - 1
+        lost = self._lose_tracks(oldest)
+        active = [track for track in self._tracks if track.last_seen >= oldest]
+        actors = [vote_actor(track.detections, self._labels) for track in active]
         frame = _Frame(self._sights(instances))
         overlaps = regions.iou(
             [sight.region for sight in frame.sights],
-            [track.region for track in followed],
+            [track.region for track in active],
         )
-        self._link_overlapping(frame, followed, actors, overlaps)
-        self._link_near(frame, followed, actors)
-        waiting = self._begin(frame, followed, overlaps)
-        self._link_anywhere(frame, waiting)
+        self._assign_overlapping(frame, active, actors, overlaps)
+        self._assign_near(frame, active, actors)
+        waiting = self._begin_tracks(frame, active, overlaps)
+        self._assign_anywhere(frame, waiting)
 
         for track, is_part in zip(frame.tracks, frame.parts.any(axis=1)):
             if track is not None and is_part:
                 track.apart -= 1
             elif track is not None:
                 track.apart += 1
-        self.extra = 0
+        extra = 0
         for i in waiting:
-            if not frame.is_linked(i) and frame.sights[i].sureness >= SURE:
-                self.extra += 1
-        return frame.tracks
+            if not frame.is_assigned(i) and frame.sights[i].sureness >= SURE:
+                extra += 1
+        return LinkedInstances(frame.tracks, lost.resting, lost.ended, extra)
 
-    def _lose(self):
-        """Lose the tracks that were missed too long; return those still followed."""
-        oldest = self._index - self._linking.patience - 1
-        self.lost = {}
+    def _lose_tracks(self, oldest):
+        """Lose the tracks last seen just before frame `oldest`; drop those that end."""
+        lost = _LostTracks([], [])
+        kept_tracks = []
         for track in self._tracks:
-            if track.last_seen == oldest - 1:
-                self.lost[track.id] = math.isinf(self._groups.most_tracks[track.group])
-        self._tracks = [track for track in self._tracks if not self.lost.get(track.id)]
-        return [track for track in self._tracks if track.last_seen >= oldest]
+            is_lost = track.last_seen == oldest - 1
+            if is_lost and not self._groups.is_limited(track.group):
+                lost.ended.append(track.id)
+                continue
+            kept_tracks.append(track)
+            if is_lost:
+                lost.resting.append(track.id)
+        self._tracks = kept_tracks
+        return lost
 
     def _sights(self, instances):
         sights = []
         codes = instances.codes.tolist()
         scores = instances.scores.tolist()
         for i, code in enumerate(codes):
-            actor = self._labels.split(code)[0] - 1
+            actor, _ = self._labels.indices(code)
             actor_scores = instances.actor_scores[i]
             sights.append(
                 _Sight(
@@ -276,14 +296,14 @@ class Tracker:
             )
         return sights
 
-    def _link_overlapping(self, frame, tracks, actors, overlaps):
-        """Link sights to the tracks of their group that they overlap.
+    def _assign_overlapping(self, frame, tracks, actors, overlaps):
+        """Assign sights to the tracks of their group that they overlap.
 
         Args:
           actors: the actor of each track.
           overlaps: IoU [sights, tracks].
         """
-        links = []
+        candidates = []
         for i, k in zip(*np.nonzero(overlaps >= MIN_IOU)):
             sight = frame.sights[i]
             track = tracks[k]
@@ -293,21 +313,21 @@ class Tracker:
             if is_other_actor and overlaps[i, k] < MIN_IOU_OTHER:
                 continue
             rank = (is_other_actor, -overlaps[i, k], track.id, i)
-            links.append(_Link(rank, i, track))
-        for link in sorted(links):
-            rivals = frame.ghosts[link.sight]
+            candidates.append(_Candidate(rank, i, track))
+        for candidate in sorted(candidates):
+            rivals = frame.ghosts[candidate.sight]
             # An individual that was apart stays itself while it lies on its like.
-            if link.track.apart > 0:
-                rivals = frame.twins[link.sight]
-            self._link(frame, link, rivals)
+            if candidate.track.apart > 0:
+                rivals = frame.twins[candidate.sight]
+            self._assign(frame, candidate, rivals)
 
-    def _link_near(self, frame, tracks, actors):
-        """Link sights to the nearest tracks of their group that this frame misses.
+    def _assign_near(self, frame, tracks, actors):
+        """Assign sights to the nearest tracks of their group that this frame misses.
 
         They are of one actor or, if the number of individuals is unknown, of about one
         size.
         """
-        links = []
+        candidates = []
         for i, sight in enumerate(frame.sights):
             if frame.tracks[i] is not None:
                 continue
@@ -320,14 +340,14 @@ class Tracker:
                 )
                 if distance > NEAR * (small + large) / 2:
                     continue
-                is_unlimited = math.isinf(self._groups.most_tracks[track.group])
-                is_alike = is_unlimited and small >= ALIKE * large
-                if is_alike or sight.actor == actor:
-                    links.append(_Link((distance, track.id, i), i, track))
-        for link in sorted(links):
-            self._link(frame, link, frame.ghosts[link.sight])
+                is_alike = small >= ALIKE * large
+                may_change_actor = is_alike and not self._groups.is_limited(track.group)
+                if may_change_actor or sight.actor == actor:
+                    candidates.append(_Candidate((distance, track.id, i), i, track))
+        for candidate in sorted(candidates):
+            self._assign(frame, candidate, frame.ghosts[candidate.sight])
 
-    def _begin(self, frame, followed, overlaps):
+    def _begin_tracks(self, frame, active, overlaps):
         """Begin tracks with the sure sights that have none.
 
         Returns:
@@ -335,7 +355,7 @@ class Tracker:
         """
         waiting = []
         for i, sight in enumerate(frame.sights):
-            if frame.is_linked(i) or self._is_misread(sight, followed, overlaps[i]):
+            if frame.is_assigned(i) or self._is_misread(sight, active, overlaps[i]):
                 continue
             count = sum(track.group == sight.group for track in self._tracks)
             if count == self._groups.most_tracks[sight.group]:
@@ -345,7 +365,7 @@ class Tracker:
                 track = Track(
                     id=self._last_id,
                     group=sight.group,
-                    detections=collections.deque(maxlen=self._linking.window),
+                    detections=collections.deque(maxlen=self._window),
                     last_seen=self._index,
                     region=sight.region,
                 )
@@ -353,39 +373,39 @@ class Tracker:
                 self._give(frame, i, track)
         return waiting
 
-    def _is_misread(self, sight, followed, overlaps):
+    def _is_misread(self, sight, active, overlaps):
         """Return whether it is an individual of another group, of a known number.
 
         The network has then taken the individual for another actor.
         """
-        for track, overlap in zip(followed, overlaps):
+        for track, overlap in zip(active, overlaps):
             is_missed = track.last_seen < self._index
-            is_limited = self._groups.most_tracks[track.group] < math.inf
             if overlap >= MIN_IOU_OTHER and is_missed:
+                is_limited = self._groups.is_limited(track.group)
                 if is_limited and track.group != sight.group:
                     return True
         return False
 
-    def _link_anywhere(self, frame, waiting):
-        """Link sights to the nearest missed tracks of their group, however far."""
-        links = []
+    def _assign_anywhere(self, frame, waiting):
+        """Assign sights to the nearest missed tracks of their group, however far."""
+        candidates = []
         for i in waiting:
             sight = frame.sights[i]
             for track in self._tracks:
                 if track.group == sight.group:
                     distance = sight.region.distance(track.region)
-                    links.append(_Link((distance, track.id, i), i, track))
-        for link in sorted(links):
-            self._link(frame, link, frame.ghosts[link.sight])
+                    candidates.append(_Candidate((distance, track.id, i), i, track))
+        for candidate in sorted(candidates):
+            self._assign(frame, candidate, frame.ghosts[candidate.sight])
 
-    def _link(self, frame, link, rivals):
+    def _assign(self, frame, candidate, rivals):
         """Give a sight a track that this frame misses.
 
         Nothing happens if the sight, or one of its rivals (bool [N]), has a track.
         """
-        is_free = frame.tracks[link.sight] is None and not frame.has_track(rivals)
-        if is_free and link.track.last_seen < self._index:
-            self._give(frame, link.sight, link.track)
+        is_free = frame.tracks[candidate.sight] is None and not frame.has_track(rivals)
+        if is_free and candidate.track.last_seen < self._index:
+            self._give(frame, candidate.sight, candidate.track)
 
     def _give(self, frame, i, track):
         """Give sight i a track, which goes on there."""
@@ -394,93 +414,3 @@ class Tracker:
         track.region = sight.region
         track.detections.append(sight.detection)
         frame.tracks[i] = track
-
-
-class Followed(NamedTuple):
-    """An answered frame with the tracks and the steady labels of its N instances.
-
-    Attributes:
-      frame, instances: as they were given to `follow`.
-      ids: int64 [N], of the tracks; 0 is no track.
-      codes: int64 [N], the labels of the tracks; without a track the network's own.
-      scores: float64 [N], of `codes`.
-      lost, extra: as of `Tracker`.
-    """
-
-    frame: Any
-    instances: Any
-    ids: np.ndarray
-    codes: np.ndarray
-    scores: np.ndarray
-    lost: Mapping[int, bool]
-    extra: int
-
-
-class _Linked(NamedTuple):
-    """A frame whose instances are linked, and whose labels are still to be read."""
-
-    frame_index: int
-    frame: Any
-    instances: Any
-    tracks: Sequence[Track | None]
-    lost: Mapping[int, bool]
-    extra: int
-
-
-def follow(
-    answers: Iterable[tuple[Any, FoundInstances]],
-    labels: LabelSpace,
-    linking: Linking = LINKING,
-    *,
-    joint: bool = False,
-) -> Iterator[Followed]:
-    """Add tracks and steady labels to the instances of every answered frame.
-
-    The label of an instance is read from the track's detections in the `window` frames
-    around it, so that it does not lag; a frame is yielded once the window // 2 frames
-    after it are there.
-
-    Args:
-      answers: (frame, its instances) in order; a frame may be anything.
-      joint: as for `read_label`.
-
-    Yields:
-      the frames in the same order.
-    """
-    tracker = Tracker(labels, linking)
-    waiting: collections.deque[_Linked] = collections.deque()
-    for index, (frame, instances) in enumerate(answers):
-        tracks = tracker.add(instances)
-        waiting.append(
-            _Linked(index, frame, instances, tracks, tracker.lost, tracker.extra)
-        )
-        if len(waiting) > linking.window // 2:
-            yield _steady(waiting.popleft(), labels, linking.window, joint)
-    while waiting:
-        yield _steady(waiting.popleft(), labels, linking.window, joint)
-
-
-def _steady(linked, labels, window, joint):
-    """Read the labels of the tracks in a frame from the frames around it."""
-    last = linked.frame_index + window // 2
-    first = last - window + 1
-    ids = np.zeros(len(linked.tracks), np.int64)
-    codes = np.array(linked.instances.codes, np.int64)
-    scores = np.array(linked.instances.scores, np.float64)
-    for i, track in enumerate(linked.tracks):
-        if track is None:
-            continue
-        detections = [x for x in track.detections if first <= x.frame_index <= last]
-        ids[i] = track.id
-        codes[i], scores[i] = read_label(detections, labels, track.label, joint)
-        if window > 1:
-            track.label = int(codes[i])
-    return Followed(
-        frame=linked.frame,
-        instances=linked.instances,
-        ids=ids,
-        codes=codes,
-        scores=scores,
-        lost=linked.lost,
-        extra=linked.extra,
-    )

@@ -1,0 +1,59 @@
+"""How the individuals of a video are followed, as the flags of `a2d predict` say."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.tracking import tracker
+from a2d_tf.tracking.groups import Groups
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackSettings:
+    """Values of the flags of the same names.
+
+    Attributes:
+      window: answered frames from which a track's label is read; 1 is the network's own
+        answer.
+      patience: as for `tracker.Tracker`.
+      max_tracks: the number of individuals, such as "4" or "mouse=2,wheel=1"; actors
+        that are not named have any number. None: all have any number.
+    """
+
+    window: int = tracker.WINDOW
+    patience: int = tracker.PATIENCE
+    max_tracks: str | None = None
+
+    def groups(self, labels: LabelSpace) -> Groups:
+        """Return the groups of `max_tracks`.
+
+        Raises:
+          InputError: this is no number of individuals, or names no actor of `labels`.
+        """
+        numbers: dict[str, int] = {}
+        number_of_all = math.inf
+        if not self.max_tracks:
+            return Groups.of_numbers(labels, numbers)
+        for part in self.max_tracks.split(","):
+            actor, equals, count = part.rpartition("=")
+            if actor in labels.actors:
+                is_valid = actor not in numbers
+            else:
+                is_valid = part == self.max_tracks and not equals
+            if not is_valid or not count.isdecimal() or int(count) < 1:
+                raise InputError(
+                    f"--max_tracks={self.max_tracks}: '{part}' is not a number of"
+                    " individuals; use one for all, or ACTOR=NUMBER with actors from"
+                    f" {', '.join(labels.actors)}"
+                )
+            if equals:
+                numbers[actor] = int(count)
+            else:
+                number_of_all = int(count)
+        return Groups.of_numbers(labels, numbers, number_of_all)
+
+
+TRACK_DEFAULTS = TrackSettings()
