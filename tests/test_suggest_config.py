@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+import time
 
 import numpy as np
 import pytest
@@ -14,19 +15,24 @@ from a2d_tf.core import devices
 from a2d_tf.core.config import Config
 from a2d_tf.data import inspection
 from a2d_tf.data.inspection import Summary
-from a2d_tf.model.backbones import PUBLISHED
-from a2d_tf.model.heads import readout, ridge
+from a2d_tf.data.manifest import MotionFacts
+from a2d_tf.model.backbones import PUBLISHED, PUBLISHED_OF_ACTIONS
+from a2d_tf.model.heads import ridge
+from a2d_tf.ops import motion_maps
 from a2d_tf.pretrained import layouts
 from a2d_tf.training import (
     host,
     presets,
     suggestion_length,
+    suggestion_readout,
     suggestion_remarks,
     suggestion_rules,
     suggestion_sizes,
 )
+from a2d_tf.training.fit_readout import Skills
 from a2d_tf.training.host import Host
 from a2d_tf.training.suggestion import Settings, Suggestion, json_path
+from a2d_tf.training.suggestion_readout import choose_reading
 
 GB = 2**30
 CPU = Host(2, 16 * GB)
@@ -38,8 +44,16 @@ SQUARE = 256 * 256
 def no_weights(monkeypatch, tmp_path):
     """Weights of no name are at hand, whatever this machine has."""
     monkeypatch.setenv("A2D_TF_CACHE", str(tmp_path / "cache"))
-    entry = dataclasses.replace(PUBLISHED["lite0"], package="no-such-package==1")
-    monkeypatch.setitem(PUBLISHED, "lite0", entry)
+    for published, name in ((PUBLISHED, "lite0"), (PUBLISHED_OF_ACTIONS, "i3d")):
+        entry = dataclasses.replace(published[name], package="no-such-package==1")
+        monkeypatch.setitem(published, name, entry)
+
+
+def put_weights(folder, *names):
+    """Put empty files where imported weights of these names are kept."""
+    (folder / "cache/weights").mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / f"cache/weights/{name}.h5").touch()
 
 
 @pytest.mark.parametrize(
@@ -195,8 +209,7 @@ def test_for_a_cpu(mini_records, gathered, monkeypatch):
 def test_for_a_cpu_that_has_the_weights_of_imagenet(
     mini_records, gathered, still, tmp_path
 ):
-    (tmp_path / "cache/weights").mkdir(parents=True)
-    (tmp_path / "cache/weights/lite0.h5").touch()
+    put_weights(tmp_path, "lite0")
     config = written(mini_records, gathered, CPU, tmp_path)
     assert (config.model.backbone, config.training.batch_size) == (
         "efficientnet_lite0",
@@ -237,13 +250,32 @@ def test_for_actions_that_single_frames_tell(
     made = layouts.convert("efficientnet_lite0", state(), "lite0.pth")[0]
     (tmp_path / "cache/weights").mkdir(parents=True)
     made.write(tmp_path / "cache/weights/lite0.h5")
-    preset = suggest_config.preset_that_reads(mini_records, presets.LITE0)
-    assert preset is presets.STILL_UNTESTED  # of four videos
+    reading = choose_reading(mini_records, presets.LITE0)
+    assert reading.preset is presets.STILL_UNTESTED  # of four videos
+    assert reading.motion is None  # these records have none
     monkeypatch.setattr(ridge, "_ENOUGH_VIDEOS", 2)
     for least, expected in ((-9.0, presets.STILL), (9.0, presets.LITE0)):
-        monkeypatch.setattr(readout, "LEAST_SKILL", least)
-        preset = suggest_config.preset_that_reads(mini_records, presets.LITE0)
-        assert preset is expected
+        monkeypatch.setattr(suggestion_readout, "LEAST_SKILL", least)
+        reading = choose_reading(mini_records, presets.LITE0)
+        assert reading.preset is expected
+
+
+def with_skills(monkeypatch, action, worth=""):
+    """Let the fit of a readout find these skills; return the maps it is asked for."""
+    asked = []
+
+    def fit(manifest, maps):
+        asked.append(maps)
+        return Skills(0.9, action, worth)
+
+    monkeypatch.setattr(suggestion_readout, "fit_to_left_out", fit)
+    return asked
+
+
+def with_maps(manifest, action_backbone="i3d", flow_histograms=True):
+    """The manifest of the same records with motion maps."""
+    facts = MotionFacts(action_backbone, "", flow_histograms)
+    return dataclasses.replace(manifest, motion=facts)
 
 
 def test_too_few_videos_to_tell_are_called_so(mini_records, monkeypatch):
@@ -251,9 +283,7 @@ def test_too_few_videos_to_tell_are_called_so(mini_records, monkeypatch):
     monkeypatch.setattr(presets, "preset_for", lambda _: presets.LITE0)
     suggestions = {}
     for skill in (None, 0.5):
-        monkeypatch.setattr(
-            suggest_config, "skill_of_single_frames", lambda _, skill=skill: skill
-        )
+        with_skills(monkeypatch, skill)
         suggestions[skill] = suggest_config.suggest(
             mini_records, CPU, mini_records.directory, minutes=None, after=None
         )
@@ -262,7 +292,8 @@ def test_too_few_videos_to_tell_are_called_so(mini_records, monkeypatch):
         "too few videos to tell whether single frames show the actions"
     )
     flagfile = untold.flagfile()
-    assert "# too few videos to tell whether single frames show" in flagfile
+    # That is not why flow is off.
+    assert "# about nine times as many steps fit the same time" in flagfile
     assert "these features know" not in flagfile
     assert "these features know the actions" in suggestions[0.5].flagfile()
     assert not suggestions[0.5].remarks[0].startswith("too few")
@@ -272,6 +303,122 @@ def test_too_few_videos_to_tell_are_called_so(mini_records, monkeypatch):
     ]
     assert flags_of[0] == flags_of[1]
     assert {"use_flow": False, "init_flow": "", "temporal_layers": 0} in flags_of[0]
+
+
+def test_motion_maps_are_read_where_the_records_have_them(
+    mini_records, gathered, monkeypatch, tmp_path
+):
+    asked = with_skills(monkeypatch, 0.4, "alone 46, with motion 63 of 100")
+    reading = choose_reading(with_maps(mini_records), presets.LITE0)
+    assert asked == [{"action_backbone": "i3d", "flow_histograms": True}]
+    assert reading.preset is presets.STILL_WITH_MOTION and not reading.remark
+    settings = suggestion_rules.suggest(
+        mini_records, gathered, CPU, preset=reading.preset, motion=reading.motion
+    )
+    text = made(settings, []).flagfile()
+    assert (
+        "# alone 46, with motion 63 of 100 (docs/real_video.md)\n"
+        "--action_backbone=i3d\n--flow_histograms=true\n"
+    ) in text
+    assert (
+        "# the motion is in the maps that actions are read from; single frames leave"
+        " more steps for boxes\n# (docs/real_video.md)\n--use_flow=false\n"
+    ) in text
+    (tmp_path / "own.flags").write_text(text)
+    model = Config.read(tmp_path / "own.flags").model
+    assert (model.action_backbone, model.flow_histograms) == ("i3d", True)
+    assert (model.readout, model.use_flow, model.temporal_layers) == (True, False, 0)
+
+
+def test_all_motion_maps_are_read_where_nothing_tells_their_worth(
+    mini_records, monkeypatch
+):
+    asked = with_skills(monkeypatch, None)
+    manifest = with_maps(mini_records, action_backbone="")
+    reading = choose_reading(manifest, presets.LITE0)
+    assert asked == [{"flow_histograms": True}]
+    assert reading.preset is presets.STILL_WITH_MOTION
+    assert reading.motion == Settings(
+        {"flow_histograms": True},
+        "too few videos to tell what each kind of map is worth: all are read"
+        " (docs/real_video.md)",
+    )
+    assert not reading.preset.remark
+
+
+def test_no_map_is_read_for_actions_that_the_maps_do_not_show(
+    mini_records, monkeypatch
+):
+    with_skills(monkeypatch, 0.1)
+    reading = choose_reading(with_maps(mini_records), presets.LITE0)
+    assert reading.preset is presets.LITE0 and reading.motion is None
+
+
+def test_features_of_i3d_that_are_missing_are_named(
+    mini_records, monkeypatch, tmp_path
+):
+    with_skills(monkeypatch, 0.4)
+    manifest = with_maps(mini_records, action_backbone="")
+    install = "`pip install --no-deps no-such-package==1`, and "
+    build = "`a2d records --action_backbone=i3d --flow_histograms`"
+    for records in (mini_records, manifest):
+        remark = choose_reading(records, presets.LITE0).remark
+        assert f"(docs/real_video.md): {install}{build}, or" in remark
+    put_weights(tmp_path, "i3d")
+    remark = choose_reading(manifest, presets.LITE0).remark
+    assert f"(docs/real_video.md): {build}, or a2d start with another" in remark
+
+
+def test_motion_maps_are_stored_where_labels_will_be_read(tmp_path):
+    lite0 = presets.LITE0
+    assert presets.stored_motion(lite0, 249) == {"flow_histograms": True}
+    put_weights(tmp_path, "i3d")
+    both = {"flow_histograms": True, "action_backbone": "i3d"}
+    assert presets.stored_motion(lite0, 249) == both
+    assert presets.stored_motion(lite0, 250) == {}
+    assert presets.stored_motion(presets.SMALL, 9) == {}
+    assert presets.stored_motion(presets.PAPER, 9) == {}
+
+
+def test_the_time_of_a_prediction_has_that_of_the_motion_maps(
+    mini_records, monkeypatch
+):
+    """They are made of every frame, so that fewer answers save less of it."""
+    settings = [
+        Settings({"flagfile": "configs/lite0.flags", "readout": True}, ""),
+        Settings({"steps": 1000, "batch_size": 2}, ""),
+    ]
+    speed = host.Speed(start=60.0, step=0.24)  # 60 ms an answer
+    said = suggest_config._describe_duration(settings, speed, mini_records)
+    assert "and 1.0 to predict each 1000 frames, or half of that with" in said
+    measured = []
+
+    def measure(model, manifest):
+        measured.append(model.action_backbone)
+        return 0.03
+
+    monkeypatch.setattr(suggest_config, "_measure_motion", measure)
+    maps = Settings({"action_backbone": "i3d"}, "")
+    said = suggest_config._describe_duration([*settings, maps], speed, mini_records)
+    assert measured == ["i3d"]
+    assert "and 1.5 to predict each 1000 frames, or 1.0 with --every=5" in said
+
+
+def test_the_time_of_motion_maps_is_measured_on_two_blocks(mini_records, monkeypatch):
+    blocks = []
+
+    def block_function(frames):
+        blocks.append(frames.shape)
+        time.sleep(0.032)
+        return {}
+
+    monkeypatch.setattr(
+        suggest_config, "_random_block_function", lambda _: block_function
+    )
+    model = Config.parse(["--readout", "--action_backbone=i3d"]).model
+    assert suggest_config._measure_motion(model, mini_records) > 0.001
+    height, width = motion_maps.frame_size(64, 80)
+    assert blocks == [(32, height, width, 3)] * 2
 
 
 def test_for_a_gpu(mini_records, gathered, still, tmp_path):

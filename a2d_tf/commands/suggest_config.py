@@ -18,15 +18,18 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from a2d_tf.core import command_line, devices
-from a2d_tf.core.config import Config
+from a2d_tf.core.config import Config, ModelConfig
 from a2d_tf.core.files import write_text
 from a2d_tf.data.manifest import Manifest
+from a2d_tf.ops.motion_maps import BLOCK
 from a2d_tf.training.host import Host, Speed
 from a2d_tf.training.suggestion import Settings, Suggestion, json_path, words_of
 
 if TYPE_CHECKING:
-    from a2d_tf.training.presets import Preset
+    from a2d_tf.data.motion_stream import BlockFunction
 
 FLAGS = command_line.Register()
 _RECORDS = FLAGS.define_string("records", None, "Folder written by a2d records.")
@@ -95,6 +98,7 @@ def suggest(
     from a2d_tf.data.inspection import gather
     from a2d_tf.training import (
         presets,
+        suggestion_readout,
         suggestion_remarks,
         suggestion_rules,
         suggestion_sizes,
@@ -102,8 +106,10 @@ def suggest(
 
     preset = presets.preset_for(host)
     reads = presets.reads_labels(preset, manifest.counts["train"]["videos"])
+    reading = suggestion_readout.Reading(preset)
     if reads and not after:
-        preset = preset_that_reads(manifest, preset)
+        reading = suggestion_readout.choose_reading(manifest, preset)
+        preset = reading.preset
     canvas = suggestion_sizes.canvas(manifest.sizes, preset.most_pixels)
     contents = gather(manifest, canvas)
 
@@ -115,6 +121,7 @@ def suggest(
         minutes=minutes,
         after=after,
         preset=preset,
+        motion=reading.motion,
     )
     settings = suggest_settings()
     duration = None
@@ -124,8 +131,9 @@ def suggest(
         duration = _describe_duration(settings, speed, manifest)
 
     remarks = suggestion_remarks.remarks(manifest, contents, preset)
-    if preset.remark and not after:
-        remarks.insert(0, preset.remark)
+    if not after:
+        about_choice = [text for text in (preset.remark, reading.remark) if text]
+        remarks = about_choice + remarks
     command = "a2d suggest-config"
     if minutes:
         command += f" --minutes={minutes:g}"
@@ -146,51 +154,6 @@ def suggest(
     )
 
 
-def preset_that_reads(manifest: Manifest, preset: Preset) -> Preset:
-    """Return the preset of single frames if these show the actions, else a given one.
-
-    Single frames are also best if nothing tells: of seven videos 571 steps fit the time
-    of 62 with flow and temporal context.
-    """
-    from a2d_tf.model.heads.readout import LEAST_SKILL
-    from a2d_tf.training import presets
-
-    skill = skill_of_single_frames(manifest)
-    if skill is None:
-        return presets.STILL_UNTESTED
-    return presets.STILL if skill >= LEAST_SKILL else preset
-
-
-def skill_of_single_frames(manifest: Manifest) -> float | None:
-    """Return how well a readout of single frames knows the actions of other videos.
-
-    It is fitted without each video in turn, whose actions it has to tell; see
-    `ridge.skill`. None if the videos are too few to tell.
-    """
-    from a2d_tf.model.network import Network
-    from a2d_tf.training import presets, run_start, suggestion_sizes
-    from a2d_tf.training.fit_readout import fit_readout
-
-    still = presets.STILL
-    height, width = suggestion_sizes.canvas(manifest.sizes, still.most_pixels)
-    config = Config.parse(
-        [
-            f"--flagfile={command_line.find(still.flagfile)}",
-            f"--image_height={height}",
-            f"--image_width={width}",
-            "--val_fraction=0",
-            "--readout",
-            "--use_flow=false",
-            "--init_flow=",
-            "--temporal_layers=0",
-        ]
-    )
-    config = run_start.resolve_config(config, ())
-    network = Network(config.model, manifest.label_space, config.compute)
-    run_start.initialise(network, config)
-    return fit_readout(network, manifest, config).action
-
-
 def _measure_speed(settings: Sequence[Settings], manifest: Manifest) -> Speed:
     """Measure a training with suggested settings, from random weights.
 
@@ -201,11 +164,50 @@ def _measure_speed(settings: Sequence[Settings], manifest: Manifest) -> Speed:
     from a2d_tf.training import fit
 
     # A readout is not trained: no step computes it.
-    config = Config.parse([*words_of(settings), "--readout=false"])
+    without = ["--readout=false", "--action_backbone=", "--flow_histograms=false"]
+    config = Config.parse([*words_of(settings), *without])
     network = Network(config.model, manifest.label_space, config.compute)
     built = time.monotonic() - start
     speed = fit.time_steps(network, manifest, config)
     return speed._replace(start=built + speed.start)
+
+
+def _measure_motion(model: ModelConfig, manifest: Manifest) -> float:
+    """Measure the seconds that the motion maps of a frame of a video take.
+
+    Random weights take as long as any.
+    """
+    from a2d_tf.data.motion_stream import MotionStream
+    from a2d_tf.training import suggestion_sizes
+
+    block_function = None
+    if model.action_backbone:
+        block_function = _random_block_function(model.action_backbone)
+    stream = MotionStream(block_function, model.flow_histograms)
+    height, width = suggestion_sizes.largest_size(manifest.native_sizes)
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (2, height, width, 3), np.uint8)
+    for block in range(2):  # the first compiles
+        start = time.monotonic()
+        for i in range(BLOCK):
+            stream.add(block * BLOCK + i, frames[i % 2])
+    return (time.monotonic() - start) / BLOCK
+
+
+def _random_block_function(action_backbone: str) -> BlockFunction:
+    """Return the block function of an action backbone with random weights."""
+    import tensorflow as tf
+
+    from a2d_tf.model import backbones
+
+    backbone = backbones.build_action_backbone(action_backbone)
+    compute = tf.function(functools.partial(backbone, training=False))
+
+    def block_function(frames: np.ndarray) -> dict[str, np.ndarray]:
+        maps = compute(frames[None])
+        return {name: values[0].numpy() for name, values in maps.items()}
+
+    return block_function
 
 
 def _describe_duration(
@@ -213,18 +215,24 @@ def _describe_duration(
 ) -> str:
     """Describe how long training, scores and prediction take.
 
-    An answer takes a share of a training step, as measured on a CPU.
+    An answer takes a share of a training step, as measured on a CPU. Motion maps are
+    made of every frame, also for an answer to every fifth.
     """
-    training = Config.parse(words_of(settings)).training
-    answer = _ANSWER * speed.step / training.batch_size
+    config = Config.parse(words_of(settings))
+    answer = _ANSWER * speed.step / config.training.batch_size
     test_frames = manifest.counts.get("test", {}).get("records", 0)
-    train_seconds = speed.start + speed.step * training.steps
+    train_seconds = speed.start + speed.step * config.training.steps
     score_seconds = speed.start + answer * test_frames
+    motion = 0.0
+    fewer_answers = "half of that"
+    if config.model.action_backbone or config.model.flow_histograms:
+        motion = _measure_motion(config.model, manifest)
+        fewer_answers = f"{1000 * (answer / 2 + motion) / 60:.1f}"
     return (
         f"on this machine: about {train_seconds / 60:.1f} minutes of training,"
-        f" {score_seconds / 60:.1f} of scores, and {1000 * answer / 60:.1f} to predict"
-        " each 1000 frames, or half of that with --every=5, which knows the times of"
-        " bouts to five frames"
+        f" {score_seconds / 60:.1f} of scores, and {1000 * (answer + motion) / 60:.1f}"
+        f" to predict each 1000 frames, or {fewer_answers} with --every=5, which knows"
+        " the times of bouts to five frames"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 from a2d_tf.model import backbones
 from a2d_tf.pretrained import cache
@@ -13,6 +14,9 @@ SQUARE = 256**2
 """Pixels of the canvas to which the memory of a clip refers."""
 USABLE_MEMORY = 0.8
 """Share of the memory that the network may take."""
+
+ACTION_BACKBONE = "i3d"
+"""The action backbone that is suggested."""
 
 _GB = 2.0**30
 # Below this number of training videos labels are read from the backbone; up to 182
@@ -109,17 +113,23 @@ STILL = dataclasses.replace(
 STILL_UNTESTED = dataclasses.replace(
     STILL,
     single_frames=(
-        "too few videos to tell whether single frames show their actions; about nine"
-        " times as many steps fit the same time, so that they lose least"
-        " (docs/real_video.md)"
+        "about nine times as many steps fit the same time as with flow and temporal"
+        " context, most of all to find boxes (docs/real_video.md)"
     ),
     remark=(
-        "too few videos to tell whether single frames show the actions, so flow and"
-        " temporal context are off: many more steps then fit the time; once each action"
-        " is in several of at least eight training videos, the fit tells"
+        "too few videos to tell whether single frames show the actions; once each"
+        " action is in several of at least eight training videos, the fit tells"
     ),
 )
 """For videos that are too few to find that out."""
+STILL_WITH_MOTION = dataclasses.replace(
+    STILL,
+    single_frames=(
+        "the motion is in the maps that actions are read from; single frames leave"
+        " more steps for boxes (docs/real_video.md)"
+    ),
+)
+"""For few videos whose actions a readout of motion maps recognises, too."""
 # 50 passes are the paper's 60000 steps on A2D's 9561 clips; docs/performance.md has
 # the memory.
 PAPER = Preset(
@@ -159,3 +169,20 @@ def reads_labels(preset: Preset, videos: int) -> bool:
     They are if the backbone is ImageNet's and the training videos are few.
     """
     return preset.from_imagenet and videos < _READ_VIDEOS
+
+
+def stored_motion(preset: Preset, videos: int) -> dict[str, Any]:
+    """Return the flags by which a2d records stores the motion maps to read.
+
+    Flow histograms cost little. An action backbone needs its weights.
+
+    Args:
+      preset: of the training.
+      videos: number of training videos.
+    """
+    if not reads_labels(preset, videos):
+        return {}
+    flags: dict[str, Any] = {"flow_histograms": True}
+    if cache.at_hand(ACTION_BACKBONE):
+        flags["action_backbone"] = ACTION_BACKBONE
+    return flags

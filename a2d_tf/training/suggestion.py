@@ -15,6 +15,7 @@ from typing import Any
 from a2d_tf.core.checked_json import load_json, whole
 from a2d_tf.core.command_line import flag_text
 from a2d_tf.core.files import write_json
+from a2d_tf.data.manifest import Manifest
 
 _WIDTH = 100  # columns of a comment
 _FIELDS = {
@@ -47,6 +48,22 @@ def words_of(settings: Sequence[Settings]) -> list[str]:
     for part in settings:
         words += part.words()
     return words
+
+
+def motion_flags(manifest: Manifest) -> dict[str, Any]:
+    """Return the flags of a2d records that gave records their motion maps.
+
+    They are also those of a2d train that make a network read them.
+    """
+    flags: dict[str, Any] = {}
+    motion = manifest.motion
+    if motion is None:
+        return flags
+    if motion.action_backbone:
+        flags["action_backbone"] = motion.action_backbone
+    if motion.flow_histograms:
+        flags["flow_histograms"] = True
+    return flags
 
 
 @dataclasses.dataclass(frozen=True)

@@ -59,6 +59,7 @@ def suggest(
     speed: Speed | None = None,
     after: str | None = None,
     preset: Preset | None = None,
+    motion: Settings | None = None,
 ) -> list[Settings]:
     """Return the settings for records; first the flagfile that the others change.
 
@@ -69,15 +70,19 @@ def suggest(
       speed: of a training with these settings; by default estimated from the preset's.
       after: run folder whose settings and weights the training starts from.
       preset: by default that of `preset_for`.
+      motion: the motion maps that are read, as of `suggestion_readout`.
 
     Raises:
-      InputError: `after` is no run, or has no masks where the records have.
+      InputError: `after` is no run, has no masks where the records have, or reads
+        motion maps that they lack.
     """
     train = contents.summaries["train"]
     if after:
         start = _start_of_run(after, manifest)
     else:
-        start = _start_of_preset(preset or preset_for(host), host, manifest, contents)
+        start = _start_of_preset(
+            preset or preset_for(host), motion, host, manifest, contents
+        )
     settings = list(start.settings)
     settings += training_settings(
         contents=contents,
@@ -115,9 +120,11 @@ def _start_of_run(run: str, manifest: Manifest) -> _Start:
     """Start from the settings and weights of a run, whose network stays.
 
     Raises:
-      InputError: it has no masks, but the records have.
+      InputError: it has no masks, but the records have; or it reads motion maps that
+        they lack.
     """
     base = run_folder.settings(run)
+    manifest.check_motion(base.model.action_backbone, base.model.flow_histograms)
     if manifest.trains_masks and not base.model.use_mask:
         raise InputError(
             f"--after={run}: has no masks, as these records have; start anew"
@@ -152,7 +159,11 @@ def _preset_like(model: ModelConfig) -> Preset:
 
 
 def _start_of_preset(
-    preset: Preset, host: Host, manifest: Manifest, contents: Contents
+    preset: Preset,
+    motion: Settings | None,
+    host: Host,
+    manifest: Manifest,
+    contents: Contents,
 ) -> _Start:
     """Start from the flagfile of a preset, with a network that fits the records."""
     base = Config.read(command_line.find(preset.flagfile))
@@ -160,6 +171,8 @@ def _start_of_preset(
     settings = [Settings({"flagfile": preset.flagfile}, f"for {host}: {preset.reason}")]
     if preset.from_imagenet:
         settings.append(_backbone_settings(reads))
+    if motion:
+        settings.append(motion)
     if preset.single_frames:
         settings.append(
             Settings(
