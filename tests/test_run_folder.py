@@ -155,6 +155,18 @@ def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):
         assert names == {"flags.txt", "labels.json", "records.json", "notes.txt"}
 
 
+def test_a_run_with_an_action_backbone_names_its_authors(tmp_path):
+    """In a file that goes when the folder's next run has none."""
+    model = tiny_network.config(readout=True, action_backbone="i3d")
+    run_folder.create(tmp_path, Config(model), manifest())
+    notice = (tmp_path / "NOTICE").read_text()
+    for words in ("J. Carreira", "Apache License", "Copyright (c) 2022 Wilson Yan"):
+        assert words in notice
+    assert "MIT License" in notice and max(map(len, notice.splitlines())) <= 88
+    run_folder.create(tmp_path, Config(tiny_network.config()), manifest())
+    assert not (tmp_path / "NOTICE").exists()
+
+
 def test_the_best_checkpoint_has_its_own_threshold(tiny_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)

@@ -15,7 +15,7 @@ import numpy as np
 from a2d_tf.core import files, folders
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.pretrained import transfer
+from a2d_tf.pretrained import notices, transfer
 from a2d_tf.runs import chosen_threshold, loading, packed, run_folder, scores
 
 
@@ -69,6 +69,7 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> Pack
         if kind == "last":
             _copy_current_scores(workdir, folder)
         files.write_text(os.path.join(folder, "card.md"), notes)
+        notices.write(folder, config.model.action_backbone)
         size = sum(entry.stat().st_size for entry in os.scandir(folder))
     parameters = sum(values.size for values in weights.values())
     return PackedModel(parameters, size)

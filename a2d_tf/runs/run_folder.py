@@ -8,6 +8,7 @@ checkpoints/          the newest weights with the optimizer's state
 best/                 the weights of the best validation, by joint mIoU or box F1, and
                       its threshold
 weights.txt           how each variable was initialised, by name
+NOTICE                authors and licence of an action backbone's weights, if it has one
 score_threshold.json  p(actor) from which a RoI is an instance, chosen on validation
 tensorboard/          events
 finished.json         the last step, once the last validation is done
@@ -19,6 +20,7 @@ records.json and score_threshold.json as above, and
 weights.npz           {layer/weight: float16}, without the optimizer's state
 metrics.json          the scores of the test split, if the run was evaluated
 card.md               what the packer was given as notes
+NOTICE                as above
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import write_json, write_text
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import FACTS, FORMAT, Manifest, load_current
+from a2d_tf.pretrained import notices
 from a2d_tf.runs import checkpoint_files, chosen_threshold
 
 STARTS = ("init_run", "init_rgb", "init_flow", "init_checkpoint")
@@ -91,6 +94,7 @@ def _begin(workdir, config, manifest):
         if start:
             trained_on |= set(record_facts(start)["videos"])
     _write_data_facts(workdir, manifest, trained_on)
+    notices.write(workdir, config.model.action_backbone)
     config.write(os.path.join(workdir, "flags.txt"))
 
 
@@ -148,7 +152,8 @@ def is_finished(workdir: str, step: int) -> bool:
 def _forget(workdir):
     """Remove what an earlier training has left whose checkpoints are gone."""
     shutil.rmtree(checkpoint_files.folder(workdir, "best"), ignore_errors=True)
-    for name in ("finished.json", chosen_threshold.FILE, "weights.txt"):
+    names = ("finished.json", chosen_threshold.FILE, "weights.txt", notices.FILE)
+    for name in names:
         pathlib.Path(workdir, name).unlink(missing_ok=True)
     for path in pathlib.Path(workdir, "tensorboard").rglob(EVENTS):
         path.unlink()

@@ -11,6 +11,7 @@ import tensorflow as tf
 from a2d_tf.core import files, folders
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.manifest import FORMAT
+from a2d_tf.pretrained import notices
 from a2d_tf.runs.loading import Run
 from a2d_tf.serving import stored_functions
 from a2d_tf.serving.export_folder import CHECKED, INFO, VideoFunctions
@@ -73,6 +74,7 @@ def export(run: Run, output: str, for_videos_only: bool = False) -> None:
                 digests[name] = files.file_digest(os.path.join(folder, name))
             info = {**describe(run), "sha256": digests}
             files.write_json(os.path.join(folder, INFO), info)
+            notices.write(folder, run.config.model.action_backbone)
     except tf.errors.OpError as error:
         raise InputError(f"{output}: cannot be written ({error})") from error
 

