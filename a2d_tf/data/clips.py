@@ -12,6 +12,7 @@ import numpy as np
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import video_frames
 from a2d_tf.data.a2d_annotations import Annotation
+from a2d_tf.data.motion_stream import MotionStream
 from a2d_tf.data.sources import Skip, Source, usable_frames
 from a2d_tf.data.stored_frames import FramePreparer, StoredFrame
 from a2d_tf.data.video_list import Video
@@ -105,13 +106,15 @@ class _VideoPlan(NamedTuple):
 
     Attributes:
       clips: in the order of their key frames.
-      decoded: the numbers of the frames to decode.
+      stored: the numbers of the frames that are resized for clips.
       with_flow: the numbers of the frames of which the flow is needed.
+      in_motion: the numbers of the frames that motion maps are made from.
     """
 
     clips: list[_ClipPlan]
-    decoded: set[int]
+    stored: set[int]
     with_flow: set[int]
+    in_motion: set[int]
 
 
 class _KeptFrame(NamedTuple):
@@ -122,88 +125,133 @@ class _KeptFrame(NamedTuple):
 
 
 def clips_of(
-    source: Source, settings: ConversionSettings, video: Video, skip: Skip
+    source: Source,
+    settings: ConversionSettings,
+    video: Video,
+    skip: Skip,
+    stream: MotionStream | None = None,
 ) -> Iterator[ClipRecord]:
     """Yield the clips of a video, which is decoded once, by ascending key frame.
 
-    A clip comes as soon as its last frame is decoded, and only frames that a later clip
-    needs are kept, so that memory does not grow with the video. Clips that need a
-    skipped item are left out.
+    A clip comes as soon as its last frame is decoded and its motion maps are made, and
+    only frames that a later clip needs are kept, so that memory does not grow with the
+    video. Clips that need a skipped item are left out.
+
+    Args:
+      stream: a new one, which makes the clips' motion maps; by default there are none.
     """
     keys = usable_frames(source, video, skip)
     if not keys:
         return
-    plan = _plan(keys, source.length(video.vid), settings)
+    stream = stream or MotionStream(None, flow_histograms=False)
+    plan = _plan(keys, source.length(video.vid), settings, stream)
+    decoded = plan.stored | plan.in_motion
     if video.frames:
         # The video's last frame is decoded too, to show that none is missing.
-        plan.decoded.add(video.frames)
-    preparer = FramePreparer(
-        settings.image_height, settings.image_width, settings.flow_method
-    )
-    waiting = collections.deque(plan.clips)
-    kept_frames: dict[int, _KeptFrame] = {}
-    previous: StoredFrame | None = None
+        decoded.add(video.frames)
+    maker = _ClipMaker(source, settings, video, plan, stream)
     path = source.frames_path(video.vid)
     try:
-        for number, native in video_frames.read(path, plan.decoded, source.remedy):
-            frame = preparer.prepare(native)
-            flow = preparer.no_flow(frame)
-            if number in plan.with_flow:
-                flow = preparer.flow(previous, frame)
-            kept_frames[number] = _KeptFrame(frame.rgb, flow)
-            previous = frame
-            native_size = native.shape[0], native.shape[1]
-            while waiting and waiting[0].frames[-1].number <= number:
-                clip = waiting.popleft()
-                try:
-                    annotation = source.read_annotation(
-                        video.vid, clip.key, native_size
-                    )
-                except InputError as error:
-                    skip(source.annotation_path(video.vid, clip.key), error)
-                    continue
-                yield _record(video, clip, kept_frames, annotation)
-            first_needed = number
-            if waiting:
-                first_needed = waiting[0].frames[0].number
-            for kept_number in list(kept_frames):
-                if kept_number < first_needed:
-                    del kept_frames[kept_number]
+        for number, native in video_frames.read(path, decoded, source.remedy):
+            maker.add(number, native)
+            yield from maker.whole_clips(skip)
+        stream.end()
+        yield from maker.whole_clips(skip)
     except InputError as error:
         skip(path, error)
 
 
-def _plan(keys, length, settings):
+def _plan(keys, length, settings, stream):
     """Plan the clips around the key frames of a video of some length."""
-    plan = _VideoPlan([], set(), set())
+    plan = _VideoPlan([], set(), set(), set())
     for key in keys:
+        for index in stream.frames_around(key - 1):
+            if index < length:
+                plan.in_motion.add(index + 1)
         frames = clip_frames(key, settings.clip_frames, settings.clip_stride, length)
         plan.clips.append(_ClipPlan(key, frames))
         for frame in frames:
-            plan.decoded.add(frame.number)
+            plan.stored.add(frame.number)
             if frame.number > 1 and not frame.is_clamped:
                 plan.with_flow.add(frame.number)
-                plan.decoded.add(frame.number - 1)
+                plan.stored.add(frame.number - 1)
     return plan
 
 
-def _record(video, clip, kept_frames, annotation):
-    """Return the record of a planned clip, whose frames are all decoded."""
-    rgb = []
-    flow = []
-    for frame in clip.frames:
-        kept_frame = kept_frames[frame.number]
-        rgb.append(kept_frame.rgb)
-        if frame.is_clamped:
-            flow.append(np.zeros_like(kept_frame.flow))
-        else:
-            flow.append(kept_frame.flow)
-    return ClipRecord(
-        video=video.vid,
-        frame=clip.key,
-        split=video.split,
-        clip_frames=tuple(frame.number for frame in clip.frames),
-        rgb=rgb,
-        flow=flow,
-        annotation=annotation,
-    )
+class _ClipMaker:
+    """Makes the planned clips of a video from its frames, as they are decoded."""
+
+    def __init__(self, source, settings, video, plan, stream):
+        self._source = source
+        self._video = video
+        self._plan = plan
+        self._stream = stream
+        self._preparer = FramePreparer(
+            settings.image_height, settings.image_width, settings.flow_method
+        )
+        self._waiting = collections.deque(plan.clips)
+        self._kept_frames: dict[int, _KeptFrame] = {}
+        self._previous: StoredFrame | None = None
+        self._number = 0  # of the last frame that came
+        self._native_size = (0, 0)
+
+    def add(self, number, native):
+        """Take a decoded frame, RGB uint8 [H, W, 3]; numbers ascend."""
+        self._number = number
+        self._native_size = native.shape[:2]
+        if number in self._plan.in_motion:
+            self._stream.add(number - 1, native)
+        if number in self._plan.stored:
+            frame = self._preparer.prepare(native)
+            flow = self._preparer.no_flow(frame)
+            if number in self._plan.with_flow:
+                flow = self._preparer.flow(self._previous, frame)
+            self._kept_frames[number] = _KeptFrame(frame.rgb, flow)
+            self._previous = frame
+
+    def whole_clips(self, skip):
+        """Yield the clips that are whole by now; keep what later ones need."""
+        while self._waiting and self._is_whole(self._waiting[0]):
+            clip = self._waiting.popleft()
+            try:
+                annotation = self._source.read_annotation(
+                    self._video.vid, clip.key, self._native_size
+                )
+            except InputError as error:
+                skip(self._source.annotation_path(self._video.vid, clip.key), error)
+                continue
+            yield self._record(clip, annotation)
+        first_needed = self._number
+        if self._waiting:
+            first_needed = self._waiting[0].frames[0].number
+            self._stream.forget(self._waiting[0].key - 1)
+        for kept_number in list(self._kept_frames):
+            if kept_number < first_needed:
+                del self._kept_frames[kept_number]
+
+    def _is_whole(self, clip):
+        """Return whether all of a planned clip has come."""
+        has_frames = clip.frames[-1].number <= self._number
+        return has_frames and self._stream.ready(clip.key - 1)
+
+    def _record(self, clip, annotation):
+        """Return the record of a planned clip that is whole."""
+        rgb = []
+        flow = []
+        for frame in clip.frames:
+            kept_frame = self._kept_frames[frame.number]
+            rgb.append(kept_frame.rgb)
+            if frame.is_clamped:
+                flow.append(np.zeros_like(kept_frame.flow))
+            else:
+                flow.append(kept_frame.flow)
+        return ClipRecord(
+            video=self._video.vid,
+            frame=clip.key,
+            split=self._video.split,
+            clip_frames=tuple(frame.number for frame in clip.frames),
+            rgb=rgb,
+            flow=flow,
+            annotation=annotation,
+            motion=self._stream.maps(clip.key - 1),
+        )

@@ -21,6 +21,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
 from a2d_tf.data import manifest as manifests
 from a2d_tf.data.clips import ConversionSettings, clips_of
+from a2d_tf.data.motion_stream import BlockFunction, MotionStream
 from a2d_tf.data.sidecar import ClipSummary, Sidecar
 from a2d_tf.data.sources import Source
 from a2d_tf.data.video_list import Video
@@ -39,6 +40,24 @@ class Shard:
 
 
 @dataclasses.dataclass(frozen=True)
+class MotionSettings:
+    """Which motion maps records hold, and what makes them.
+
+    Attributes:
+      facts: as the manifest says them.
+      block_function: makes the maps of the action backbone; None without one. It is
+        pickled.
+    """
+
+    facts: manifests.MotionFacts
+    block_function: BlockFunction | None = None
+
+    def stream(self) -> MotionStream:
+        """Return what makes the maps of a video."""
+        return MotionStream(self.block_function, self.facts.flow_histograms)
+
+
+@dataclasses.dataclass(frozen=True)
 class Conversion:
     """A source, its settings and its output, sent to the processes that build shards.
 
@@ -48,12 +67,14 @@ class Conversion:
       settings: what the records contain.
       on_error: 'fail' stops at the first broken item; 'skip' leaves broken items out
         and lists them in the manifest.
+      motion: None for records without motion maps.
     """
 
     source: Source
     output: pathlib.Path
     settings: ConversionSettings
     on_error: str = "fail"
+    motion: MotionSettings | None = None
 
     def shards(self) -> tuple[Shard, ...]:
         """Return the shards: train first, the videos in the source's order."""
@@ -98,7 +119,8 @@ class Conversion:
             sidecar.skipped.append({"item": self._item(path), "reason": str(error)})
 
         for video in shard.videos:
-            for clip in clips_of(self.source, self.settings, video, skip):
+            stream = self.motion.stream() if self.motion else None
+            for clip in clips_of(self.source, self.settings, video, skip, stream):
                 sidecar.clips.append(ClipSummary.of(clip))
                 note = clip.annotation.note
                 if note:
@@ -125,6 +147,8 @@ class Conversion:
         fields = dataclasses.asdict(self.settings)
         fields["label_space"] = self.source.label_space.to_json()
         digest.update(repr([manifests.SCHEMA, fields, shard]).encode())
+        if self.motion:
+            digest.update(repr(self.motion.facts).encode())
         for video in shard.videos:
             text = self.source.annotation_text(video.vid)
             digest.update(f"{video.vid} {text}\n".encode())

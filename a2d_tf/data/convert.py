@@ -27,9 +27,9 @@ from a2d_tf.core.tasks import ALONE, Task
 from a2d_tf.core.workers import imap
 from a2d_tf.data import manifest as manifests
 from a2d_tf.data.clips import ConversionSettings
-from a2d_tf.data.conversion import PARTIAL, Conversion, Shard
+from a2d_tf.data.conversion import PARTIAL, Conversion, MotionSettings, Shard
 from a2d_tf.data.flow import Flow
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.manifest import NO_MOTION, Manifest, MotionFacts
 from a2d_tf.data.sidecar import ClipSummary, Sidecar
 from a2d_tf.data.sources import Source
 
@@ -48,6 +48,7 @@ def convert(
     on_error: str = "fail",
     task: Task = ALONE,
     builder: Builder | None = None,
+    motion: MotionSettings | None = None,
 ) -> tuple[Manifest | None, bool]:
     """Build the records of a source, or finish building them.
 
@@ -56,7 +57,7 @@ def convert(
     whole.
 
     Args:
-      source, output, settings, on_error: as of `Conversion`.
+      source, output, settings, on_error, motion: as of `Conversion`.
       workers: number of processes.
       task: which shards to build.
       builder: builds them in place of `build_all`, whose arguments it takes.
@@ -75,7 +76,7 @@ def convert(
     except ValueError as error:
         raise InputError(f"--{error}") from None
     _check_missing(source, on_error)
-    conversion = Conversion(source, pathlib.Path(output), settings, on_error)
+    conversion = Conversion(source, pathlib.Path(output), settings, on_error, motion)
     shards = conversion.shards()
     manifest_path = conversion.output / manifests.NAME
     if manifest_path.exists():
@@ -159,6 +160,7 @@ def _check_complete(conversion: Conversion, shards: Sequence[Shard]) -> Manifest
         # Settings that a manifest does not say are compared by the digest below.
         if getattr(manifest, name, value) != value:
             differing.append(f"--{name}")
+    differing.extend(_differing_motion(conversion.motion, manifest.motion))
     splits = {video.vid: video.split for video in conversion.source.videos}
     split_of = manifest.split_of
     if splits != split_of and splits.keys() == split_of.keys():
@@ -176,6 +178,22 @@ def _check_complete(conversion: Conversion, shards: Sequence[Shard]) -> Manifest
         )
     shutil.rmtree(output / PARTIAL, ignore_errors=True)
     return manifest
+
+
+def _differing_motion(
+    settings: MotionSettings | None, facts: MotionFacts | None
+) -> list[str]:
+    """Return in what records' motion maps differ from those asked for."""
+    wanted = settings.facts if settings else NO_MOTION
+    existing = facts or NO_MOTION
+    differing = []
+    if wanted.action_backbone != existing.action_backbone:
+        differing.append("--action_backbone")
+    elif wanted.sha256 != existing.sha256:
+        differing.append("file of weights of the --action_backbone")
+    if wanted.flow_histograms != existing.flow_histograms:
+        differing.append("--flow_histograms")
+    return differing
 
 
 def _publish(
@@ -222,6 +240,7 @@ def _publish(
         repaired=repaired,
         labels=json.loads(source.label_space.to_json()),
         source=_digest_of([sidecar.fingerprint for sidecar in sidecars]),
+        motion=conversion.motion.facts if conversion.motion else None,
     )
     manifest.save(output)
     # Another copy of a task may write there.

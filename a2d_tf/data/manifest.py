@@ -105,6 +105,9 @@ class MotionFacts:
     flow_histograms: bool
 
 
+NO_MOTION = MotionFacts("", "", False)
+
+
 @dataclasses.dataclass(frozen=True)
 class Manifest:
     """The contents of `manifest.json`.
@@ -238,7 +241,7 @@ class Manifest:
         Args:
           action_backbone, flow_histograms: of the network's settings.
         """
-        motion = self.motion or MotionFacts("", "", False)
+        motion = self.motion or NO_MOTION
         missing = []
         if action_backbone not in ("", motion.action_backbone):
             missing.append(f"--action_backbone={action_backbone}")

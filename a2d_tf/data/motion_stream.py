@@ -15,6 +15,7 @@ import numpy as np
 from a2d_tf.data.flow import Flow
 from a2d_tf.data.resizing import resize_frame
 from a2d_tf.ops import motion_maps
+from a2d_tf.ops.flow_histograms import flow_histograms
 from a2d_tf.ops.motion_maps import BLOCK, FLOW_HISTOGRAMS, MAPS
 
 BlockFunction = Callable[[np.ndarray], Mapping[str, np.ndarray]]
@@ -30,6 +31,7 @@ class MotionStream:
     """Makes the motion maps of key frames from the frames of a video.
 
     It keeps at most one block of motion frames, and the maps that were not forgotten.
+    Without maps to make it needs no frame and is always ready.
 
     Args:
       block_function: None for no maps of an action backbone.
@@ -58,6 +60,8 @@ class MotionStream:
         if self._block_function is not None:
             blocks = motion_maps.blocks_around(key)
             return range(blocks.start * BLOCK, blocks.stop * BLOCK)
+        if self._flow is None:
+            return range(0)
         pairs = motion_maps.maps_around(FLOW_HISTOGRAMS, key)
         frames = FLOW_HISTOGRAMS.frames
         return range(pairs.start * frames, pairs.stop * frames)
@@ -102,8 +106,6 @@ class MotionStream:
         if self._index % FLOW_HISTOGRAMS.frames == 0:
             self._first_of_pair = grey_frame
             return
-        from a2d_tf.ops.flow_histograms import flow_histograms
-
         assert self._flow is not None and self._first_of_pair is not None
         flow = self._flow(self._first_of_pair, grey_frame, self._motion_size)
         self._pairs = number + 1
