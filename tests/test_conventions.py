@@ -107,6 +107,10 @@ FILES = {
         "labels/train/clip/1.txt": "0 .5 .5 .2 .2 7",
         "labels/train/clip/2.txt": "",
     },
+    conventions.MOT: {
+        "clip/gt/gt.txt": "1,7,2,1,4,4,1,1,1\n",
+        "clip/gt/labels.txt": "cat\n",
+    },
     conventions.MASKS: {
         "objects.csv": "video,object,actor,action\nclip,7,cat,\n",
         "clip/0.png": base64.b64decode(png(np.full(SIZE, 7))),

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Union
 
+from a2d_tf.core.errors import InputError
+
 Segmentation = Union[list, dict]
 """A COCO segmentation.
 
@@ -63,6 +65,20 @@ def number_in_name(name: str | None) -> int | None:
     if name and re.fullmatch("0|[1-9][0-9]{0,8}", name):
         return int(name)
     return None
+
+
+def check_tracks_differ(instances: Iterable[Instance]) -> None:
+    """Raise InputError if two instances of a frame have one track."""
+    first_of_track: dict[int, Instance] = {}
+    for instance in instances:
+        if instance.track is None:
+            continue
+        first = first_of_track.setdefault(instance.track, instance)
+        if first is not instance:
+            raise InputError(
+                f"{instance.where}: track {instance.track} is in this frame twice, also"
+                f" in {first.where}; remove one"
+            )
 
 
 class Counted(str, enum.Enum):
@@ -220,6 +236,8 @@ class ReadOptions:
       empty_frames: whether a listed frame without shapes counts as annotated if the
         tool does not say so itself.
       frame_step: the number of video frames from one sampled frame to the next.
+      actor: the actor of instances whose file does not name their class; None if the
+        user does not say.
     """
 
     format_name: str | None = None
@@ -227,6 +245,23 @@ class ReadOptions:
     interpolated: bool = False
     empty_frames: bool = False
     frame_step: int = 1
+    actor: str | None = None
+
+    def label(self, class_number: str | None = None) -> str:
+        """Return the label of an instance whose class has no name.
+
+        It is the actor that the user says, else the number of the class.
+
+        Raises:
+          InputError: there is neither; names no file.
+        """
+        label = self.actor or class_number
+        if label is None:
+            raise InputError(
+                "names no actor; say whose tracks these are, as in --actor=mouse, or"
+                " pass --labels of one actor"
+            )
+        return label
 
 
 DEFAULTS = ReadOptions()

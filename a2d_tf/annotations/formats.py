@@ -10,6 +10,7 @@ from a2d_tf.annotations import read_coco as coco
 from a2d_tf.annotations import read_cvat as cvat
 from a2d_tf.annotations import read_labelme as labelme
 from a2d_tf.annotations import read_masks as masks
+from a2d_tf.annotations import read_mot as mot
 from a2d_tf.annotations import read_yolo as yolo
 from a2d_tf.annotations import read_youtube_vis as youtube_vis
 from a2d_tf.annotations.container import Container, File
@@ -47,11 +48,14 @@ _FORMATS = {
     "cvat": Format((".xml",), cvat.matches, cvat.read),
     "masks": Format((f"/{masks.LIST}",), lambda _: True, masks.read),
     "yolo": Format(("/data.yaml", "/data.yml"), yolo.matches, yolo.read),
+    "mot": Format((".txt", ".csv"), mot.matches, mot.read),
 }
+# Tables and lists of any kind: beside an export nobody takes them for annotations.
+_COMMON_SUFFIXES = (".txt", ".csv")
 FORMATS = tuple(sorted(_FORMATS))
 _KINDS = (
     "COCO, YouTube-VIS or LabelMe (.json), CVAT (.xml), YOLO (data.yaml), masks"
-    " (objects.csv)"
+    " (objects.csv), MOT (.txt, .csv)"
 )
 
 
@@ -80,21 +84,28 @@ def read_export(path: pathlib.Path, options: ReadOptions) -> list[Document]:
         for file, possible_formats in others:
             if format_name in possible_formats:  # the reader says what is wrong
                 documents += _FORMATS[format_name].read(file, options)
-    other_names = ", ".join(file.name for file, _ in others[:3])
-    if len(others) > 3:
-        other_names += ", …"
+    names = [file.name for file, _ in others]
     if not documents:
         known = f"a known format: {_KINDS}"
         if format_name:
             known = f"the format '{format_name}'"
         raise InputError(
-            f"{path}: no annotations in {known}; found {other_names or 'none'}; pass an"
+            f"{path}: no annotations in {known}; found {_first_names(names)}; pass an"
             " export, or its format with --format"
         )
-    if others:
-        reason = f"files in other formats ({other_names})"
-        documents[0].left_out[reason] = len(others)
+    unread = [name for name in names if not name.lower().endswith(_COMMON_SUFFIXES)]
+    if unread:
+        reason = f"files in other formats ({_first_names(unread)})"
+        documents[0].left_out[reason] = len(unread)
     return documents
+
+
+def _first_names(names):
+    """Join the first names; '…' stands for the others, 'none' for nothing."""
+    text = ", ".join(names[:3]) or "none"
+    if len(names) > 3:
+        text += ", …"
+    return text
 
 
 def _formats_of_suffix(name):

@@ -54,6 +54,11 @@ _NAMES = FLAGS.define_string(
     'JSON file that maps labels of --annotations to names: {"label": ["actor",'
     ' "action"]}, or ["actor", null] to use the attribute \'action\'.',
 )
+_ACTOR = FLAGS.define_string(
+    "actor",
+    None,
+    "Actor of tracks whose file names no class; by default the only one of --labels.",
+)
 _INTERPOLATED = FLAGS.define_bool(
     "interpolated", False, "Also use frames that contain only interpolated shapes."
 )
@@ -67,7 +72,8 @@ _FIRST_FRAME = FLAGS.define_enum(
     "first_frame",
     None,
     ("0", "1"),
-    "Number of a video file's first frame in names; by default 1.",
+    "Number of a video file's first frame in names, and in tracks of MOT; by default"
+    " 1.",
 )
 _TEST = FLAGS.define_list(
     "test_videos",
@@ -231,6 +237,7 @@ def _open_annotated_videos(exports, label_space):
         interpolated=_INTERPOLATED.value or bool(_BOUTS.value),
         empty_frames=_EMPTY.value,
         frame_step=_FRAME_STEP.value,
+        actor=_actor(label_space),
     )
     names = NO_NAMES
     if _NAMES.value:
@@ -254,6 +261,15 @@ def _open_annotated_videos(exports, label_space):
             max_frames=_MAX_FRAMES.value,
         ),
     )
+
+
+def _actor(label_space):
+    """Return the actor of tracks whose file names none; None if nobody says."""
+    if _ACTOR.value:
+        return _ACTOR.value
+    if label_space is not None and len(label_space.actors) == 1:
+        return label_space.actors[0]
+    return None
 
 
 def _read_coding():

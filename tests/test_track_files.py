@@ -1,0 +1,150 @@
+"""Tracks of trackers: MOT Challenge's files, and the labels of `yolo track`."""
+
+import pytest
+from a2d_files import moving_frames, write_video
+from test_annotation_formats import SIZE, found, left_out, open_source, read, write
+
+from a2d_tf.annotations.document import ReadOptions
+from a2d_tf.core.errors import InputError
+from a2d_tf.data import sources
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    write_video(folder / "clip.mp4", moving_frames(6, *SIZE, step=2))
+    return folder
+
+
+def frames_of(documents):
+    """{1-based number: [(label, track, box)]} of documents."""
+    frames = {}
+    for document in documents:
+        for frame in document.frames:
+            assert frame.number not in frames
+            frames[frame.number] = [
+                (instance.label, instance.track, instance.box)
+                for instance in frame.instances
+            ]
+    return frames
+
+
+def test_rows_of_a_tracker_are_boxes_of_tracks(tmp_path):
+    """As motchallenge.net has them; a score of 0 counts in a tracker's file."""
+    rows = (
+        "2, 1, 4.5, 2, 6, 8.25, 0.9, -1, -1, -1\n"
+        "1,2,20,10,5,6,0,-1,-1,-1\n"
+        "\n"
+        "1,1,4,2,6,8,1,-1,-1,-1\n"
+        "2,-1,9,9,3,3,0.4,-1,-1,-1\n"
+    )
+    documents = read(tmp_path, {"clip.txt": rows}, actor="mouse")
+    assert frames_of(documents) == {
+        1: [("mouse", 2, [20, 10, 5, 6]), ("mouse", 1, [4, 2, 6, 8])],
+        2: [("mouse", 1, [4.5, 2, 6, 8.25]), ("mouse", None, [9, 9, 3, 3])],
+    }
+    assert left_out(documents) == {}
+
+
+def test_a_ground_truth_ignores_a_conf_of_0_and_has_classes(tmp_path):
+    rows = "1,1,4,2,6,8,1,2,0.5\n1,2,4,2,6,8,0,1,1\n1,3,5,5,9,9,1,1,1\n"
+    files = {"clip/gt/gt.txt": rows, "clip/gt/labels.txt": "cat-sit\ndog\n"}
+    files["clip/det/det.txt"] = "1,-1,4,2,6,8,0.3,-1,-1,-1\n"
+    documents = read(tmp_path, files)
+    assert frames_of(documents) == {
+        1: [("dog", 1, [4, 2, 6, 8]), ("cat-sit", 3, [5, 5, 9, 9])]
+    }
+    assert left_out(documents) == {
+        "rows with a conf of 0, which is to be ignored": 1,
+        "files det.txt of detections without tracks": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "columns, actor, label",
+    [
+        ("1,3,0.5", None, "3"),
+        ("1,3,0.5", "mouse", "mouse"),
+        ("1,-1,-1", "mouse", "mouse"),
+        ("1,3,0.5,0.25", "mouse", "mouse"),  # world coordinates
+    ],
+)
+def test_a_class_without_a_name(tmp_path, columns, actor, label):
+    documents = read(tmp_path, {"clip.csv": f"1,1,4,2,6,8,{columns}"}, actor=actor)
+    assert found(documents) == {(None, 1): [label]}
+
+
+def test_numbers_of_frames_begin_where_the_user_says(tmp_path):
+    files = {"clip.txt": "0,1,4,2,6,8,1\n5,1,4,2,6,8,1\n"}
+    documents = read(tmp_path, files, actor="mouse", first_frame=0)
+    assert sorted(frames_of(documents)) == [1, 6]
+
+
+@pytest.mark.parametrize("path", ["clip.txt", "clip.csv", "clip/gt/gt.txt", "CLIP.TXT"])
+def test_the_path_names_the_video(tmp_path, videos, path):
+    export = write(tmp_path / "mot", {path: "2,1,4,2,6,8,1\n"})
+    options = ReadOptions(actor="cat-sit")
+    if path == "CLIP.TXT":
+        with pytest.raises(InputError, match="CLIP.TXT: does not name its video"):
+            open_source(export, videos, options=options)
+        return
+    source = open_source(export, videos, options=options)
+    assert source.annotated_frames("clip") == (2,)
+    annotation = source.read_annotation("clip", 2, SIZE)
+    assert annotation.boxes.tolist() == [[2, 4, 10, 10]]
+    assert annotation.tracks.tolist() == [1] and not annotation.masks.any()
+
+
+def test_tables_beside_an_export_are_no_tracks(tmp_path):
+    files = {
+        "clip.txt": "1,1,4,2,6,8,1\n",
+        "notes.txt": "1,2,3\n",
+        "weights.csv": "animal,grams,a,b,c,d\n1,2,3,4,5,6\n",
+        "task.xml": "<annotation/>",
+    }
+    documents = read(tmp_path, files, actor="mouse")
+    assert frames_of(documents) == {1: [("mouse", 1, [4, 2, 6, 8])]}
+    assert left_out(documents) == {"files in other formats (task.xml)": 1}
+
+
+BROKEN = [
+    ("clip.txt", "1,1,4,2,6,8,1\n1,1,5,2,6,8,1", "line 2: track 1 is in this frame"),
+    ("clip.txt", "1,1,4,2,6,8,1\n2,1,4,2", "line 2: '2,1,4,2' is not frame,id,left"),
+    ("clip.txt", "1,1,4,2,6,8,1\n1.5,1,4,2,3,4,5", "clip.txt: line 2: invalid literal"),
+    ("clip.txt", "1,1,40,30,6,8,1", "line 1: [40.0, 30.0, 6.0, 8.0] is not [x, y"),
+    ("clip.txt", "1,1,4,2,0,8,1", "line 1: [4.0, 2.0, 0.0, 8.0] is not [x, y"),
+    ("clip.txt", "7,1,4,2,6,8,1", "clip.txt: annotates frame 7, but"),
+    ("clip.txt", "0,1,4,2,6,8,1", "clip.txt: frame 0: frame 0 is invalid; numbering"),
+    ("clip9.txt", "1,1,4,2,6,8,1", "clip9.txt: does not name its video, and 0 of"),
+]
+
+
+@pytest.mark.parametrize("path, rows, named", BROKEN, ids=[row[-1] for row in BROKEN])
+def test_broken_tracks_have_one_clear_error(tmp_path, videos, path, rows, named):
+    check_error(tmp_path, videos, {path: rows}, named)
+
+
+def check_error(tmp_path, videos, files, named, **options):
+    """Check that reading files of tracks ends in one line with these words."""
+
+    def fail(path, error):
+        raise error
+
+    export = write(tmp_path / "export", files)
+    options = ReadOptions(**{"actor": "cat-sit", **options})
+    with pytest.raises(InputError) as caught:
+        source = open_source(export, videos, options=options)
+        for video in source.videos:
+            for number in sources.usable_frames(source, video, fail):
+                source.read_annotation(video.vid, number, SIZE)
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+
+
+def test_tracks_without_an_actor_ask_for_it(tmp_path):
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, {"clip.txt": "1,1,4,2,6,8,1\n"})
+    assert str(caught.value) == (
+        f"{tmp_path}/export/clip.txt: line 1: names no actor; say whose tracks these"
+        " are, as in --actor=mouse, or pass --labels of one actor"
+    )
