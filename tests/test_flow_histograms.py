@@ -12,6 +12,7 @@ from a2d_tf.ops.flow_histograms import (
     DIRECTIONS,
     FLOW_SCALE,
     flow_histograms,
+    flow_histograms_in_graph,
 )
 from a2d_tf.ops.motion_maps import FLOW_HISTOGRAMS
 
@@ -136,3 +137,13 @@ def test_the_motion_of_the_camera_does_not_count():
     np.testing.assert_allclose(
         flow_histograms(panned), flow_histograms(flow), atol=1e-3
     )
+
+
+@pytest.mark.parametrize("rows, columns", [(20, 20), (20, 28)])
+def test_the_graph_computes_the_same(rows, columns):
+    rng = np.random.default_rng(rows + columns)
+    flows = rng.normal(0, 3, (2, rows * SIDE, columns * SIDE, 2)).astype(np.float32)
+    made = flow_histograms_in_graph(flows).numpy()
+    for flow, histograms in zip(flows, made):
+        expected = flow_histograms(flow)
+        np.testing.assert_allclose(histograms, expected, rtol=1e-4, atol=1e-4)

@@ -11,8 +11,13 @@ needed, and the histograms are a map to pool like any other.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 CELL = 8
 """Pixels of the motion frame along the side of a cell: the stride of the map."""
@@ -83,3 +88,66 @@ def _means(channel, cell):
     height, width = channel.shape
     size = (width // cell, height // cell)
     return cv2.resize(channel, size, interpolation=cv2.INTER_AREA)
+
+
+def flow_histograms_in_graph(flow: tf.Tensor) -> tf.Tensor:
+    """Compute the histograms of flows by TensorFlow, for a SavedModel.
+
+    Args:
+      flow: float32 [N, FLOW_SCALE * h, FLOW_SCALE * w, 2], see `flow_histograms`.
+
+    Returns:
+      float32 [N, h / CELL, w / CELL, CHANNELS].
+    """
+    import tensorflow as tf  # late: conversion does without
+
+    cell = CELL * FLOW_SCALE
+    percent = 100 / tf.cast(tf.shape(flow)[1], tf.float32)
+    motion = (flow - _of_camera_in_graph(flow)[:, None, None]) * percent
+    channels = _histogram_channels(motion[..., 0], motion[..., 1])
+    for i in range(2):
+        component = motion[..., i] * cell
+        down = _slope(component)
+        right = tf.transpose(_slope(tf.transpose(component, [0, 2, 1])), [0, 2, 1])
+        channels += _histogram_channels(right, down)
+    return tf.nn.avg_pool2d(tf.stack(channels, axis=3), cell, cell, "VALID")
+
+
+def _of_camera_in_graph(flow):
+    """Compute `_of_camera` of flows [N, ..., 2]: [N, 2]."""
+    import tensorflow as tf
+
+    rows = tf.shape(flow)[1] // _BORDER
+    columns = tf.shape(flow)[2] // _BORDER
+    sides = (flow[:, :rows], flow[:, :, :columns], flow[:, :, -columns:])
+    count = tf.shape(flow)[0]
+    vectors = []
+    for side in sides:
+        pixels = tf.shape(side)[1] * tf.shape(side)[2]
+        vectors.append(tf.reshape(side, [count, pixels, 2]))
+    border = tf.sort(tf.concat(vectors, axis=1), axis=1)
+    number = tf.shape(border)[1]
+    return (border[:, (number - 1) // 2] + border[:, number // 2]) / 2
+
+
+def _histogram_channels(x, y):
+    """Return the channels of `_histogram` before they are averaged, [N, h, w] each."""
+    import tensorflow as tf
+
+    magnitude = tf.sqrt(x**2 + y**2)
+    channels = []
+    for angle in np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS):
+        along = float(np.cos(angle)) * x + float(np.sin(angle)) * y
+        beyond = tf.nn.relu(along - _LEAST_COSINE * magnitude)
+        channels.append(beyond / (1 - _LEAST_COSINE))
+    return [*channels, magnitude]
+
+
+def _slope(values):
+    """Compute `np.gradient` along axis 1 of [N, h, w]."""
+    import tensorflow as tf
+
+    inner = (values[:, 2:] - values[:, :-2]) / 2
+    first = values[:, 1:2] - values[:, :1]
+    last = values[:, -1:] - values[:, -2:-1]
+    return tf.concat([first, inner, last], axis=1)

@@ -26,9 +26,12 @@ SPAN = 16
 """Frames before and after a key frame over which features are averaged."""
 FLOW_SPAN = 6
 """Frames before and after a key frame over which flow histograms are averaged."""
-_SHORT_SIDE = 160
-_LONGEST_SIDE = 416
-_MULTIPLE = 32  # the coarsest stride of a map
+SHORT_SIDE = 160
+"""Pixels of the shorter side of motion frames."""
+LONGEST_SIDE = 416
+"""The most pixels of their longer side."""
+MULTIPLE = 32
+"""Sides are multiples of the coarsest stride of a map."""
 
 
 class MotionMap(NamedTuple):
@@ -88,11 +91,11 @@ def frame_size(height: int, width: int) -> tuple[int, int]:
     a multiple of 32, so that maps cover frames exactly, and is at most 416.
     """
     ratio = max(height, width) / min(height, width)
-    longer = _MULTIPLE * round(_SHORT_SIDE * ratio / _MULTIPLE)
-    longer = min(longer, _LONGEST_SIDE)
+    longer = MULTIPLE * round(SHORT_SIDE * ratio / MULTIPLE)
+    longer = min(longer, LONGEST_SIDE)
     if height > width:
-        return longer, _SHORT_SIDE
-    return _SHORT_SIDE, longer
+        return longer, SHORT_SIDE
+    return SHORT_SIDE, longer
 
 
 def maps_around(kind: MotionMap, key: int) -> range:
@@ -117,3 +120,16 @@ def blocks_around(key: int) -> range:
     not exist.
     """
     return range(max(key - SPAN, 0) // BLOCK, (key + SPAN) // BLOCK + 1)
+
+
+def keys_of_map(kind: MotionMap, number: int) -> range:
+    """Return the key frames for which a map is averaged: those of `maps_around`."""
+    middle = number * kind.frames + (kind.frames - 1) / 2
+    first = int(np.ceil(middle - kind.span))
+    return range(max(first, 0), int(np.floor(middle + kind.span)) + 1)
+
+
+def keys_of_block(number: int) -> range:
+    """Return the key frames that need a block: those of `blocks_around`."""
+    first = number * BLOCK - SPAN
+    return range(max(first, 0), (number + 1) * BLOCK + SPAN)
