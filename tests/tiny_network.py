@@ -70,6 +70,7 @@ def manifest(**changes):
         videos=lambda split: {"v"},
         label_space=A2D,
         directory="RECORDS",
+        motion=None,
     )
     return types.SimpleNamespace(**{**facts, **changes})
 

@@ -36,6 +36,12 @@ FACTS = {
 """Properties of the records that a network was trained on, which its inputs must share,
 as of `check_json`; sizes and stride bound the memory that a video takes.
 """
+MOTION_KIND = {
+    "action_backbone": one_of("", *motion_maps.BACKBONE_MAPS),
+    "sha256": str,
+    "flow_histograms": bool,
+}
+"""Fields of `MotionFacts` in a JSON file."""
 _SHARD_NAME = kind_of(
     lambda value: isinstance(value, str) and is_file_name(value), "a file name"
 )
@@ -58,11 +64,7 @@ _KIND = {
     "repaired": [{"item": str, "note": str}],
     "labels": LabelSpace.from_fields,
     "source": str,
-    "motion?": {
-        "action_backbone": one_of("", *motion_maps.BACKBONE_MAPS),
-        "sha256": str,
-        "flow_histograms": bool,
-    },
+    "motion?": MOTION_KIND,
 }
 
 

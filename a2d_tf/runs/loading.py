@@ -19,7 +19,7 @@ from a2d_tf.core import checked_json, files
 from a2d_tf.core.config import Config, InferenceConfig, ModelConfig
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.labels import LabelSpace, is_name
-from a2d_tf.data.manifest import FACTS, Manifest
+from a2d_tf.data.manifest import FACTS, Manifest, MotionFacts
 from a2d_tf.model.label_modes import Detected
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, transfer
@@ -46,6 +46,7 @@ class Run:
         records.
       checkpoint: path of its weights.
       trained_on: names of the videos of its training split.
+      motion: the motion maps of its records; None without any.
     """
 
     config: Config
@@ -53,6 +54,7 @@ class Run:
     records: dict[str, Any]
     checkpoint: str
     trained_on: frozenset[str] = frozenset()
+    motion: MotionFacts | None = None
 
     def check_records(self, manifest: Manifest) -> None:
         """Raise InputError unless the network learned from records of this kind."""
@@ -97,12 +99,16 @@ def load(
     else:
         checkpoint = checkpoints.restore(network, workdir, kind)
     facts = run_folder.record_facts(workdir)
+    motion = None
+    if "motion" in facts:
+        motion = MotionFacts(**facts["motion"])
     return Run(
         config=config,
         network=network,
         records={name: facts[name] for name in FACTS},
         checkpoint=checkpoint,
         trained_on=frozenset(facts["videos"]),
+        motion=motion,
     )
 
 

@@ -39,7 +39,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import write_json, write_text
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.manifest import FACTS, FORMAT, Manifest, load_current
+from a2d_tf.data.manifest import FACTS, FORMAT, MOTION_KIND, Manifest, load_current
 from a2d_tf.pretrained import notices
 from a2d_tf.runs import checkpoint_files, chosen_threshold
 
@@ -127,6 +127,8 @@ def _write_data_facts(workdir, manifest, trained_on):
     for name in (*FACTS, "source"):
         facts[name] = getattr(manifest, name)
     facts["videos"] = sorted(trained_on)
+    if manifest.motion is not None:
+        facts["motion"] = dataclasses.asdict(manifest.motion)
     write_json(os.path.join(workdir, "records.json"), facts)
 
 
@@ -255,7 +257,7 @@ def record_facts(workdir: str) -> dict[str, Any]:
     """Read records.json; raise InputError unless it is there, whole and current."""
     return load_current(
         os.path.join(workdir, "records.json"),
-        kind={**FACTS, "source": str, "videos": [str]},
+        kind={**FACTS, "source": str, "videos": [str], "motion?": MOTION_KIND},
         missing="is this a run folder?",
         remake="build the records again with a2d records, and train on them",
     )
