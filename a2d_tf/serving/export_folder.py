@@ -1,7 +1,7 @@
 """The folder of an exported network: a SavedModel with `a2d_tf.json` in it.
 
-`a2d_tf.json` holds what is not in the graph: the label space, the method of the flow
-and the distance between the frames of a clip.
+`a2d_tf.json` holds what is not in the graph: the label space, the method of the flow,
+the distance between the frames of a clip, and which motion maps key frames take.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from a2d_tf.core import files
 from a2d_tf.core.checked_json import number, whole
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.manifest import load_current
+from a2d_tf.data.manifest import MOTION_KIND, load_current
 from a2d_tf.serving import stored_functions
 from a2d_tf.serving.stored_functions import Function
 
@@ -39,6 +39,7 @@ _KIND = {
     "precision": str,
     "checkpoint": str,
     "score_threshold": number(0, 1),
+    "motion?": MOTION_KIND,
     "sha256": {str: str},
 }
 
@@ -50,11 +51,13 @@ class VideoFunctions(NamedTuple):
       frame, key_frame: the signatures, functions by keyword; see
         `served_network.SIGNATURES`.
       info: the contents of `a2d_tf.json`.
+      block: likewise; None without an action backbone.
     """
 
     frame: Function
     key_frame: Function
     info: dict[str, Any]
+    block: Function | None = None
 
 
 def load(folder: str) -> VideoFunctions:
@@ -69,11 +72,14 @@ def load(folder: str) -> VideoFunctions:
         "use a folder of a2d export or a2d train",
         "export the run again with a2d export",
     )
+    names = ["frame", "key_frame"]
+    if info.get("motion", {}).get("action_backbone"):
+        names.append("block")
     try:
         for file, digest in info.pop("sha256").items():
             if files.file_digest(os.path.join(folder, file)) != digest:
                 raise OSError(f"{file} has changed since the export")
-        functions = stored_functions.load(folder, ("frame", "key_frame"))
+        functions = stored_functions.load(folder, names)
     except (OSError, KeyError, tf.errors.OpError) as error:
         # TensorFlow's messages begin with the node: {{function_node ...}}.
         reason = str(error).splitlines()[0].rpartition("}} ")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from typing import Any
@@ -10,12 +11,12 @@ import tensorflow as tf
 
 from a2d_tf.core import files, folders
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.manifest import FORMAT
+from a2d_tf.data.manifest import FORMAT, MotionFacts
 from a2d_tf.pretrained import notices
 from a2d_tf.runs.loading import Run
-from a2d_tf.serving import stored_functions
+from a2d_tf.serving import served_motion, stored_functions
 from a2d_tf.serving.export_folder import CHECKED, INFO, VideoFunctions
-from a2d_tf.serving.served_network import INPUTS, OUTPUTS, SIGNATURES, ServedNetwork
+from a2d_tf.serving.served_network import ServedNetwork, descriptions
 
 
 def describe(run: Run) -> dict[str, Any]:
@@ -35,10 +36,14 @@ def describe(run: Run) -> dict[str, Any]:
         "score_threshold": run.config.inference.score_threshold,
         "precision": run.config.compute.precision,
         "checkpoint": os.path.basename(run.checkpoint),
-        "inputs": INPUTS,
-        "outputs": OUTPUTS,
-        "signatures": SIGNATURES,
+        **descriptions(run.network),
     }
+    if run.network.motion_readout is not None:
+        digest = ""
+        if model.action_backbone and run.motion is not None:
+            digest = run.motion.sha256
+        motion = MotionFacts(model.action_backbone, digest, model.flow_histograms)
+        info["motion"] = dataclasses.asdict(motion)
     if not (model.use_mask or model.use_refiner):
         info["boxes_only"] = True  # masks fill their boxes
     return info
@@ -83,7 +88,13 @@ def serve(run: Run) -> VideoFunctions:
     """Return what `export_folder.load` would return of an export of a run."""
     served = ServedNetwork(run.network, run.config.inference)
 
-    def key_frame(size, **frames):
-        return served.key_frame(frames, size)
+    motion_names = served_motion.input_specs(run.network)
 
-    return VideoFunctions(served.frame, key_frame, describe(run))
+    def key_frame(size, **frames):
+        if not motion_names:
+            return served.key_frame(frames, size)
+        motion = {name: frames.pop(name) for name in motion_names}
+        return served.key_frame(frames, size, motion)
+
+    block = getattr(served, "block", None)
+    return VideoFunctions(served.frame, key_frame, describe(run), block)

@@ -4,6 +4,9 @@ It has five signatures, for clips of pixels or of encoded images and for the fra
 video one by one. `frame` computes the backbones' features of a frame, and `key_frame`
 the answer from the features of 2L + 1 frames; the other three are built from these two,
 so that all give the same answers. A run and its export use this same `tf.Module`.
+
+A network that reads motion maps has `block` for those of an action backbone, and no
+`stream`: its state would be a block of frames.
 """
 
 from __future__ import annotations
@@ -24,6 +27,9 @@ from a2d_tf.model.layers import ConvNorm
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops import masks as mask_ops
+from a2d_tf.ops.flow_histograms import flow_histograms_in_graph
+from a2d_tf.ops.motion_maps import BLOCK, FLOW_HISTOGRAMS
+from a2d_tf.serving import served_motion
 
 SIGNATURE = "serving_default"
 INPUTS = {
@@ -79,6 +85,49 @@ SIGNATURES = {
         " a frame whose flow is zero"
     ),
 }
+_MOTION_INPUTS = {
+    "rgb": (
+        "uint8 [B, T, H, W, 3], any H and W, T >= 2L + 1; the key frame is T // 2. The"
+        " clip is taken as a whole video, and only the 2L + 1 frames in the middle are"
+        " seen but for motion, which is seen in the frames up to T // 2 - 16 and T // 2"
+        " + 16 and in those of their blocks of 32 frames"
+    ),
+}
+_MOTION_SIGNATURES = {
+    "block": (
+        "rgb, uint8 [B, 32, h, w, 3], the frames 32 b to 32 b + 31 of B videos, resized"
+        " so that the shorter side has 160 pixels, and the longer one a multiple of 32"
+        " next to the aspect, at most 416; copies of its last frame fill up the last"
+        " block of a video -> mixed_4f [B, 8, h / 16, w / 16, C], each map of 4 frames,"
+        " and mixed_5c [B, 4, h / 32, w / 32, C], each of 8 frames"
+    ),
+    "histograms": (
+        "flow [B, h, w, 2] of frames resized as for block, from the frame before ->"
+        " flow_histograms [B, h / 8, w / 8, 27]"
+    ),
+    "key_frame": (
+        SIGNATURES["key_frame"] + "; and motion_size, int32 [B, 2], the h and w of"
+        " block; and each map of block, averaged over those whose middle is at most 16"
+        " frames before or after the key frame, maps of padding alone left out; and"
+        " flow_histograms, averaged over the pairs of frames (2 j, 2 j + 1) whose"
+        " middle is at most 6 frames away, zeros without any. There is no stream"
+    ),
+}
+
+
+def descriptions(network: Network) -> dict[str, dict[str, str]]:
+    """Describe the inputs, outputs and signatures of a served network."""
+    inputs = INPUTS
+    signatures = SIGNATURES
+    if network.motion_readout is not None:
+        inputs = {**INPUTS, **_MOTION_INPUTS}
+        signatures = {**SIGNATURES, **_MOTION_SIGNATURES}
+        del signatures["stream"]
+        if network.action_backbone is None:
+            del signatures["block"]
+        if not network.model_config.flow_histograms:
+            del signatures["histograms"]
+    return {"inputs": inputs, "outputs": OUTPUTS, "signatures": signatures}
 
 
 def folded(network: Network) -> Network:
@@ -139,6 +188,9 @@ class ServedNetwork(tf.Module):
       encoded, stream, frame, key_frame: tf.functions; see SIGNATURES. Tensors of
         `stream`'s state are [B, 2 L stride, ...], those of `key_frame`'s frames [B, 2L
         + 1, ...].
+      block, histograms: likewise; absent without the motion maps that they make, with
+        which `stream` is.
+      reads_motion: whether `key_frame` also takes motion maps.
     """
 
     def __init__(
@@ -157,6 +209,8 @@ class ServedNetwork(tf.Module):
         clip_flow = _spec("flow", [None, None, None, 2])
         clip_images = _spec("images", [None], tf.string)
         answer_size = tf.TensorSpec([2], tf.int32, "size")
+        motion_specs = served_motion.input_specs(network)
+        self.reads_motion = bool(motion_specs)
 
         # Closures, not attributes: a SavedModel would track the Keras models in the
         # network.
@@ -168,12 +222,36 @@ class ServedNetwork(tf.Module):
         ) -> dict[str, tf.Tensor]:
             return _answer(network, settings, frames, size)
 
+        def key_frame_in_motion(
+            frames: dict[str, tf.Tensor], size: tf.Tensor, motion: dict[str, tf.Tensor]
+        ) -> dict[str, tf.Tensor]:
+            return _answer(network, settings, frames, size, motion)
+
+        def block(rgb: tf.Tensor) -> dict[str, tf.Tensor]:
+            return served_motion.block_logits(network, rgb)
+
+        def maps_of_clips(rgb: tf.Tensor, flow: tf.Tensor) -> dict[str, tf.Tensor]:
+            return served_motion.maps_of_clips(network, rgb, flow)
+
         self.frame = tf.function(frame, [frame_rgb, frame_flow])
         features = self.frame.get_concrete_function().structured_outputs
         clip_features = _stacked(features, self._clip_frames)
-        self.key_frame = tf.function(key_frame, [clip_features, answer_size])
+        self._maps_of_clips = maps_of_clips
+        if motion_specs:
+            self.key_frame = tf.function(
+                key_frame_in_motion, [clip_features, answer_size, motion_specs]
+            )
+        else:
+            self.key_frame = tf.function(key_frame, [clip_features, answer_size])
         self.serve = tf.function(self._serve, [clip_rgb, clip_flow])
         self.encoded = tf.function(self._encoded, [clip_images, clip_flow])
+        if network.action_backbone is not None:
+            block_rgb = _spec("rgb", [BLOCK, None, None, 3], tf.uint8)
+            self.block = tf.function(block, [block_rgb])
+        if FLOW_HISTOGRAMS.name in motion_specs:
+            self.histograms = tf.function(_flow_histograms, [frame_flow])
+        if motion_specs:
+            return
         state = _stacked(features, 2 * self._reach, prefix="state_")
         state["state_count"] = _spec("state_count", [], tf.int32)
         self.stream = tf.function(
@@ -187,19 +265,24 @@ class ServedNetwork(tf.Module):
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Return {name in the SavedModel: concrete function}."""
-        return {
-            SIGNATURE: self.serve.get_concrete_function(),
-            "encoded": self.encoded.get_concrete_function(),
-            "stream": self.stream.get_concrete_function(),
-            **self.video_signatures(),
-        }
+        functions = {SIGNATURE: self.serve, "encoded": self.encoded}
+        for name in ("stream", "histograms"):
+            if hasattr(self, name):
+                functions[name] = getattr(self, name)
+        signatures = {}
+        for name, function in functions.items():
+            signatures[name] = function.get_concrete_function()
+        return {**signatures, **self.video_signatures()}
 
     def video_signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Return the signatures that answer a video frame by frame."""
-        return {
+        signatures = {
             "frame": self.frame.get_concrete_function(),
             "key_frame": self.key_frame.get_concrete_function(),
         }
+        if hasattr(self, "block"):
+            signatures["block"] = self.block.get_concrete_function()
+        return signatures
 
     def _serve(self, rgb, flow):
         """Return the outputs for the key frames of clips; see INPUTS and OUTPUTS."""
@@ -210,7 +293,10 @@ class ServedNetwork(tf.Module):
         )
         long_enough = tf.debugging.assert_greater_equal(length, clip_frames, message)
         first = length // 2 - clip_frames // 2
+        motion = {}
         with tf.control_dependencies([long_enough, *_shape_checks(rgb, flow)]):
+            if self.reads_motion:
+                motion = self._maps_of_clips(rgb, flow)
             rgb = rgb[:, first : first + clip_frames]
             flow = flow[:, first : first + clip_frames]
         # Time is folded into the batch.
@@ -219,7 +305,10 @@ class ServedNetwork(tf.Module):
         frames = {}
         for name, features in self.frame(rgb, flow).items():
             frames[name] = tf.reshape(features, [-1, clip_frames, *features.shape[1:]])
-        return self.key_frame(frames, tf.stack([height, width]))
+        size = tf.stack([height, width])
+        if self.reads_motion:
+            return self.key_frame(frames, size, motion)
+        return self.key_frame(frames, size)
 
     def _encoded(self, images, flow):
         """Return the outputs of `_serve` for JPEG or PNG images, string [B, T]."""
@@ -229,6 +318,9 @@ class ServedNetwork(tf.Module):
         # Only the frames that `serve` looks at; a clip too short stays so.
         first = tf.maximum(tf.shape(images)[1] // 2 - clip_frames // 2, 0)
         with tf.control_dependencies([check]):
+            if self.reads_motion:  # in all frames
+                first = 0
+                clip_frames = tf.shape(images)[1]
             images = images[:, first : first + clip_frames]
             flow = flow[:, first : first + clip_frames]
         rgb = canvas_ops.decode_jpegs(tf.reshape(images, [-1]), channels=3)
@@ -304,12 +396,18 @@ def _features(network, rgb, flow):
     return outputs
 
 
-def _answer(network, settings, frames, size):
+def _flow_histograms(flow):
+    """Compute the signature `histograms`."""
+    return {FLOW_HISTOGRAMS.name: flow_histograms_in_graph(flow)}
+
+
+def _answer(network, settings, frames, size, motion=None):
     """Compute the signature `key_frame`.
 
     Args:
       frames: features of the signature `frame`, each [B, 2L + 1, ...].
       size: int32 [2], height and width in whose pixels to answer.
+      motion: those of `served_motion.input_specs`; None without any.
 
     Returns:
       the outputs.
@@ -319,6 +417,8 @@ def _answer(network, settings, frames, size):
         pyramids[name] = [frames[f"{name}_p{level}"] for level in levels]
     inside = frames["inside"][:, network.model_config.frames // 2]
     features = network.fuse(pyramids)
+    if motion is not None:
+        features = features._replace(motion=served_motion.features(network, motion))
     detections = infer_key_frames(
         network, features, inside, settings, frames.get("image")
     ).detections

@@ -1,0 +1,200 @@
+"""Motion maps in the served network: of blocks of a video, or of a whole clip.
+
+`ops.motion_maps` says what they are, and `data.motion_stream` makes them of videos.
+Here a clip is taken as a whole video, whose key frame is the middle one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from a2d_tf.model.network import Network
+from a2d_tf.model.structures import MotionFeatures
+from a2d_tf.ops import canvas as canvas_ops
+from a2d_tf.ops import motion_maps
+from a2d_tf.ops.flow_histograms import FLOW_SCALE, flow_histograms_in_graph
+from a2d_tf.ops.motion_maps import BACKBONE_MAPS, BLOCK, FLOW_HISTOGRAMS, MotionMap
+
+MOTION_SIZE = "motion_size"
+
+
+def backbone_maps(network: Network) -> tuple[MotionMap, ...]:
+    """Return the maps of a network's action backbone; none without one."""
+    if network.action_backbone is None:
+        return ()
+    return BACKBONE_MAPS[network.model_config.action_backbone]
+
+
+def input_specs(network: Network) -> dict[str, tf.TensorSpec]:
+    """Return what `key_frame` takes of motion, {name: TensorSpec}; maybe nothing."""
+    if network.motion_readout is None:
+        return {}
+    shapes = {}
+    for kind in backbone_maps(network):
+        # Logits for the upper half of a box, and for the lower half.
+        shapes[kind.name] = [None, None, None, 2 * len(network.labels.actions)]
+    if network.model_config.flow_histograms:
+        name = FLOW_HISTOGRAMS.name
+        shapes[name] = [None, None, None, FLOW_HISTOGRAMS.channels]
+    specs = {name: tf.TensorSpec(shape, name=name) for name, shape in shapes.items()}
+    specs[MOTION_SIZE] = tf.TensorSpec([None, 2], tf.int32, MOTION_SIZE)
+    return specs
+
+
+def block_logits(network: Network, rgb: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Compute the signature `block`.
+
+    Args:
+      rgb: uint8 [B, BLOCK, h, w, 3], motion frames.
+
+    Returns:
+      {name: logit maps [B, BLOCK / frames, h / stride, w / stride, 2 |Y|]}.
+    """
+    assert network.action_backbone is not None and network.motion_readout is not None
+    stride = max(kind.stride for kind in backbone_maps(network))
+    message = f"height and width of a block must be multiples of {stride}, not 0"
+    sides = tf.shape(rgb)[2:4]
+    is_right = tf.reduce_all((sides % stride == 0) & (sides > 0))
+    with tf.control_dependencies([tf.debugging.Assert(is_right, [message])]):
+        maps = network.action_backbone(rgb, training=False)
+    return network.motion_readout(maps)
+
+
+def _joined_shape(values):
+    """Return the shape of a tensor whose first two axes are joined."""
+    return tf.concat([[-1], tf.shape(values)[2:]], axis=0)
+
+
+def features(network: Network, motion: dict[str, tf.Tensor]) -> MotionFeatures:
+    """Return the features of key frames that `key_frame` takes as its motion inputs."""
+    logits = {kind.name: motion[kind.name] for kind in backbone_maps(network)}
+    return MotionFeatures(
+        logits, motion.get(FLOW_HISTOGRAMS.name), size=motion[MOTION_SIZE]
+    )
+
+
+class _Clip(NamedTuple):
+    """What clips that are taken as whole videos need.
+
+    Attributes:
+      rgb: uint8 [B, T, H, W, 3].
+      flow: float32 [B, T, H, W, 2].
+      length: T, int32 scalar.
+      motion_size: of the frames, int32 [2].
+    """
+
+    rgb: tf.Tensor
+    flow: tf.Tensor
+    length: tf.Tensor
+    motion_size: tf.Tensor
+
+    @property
+    def key(self):
+        """Number of the key frame."""
+        return self.length // 2
+
+
+def maps_of_clips(
+    network: Network, rgb: tf.Tensor, flow: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Return the motion inputs of `key_frame` for the middle frames of clips.
+
+    Args:
+      rgb: uint8 [B, T, H, W, 3].
+      flow: float32 [B, T, H, W, 2].
+    """
+    shape = tf.shape(rgb)
+    clip = _Clip(rgb, flow, shape[1], motion_size(shape[2:4]))
+    maps = {}
+    if network.action_backbone is not None:
+        maps.update(_logits_of_clip(network, clip))
+    if network.model_config.flow_histograms:
+        maps[FLOW_HISTOGRAMS.name] = _flow_histograms_of_clip(clip)
+    maps[MOTION_SIZE] = tf.tile(clip.motion_size[None], [shape[0], 1])
+    return maps
+
+
+def motion_size(size: tf.Tensor) -> tf.Tensor:
+    """Compute `motion_maps.frame_size` of a frame's height and width, int32 [2]."""
+    sides = tf.cast(size, tf.float64)
+    ratio = tf.reduce_max(sides) / tf.reduce_min(sides)
+    multiple = motion_maps.MULTIPLE
+    longer = multiple * tf.cast(
+        tf.round(motion_maps.SHORT_SIDE * ratio / multiple), tf.int32
+    )
+    longer = tf.minimum(longer, motion_maps.LONGEST_SIDE)
+    is_tall = size[0] > size[1]
+    height = tf.where(is_tall, longer, motion_maps.SHORT_SIDE)
+    width = tf.where(is_tall, motion_maps.SHORT_SIDE, longer)
+    return tf.stack([height, width])
+
+
+def _logits_of_clip(network, clip):
+    """Return the logit maps of the key frames, {name: [B, h, w, 2 |Y|]}."""
+    # Only the blocks of `motion_maps.blocks_around`.
+    first = tf.maximum(clip.key - motion_maps.SPAN, 0) // BLOCK * BLOCK
+    last = tf.minimum(
+        (clip.key + motion_maps.SPAN) // BLOCK * BLOCK + BLOCK, clip.length
+    )
+    frames = clip.rgb[:, first:last]
+    count = tf.shape(frames)[1]
+    padding = tf.repeat(frames[:, -1:], -count % BLOCK, axis=1)
+    frames = tf.concat([frames, padding], axis=1)
+
+    batch = tf.shape(frames)[0]
+    frames = canvas_ops.resize(
+        tf.reshape(frames, _joined_shape(frames)), clip.motion_size
+    )
+    frames = tf.cast(tf.round(frames), tf.uint8)
+    sides = tf.shape(frames)[1:]
+    blocks = tf.reshape(frames, tf.concat([[-1, BLOCK], sides], axis=0))
+    means = {}
+    logits = block_logits(network, blocks)
+    for kind in backbone_maps(network):
+        values = logits[kind.name]
+        shape = tf.concat([[batch, -1], tf.shape(values)[2:]], axis=0)
+        count = -(-clip.length // kind.frames)
+        means[kind.name] = _mean_around(
+            kind, tf.reshape(values, shape), first // kind.frames, count, clip.key
+        )
+    return means
+
+
+def _flow_histograms_of_clip(clip):
+    """Return the flow histograms of the key frames, [B, h, w, channels]."""
+    # Of pairs of frames, by the flow of the second one.
+    flow = clip.flow[:, 1::2]
+    batch = tf.shape(flow)[0]
+    count = tf.shape(flow)[1]
+    flow = tf.reshape(flow, _joined_shape(flow))
+    size = FLOW_SCALE * clip.motion_size
+    scale = tf.cast(size, tf.float32) / tf.cast(tf.shape(flow)[1:3], tf.float32)
+    vectors = canvas_ops.resize(flow, size)
+    vectors = canvas_ops.scale_vectors(vectors, scale[::-1])
+    maps = flow_histograms_in_graph(vectors)
+    maps = tf.reshape(maps, tf.concat([[batch, count], tf.shape(maps)[1:]], axis=0))
+    return _mean_around(FLOW_HISTOGRAMS, maps, 0, count, clip.key)
+
+
+def _mean_around(
+    kind: MotionMap, maps: tf.Tensor, first: tf.Tensor, count: tf.Tensor, key: tf.Tensor
+) -> tf.Tensor:
+    """Average the maps of `motion_maps.maps_around`; zeros if none exists.
+
+    Args:
+      maps: [B, n, h, w, C], by number.
+      first: number of the first one.
+      count: of the maps that exist: others are of padding.
+      key: number of the key frame.
+
+    Returns:
+      [B, h, w, C].
+    """
+    numbers = first + tf.range(tf.shape(maps)[1])
+    middles = tf.cast(numbers * kind.frames, tf.float32) + (kind.frames - 1) / 2
+    distances = tf.abs(middles - tf.cast(key, tf.float32))
+    counted = tf.cast((distances <= kind.span) & (numbers < count), tf.float32)
+    weights = tf.math.divide_no_nan(counted, tf.reduce_sum(counted))
+    return tf.einsum("t,bthwc->bhwc", weights, maps)
