@@ -250,11 +250,11 @@ def test_a_signal_leaves_whole_files_of_the_frames_so_far(
     class Interrupted:
         info, labels, features, calls = predictor.info, A2D, predictor.features, 0
 
-        def instances(self, clip, size):
+        def instances(self, clip, size, motion):
             self.calls += 1
             if self.calls == 3:
                 os.kill(os.getpid(), number)
-            return predictor.instances(clip, size)
+            return predictor.instances(clip, size, motion)
 
     handler = signal.getsignal(number)
     outcome = video_prediction.predict(

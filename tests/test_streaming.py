@@ -89,8 +89,8 @@ class Recorder:
         self.calls += 1
         return self._predictor.features(rgb, flow)
 
-    def instances(self, clip, size):
-        return self._predictor.instances(clip, size)
+    def instances(self, clip, size, motion):
+        return self._predictor.instances(clip, size, motion)
 
 
 def stream(model, frames, info, span=EVERY_FRAME):
@@ -272,7 +272,7 @@ class Fake:
     def features(self, rgb, flow):
         return {"actor_p2": rgb, "flow_p2": flow}
 
-    def instances(self, clip, size):
+    def instances(self, clip, size, motion):
         return clip
 
 
@@ -287,7 +287,7 @@ def test_an_endless_video_is_read_little_ahead_and_soon_forgotten(length, stride
             pushed.append(weakref.ref(made))
             return made
 
-        def instances(self, clip, size):
+        def instances(self, clip, size, motion):
             return None
 
     pushed, made = [], itertools.count()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data.motion_stream import MotionStream
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -90,7 +91,17 @@ class Finder(Protocol):
     def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
         """Compute the features of a frame."""
 
+    def motion_stream(self) -> MotionStream:
+        """Return what makes the motion maps of a video, if `info` has 'motion'."""
+
     def instances(
-        self, clip: Sequence[FrameFeatures], size: tuple[int, int]
+        self,
+        clip: Sequence[FrameFeatures],
+        size: tuple[int, int],
+        motion: Mapping[str, np.ndarray] | None,
     ) -> Instances:
-        """Find the instances of a key frame by the features of the frames around it."""
+        """Find the instances of a key frame by the features of the frames around it.
+
+        Args:
+          motion: its motion maps, if there are any.
+        """

@@ -7,7 +7,7 @@ mistyped flag does not wait for it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.instance_fields import FIELDS
+from a2d_tf.data.motion_stream import MotionStream
+from a2d_tf.ops.motion_maps import frame_size
 from a2d_tf.runs import packed
 from a2d_tf.video import streaming
 from a2d_tf.video.instances import FrameFeatures, Instances
@@ -36,6 +38,7 @@ class Predictor:
       frame, key_frame: the network's functions, which are called by keyword; see
         `served_network.SIGNATURES`.
       info: the contents of `a2d_tf.json`.
+      block: likewise, of a network with an action backbone.
 
     Attributes:
       info: as given.
@@ -43,10 +46,15 @@ class Predictor:
     """
 
     def __init__(
-        self, frame: Callable, key_frame: Callable, info: dict[str, Any]
+        self,
+        frame: Callable,
+        key_frame: Callable,
+        info: dict[str, Any],
+        block: Callable | None = None,
     ) -> None:
         self._frame = frame
         self._key_frame = key_frame
+        self._block = block
         self.info = info
         self.labels = LabelSpace.from_fields(info["labels"])
 
@@ -85,7 +93,7 @@ class Predictor:
             from a2d_tf.serving import export_folder
 
             functions = export_folder.load(folder)
-        return cls(functions.frame, functions.key_frame, functions.info)
+        return cls(**functions._asdict())
 
     @classmethod
     def from_run(cls, run: Run) -> Predictor:
@@ -93,7 +101,7 @@ class Predictor:
         from a2d_tf.serving import exporter
 
         functions = exporter.serve(run)
-        return cls(functions.frame, functions.key_frame, functions.info)
+        return cls(**functions._asdict())
 
     def video(
         self,
@@ -139,14 +147,31 @@ class Predictor:
 
         return self._frame(rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None]))
 
+    def motion_stream(self) -> MotionStream:
+        """Return what makes the motion maps of a video, if `info` has 'motion'."""
+        block_function = None if self._block is None else self._block_maps
+        return MotionStream(block_function, self.info["motion"]["flow_histograms"])
+
+    def _block_maps(self, frames: np.ndarray) -> dict[str, np.ndarray]:
+        """Compute the maps of a block, see `motion_stream.BlockFunction`."""
+        import tensorflow as tf
+
+        assert self._block is not None
+        maps = self._block(rgb=tf.constant(frames[None]))
+        return {name: values.numpy()[0] for name, values in maps.items()}
+
     def instances(
-        self, clip: Sequence[FrameFeatures], size: tuple[int, int]
+        self,
+        clip: Sequence[FrameFeatures],
+        size: tuple[int, int],
+        motion: Mapping[str, np.ndarray] | None = None,
     ) -> Instances:
         """Predict the instances of a key frame.
 
         Args:
           clip: the features of the 2L + 1 frames around it, as `features` returns them.
           size: (height, width) of the native frame.
+          motion: its motion maps, as `motion_stream` makes them; None without them.
 
         Returns:
           the instances in native pixels, by descending p(actor).
@@ -158,6 +183,10 @@ class Predictor:
         stacked = {}
         for name in clip[0]:
             stacked[name] = tf.stack([features[name] for features in clip], axis=1)
+        if motion is not None:
+            stacked["motion_size"] = tf.constant([frame_size(*size)], tf.int32)
+            for name, values in motion.items():
+                stacked[name] = tf.constant(values[None])
         answer = self._key_frame(size=tf.constant(size, tf.int32), **stacked)
         outputs = {name: values.numpy()[0] for name, values in answer.items()}
 

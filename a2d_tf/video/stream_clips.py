@@ -7,7 +7,7 @@ them. They equal the features in the clip that the records would hold.
 from __future__ import annotations
 
 import collections
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,18 +24,27 @@ class PreparedFrame(NamedTuple):
       native: the decoded frame, RGB uint8 [H, W, 3].
       rgb: the same at the stored size, uint8 [h, w, 3]; None if no answer needs it.
       flow: float32 [h, w, 2]; None if no answer needs the features of the frame.
+      motion: its motion maps, {name: float32 [h, w, C]}; None without such maps.
     """
 
     native: Any
     rgb: np.ndarray | None
     flow: np.ndarray | None
+    motion: Mapping[str, np.ndarray] | None = None
 
 
 class Clip(NamedTuple):
-    """A key frame, RGB uint8 [H, W, 3], with the features of the frames around it."""
+    """A key frame with the features of the frames around it.
+
+    Attributes:
+      image: RGB uint8 [H, W, 3].
+      features: of the 2L + 1 frames.
+      motion: see `PreparedFrame`.
+    """
 
     image: np.ndarray
     features: list[FrameFeatures]
+    motion: Mapping[str, np.ndarray] | None
 
 
 def reach(model_info: dict[str, Any]) -> int:
@@ -111,8 +120,8 @@ class _ClipMaker:
         self._newest: PreparedFrame
         # Of the newest 2 `reach` + 1 frames, by index.
         self._features: dict[int, FrameFeatures] = {}
-        # The native frames that wait for their clip.
-        self._waiting: collections.deque[np.ndarray] = collections.deque()
+        # The key frames that wait for their clip.
+        self._waiting: collections.deque[PreparedFrame] = collections.deque()
         self._zero_flow: FrameFeatures | None = None
 
     def add(self, frame: PreparedFrame) -> None:
@@ -126,7 +135,7 @@ class _ClipMaker:
                 self._zero_flow = _of_flow(features)
         self._features.pop(self._index - 2 * self._reach - 1, None)
         if self._index in self._span:
-            self._waiting.append(frame.native)
+            self._waiting.append(frame)
 
     def has_clip(self) -> bool:
         """Return whether the newest frame has completed a clip."""
@@ -158,7 +167,8 @@ class _ClipMaker:
     def _clip(self, key):
         offsets = range(-self._reach, self._reach + 1, self._stride)
         features = [self._features[max(0, key + offset)] for offset in offsets]
-        return Clip(self._waiting.popleft(), features)
+        key_frame = self._waiting.popleft()
+        return Clip(key_frame.native, features, key_frame.motion)
 
     def _end_padding(self):
         """Return the features of the newest frame with zero flow."""

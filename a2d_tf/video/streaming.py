@@ -1,14 +1,14 @@
 """Predict the frames of a video one after the other.
 
 Memory does not grow with the video. A frame passes four threads: one decodes it and
-computes its flow, one its features, one finds its instances, one their tracks.
+computes its flow, one its features, one finds its instances, one their tracks. A
+network with motion maps has a fifth one, which makes these.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -17,8 +17,9 @@ import numpy as np
 
 from a2d_tf.core import devices
 from a2d_tf.core.workers import in_threads
+from a2d_tf.ops.motion_maps import BLOCK
 from a2d_tf.tracking.tracked_frames import track_instances
-from a2d_tf.video import stream_clips
+from a2d_tf.video import stream_clips, stream_motion
 from a2d_tf.video.instances import Finder, Instances
 from a2d_tf.video.span import EVERY_FRAME, Span
 from a2d_tf.video.track_settings import TRACK_DEFAULTS, TrackSettings
@@ -80,23 +81,38 @@ def find_instances(
 
     Args:
       frames: all native frames, RGB uint8 [H, W, 3]; a frame may be None if the span
-        does not need it, see `Span.needs`.
+        does not need it, see `Span.needs` and `stream_motion.needs`.
     """
-    # One ahead: frames of a camera stay fresh.
-    prepared_frames = _in_thread(
-        stream_clips.prepare(frames, predictor.info, span),
-        ahead=1,
-        start=devices.lower_priority,
-    )
-    # A small network leaves cores idle, where the features of the next frame are
-    # computed.
-    span_clips = _in_thread(
-        stream_clips.make_clips(predictor, prepared_frames, span), ahead=1
-    )
-    with contextlib.closing(prepared_frames), contextlib.closing(span_clips):
+    with contextlib.ExitStack() as stack:
+
+        def in_thread(
+            items: Generator[_Item, None, None], ahead: int, **options: Any
+        ) -> Generator[_Item, None, None]:
+            made = _in_thread(items, ahead, **options)
+            return stack.enter_context(contextlib.closing(made))
+
+        # One ahead: frames of a camera stay fresh.
+        prepared_frames = in_thread(
+            stream_clips.prepare(frames, predictor.info, span),
+            ahead=1,
+            start=devices.lower_priority,
+        )
+        if "motion" in predictor.info:
+            # A block ahead, so that the next one is computed meanwhile.
+            prepared_frames = in_thread(
+                stream_motion.add_maps(
+                    predictor.motion_stream(), prepared_frames, predictor.info, span
+                ),
+                ahead=BLOCK,
+            )
+        # A small network leaves cores idle, where the features of the next frame are
+        # computed.
+        span_clips = in_thread(
+            stream_clips.make_clips(predictor, prepared_frames, span), ahead=1
+        )
         for clip in span_clips:
             height, width = clip.image.shape[:2]
-            instances = predictor.instances(clip.features, (height, width))
+            instances = predictor.instances(clip.features, (height, width), clip.motion)
             yield Answer(clip.image, instances)
 
 
@@ -119,7 +135,7 @@ def predict_frames(
     Raises:
       InputError: a frame that cannot be read, or as of `TrackSettings.groups`.
     """
-    frames = _needed_frames(reader, span, stream_clips.reach(predictor.info), stops)
+    frames = _needed_frames(reader, span, predictor.info, stops)
     answers = _in_thread(find_instances(predictor, frames, span), ahead=2)
     tracked_frames = track_instances(
         _until_stopped(answers, stops),
@@ -132,11 +148,18 @@ def predict_frames(
     yield from _in_thread(_with_times(tracked_frames, reader, span), ahead=2)
 
 
-def _needed_frames(reader, span, reach, stops):
+def _needed_frames(reader, span, model_info, stops):
     """Yield the frames, and None for those that the span does not need."""
+    reach = stream_clips.reach(model_info)
+
+    def is_needed(index: int) -> bool:
+        if span.needs(index, reach):
+            return True
+        return stream_motion.needs(model_info, span, index)
+
     first = span.first - reach
-    is_needed = functools.partial(span.needs, reach=reach)
-    for index, frame in enumerate(reader.frames(is_needed, max(0, first - 1))):
+    first_decoded = min(first - 1, stream_motion.first_needed(model_info, span))
+    for index, frame in enumerate(reader.frames(is_needed, max(0, first_decoded))):
         if stops and index < first:
             return
         yield frame

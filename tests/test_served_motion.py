@@ -1,0 +1,273 @@
+"""Motion maps in the served network: clips, blocks and videos have the same answers."""
+
+import dataclasses
+import functools
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_network
+from a2d_files import moving_frames
+
+from a2d_tf.core.labels import A2D
+from a2d_tf.data.flow import Flow
+from a2d_tf.data.motion_stream import MotionStream
+from a2d_tf.model.inference import infer
+from a2d_tf.ops import motion_maps
+from a2d_tf.ops.motion_maps import BLOCK
+from a2d_tf.serving import served_motion
+from a2d_tf.serving.served_network import ServedNetwork, descriptions, folded
+from a2d_tf.video import streaming
+from a2d_tf.video.predictor import Predictor
+from a2d_tf.video.span import EVERY_FRAME, Span
+
+pytestmark = pytest.mark.slow
+
+SIDE = 160  # of frames that are motion frames as they are
+ALL = dict(action_backbone="i3d", flow_histograms=True)
+KINDS = [
+    ALL,
+    dict(action_backbone="", flow_histograms=True),
+    dict(action_backbone="i3d", flow_histograms=False),
+]
+
+
+def network_of(**motion):
+    """A network of random weights whose actions differ with motion."""
+    network = tiny_network.make(
+        temporal_layers=0,
+        use_flow=False,
+        use_mask=False,
+        readout=True,
+        anchor_sizes="24,32,48,56,64",
+        **motion,
+    )
+    for weight in network.backbones.get_layer("readout").weights:
+        weight.assign(tiny_network.normal(*weight.shape) / 10)
+    for weight in network.motion_readout.weights:
+        weight.assign(tiny_network.normal(*weight.shape))
+    for weight in network.roi_heads.weights:
+        if "actor_logits" in weight.name and "kernel" in weight.name:
+            weight.assign(20.0 * weight)
+    return network
+
+
+@functools.cache
+def served(**motion):
+    network = network_of(**motion)
+    return network, ServedNetwork(network, tiny_network.INFERENCE)
+
+
+def info_of(network, **motion):
+    model = network.model_config
+    return {
+        "frames": model.frames,
+        "use_flow": False,
+        "clip_stride": 1,
+        "flow_method": "dis",
+        "image_height": SIDE,
+        "image_width": SIDE,
+        "labels": json.loads(A2D.to_json()),
+        "motion": {"sha256": "", **motion},
+    }
+
+
+def predictor_of(network, model, **motion):
+    def key_frame(size, **inputs):
+        taken = {name: inputs.pop(name) for name in names}
+        answer = model.key_frame(inputs, size, taken)
+        said.append({name: values.numpy() for name, values in answer.items()})
+        return answer
+
+    said, names = [], served_motion.input_specs(network)
+    block = getattr(model, "block", None)
+    info = info_of(network, **motion)
+    return Predictor(model.frame, key_frame, info, block), said
+
+
+def film(count):
+    """A texture that moves, and a block that moves otherwise and changes its colour."""
+    frames = np.stack(moving_frames(count, SIDE, SIDE, 3))
+    colours = np.random.default_rng(1).integers(0, 256, (count, 3), np.uint8)
+    for i, frame in enumerate(frames):
+        left = 40 + i % 60
+        part = frame[50:110, left : left + 50]
+        part[:] = part // 2 + colours[i] // 2
+    return frames
+
+
+def flows_of(frames):
+    """The flow of each frame of an odd number; zeros of others."""
+    flows = np.zeros((*frames.shape[:3], 2), np.float32)
+    between = Flow("dis")
+    grey = [np.uint8(frame @ [0.299, 0.587, 0.114] + 0.5) for frame in frames]
+    for i in range(1, len(frames), 2):
+        flows[i] = between(grey[i - 1], grey[i], frames.shape[1:3])
+    return flows
+
+
+def assert_equal(said, expected):
+    assert set(said) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(
+            said[name], value, rtol=1e-4, atol=1e-4, err_msg=name
+        )
+
+
+def test_motion_frames_have_the_size_of_those_of_videos():
+    sizes = np.random.default_rng(0).integers(1, 3000, (300, 2)).tolist()
+    sizes += [[240, 320], [320, 240], [1080, 1920], [64, 64], [100, 230], [100, 250]]
+    for size in sizes:
+        made = served_motion.motion_size(tf.constant(size)).numpy().tolist()
+        assert made == [*motion_maps.frame_size(*size)], size
+
+
+@pytest.mark.parametrize(
+    "motion, count",
+    [(ALL, 1), (ALL, 20), (ALL, 100), *((kind, 45) for kind in KINDS[1:])],
+    ids=str,
+)
+def test_a_clip_is_answered_as_a_video_of_its_frames(motion, count):
+    network, model = served(**motion)
+    frames = film(count)
+    predictor, said = predictor_of(network, model, **motion)
+    answers = list(streaming.find_instances(predictor, iter(frames)))
+    assert len(answers) == len(said) == count
+    expected = model.serve(frames[None], flows_of(frames)[None])
+    expected = {name: values.numpy() for name, values in expected.items()}
+    assert_equal(said[count // 2], expected)
+    assert expected["num_detections"] > 0
+
+
+def test_motion_decides_on_actions_alone():
+    network, model = served(**ALL)
+    frames = film(40)
+    still = np.tile(frames[20:21], (40, 1, 1, 1))
+    flows = flows_of(frames)
+    moving = model.serve(frames[None], flows[None])
+    without_flow = model.serve(frames[None], 0 * flows[None])
+    without_frames = model.serve(still[None], flows[None])
+    for other in (without_flow, without_frames):
+        for name in ("boxes", "actor", "actor_scores", "num_detections"):
+            np.testing.assert_allclose(other[name], moving[name], atol=1e-4)
+        difference = np.abs(other["action_scores"] - moving["action_scores"])
+        assert difference.max() > 1e-3
+
+
+@pytest.mark.parametrize("span", [Span(50, 52), Span(3, None, 40)])
+def test_part_of_a_film_has_the_answers_of_all(span):
+    network, model = served(**ALL)
+    frames = film(90)
+    predictor, said = predictor_of(network, model, **ALL)
+    list(streaming.find_instances(predictor, iter(frames), EVERY_FRAME))
+    expected = [answer for i, answer in enumerate(said) if i in span]
+    said.clear()
+    list(streaming.find_instances(predictor, iter(frames), span))
+    assert len(said) == len(expected)
+    for pair in zip(said, expected):
+        assert_equal(*pair)
+
+
+def test_the_network_of_records_says_the_same():
+    """Maps of features, averaged and read, are averages of maps of logits."""
+    network, model = served(**ALL)
+    frames = film(60)
+    stream = MotionStream(
+        lambda block: {
+            name: values.numpy()[0]
+            for name, values in network.action_backbone(block[None]).items()
+        },
+        flow_histograms=True,
+    )
+    for index, frame in enumerate(frames):
+        stream.add(index, frame)
+    stream.end()
+    maps = {name: values[None] for name, values in stream.maps(30).items()}
+    canvas = np.zeros((1, 1, *tiny_network.CANVAS, 3), np.uint8)
+    placed = model.frame(frames[30:31], np.zeros((1, SIDE, SIDE, 2), np.float32))
+    inside = placed["inside"].numpy()
+    assert inside.tolist() == [[64, 64]]
+    small = tf.image.resize(frames[30:31], inside[0], "area")
+    canvas[0, 0, :64, :64] = np.round(small[0])
+    clip = {"rgb": canvas, "size": inside, "motion_size": np.int32([[SIDE, SIDE]])}
+    found = infer(network, {**clip, **maps}, tiny_network.INFERENCE).detections
+    made = model.serve(frames[None], flows_of(frames)[None])
+    assert int(found.number[0]) > 0
+    np.testing.assert_allclose(
+        made["action_scores"], found.action_scores, rtol=1e-3, atol=1e-4
+    )
+    np.testing.assert_array_equal(made["code"], found.code)
+
+
+def test_signatures_and_what_is_said_of_them():
+    for motion in KINDS:
+        network, model = served(**motion)
+        names = {"serving_default", "encoded", "frame", "key_frame"}
+        if motion["action_backbone"]:
+            names.add("block")
+        if motion["flow_histograms"]:
+            names.add("histograms")
+        assert set(model.signatures()) == names
+        assert set(descriptions(network)["signatures"]) == names
+    _, model = served(**ALL)
+    inputs = model.signatures()["key_frame"].structured_input_signature
+    shapes = {spec.name: list(spec.shape) for spec in tf.nest.flatten(inputs)}
+    assert shapes["mixed_4f"] == shapes["mixed_5c"] == [None, None, None, 18]
+    assert shapes["flow_histograms"] == [None, None, None, 27]
+    assert shapes["motion_size"] == [None, 2] and shapes["size"] == [2]
+
+
+def test_a_block_has_maps_of_logits():
+    _, model = served(**ALL)
+    made = model.block(np.zeros((1, BLOCK, 160, 224, 3), np.uint8))
+    shapes = {name: list(values.shape) for name, values in made.items()}
+    assert shapes == {"mixed_4f": [1, 8, 10, 14, 18], "mixed_5c": [1, 4, 5, 7, 18]}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="multiples of 32"):
+        model.block(np.zeros((1, BLOCK, 160, 220, 3), np.uint8))
+
+
+def test_folding_keeps_the_parts_of_motion():
+    network = network_of(norm="frozen_bn", flow_norm="same", **ALL)
+    made = folded(network)
+    assert made is not network
+    for part in ("action_backbone", "motion_readout"):
+        mine, own = made.parts()[part], network.parts()[part]
+        assert len(mine.weights) == len(own.weights) > 0
+        for pair in zip(mine.weights, own.weights):
+            np.testing.assert_array_equal(*pair)
+
+
+def test_a_saved_model_answers_a_video_as_the_network(tmp_path):
+    from a2d_tf.core.config import Config
+    from a2d_tf.data.manifest import MotionFacts
+    from a2d_tf.runs import loading
+    from a2d_tf.serving import exporter
+
+    network, _ = served(**ALL)
+    facts = {"flow_method": "dis", "clip_stride": 1}
+    facts |= {"image_height": SIDE, "image_width": SIDE}
+    inference = dataclasses.replace(tiny_network.INFERENCE, score_threshold=0.2)
+    run = loading.Run(
+        Config(network.model_config, inference),
+        network,
+        facts,
+        "ckpt-1",
+        motion=MotionFacts("i3d", "5" * 64, True),
+    )
+    exporter.export(run, str(tmp_path / "model"))
+    info = json.loads((tmp_path / "model" / "a2d_tf.json").read_text())
+    assert info["motion"] == {**ALL, "sha256": "5" * 64}
+    assert "stream" not in info["signatures"]
+    frames, answers = film(40), []
+    for predictor in (
+        Predictor.load(tmp_path / "model"),
+        Predictor.from_run(run),
+    ):
+        found = streaming.find_instances(predictor, iter(frames))
+        answers.append([answer.instances for answer in found])
+    assert sum(len(instances.codes) for instances in answers[0]) > 0
+    for mine, own in zip(*answers):
+        np.testing.assert_allclose(mine.boxes, own.boxes, atol=1e-3)
+        np.testing.assert_allclose(mine.action_scores, own.action_scores, atol=1e-5)
+        np.testing.assert_array_equal(mine.codes, own.codes)
