@@ -148,3 +148,91 @@ def test_tracks_without_an_actor_ask_for_it(tmp_path):
         f"{tmp_path}/export/clip.txt: line 1: names no actor; say whose tracks these"
         " are, as in --actor=mouse, or pass --labels of one actor"
     )
+
+
+def tracked(number, box, confidence=None, track=None):
+    """A line as `yolo track` writes it (ultralytics `Results.save_txt`)."""
+    line = (number, *box)
+    line += (confidence,) * (confidence is not None)
+    line += () if track is None else (track,)
+    return ("%g " * len(line)).rstrip() % line + "\n"
+
+
+BOX = (0.5, 0.25, 0.25, 0.5)
+CORNERS = (0.25, 0.25, 0.75, 0.25, 0.75, 1)
+TRACKED = {
+    "labels/clip_1.txt": tracked(0, BOX, track=1) + tracked(2, BOX, track=14),
+    "labels/clip_4.txt": tracked(0, BOX, 0.875, 1) + tracked(0, BOX),
+}
+WHOLE = [0.375, 0, 0.25, 0.5]
+
+
+def test_labels_of_yolo_track_are_tracks(tmp_path):
+    """Frames count from 1; a box that the tracker did not follow has no track."""
+    documents = read(tmp_path, {f"runs/track/exp/{k}": v for k, v in TRACKED.items()})
+    assert len(documents) == 1  # tracks are those of one file
+    assert frames_of(documents) == {
+        1: [("0", 1, WHOLE), ("2", 14, WHOLE)],
+        4: [("0", 1, WHOLE), ("0", None, WHOLE)],
+    }
+    assert [frame.video for frame in documents[0].frames] == ["clip", "clip"]
+
+
+@pytest.mark.parametrize("folder", ["", "runs/exp/", "runs/exp/labels/"])
+def test_data_yaml_names_the_classes_of_yolo_track(tmp_path, folder):
+    files = {f"runs/exp/{name}": text for name, text in TRACKED.items()}
+    yaml = {f"{folder}data.yaml": "names: [cat, dog, mouse]"}
+    documents = read(tmp_path, {**files, **yaml})
+    assert [document.format for document in documents] == ["yolo"]
+    labels = [[label for label, *_ in frame] for frame in frames_of(documents).values()]
+    assert labels == [["cat", "mouse"], ["cat", "cat"]]
+
+
+def test_one_actor_of_yolo_track(tmp_path):
+    assert found(read(tmp_path, TRACKED, actor="mouse")) == {
+        ("clip", 1): ["mouse", "mouse"],
+        ("clip", 4): ["mouse", "mouse"],
+    }
+
+
+@pytest.mark.parametrize(
+    "numbers, points, track",
+    [
+        (CORNERS, 3, None),
+        ((*CORNERS, 3), 3, 3),
+        ((*CORNERS, 0.5, 0.75), 4, None),
+        ((*CORNERS, 0.5, 0.75, 12), 4, 12),
+        ((0.25, 0.25, 0.75, 1, 0.75, 0), 3, None),
+    ],
+)
+def test_a_polygon_may_end_with_its_track(tmp_path, numbers, points, track):
+    (document,) = read(tmp_path, {"labels/clip_1.txt": tracked(0, numbers)})
+    (instance,) = document.frames[0].instances
+    assert (len(instance.parts[0][0]) // 2, instance.track) == (points, track)
+    assert instance.box is None
+
+
+def test_text_files_beside_labels_are_left_out(tmp_path):
+    files = {**TRACKED, "labels/classes.txt": "cat", "labels/clip_5.txt": ""}
+    documents = read(tmp_path, files)
+    assert sorted(frames_of(documents)) == [1, 4, 5]
+    assert left_out(documents) == {"text files without boxes and polygons": 1}
+
+
+BROKEN_LABELS = [
+    (tracked(0, BOX, track=3) * 2, "clip_1.txt: line 2: track 3 is in this frame"),
+    (tracked(0, (*CORNERS, 0, 1), 0.5, 2), "a polygon ends with a confidence and a"),
+    (tracked(0, BOX, 0.5), "line 1: '0 0.5 0.25 0.25 0.5 0.5' is not a class with"),
+    (tracked(0, BOX, track=3) + "nan", "clip_1.txt: line 2"),
+    (tracked(0, (2.5, 2.5, 0.25, 0.5), track=3), "clip_1.txt: line 1: [2.375, 2.25"),
+]
+
+
+@pytest.mark.parametrize("text, named", BROKEN_LABELS)
+def test_broken_labels_have_one_clear_error(tmp_path, videos, text, named):
+    check_error(tmp_path, videos, {"labels/clip_1.txt": text}, named)
+
+
+def test_labels_of_frames_that_the_video_lacks(tmp_path, videos):
+    files = {"labels/clip_9.txt": tracked(0, BOX, track=1)}
+    check_error(tmp_path, videos, files, "annotates frame 9, but")

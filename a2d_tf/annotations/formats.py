@@ -25,11 +25,13 @@ class Format(NamedTuple):
       suffixes: how the paths of its files end, in small letters.
       matches: takes the content of a `File`; returns whether it is of this format.
       read: the reader, which raises InputError for a damaged file.
+      reads_folder: whether it reads all files in the folder of one at once.
     """
 
     suffixes: tuple[str, ...]
     matches: Callable[[Any], bool]
     read: Callable[[File, ReadOptions], list[Document]]
+    reads_folder: bool = False
 
 
 class _UnreadFile(NamedTuple):
@@ -48,14 +50,17 @@ _FORMATS = {
     "cvat": Format((".xml",), cvat.matches, cvat.read),
     "masks": Format((f"/{masks.LIST}",), lambda _: True, masks.read),
     "yolo": Format(("/data.yaml", "/data.yml"), yolo.matches, yolo.read),
+    "yolo_track": Format(
+        (".txt",), yolo.matches_labels, yolo.read_labels, reads_folder=True
+    ),
     "mot": Format((".txt", ".csv"), mot.matches, mot.read),
 }
 # Tables and lists of any kind: beside an export nobody takes them for annotations.
 _COMMON_SUFFIXES = (".txt", ".csv")
 FORMATS = tuple(sorted(_FORMATS))
 _KINDS = (
-    "COCO, YouTube-VIS or LabelMe (.json), CVAT (.xml), YOLO (data.yaml), masks"
-    " (objects.csv), MOT (.txt, .csv)"
+    "COCO, YouTube-VIS or LabelMe (.json), CVAT (.xml), YOLO (data.yaml, or .txt),"
+    " masks (objects.csv), MOT (.txt, .csv)"
 )
 
 
@@ -69,6 +74,7 @@ def read_export(path: pathlib.Path, options: ReadOptions) -> list[Document]:
     """
     format_name = options.format_name
     documents: list[Document] = []
+    folders_read: set[pathlib.PurePath] = set()
     others: list[_UnreadFile] = []
     for container, name in _files(path):
         possible_formats = _formats_of_suffix(name)
@@ -77,6 +83,10 @@ def read_export(path: pathlib.Path, options: ReadOptions) -> list[Document]:
         file = File.open(container, name)
         file_format = _format_of_content(file, possible_formats)
         if file_format and format_name in (None, file_format):
+            if _FORMATS[file_format].reads_folder:
+                if file.path.parent in folders_read:
+                    continue
+                folders_read.add(file.path.parent)
             documents += _FORMATS[file_format].read(file, options)
         else:
             others.append(_UnreadFile(file, possible_formats))

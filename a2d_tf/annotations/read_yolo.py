@@ -7,18 +7,22 @@ train.txt                     data/images/train/clip1/00005.jpg
 ```
 
 A line is an instance: its class, and x, y as shares of the image's width and height; or
-a box by its centre, width and height, and perhaps its track. An image without a text
-file is empty, or was not annotated.
+a box by its centre, width and height. Its track may follow, and before the track of a
+box its confidence. An image without a text file is empty, or was not annotated.
 
-Source: cvat-ai/datumaro `yolo/exporter.py`.
+`yolo track` with save_txt writes the text files alone, labels/clip1_5.txt of frame 5.
+Without data.yaml, classes have numbers and no names.
+
+Source: cvat-ai/datumaro `yolo/exporter.py`; ultralytics `engine/results.py`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 import posixpath
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import yaml
@@ -31,10 +35,14 @@ from a2d_tf.annotations.document import (
     Instance,
     ReadOptions,
     Segmentation,
+    check_tracks_differ,
 )
 from a2d_tf.core.errors import quoted
 
 _SUBSETS = {"train", "val", "valid", "test", "default"}
+_YAMLS = ("data.yaml", "data.yml")
+_LINE = re.compile(rb"\s*[0-9]+([ \t]+[-+.0-9eE]+){4,}[ \t]*([\r\n]|$)")
+_ROUNDING = 1e-4  # of shares of the image, which have six digits
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
@@ -64,6 +72,10 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     """
     dataset = _load(file)
     classes = _classes(file, dataset)
+
+    def label_of_class(number):
+        return classes[number]
+
     subsets = set(_SUBSETS)
     for key, value in dataset.items():
         if isinstance(value, str):
@@ -75,7 +87,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         instances: tuple[Instance, ...] = ()
         if image.label_file:
             label_file = File.open(file.container, image.label_file)
-            instances = _instances(label_file, classes)
+            instances = _instances(label_file, label_of_class)
         elif not options.empty_frames:
             document.left_out["images without a label file"] += 1
             continue
@@ -86,6 +98,44 @@ def read(file: File, options: ReadOptions) -> list[Document]:
                 where, frame_names.not_a_frame(image.image_path or f"{stem}.txt")
             )
         document.add(where, name, (1, 1), instances, scaled=True)
+    return [document]
+
+
+def matches_labels(content: Any) -> bool:
+    """Return whether the bytes of a text file begin with the line of an instance."""
+    return _LINE.match(content) is not None
+
+
+def read_labels(file: File, options: ReadOptions) -> list[Document]:
+    """Read all text files in the folder of one, without the names of their classes.
+
+    Returns:
+      one document; none if a data.yaml in this folder or above it has the names.
+
+    Raises:
+      InputError: a line is broken, or a file is not named after a frame.
+    """
+    folder = posixpath.dirname(file.name)
+    folders_above = {"", *map(str, pathlib.PurePosixPath(file.name).parents)}
+    names = []
+    for name in file.container.names:
+        above, _, last = name.rpartition("/")
+        if last.lower() in _YAMLS and above in folders_above:
+            return []
+        if above == folder and last.lower().endswith(".txt"):
+            names.append(name)
+    document = Document(file.path.parent, "yolo_track")
+    for name in names:
+        label_file = File.open(file.container, name)
+        if label_file.content.strip() and not matches_labels(label_file.content):
+            document.left_out["text files without boxes and polygons"] += 1
+            continue
+        stem = posixpath.splitext(posixpath.basename(name))[0]
+        frame_name = _frame_name(file, stem, None)
+        if frame_name is None:
+            raise label_file.error("", frame_names.not_a_frame(name))
+        instances = _instances(label_file, options.label)
+        document.add(name, frame_name, (1, 1), instances, scaled=True)
     return [document]
 
 
@@ -193,20 +243,31 @@ def _frame_name(file: File, stem: str, image_path: str | None) -> FrameName | No
     return frame_names.of_cvat(image_path or f"{stem}.txt")
 
 
-def _instances(file: File, classes: dict[str, str]) -> tuple[Instance, ...]:
-    """Return the instances in the lines of a text file."""
+def _instances(
+    file: File, label_of_class: Callable[[str], str]
+) -> tuple[Instance, ...]:
+    """Return the instances in the lines of a text file.
+
+    Args:
+      label_of_class: takes the number of a class, as text.
+
+    Raises:
+      InputError: a line is broken, or a track is there twice.
+    """
     instances = []
     for i, line in enumerate(file.text().splitlines(), 1):
         if not line.strip():
             continue
-        label, *words = line.split()
-        # CVAT's "Ultralytics YOLO Detection Track" ends a box with its track.
-        track = None
-        if len(words) == 5 and words[4].isdecimal():
-            track = int(words.pop())
+        class_number, *words = line.split()
         with file.at(f"line {i}"):
             numbers = [float(word) for word in words]
-            name = classes[label]
+            track = None
+            if _end_with_track(words, numbers):
+                track = int(words[-1])
+                numbers.pop()
+                if len(numbers) == 5:  # the last is a box's confidence
+                    numbers.pop()
+            label = label_of_class(class_number)
             if len(numbers) < 4 or len(numbers) % 2:
                 raise ValueError(
                     f"{quoted(line)} is not a class with a box or a polygon"
@@ -219,5 +280,36 @@ def _instances(file: File, classes: dict[str, str]) -> tuple[Instance, ...]:
         else:
             parts = ([numbers],)
         place = file.place(f"line {i}")
-        instances.append(Instance(name, parts, place, track=track, box=box))
+        instances.append(Instance(label, parts, place, track=track, box=box))
+    check_tracks_differ(instances)
     return tuple(instances)
+
+
+def _end_with_track(words: Sequence[str], numbers: Sequence[float]) -> bool:
+    """Return whether the last of a line's words behind the class is a track.
+
+    CVAT's "Ultralytics YOLO Detection Track" and `yolo track` end a line with it; with
+    save_conf the confidence is before it. A box with both is told from a triangle by
+    the bounds of the image, to which boxes are cut.
+
+    Args:
+      numbers: the words as numbers.
+
+    Raises:
+      ValueError: a polygon has both; it would be a corner where the track is 1.
+    """
+    if not words or not words[-1].isdecimal():
+        return False
+    if len(words) % 2:
+        return True
+    if len(words) > 6 and int(words[-1]) > 1:
+        raise ValueError(
+            "a polygon ends with a confidence and a track; track without save_conf"
+        )
+    return len(words) == 6 and words[-1] != "0" and _is_in_image(*numbers[:4])
+
+
+def _is_in_image(x: float, y: float, width: float, height: float) -> bool:
+    """Return whether a box, by its centre and size, is inside the image."""
+    limit = 1 + _ROUNDING
+    return 2 * abs(x - 0.5) + width <= limit and 2 * abs(y - 0.5) + height <= limit
