@@ -41,7 +41,7 @@ from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation.metrics import coco as coco_metric
 from a2d_tf.evaluation.metrics import registry, segmentation, summaries
 from a2d_tf.evaluation.metrics.box_f1 import BoxF1
-from a2d_tf.evaluation.metrics.metric import Split
+from a2d_tf.evaluation.metrics.metric import Metric, SplitData
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.heads.mask import MaskHead
 from a2d_tf.model.label_modes import Decoupled
@@ -294,10 +294,30 @@ def test_f1_of_boxes_and_pairs():
     assert metric.at(0.85) == pytest.approx(100 * 2 * 1 / (1 + 3))
     assert metric.at(0.1) == pytest.approx(100 * 2 * 2 / (4 + 3))
     assert metric.at(0.95) == 0
-    split = Split(threshold=0.5)
+    split = SplitData(threshold=0.5)
     assert registry.results([metric], split) == {"box_f1": pytest.approx(200 / 6)}
     assert BoxF1(SPACE).result(split, {"segmentation": {"joint": {}}}) == {}
     assert "33.3" in summaries.table({"box_f1": 100 / 3})
+
+
+def test_a_metric_is_given_what_it_reads_of_those_before_it():
+    """BoxF1 has no figure where label maps were scored, whatever else was."""
+
+    class Earlier(Metric):
+        def __init__(self, scores):
+            super().__init__(SPACE)
+            self.scores = scores
+
+        def result(self, split, earlier):
+            assert earlier == {}
+            return self.scores
+
+    split = SplitData()
+    scored = {"segmentation": {"joint": {}}}
+    metrics = [Earlier({"detection": 1}), Earlier(scored), BoxF1(SPACE)]
+    assert registry.results(metrics, split) == {"detection": 1, **scored}
+    metrics = [Earlier({"detection": 1}), BoxF1(SPACE)]
+    assert registry.results(metrics, split) == {"detection": 1, "box_f1": 0.0}
 
 
 def test_segmentation_is_scored_over_complete_label_maps_alone():
@@ -309,9 +329,9 @@ def test_segmentation_is_scored_over_complete_label_maps_alone():
             [], codes=(), counts=segmentation.count_pixels(*2 * [np.zeros((2, 2), int)])
         )
     )
-    assert metric.result(Split(), {}) == {}
+    assert metric.result(SplitData(), {}) == {}
     metric.update(frame([True], counts=same_pixels(11)))
-    figures = metric.result(Split(), {})
+    figures = metric.result(SplitData(), {})
     assert figures["segmentation"]["joint"]["miou"] == 100
 
 

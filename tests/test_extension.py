@@ -16,7 +16,7 @@ METRIC = """
 import types, numpy as np
 from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation.metrics import registry, summaries
-from a2d_tf.evaluation.metrics.metric import Split
+from a2d_tf.evaluation.metrics.metric import SplitData
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.evaluation.metrics.exact_frames import ExactFrames
 truth = predicted = np.array([[0, 11]])

@@ -15,7 +15,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.metrics import hota
 from a2d_tf.evaluation.metrics.hota import NAMES, assign
-from a2d_tf.evaluation.metrics.metric import Split
+from a2d_tf.evaluation.metrics.metric import SplitData
 from a2d_tf.evaluation.metrics.over_time import OverTime
 from a2d_tf.evaluation.metrics.tracks import TRACK_KINDS
 from a2d_tf.model.structures import BatchInstances
@@ -211,7 +211,7 @@ RIGHT, LOW = (17, 0.9, BOX), (17, 0.2, OTHER)
 
 def test_recorded_videos_are_followed():
     metric = OverTime(A2D)
-    split = Split(0.3)
+    split = SplitData(0.3)
     # Out of order, and with an instance below the threshold.
     for number in (4, 2, 3):
         show(metric, clip(number, [5]), *found(RIGHT, LOW))

@@ -26,7 +26,7 @@ from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.metrics import segmentation, summaries
 from a2d_tf.evaluation.metrics.behaviour_counts import compared, sentences
 from a2d_tf.evaluation.metrics.behaviours import Behaviours
-from a2d_tf.evaluation.metrics.metric import Split
+from a2d_tf.evaluation.metrics.metric import SplitData
 
 LABELS = LabelSpace(("mouse", "wheel"), ("run", "rest"), (11, 12, 22))
 HERE, THERE = [0, 0, 20, 10], [30, 30, 50, 40]
@@ -80,7 +80,7 @@ def behaviours(labels=LABELS):
         ]
     ):
         metric.update(frame(truth, found, f"v/{number:05d}"))
-    return {**earlier, **metric.result(Split(0.5), earlier)}
+    return {**earlier, **metric.result(SplitData(0.5), earlier)}
 
 
 def test_each_behaviour_has_counts_and_scores():
@@ -177,7 +177,7 @@ def test_an_instance_is_found_by_its_mask_once():
         frame([(11, HERE), (11, THERE)], found, rles=([whole], [less, half, whole]))
     )
     metric.update(frame([(11, HERE)], [], "v/00002", rles=([whole], [])))
-    figures = metric.result(Split(0.5), {})
+    figures = metric.result(SplitData(0.5), {})
     row = figures["behaviours"]["mouse-run"]
     assert (row["instances"], row["found"], row["findings"]) == (3, 2, 3)
     assert figures["mistakes"] == {"v/00001": [[0, 11]], "v/00002": [[11, 0]]}
@@ -192,7 +192,7 @@ def test_sentences_name_what_tells_pairs_apart():
 
 
 def test_own_labels_have_the_iou_of_each_class():
-    split = Split()
+    split = SplitData()
     metric = segmentation.Segmentation(LABELS)
     metric.confusions[split.threshold].update(
         np.array([[11, 11, 0, 0]]), np.array([[11, 12, 0, 0]])

@@ -7,7 +7,7 @@ from test_over_time import ADULT_EATING, ADULT_RUNNING, BOX, clip, found, show
 from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.metrics import registry, summaries, video_map
-from a2d_tf.evaluation.metrics.metric import Split
+from a2d_tf.evaluation.metrics.metric import SplitData
 from a2d_tf.evaluation.metrics.over_time import OverTime
 from a2d_tf.evaluation.metrics.tracks import ComparedFrame, Objects
 from a2d_tf.evaluation.scored_rois import ScoredRois
@@ -154,7 +154,7 @@ def test_recorded_videos_of_boxes_only_have_a_video_map():
         truth.has_mask[:], truth.codes[:] = False, ADULT_EATING
         truth.rles[:] = [{**rle, "counts": b"0"} for rle in truth.rles]
         show(metric, truth, instances, rles)
-    figures = registry.results([metric], Split(0.3))
+    figures = registry.results([metric], SplitData(0.3))
     assert set(figures) == {"video_map"} and figures["video_map"]["frames"] == 2
     assert set(figures["video_map"]["joint"].values()) == {100}
     assert "video-mAP .5" in summaries.table(figures)

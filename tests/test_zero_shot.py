@@ -10,7 +10,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.metrics import zero_shot
 from a2d_tf.evaluation.metrics.detection import voc_aps
-from a2d_tf.evaluation.metrics.metric import Split
+from a2d_tf.evaluation.metrics.metric import SplitData
 from a2d_tf.evaluation.scored_rois import ScoredRois
 
 SPACE = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12, 21, 22))
@@ -53,7 +53,7 @@ def test_figures_of_an_actor_with_and_without_the_full_model():
     wrong = (np.arange(61) % 3 > 0) & (np.arange(61) < 60)
     scores = np.where(wrong[:, None], full.action_scores[:, ::-1], full.action_scores)
     ours = dataclasses.replace(full, action_scores=scores)
-    split = Split(truth=truth, rois=ours, zero_shot_actor="man", seed=1)
+    split = SplitData(truth=truth, rois=ours, zero_shot_actor="man", seed=1)
     earlier = voc_aps(ours, truth, SPACE)
     metric = zero_shot.ZeroShot(SPACE)
     found = metric.result(split, earlier)

@@ -33,7 +33,7 @@ from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import box_data, label_maps, scored_rois
 from a2d_tf.evaluation.metrics import registry, segmentation, summaries
-from a2d_tf.evaluation.metrics.metric import PIXELS, RESULTS, ROIS, Split
+from a2d_tf.evaluation.metrics.metric import PIXELS, RESULTS, ROIS, SplitData
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.evaluated_frames import Frame
@@ -80,7 +80,7 @@ def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> d
     names = sorted(path.relative_to(truth) for path in paths)
     if not names:
         raise InputError(f"--truth: {truth} contains no label maps <VID>/<frame>.png")
-    split = Split()
+    split = SplitData()
     metrics = [metric(label_space) for metric in registry.computable(PIXELS)]
     for name in names:
         true_path = pathlib.Path(truth, name)
@@ -108,7 +108,7 @@ def score_results(truth: str, predicted: str, label_space: LabelSpace) -> dict:
     """
     true_boxes = box_data.Truth.load(truth, label_space)
     results = box_data.Results.load(predicted, true_boxes, label_space)
-    split = Split(truth=true_boxes, results=results)
+    split = SplitData(truth=true_boxes, results=results)
     metrics = [metric(label_space) for metric in registry.computable(RESULTS)]
     return registry.results(metrics, split)
 
@@ -132,7 +132,7 @@ def score_detections(
     Raises:
       InputError: a file or an option cannot be used.
     """
-    split = Split(
+    split = SplitData(
         truth=box_data.Truth.load(truth, label_space),
         rois=scored_rois.ScoredRois.load(predicted),
         zero_shot_actor=zero_shot_actor,

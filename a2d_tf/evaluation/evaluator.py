@@ -26,7 +26,7 @@ from a2d_tf.evaluation import box_data, scored_rois
 from a2d_tf.evaluation.evaluated_frames import FIELDS, Collected, Frame
 from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.evaluation.metrics import segmentation
-from a2d_tf.evaluation.metrics.metric import Split
+from a2d_tf.evaluation.metrics.metric import SplitData
 from a2d_tf.evaluation.metrics.registry import METRICS, choose, results
 from a2d_tf.model.inference import Inference, infer
 from a2d_tf.model.network import Network
@@ -166,9 +166,9 @@ class Evaluator:
         rois: scored_rois.ScoredRois,
         truth: box_data.Truth,
         instances: box_data.Results | None = None,
-    ) -> Split:
+    ) -> SplitData:
         """Return what metrics read of a split whose frames have all been seen."""
-        return Split(
+        return SplitData(
             threshold=threshold,
             joint=self.network.label_mode.is_joint,
             truth=truth,

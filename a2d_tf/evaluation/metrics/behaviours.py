@@ -21,7 +21,7 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.box_matching import MATCH_IOU, iou, match
 from a2d_tf.evaluation.metrics.behaviour_counts import sentences
-from a2d_tf.evaluation.metrics.metric import INSTANCES, Metric, Split
+from a2d_tf.evaluation.metrics.metric import INSTANCES, Metric, SplitData
 from a2d_tf.evaluation.metrics.tables import Table
 
 if TYPE_CHECKING:
@@ -83,6 +83,20 @@ class _Totals:
     mistakes: dict = dataclasses.field(default_factory=dict)
 
 
+class _Confusion(NamedTuple):
+    """Two classes that are confused, an entry of "confusions".
+
+    Attributes:
+      name: of the true class.
+      taken_for: name of the class that it is taken for; None if it is not found.
+      percent: of the frames with the true class.
+    """
+
+    name: str
+    taken_for: str | None
+    percent: float
+
+
 class Behaviours(Metric):
     """Frames, AP and IoU of every actor, action and pair, and confusions; not of A2D.
 
@@ -91,6 +105,14 @@ class Behaviours(Metric):
 
     section = ""  # a chart for each name would hide the others
     needs = (INSTANCES,)
+    reads = (
+        "per_actor_ap",
+        "per_action_ap",
+        "per_pair_ap",
+        "per_actor_iou",
+        "per_action_iou",
+        "per_pair_iou",
+    )
     validates = True
 
     def __init__(self, labels: LabelSpace) -> None:
@@ -121,7 +143,7 @@ class Behaviours(Metric):
             )
         )
 
-    def result(self, split: Split, earlier: dict) -> dict:
+    def result(self, split: SplitData, earlier: dict) -> dict:
         """Return the figures of each class, their means, confusions, and mistakes.
 
         Returns:
@@ -152,12 +174,12 @@ class Behaviours(Metric):
         for (key, other), count in totals.confusions.items():
             percent = 100 * count / totals.frames[key]
             other_name = names.get(_Class(key.kind, other))
-            confusions.append([names[key], other_name, percent])
-        confusions.sort(key=lambda confusion: -confusion[2])
+            confusions.append(_Confusion(names[key], other_name, percent))
+        confusions.sort(key=lambda confusion: -confusion.percent)
         return {
             "behaviours": rows,
             "tested": {kinds: _means(of_kind) for kinds, of_kind in tested.items()},
-            "confusions": confusions,
+            "confusions": [list(confusion) for confusion in confusions],
             "mistakes": totals.mistakes,
         }
 
@@ -185,26 +207,26 @@ class Behaviours(Metric):
         totals = _Totals()
         for frame in self._frames:
             counted = frame.scores >= np.float32(threshold)
-            codes = frame.codes[counted]
-            true_codes = frame.true_codes.tolist()
-            totals.instances.update(true_codes)
-            totals.frames.update(_Class("pair", code) for code in set(true_codes))
-            # Confusions. The last column is background: the answer if no instance
-            # overlaps.
-            background = np.ones(len(frame.true_codes), bool)
-            near = np.column_stack([frame.near[:, counted], background])
-            answers = np.append(codes, 0)[near.argmax(axis=1)]
-            true_actors, true_actions = self.labels.split(frame.true_codes)
-            actors, actions = self.labels.split(answers)
-            _count_confusions(totals, "actor", true_actors, actors)
-            _count_confusions(totals, "action", true_actions, actions)
-            # Matches, and what has none.
-            missed, mistakes = _compare(frame.true_codes, codes, frame.ious[counted])
-            totals.found.update(np.delete(frame.true_codes, missed).tolist())
-            totals.findings.update(codes.tolist())
-            if mistakes:
-                totals.mistakes[frame.name] = np.array(mistakes).tolist()
+            self._count_confusions(totals, frame, counted)
+            _count_matches(totals, frame, counted)
         return totals
+
+    def _count_confusions(self, totals, frame, counted):
+        """Count the classes of a frame, and those that are confused.
+
+        Args:
+          counted: bool [N], the instances that reach the threshold.
+        """
+        true_codes = set(frame.true_codes.tolist())
+        totals.frames.update(_Class("pair", code) for code in true_codes)
+        # The last column is background: the answer if no instance overlaps.
+        background = np.ones(len(frame.true_codes), bool)
+        near = np.column_stack([frame.near[:, counted], background])
+        answers = np.append(frame.codes[counted], 0)[near.argmax(axis=1)]
+        true_actors, true_actions = self.labels.split(frame.true_codes)
+        actors, actions = self.labels.split(answers)
+        _count_classes(totals, "actor", true_actors, actors)
+        _count_classes(totals, "action", true_actions, actions)
 
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:
@@ -247,7 +269,7 @@ def _class_names(labels: LabelSpace) -> dict[_Class, str]:
     return names
 
 
-def _count_confusions(totals, kind, true_numbers, numbers):
+def _count_classes(totals, kind, true_numbers, numbers):
     """Count the frame for each of its classes, and for each two that are confused.
 
     An action is not confused with background: the actor's confusion tells it.
@@ -262,16 +284,33 @@ def _count_confusions(totals, kind, true_numbers, numbers):
             totals.confusions[_Class(kind, true_number), number] += 1
 
 
+def _count_matches(totals, frame, counted):
+    """Count the true instances of a frame, those that are found, and the findings.
+
+    Args:
+      counted: bool [N], the instances that reach the threshold.
+    """
+    codes = frame.codes[counted]
+    totals.instances.update(frame.true_codes.tolist())
+    missed, mistakes = _compare(frame.true_codes, codes, frame.ious[counted])
+    totals.found.update(np.delete(frame.true_codes, missed).tolist())
+    totals.findings.update(codes.tolist())
+    if mistakes:
+        totals.mistakes[frame.name] = np.array(mistakes).tolist()
+
+
 def _confusion_notes(confusions):
     """Return sentences of the worst confusions of two classes, and the worst miss."""
-    taken = [confusion for confusion in confusions if confusion[1]]
-    missed = [confusion for confusion in confusions if not confusion[1]]
-    notes = []
-    for name, other, percent in taken[:_WORST]:
-        notes.append(f"{name} taken for {other} in {percent:.0f} % of frames")
-    for name, _, percent in missed[:1]:
-        notes.append(f"{name} not found in {percent:.0f} % of frames")
-    return notes
+    taken = []
+    missed = []
+    for entry in confusions:
+        confusion = _Confusion(*entry)
+        share = f"in {confusion.percent:.0f} % of frames"
+        if confusion.taken_for:
+            taken.append(f"{confusion.name} taken for {confusion.taken_for} {share}")
+        else:
+            missed.append(f"{confusion.name} not found {share}")
+    return taken[:_WORST] + missed[:1]
 
 
 def _compare(true_codes, codes, ious):

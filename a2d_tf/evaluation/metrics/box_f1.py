@@ -8,7 +8,7 @@ import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.box_matching import iou, match
-from a2d_tf.evaluation.metrics.metric import INSTANCES, Metric, Split
+from a2d_tf.evaluation.metrics.metric import INSTANCES, Metric, SplitData
 from a2d_tf.evaluation.metrics.tables import Table
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class BoxF1(Metric):
 
     section = "box_f1"
     needs = (INSTANCES,)
+    reads = ("segmentation",)
     validates = True
 
     def __init__(self, labels: LabelSpace) -> None:
@@ -48,7 +49,7 @@ class BoxF1(Metric):
         everything = counted.sum() + self._true_count
         return float(200 * right[counted].sum() / max(everything, 1))
 
-    def result(self, split: Split, earlier: dict) -> dict:
+    def result(self, split: SplitData, earlier: dict) -> dict:
         """Return {"box_f1": percent}; empty if label maps were scored."""
         if earlier.get("segmentation"):
             return {}

@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from a2d_tf.evaluation.box_data import InstanceTable, Results, Truth
-from a2d_tf.evaluation.metrics.metric import RESULTS, Metric, Split
+from a2d_tf.evaluation.metrics.metric import RESULTS, Metric, SplitData
 from a2d_tf.evaluation.metrics.tables import Table
 
 # Index of each figure among the IoUs .5, .55, ..., .95; "ap" is their mean.
@@ -39,7 +39,7 @@ class Coco(Metric):
     section = "coco"
     needs = (RESULTS,)
 
-    def result(self, split: Split, earlier: dict) -> dict:
+    def result(self, split: SplitData, earlier: dict) -> dict:
         """Return {"coco": see `coco_aps`}."""
         assert split.results is not None
         return {"coco": coco_aps(split.results, split.truth)}

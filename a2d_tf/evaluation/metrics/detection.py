@@ -12,7 +12,7 @@ import numpy as np
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.average_precision import ClassScorer
 from a2d_tf.evaluation.box_data import Results, Truth
-from a2d_tf.evaluation.metrics.metric import KINDS, RESULTS, ROIS, Metric, Split
+from a2d_tf.evaluation.metrics.metric import KINDS, RESULTS, ROIS, Metric, SplitData
 from a2d_tf.evaluation.metrics.tables import Table
 from a2d_tf.evaluation.scored_rois import ScoredRois
 
@@ -26,7 +26,7 @@ class Detection(Metric):
     is_benchmark = True
     columns = {f"{kind}_map": kind for kind in KINDS}
 
-    def result(self, split: Split, earlier: dict) -> dict:
+    def result(self, split: SplitData, earlier: dict) -> dict:
         """Return `voc_aps`, or `voc_aps_of_results` if there are only instances."""
         if split.rois is not None:
             return voc_aps(split.rois, split.truth, self.labels)
@@ -36,11 +36,18 @@ class Detection(Metric):
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:
         """Return a table of one row."""
+        row = cls.row(metrics)
+        if row is None:
+            return []
+        return [Table("detection, mAP at IoU 0.5, percent", cls.columns, {"": row})]
+
+    @classmethod
+    def row(cls, metrics: dict) -> dict[str, float | None] | None:
+        """Return the figures of the table, by column; None if there are none."""
         maps = metrics.get("detection")
         if not maps:
-            return []
-        row = {f"{kind}_map": maps.get(kind) for kind in KINDS}
-        return [Table("detection, mAP at IoU 0.5, percent", cls.columns, {"": row})]
+            return None
+        return {f"{kind}_map": maps.get(kind) for kind in KINDS}
 
 
 def voc_aps(

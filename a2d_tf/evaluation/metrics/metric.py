@@ -27,9 +27,9 @@ INSTANCES = "instances"
 TRACKS = "tracks"
 """The identities of each frame's true instances."""
 ROIS = "rois"
-"""`Split.rois`, of the whole split."""
+"""`SplitData.rois`, of the whole split."""
 RESULTS = "results"
-"""`Split.results`, of the whole split."""
+"""`SplitData.results`, of the whole split."""
 
 
 def _no_boxes():
@@ -39,8 +39,8 @@ def _no_boxes():
 
 
 @dataclasses.dataclass(frozen=True)
-class Split:
-    """A split whose frames have all been seen.
+class SplitData:
+    """What is known of a split whose frames have all been seen.
 
     A metric finds in it one of the data that it needs; others may be None.
 
@@ -72,6 +72,8 @@ class Metric:
       section: of TensorBoard's tags: SECTION/FIGURE, or SECTION/ROW_FIGURE; empty for
         none.
       needs: what it is computed from; one of several suffices.
+      reads: the keys of `metrics.json`, as of metrics before it in `registry.METRICS`,
+        that its result depends on.
       validates: whether it is computed in validation, while a training waits.
       is_benchmark: whether it counts background and classes that were not tested, as
         the paper's tables do; it is not printed for a user's own labels.
@@ -80,6 +82,7 @@ class Metric:
 
     section: ClassVar[str]
     needs: ClassVar[tuple[str, ...]]
+    reads: ClassVar[tuple[str, ...]] = ()
     validates: ClassVar[bool] = False
     is_benchmark: ClassVar[bool] = False
 
@@ -100,14 +103,13 @@ class Metric:
         """
         return None
 
-    def result(self, split: Split, earlier: dict) -> dict:
+    def result(self, split: SplitData, earlier: dict) -> dict:
         """Return the metric's part of `metrics.json`; empty without scores.
 
         Args:
           split: the data of all frames, and the threshold; in validation it is one of
             those that `Frame.pixel_counts` has.
-          earlier: the parts of `metrics.json` of the metrics before it in
-            `registry.METRICS`.
+          earlier: those entries of `metrics.json` that it `reads`, if they are there.
         """
         return {}
 

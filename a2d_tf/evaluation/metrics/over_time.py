@@ -16,7 +16,7 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.metrics.hota import NAMES, tracking_scores
-from a2d_tf.evaluation.metrics.metric import TRACKS, Metric, Split
+from a2d_tf.evaluation.metrics.metric import TRACKS, Metric, SplitData
 from a2d_tf.evaluation.metrics.tables import Table
 from a2d_tf.evaluation.metrics.tracks import TRACK_KINDS, ComparedFrame, Objects
 from a2d_tf.evaluation.metrics.video_map import frame_map, video_maps
@@ -117,7 +117,7 @@ class OverTime(Metric):
             kept_frame = _KeptFrame(true_objects, instances, frame.rles)
         self._videos.setdefault(truth.video, {})[truth.frame] = kept_frame
 
-    def result(self, split: Split, earlier: dict) -> dict:
+    def result(self, split: SplitData, earlier: dict) -> dict:
         """Return {"video_map": see `video_maps`, "over_time": see `tracking_scores`}.
 
         A video counts if its frames are recorded without a gap, two or more, and every

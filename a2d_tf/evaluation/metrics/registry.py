@@ -8,7 +8,7 @@ from a2d_tf.evaluation.metrics.behaviours import Behaviours
 from a2d_tf.evaluation.metrics.box_f1 import BoxF1
 from a2d_tf.evaluation.metrics.coco import Coco
 from a2d_tf.evaluation.metrics.detection import Detection
-from a2d_tf.evaluation.metrics.metric import Metric, Split
+from a2d_tf.evaluation.metrics.metric import Metric, SplitData
 from a2d_tf.evaluation.metrics.over_time import OverTime
 from a2d_tf.evaluation.metrics.segmentation import Segmentation
 from a2d_tf.evaluation.metrics.zero_shot import ZeroShot
@@ -50,7 +50,7 @@ def choose(
     raise LookupError("no metric has a figure for each threshold")
 
 
-def results(metrics: Iterable[Metric], split: Split) -> dict:
+def results(metrics: Iterable[Metric], split: SplitData) -> dict:
     """Return the contents of `metrics.json`: the results of the metrics of a split.
 
     Args:
@@ -59,5 +59,6 @@ def results(metrics: Iterable[Metric], split: Split) -> dict:
     """
     scores: dict = {}
     for metric in metrics:
-        scores.update(metric.result(split, earlier=scores))
+        earlier = {key: scores[key] for key in metric.reads if key in scores}
+        scores.update(metric.result(split, earlier))
     return scores

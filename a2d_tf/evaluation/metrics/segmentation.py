@@ -15,7 +15,7 @@ import numpy as np
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation.metrics.metric import KINDS, PIXELS, Metric, Split
+from a2d_tf.evaluation.metrics.metric import KINDS, PIXELS, Metric, SplitData
 from a2d_tf.evaluation.metrics.tables import Table
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Segmentation(Metric):
             return None
         return confusion.metrics()["joint"]["miou"]
 
-    def result(self, split: Split, earlier: dict) -> dict:
+    def result(self, split: SplitData, earlier: dict) -> dict:
         """Return {"segmentation": see `Confusion.metrics`}.
 
         It is empty if label maps hold no objects. With labels other than A2D's it has
@@ -79,14 +79,22 @@ class Segmentation(Metric):
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:
         """Return a table of one row."""
+        row = cls.row(metrics)
+        if row is None:
+            return []
+        return [Table("segmentation, percent", cls.columns, {"": row})]
+
+    @classmethod
+    def row(cls, metrics: dict) -> dict[str, float | None] | None:
+        """Return the figures of the table, by column; None if there are none."""
         figures = metrics.get("segmentation")
         if not figures:
-            return []
+            return None
         row = {}
         for kind in KINDS:
             for measure in _MEASURES:
                 row[f"{kind}_{measure}"] = figures[kind][measure]
-        return [Table("segmentation, percent", cls.columns, {"": row})]
+        return row
 
 
 class PixelCounts(NamedTuple):

@@ -15,7 +15,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.average_precision import ClassScorer
 from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.metrics.detection import pair_aps
-from a2d_tf.evaluation.metrics.metric import RESULTS, ROIS, Metric, Split
+from a2d_tf.evaluation.metrics.metric import RESULTS, ROIS, Metric, SplitData
 from a2d_tf.evaluation.metrics.tables import Table
 from a2d_tf.evaluation.scored_rois import ScoredRois
 
@@ -32,8 +32,9 @@ class ZeroShot(Metric):
 
     section = "zero_shot"
     needs = (ROIS, RESULTS)
+    reads = ("per_pair_ap",)
 
-    def result(self, split: Split, earlier: dict) -> dict:
+    def result(self, split: SplitData, earlier: dict) -> dict:
         """Return {"zero_shot_actor_ap": of `actor_aps`, "zero_shot": of `figures`}."""
         aps = actor_aps(earlier["per_pair_ap"], self.labels)
         if not split.zero_shot_actor:
@@ -73,7 +74,7 @@ def actor_aps(
     return {actor: sum(values) / len(values) for actor, values in aps.items()}
 
 
-def figures(split: Split, aps: dict[str, float], labels: LabelSpace) -> dict:
+def figures(split: SplitData, aps: dict[str, float], labels: LabelSpace) -> dict:
     """Compute the figures of Fig. 4 for the actor whose action labels were withheld.
 
     Args:
