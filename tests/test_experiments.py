@@ -78,7 +78,9 @@ def trainings(monkeypatch, name, further):
     monkeypatch.chdir(ROOT)  # flagfiles name others from there
     monkeypatch.setattr(processes, "call", calls.append)
     plan = reproduction.Plan("configs/a2d.flags", further)
-    plan.train_and_score(reproduction.Stage(Fold("RUNS"), name, seed=0))
+    plan.train_and_score(
+        reproduction.Stage(reproduction.SeededRow(Fold("RUNS"), name, seed=0))
+    )
     found = []
     for main, *words in calls[:-1]:
         assert main == "train"

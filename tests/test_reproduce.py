@@ -64,8 +64,8 @@ class Runs:
         self.calls, self.failing = [], failing
 
     def __call__(self, stage):
-        done = f"{stage.row}_final" if stage.final else stage.row
-        self.calls.append((os.path.basename(stage.folder), done))
+        done = f"{stage.row.name}_final" if stage.final else stage.row.name
+        self.calls.append((os.path.basename(stage.row.folder), done))
         if done in self.failing:
             raise self.failing[done]
         folder = stage.scored_run
@@ -73,16 +73,15 @@ class Runs:
         metrics.parent.mkdir(parents=True, exist_ok=True)
         metrics.write_text("{}")
         plan = reproduction.Plan("configs/mini.flags")
-        thresholds = {} if stage.final else None
         *_, training = table_rows.trainings(
-            stage.row, plan.base, stage.folder, thresholds
+            stage.row.name, plan.base, stage.row.folder, final=stage.final
         )
         config = Config.parse(
-            [*training.flagfiles, f"--seed={stage.seed}", *training.start]
+            [*training.flagfiles, f"--seed={stage.row.seed}", *training.start]
         )
         config.with_inference(score_threshold=0.5).write(folder / "flags.txt")
         (folder / "finished.json").touch()
-        source = reproduction.Manifest.load(stage.fold.records).source
+        source = reproduction.Manifest.load(stage.row.fold.records).source
         origin = scores.origin("", Config.read(folder / "flags.txt"), source)
         write_json(metrics.with_name(scores.ORIGIN), origin)
         return folder
@@ -206,7 +205,7 @@ def test_final_runs_take_thresholds_and_weights_of_the_right_runs(tmp_path):
         "no_mask",
         "configs/mini.flags",
         tmp_path,
-        table_rows.thresholds("no_mask", tmp_path),
+        final=True,
     )
     assert (first.name, second.name) == ("no_mask_final", "no_mask_refiner_final")
     assert start == ["--val_fraction=0", "--score_threshold=0.45"]
@@ -237,7 +236,8 @@ def test_flags_of_trainings(monkeypatch, tmp_path):
     assert plan.train_flags("no_joint") == ["--steps=900", "--steps=450"]
     calls = []
     monkeypatch.setattr(processes, "call", calls.append)
-    plan.train_and_score(reproduction.Stage(Fold(str(tmp_path)), "no_joint", 7))
+    row = reproduction.SeededRow(Fold(str(tmp_path)), "no_joint", 7)
+    plan.train_and_score(reproduction.Stage(row))
     *trained, scored = calls
     assert scored[0] == "evaluate"
     for words, phase in zip(trained, ("actor", "action")):

@@ -89,7 +89,7 @@ def _requested_rows() -> list[str]:
     if _RUNS.value:
         return [row for row in rows if row in _RUNS.value]
     if _FOLDS.value or _ANNOTATIONS.value:  # such a report has no Fig. 4
-        return [row for row in rows if not row.startswith(table_rows.ZERO_SHOT)]
+        return [row for row in rows if not table_rows.is_zero_shot(row)]
     return rows
 
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.paper import bootstrap
-from a2d_tf.paper.published import OUR_ROWS
 from a2d_tf.paper.results import Result
+from a2d_tf.paper.table_rows import OUR_ROWS
 
 COMPARED = {
     "segmentation/actor_miou": "actor mIoU",

@@ -1,4 +1,4 @@
-"""The published figures of the paper's tables, and our rows beside them.
+"""The published figures of the paper's tables.
 
 Source of the figures: Ji et al., ECCV 2018, Tables 1 to 3, in percent, all on A2D's own
 test split.
@@ -47,6 +47,8 @@ class DetectionRow(NamedTuple):
         return [*self]
 
 
+FULL = "Ji et al., full"
+"""The name of the paper's own row."""
 SEGMENTATION = {
     "Trilayer": SegmentationRow(
         actor=Measures(45.7, 74.6, None),
@@ -73,7 +75,7 @@ SEGMENTATION = {
         action=Measures(60.5, 89.3, 42.2),
         joint=Measures(47.5, 88.7, 29.7),
     ),
-    "Ji et al., full": SegmentationRow(
+    FULL: SegmentationRow(
         actor=Measures(79.1, 94.5, 66.4),
         action=Measures(62.9, 92.6, 46.3),
         joint=Measures(51.4, 92.5, 36.9),
@@ -109,44 +111,12 @@ DETECTION = {
     "TSCT": DetectionRow(actor=67.2, action=60.2, joint=49.2),
     "TSHR": DetectionRow(actor=67.9, action=59.6, joint=49.6),
     "TSMT": DetectionRow(actor=68.3, action=60.0, joint=48.9),
-    "Ji et al., full": DetectionRow(actor=77.2, action=62.4, joint=55.5),
+    FULL: DetectionRow(actor=77.2, action=62.4, joint=55.5),
 }
 """{name of a row of Table 2: its figures}."""
 
-FULL = "Ji et al., full"
 TABLE_1 = ("Trilayer", "GPM+TSP", "GPM+GBH", "TSMT+GBH", "TSMT+SM", FULL)
 """The published rows of Table 1."""
-
-
-class OurRow(NamedTuple):
-    """A row of ours in the tables.
-
-    Attributes:
-      title: its name in the tables.
-      segmentation: the published row beside it in Table 1 or 3; None without one.
-      detection: the published row beside it in Table 2; None without one.
-    """
-
-    title: str
-    segmentation: str | None = None
-    detection: str | None = None
-
-
-OUR_ROWS = {
-    "full": OurRow("full", segmentation=FULL, detection=FULL),
-    "mask_rcnn_baseline": OurRow(
-        "Mask R-CNN baseline", segmentation="Mask R-CNN baseline"
-    ),
-    "no_mask": OurRow("w/o mask + SM", segmentation="w/o mask + SM"),
-    "no_temporal": OurRow("w/o temporal", segmentation="w/o temporal"),
-    "no_flow": OurRow("w/o flow", segmentation="w/o flow"),
-    "no_joint": OurRow("w/o joint", segmentation="w/o joint"),
-    "cartesian": OurRow("cross-product labels", detection="TSCT"),
-    "hierarchical": OurRow("hierarchical labels", detection="TSHR"),
-    "late_fusion": OurRow("late fusion"),
-    "no_mask_strong": OurRow("w/o mask + strong segmenter"),
-}
-"""{name of a row: how the tables show it}: those of Table 3, then those beyond it."""
 
 
 def joint_miou(name: str) -> float:

@@ -36,23 +36,18 @@ _COMPLETED = (*_BACKBONES, "readout", "use_mask")
 
 
 @dataclasses.dataclass(frozen=True)
-class Stage:
-    """The trainings of all phases of a row, of which the last one is scored.
-
-    A row has one stage, or a second one of its final runs.
+class SeededRow:
+    """A row that is trained with a seed.
 
     Attributes:
       fold: whose records it is trained on.
-      row: its name.
+      name: of the row.
       seed: of the trainings.
-      final: whether these are the final runs, on all training videos. Their thresholds
-        are those of the first stage.
     """
 
     fold: Fold
-    row: str
+    name: str
     seed: int
-    final: bool = False
 
     @property
     def folder(self) -> str:
@@ -60,14 +55,31 @@ class Stage:
         return os.path.join(self.fold.folder, f"seed{self.seed}")
 
     @property
+    def lock(self) -> str:
+        """The path of its lock, which stays: it tells that the row was begun."""
+        return os.path.join(self.folder, f"{self.name}.lock")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """The trainings of all phases of a row, of which the last one is scored.
+
+    A row has one stage, or a second one of its final runs.
+
+    Attributes:
+      row: the row and its seed.
+      final: whether these are the final runs, on all training videos. Their thresholds
+        are those of the first stage.
+    """
+
+    row: SeededRow
+    final: bool = False
+
+    @property
     def scored_run(self) -> pathlib.Path:
         """The run folder of the last phase."""
-        last_phase = table_rows.phases(self.row)[-1]
-        return table_rows.run_folder(self.folder, last_phase, self.final)
-
-    def final_runs(self) -> Stage:
-        """Return the stage of the row's final runs."""
-        return dataclasses.replace(self, final=True)
+        last_phase = table_rows.phases(self.row.name)[-1]
+        return table_rows.run_folder(self.row.folder, last_phase, self.final)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,15 +126,15 @@ class Plan:
                 specific.append(f"--{rest}")
         return common + specific
 
-    def stages(self, first: Stage) -> list[Stage]:
-        """Return the stages of a row, of which the first is given.
+    def stages(self, row: SeededRow) -> list[Stage]:
+        """Return the stages of a row.
 
         Fig. 4 compares the zero-shot rows with the full model before its final run, so
         that they have no final runs.
         """
-        if self.final and table_rows.ZERO_SHOT not in first.row:
-            return [first, first.final_runs()]
-        return [first]
+        if self.final and not table_rows.is_zero_shot(row.name):
+            return [Stage(row), Stage(row, final=True)]
+        return [Stage(row)]
 
     def check(self, rows: Iterable[str], fold: Fold, seed: int) -> None:
         """Raise InputError if a training of some rows would refuse its flags.
@@ -132,8 +144,8 @@ class Plan:
           fold: of the runs; its records need not be there.
           seed: of the trainings.
         """
-        for row in rows:
-            for stage in self.stages(Stage(fold, row, seed)):
+        for name in rows:
+            for stage in self.stages(SeededRow(fold, name, seed)):
                 for training in self._trainings(stage):
                     _config(self._settings(stage, training))
 
@@ -179,30 +191,29 @@ class Plan:
 
     def _trainings(self, stage):
         """Return the `Training` of each phase of a stage."""
-        thresholds = None
-        if stage.final:
-            thresholds = table_rows.thresholds(stage.row, stage.folder)
+        row = stage.row
         return list(
-            table_rows.trainings(stage.row, self.base, stage.folder, thresholds)
+            table_rows.trainings(row.name, self.base, row.folder, final=stage.final)
         )
 
     def _run_flags(self, stage, training):
         """Return the flags that training and scoring a phase have in common."""
         return [
-            f"--records={os.path.abspath(stage.fold.records)}",
+            f"--records={os.path.abspath(stage.row.fold.records)}",
             f"--workdir={training.run}",
             f"--device={self.device}",
         ]
 
     def _settings(self, stage, training):
         """Return the flags of the settings of a phase."""
-        further = [*self.train_flags(stage.row), f"--seed={stage.seed}"]
+        row = stage.row
+        further = [*self.train_flags(row.name), f"--seed={row.seed}"]
         return [*training.flagfiles, *further, *training.start]
 
     def is_scored(self, stage: Stage) -> bool:
         """Return whether a stage of these settings is scored on the test split."""
         last = self._trainings(stage)[-1]
-        source = Manifest.load(stage.fold.records).source
+        source = Manifest.load(stage.row.fold.records).source
         if not scores.are_current(last.run, scores.folder_of(last.run), source):
             return False
         wanted = _config(self._settings(stage, last))
@@ -216,72 +227,70 @@ class Plan:
           the results of these and of all earlier runs, except those that other
           processes are still at, in the order of seeds and rows.
         """
-        wanted = []  # the first stages
+        wanted = []
         for seed in seeds:
-            wanted += [Stage(fold, row, seed) for row in rows]
-        errors: dict[Stage, str] = {}
-        for i, first in enumerate(wanted, 1):
-            print(f"\n== {i}/{len(wanted)} {first.row}, seed {first.seed}", flush=True)
-            with locked(_lock(first), wait=False) as held:
+            wanted += [SeededRow(fold, name, seed) for name in rows]
+        errors: dict[SeededRow, str] = {}
+        for i, row in enumerate(wanted, 1):
+            print(f"\n== {i}/{len(wanted)} {row.name}, seed {row.seed}", flush=True)
+            with locked(row.lock, wait=False) as held:
                 if not held:
                     print("another process is running it", flush=True)
                     continue
                 try:
-                    self._complete(first)
+                    self._complete(row)
                 except InputError as error:
-                    errors[first] = str(error)
+                    errors[row] = str(error)
                     print(f"failed: {error}", file=sys.stderr, flush=True)
 
         results = []
-        for first in _begun(fold):
-            with locked(_lock(first), wait=False) as held:
+        for row in _begun_rows(fold):
+            with locked(row.lock, wait=False) as held:
                 if not held:
                     continue
-                stages = self.stages(first) if first in wanted else [first]
-                problem = errors.get(first)
+                stages = self.stages(row) if row in wanted else [Stage(row)]
+                problem = errors.get(row)
                 if problem is None and not all(map(self.is_scored, stages)):
                     problem = "not finished"
-                results.append(self._result(first, problem))
+                results.append(self._result(row, problem))
         return results
 
-    def _result(self, first, problem):
-        """Return the result of a row, of which the first stage is given."""
-        final = first.final_runs()
+    def _result(self, row, problem):
+        """Return the result of a row; `problem` tells why it has no scores."""
+        final = Stage(row, final=True)
         return Result(
-            row=first.row,
-            seed=first.seed,
-            folder=first.scored_run,
+            row=row.name,
+            seed=row.seed,
+            folder=Stage(row).scored_run,
             error=problem,
             final=final.scored_run if self.is_scored(final) else None,
-            fold=first.fold.name,
+            fold=row.fold.name,
         )
 
-    def _complete(self, first):
-        """Do the stages of a row, of which the first is given, that are not scored."""
-        for stage in self.stages(first):
+    def _complete(self, row):
+        """Do the stages of a row that are not scored."""
+        for stage in self.stages(row):
             if self.is_scored(stage):
                 continue
             self.train_and_score(stage)
             if self.delete_weights:
-                for phase in table_rows.phases(stage.row):
-                    run = table_rows.run_folder(stage.folder, phase, stage.final)
+                for phase in table_rows.phases(row.name):
+                    run = table_rows.run_folder(row.folder, phase, stage.final)
                     shutil.rmtree(run / "checkpoints", ignore_errors=True)
                     shutil.rmtree(run / "best", ignore_errors=True)
 
 
-def _lock(first):
-    """Return the path of the lock of a row, of which the first stage is given."""
-    return os.path.join(first.folder, f"{first.row}.lock")
+def _begun_rows(fold):
+    """Return the rows that were ever begun, in the order of seeds and rows.
 
-
-def _begun(fold):
-    """Return the first stages that were ever begun, in the order of seeds and rows."""
-    stages = []
+    Their locks stay.
+    """
+    rows = []
     for path in pathlib.Path(fold.folder).glob("seed*/*.lock"):
         seed = int(path.parent.name.removeprefix("seed"))
-        stages.append(Stage(fold, path.stem, seed))
-    rows = table_rows.order()
-    return sorted(stages, key=lambda stage: (stage.seed, rows.index(stage.row)))
+        rows.append(SeededRow(fold, path.stem, seed))
+    order = table_rows.order()
+    return sorted(rows, key=lambda row: (row.seed, order.index(row.name)))
 
 
 def _config(words):

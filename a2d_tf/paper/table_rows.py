@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from a2d_tf.core import command_line
 from a2d_tf.core.config import Config
+from a2d_tf.paper import published
 from a2d_tf.runs import chosen_threshold
 
 ABLATIONS = command_line.CONFIGS / "ablations"
@@ -25,8 +26,38 @@ PHASES = {
     "no_mask_strong": ("no_mask_strong", "no_mask_strong_refiner"),
 }
 NOTHING = ("--init_rgb=", "--init_flow=", "--init_checkpoint=")
-ZERO_SHOT = "zero_shot_"
-"""Prefix of the rows that withhold an actor's action labels; its name follows."""
+_ZERO_SHOT = "zero_shot_"
+
+
+class OurRow(NamedTuple):
+    """A row of ours in the tables.
+
+    Attributes:
+      title: its name in the tables.
+      segmentation: the published row beside it in Table 1 or 3; None without one.
+      detection: the published row beside it in Table 2; None without one.
+    """
+
+    title: str
+    segmentation: str | None = None
+    detection: str | None = None
+
+
+OUR_ROWS = {
+    "full": OurRow("full", segmentation=published.FULL, detection=published.FULL),
+    "mask_rcnn_baseline": OurRow(
+        "Mask R-CNN baseline", segmentation="Mask R-CNN baseline"
+    ),
+    "no_mask": OurRow("w/o mask + SM", segmentation="w/o mask + SM"),
+    "no_temporal": OurRow("w/o temporal", segmentation="w/o temporal"),
+    "no_flow": OurRow("w/o flow", segmentation="w/o flow"),
+    "no_joint": OurRow("w/o joint", segmentation="w/o joint"),
+    "cartesian": OurRow("cross-product labels", detection="TSCT"),
+    "hierarchical": OurRow("hierarchical labels", detection="TSHR"),
+    "late_fusion": OurRow("late fusion"),
+    "no_mask_strong": OurRow("w/o mask + strong segmenter"),
+}
+"""{name of a row: how the tables show it}: those of Table 3, then those beyond it."""
 
 
 class Training(NamedTuple):
@@ -53,9 +84,17 @@ def names() -> list[str]:
 
 def order() -> list[str]:
     """Return the names in the order of training: `full` first, zero-shot rows last."""
-    return sorted(
-        names(), key=lambda row: (row != "full", row.startswith(ZERO_SHOT), row)
-    )
+    return sorted(names(), key=lambda row: (row != "full", is_zero_shot(row), row))
+
+
+def zero_shot_row(actor: str) -> str:
+    """Return the name of the row that withholds an actor's action labels."""
+    return f"{_ZERO_SHOT}{actor}"
+
+
+def is_zero_shot(row: str) -> bool:
+    """Return whether a row withholds an actor's action labels."""
+    return row.startswith(_ZERO_SHOT)
 
 
 def phases(row: str) -> tuple[str, ...]:
@@ -74,7 +113,8 @@ def trainings(
     row: str,
     base: str,
     workdir: str | os.PathLike,
-    thresholds: Mapping[str, float] | None = None,
+    *,
+    final: bool = False,
 ) -> Iterator[Training]:
     """Yield the training of each phase of a row.
 
@@ -82,10 +122,9 @@ def trainings(
       row: one of `names()`.
       base: flagfile of the network.
       workdir: folder of the run folders.
-      thresholds: {phase: the threshold that its first run chose} of the phases whose
-        first runs are finished. With it, these are the final runs.
+      final: whether these are the final runs. Each gets the threshold that the first
+        run of its phase chose, if that is finished.
     """
-    final = thresholds is not None
     previous = None
     for phase in phases(row):
         flagfiles = [f"--flagfile={os.path.abspath(command_line.find(base))}"]
@@ -98,10 +137,12 @@ def trainings(
             start = [f"--init_run={previous}", *NOTHING]
         elif phase != "full" and not _uses_flow(flagfiles):
             start = ["--init_flow="]
-        if thresholds is not None:
+        if final:
             start.append("--val_fraction=0")
-            if phase in thresholds:
-                start.append(f"--score_threshold={thresholds[phase]}")
+            first_run = run_folder(workdir, phase)
+            if (first_run / chosen_threshold.FILE).exists():
+                threshold = chosen_threshold.read(first_run)
+                start.append(f"--score_threshold={threshold}")
         run = run_folder(workdir, phase, final).absolute()
         yield Training(run, flagfiles, start)
         previous = run
@@ -110,13 +151,3 @@ def trainings(
 def _uses_flow(flagfiles):
     """Return whether the network of some flagfiles has a motion branch."""
     return Config.parse([*flagfiles, *NOTHING]).model.use_flow
-
-
-def thresholds(row: str, workdir: str | os.PathLike) -> dict[str, float]:
-    """Return {phase: threshold} of the first runs of a row that have chosen one."""
-    chosen = {}
-    for phase in phases(row):
-        run = run_folder(workdir, phase)
-        if (run / chosen_threshold.FILE).exists():
-            chosen[phase] = chosen_threshold.read(run)
-    return chosen
