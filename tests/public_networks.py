@@ -64,18 +64,27 @@ def keras_maps(model, blocks, rgb):
     return [x.numpy() for x in maps]
 
 
-def lite0_maps(path, pixels):
-    """Compute C2..C5 [N, h, w, C] of preprocessed RGB by efficientnet-lite-pytorch."""
+LAST_BLOCKS = {"lite0": (2, 4, 10, 15), "lite2": (3, 6, 14, 20)}
+
+
+def lite_maps(variant, path, pixels):
+    """Compute C2..C5 [N, h, w, C] of preprocessed RGB by efficientnet-lite-pytorch.
+
+    `variant` is lite0 or lite2, `path` its file.
+    """
     import torch
     from efficientnet_lite_pytorch import EfficientNet
 
-    net = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+    name = f"efficientnet-{variant}"
+    # It pads for images of one size, by default an odd one for Lite2.
+    size = pixels.shape[1:3]
+    net = EfficientNet.from_pretrained(name, weights_path=path, image_size=size).eval()
     maps = []
     with torch.inference_mode():
         x = torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())
         x = net._swish(net._bn0(net._conv_stem(x)))
         for number, block in enumerate(net._blocks):
             x = block(x)
-            if number in (2, 4, 10, 15):
+            if number in LAST_BLOCKS[variant]:
                 maps.append(x.numpy().transpose(0, 2, 3, 1))
     return maps

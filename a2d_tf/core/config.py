@@ -275,7 +275,7 @@ class TrainingConfig:
     init_rgb: str = setting(
         "",
         "Pretrained weights of the appearance branch: coco, imagenet (downloaded "
-        "once), lite0 (from a package), or a file of a2d weights.",
+        "once), lite0 or lite2 (from packages), or a file of a2d weights.",
     )
     init_flow: str = setting(
         "",

@@ -122,10 +122,11 @@ def _starts_pretrained(training: TrainingConfig, run: str) -> bool:
 
 def _warn_of_slow_precision(config):
     """Warn if 16 bits would slow a backbone that is trained on a CPU."""
-    slow = config.model.backbone == "efficientnet_lite0" and not devices.on_gpu()
+    name, _, number = config.model.backbone.partition("_lite")
+    slow = name == "efficientnet" and not devices.on_gpu()
     if slow and config.compute.precision != "float32":
         logger.warning(
-            "16 bits slow EfficientNet-Lite0 on a CPU; use --precision=float32"
+            "16 bits slow EfficientNet-Lite%s on a CPU; use --precision=float32", number
         )
 
 

