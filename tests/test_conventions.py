@@ -111,6 +111,12 @@ FILES = {
         "clip/gt/gt.txt": "1,7,2,1,4,4,1,1,1\n",
         "clip/gt/labels.txt": "cat\n",
     },
+    conventions.DEEPLABCUT: {
+        "clip_DLC.csv": (
+            "scorer,DLC,DLC,DLC,DLC\nindividuals,Ann,Ann,Ann,Ann\n"
+            "bodyparts,nose,nose,tail,tail\ncoords,x,y,x,y\n0,2,1,6,5\n1,,,,\n"
+        )
+    },
     conventions.MASKS: {
         "objects.csv": "video,object,actor,action\nclip,7,cat,\n",
         "clip/0.png": base64.b64decode(png(np.full(SIZE, 7))),
@@ -136,7 +142,7 @@ FILES = {
 @pytest.mark.parametrize("tool", FILES, ids=lambda tool: tool.tool)
 def test_readers_follow_them(tmp_path, tool):
     frames = []
-    for document in read(tmp_path, FILES[tool]):
+    for document in read(tmp_path, FILES[tool], actor="cat"):
         frames += document.frames
     assert [frame.number for frame in frames] == [1, 2][: 1 + tool.lists_empty]
     (instance,) = frames[0].instances

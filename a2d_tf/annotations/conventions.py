@@ -87,6 +87,9 @@ YOUTUBE_VIS = Conventions("YouTube-VIS", first_frame=0, tracks=Tracks.USER)
 LABELME = Conventions("LabelMe", first_frame=1, tracks=Tracks.USER)
 YOLO = Conventions("YOLO", first_frame=1, tracks=Tracks.TOOL)
 MOT = Conventions("MOT", first_frame=1, tracks=Tracks.TOOL, lists_empty=False)
+DEEPLABCUT = Conventions(
+    "DeepLabCut", first_frame=0, tracks=Tracks.TOOL, lists_empty=False
+)
 MASKS = Conventions("masks", first_frame=0, tracks=Tracks.USER, first_track=1)
 OWN_JSON = Conventions("our own JSON", first_frame=1, tracks=Tracks.USER)
 PAGES = Conventions(
@@ -111,6 +114,7 @@ ALL = (
     LABELME,
     YOLO,
     MOT,
+    DEEPLABCUT,
     MASKS,
     OWN_JSON,
     PAGES,

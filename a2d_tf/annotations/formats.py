@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from a2d_tf.annotations import read_coco as coco
 from a2d_tf.annotations import read_cvat as cvat
+from a2d_tf.annotations import read_deeplabcut as deeplabcut
 from a2d_tf.annotations import read_labelme as labelme
 from a2d_tf.annotations import read_masks as masks
 from a2d_tf.annotations import read_mot as mot
@@ -53,14 +54,15 @@ _FORMATS = {
     "yolo_track": Format(
         (".txt",), yolo.matches_labels, yolo.read_labels, reads_folder=True
     ),
+    "deeplabcut": Format((".csv", ".h5"), deeplabcut.matches, deeplabcut.read),
     "mot": Format((".txt", ".csv"), mot.matches, mot.read),
 }
-# Tables and lists of any kind: beside an export nobody takes them for annotations.
-_COMMON_SUFFIXES = (".txt", ".csv")
+# Tables and arrays of any kind: beside an export nobody takes them for annotations.
+_COMMON_SUFFIXES = (".txt", ".csv", ".h5")
 FORMATS = tuple(sorted(_FORMATS))
 _KINDS = (
     "COCO, YouTube-VIS or LabelMe (.json), CVAT (.xml), YOLO (data.yaml, or .txt),"
-    " masks (objects.csv), MOT (.txt, .csv)"
+    " masks (objects.csv), MOT (.txt, .csv), DeepLabCut (.csv, .h5)"
 )
 
 

@@ -57,7 +57,8 @@ _NAMES = FLAGS.define_string(
 _ACTOR = FLAGS.define_string(
     "actor",
     None,
-    "Actor of tracks whose file names no class; by default the only one of --labels.",
+    "Actor of tracks and poses whose file names no class; by default the only one of"
+    " --labels.",
 )
 _INTERPOLATED = FLAGS.define_bool(
     "interpolated", False, "Also use frames that contain only interpolated shapes."

@@ -1,0 +1,111 @@
+"""Poses of individuals as instances: the box around the points of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from a2d_tf.annotations.container import File
+from a2d_tf.annotations.document import (
+    Document,
+    FrameName,
+    Instance,
+    ReadOptions,
+    check_tracks_differ,
+    number_in_name,
+)
+
+MARGIN = 0.1
+"""How much further out than the points each side is, of the box's longer side.
+
+Points are on joints and tips, and the body reaches beyond them.
+"""
+_SINGLE_POINTS = "poses of a single point, which have no box"
+
+
+class Pose(NamedTuple):
+    """The pose of an individual in a frame.
+
+    Attributes:
+      where: as of `Instance`.
+      name: the user's name of the individual; None if there is none.
+      track: as of `Instance`.
+      box: as of `boxes_around`.
+    """
+
+    where: str
+    name: str | None
+    track: int | None
+    box: np.ndarray
+
+
+def boxes_around(points: np.ndarray) -> np.ndarray:
+    """Return the boxes around the points of poses, enlarged by `MARGIN`.
+
+    Args:
+      points: float64 [..., P, 2] of x, y; NaN where a point is missing.
+
+    Returns:
+      float64 [..., 4] of x, y, width, height; NaN for a pose without points, and a
+      width and height of 0 for a single one.
+    """
+    is_missing = np.isnan(points).any(axis=-1, keepdims=True)
+    low = np.where(is_missing, np.inf, points).min(axis=-2)
+    high = np.where(is_missing, -np.inf, points).max(axis=-2)
+    low[is_missing.all(axis=(-2, -1))] = np.nan
+    size = high - low
+    margin = MARGIN * size.max(axis=-1, keepdims=True)
+    return np.concatenate([low - margin, size + 2 * margin], axis=-1)
+
+
+def add_frame(
+    document: Document,
+    where: str,
+    name: FrameName,
+    poses: Iterable[Pose],
+    options: ReadOptions,
+) -> None:
+    """Add the frame of some poses to a document; those without points are absent.
+
+    A frame without any is left out, unless `options` has empty frames: the tool may
+    have missed the individuals.
+
+    Raises:
+      InputError: two poses have one track, or nobody says which actor they show.
+    """
+    instances = []
+    has_single_point = False
+    for pose in poses:
+        if np.isnan(pose.box).any():
+            continue
+        if not pose.box[2:].any():
+            document.left_out[_SINGLE_POINTS] += 1
+            has_single_point = True
+            continue
+        instance = Instance(
+            label=options.label(),
+            parts=(),
+            where=pose.where,
+            track=pose.track,
+            box=pose.box.tolist(),
+            name=pose.name,
+            number=number_in_name(pose.name),
+        )
+        instances.append(instance)
+    check_tracks_differ(instances)
+    if instances or (options.empty_frames and not has_single_point):
+        document.add(where, name, None, instances)
+    else:
+        document.left_out["frames without poses, which the tool may have missed"] += 1
+
+
+def check_any(file: File, documents: Iterable[Document]) -> None:
+    """Raise InputError if no pose of a file has a box."""
+    for document in documents:
+        if any(frame.instances for frame in document.frames):
+            return
+    raise file.error(
+        "", "no pose has two points that were found; pass the file of a tracked video"
+    )
