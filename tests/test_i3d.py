@@ -11,6 +11,7 @@ from a2d_files import real
 from tiny_network import normal
 
 from a2d_tf.commands import weights as weights_command
+from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import video_frames
 from a2d_tf.model import backbones
@@ -18,6 +19,7 @@ from a2d_tf.ops import motion_maps
 from a2d_tf.pretrained import action_features, cache, layouts
 from a2d_tf.pretrained.action_features import ActionFeatures
 from a2d_tf.pretrained.weights_file import Weights
+from a2d_tf.training import run_start
 
 pytestmark = pytest.mark.slow
 
@@ -264,6 +266,16 @@ def test_a_file_through_the_command(published, tmp_path, monkeypatch, capsys):
     assert "  params/Mixed_3b/Branch_0/Conv3d_0a_1x1/Conv_0/kernel: used\n" in output
     assert "114 variables loaded, 0 initialised (none), 2 tensors skipped" in output
     assert len(Weights.read(str(tmp_path / "i3d.h5")).tensors) == 116
+
+
+def test_a_stream_does_not_start_from_it(conversion, tmp_path):
+    path = str(tmp_path / "i3d.h5")
+    conversion.weights.write(path)
+    for stream in ("rgb", "flow"):
+        config = Config(training=TrainingConfig(**{f"init_{stream}": path}))
+        message = f"--init_{stream}={path}: .*--action_backbone=i3d"
+        with pytest.raises(InputError, match=message):
+            run_start.resolve_config(config, {})
 
 
 # The published weights

@@ -100,6 +100,11 @@ def _required_settings(config: Config, run: str, resumes: bool) -> dict[str, _Re
             path = cache.resolve(getattr(config.training, f"init_{stream}"))
             if path:
                 convention = Weights.read(path).source
+                if convention not in backbones.CONVENTIONS:
+                    raise InputError(
+                        f"--init_{stream}={path}: weights of an action backbone; they"
+                        f" are loaded with --action_backbone={convention}"
+                    )
                 required[f"{stream}_convention"] = _Required(convention, path)
     if run:
         run_model = run_folder.settings(run).model
