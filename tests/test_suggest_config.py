@@ -364,9 +364,21 @@ def test_features_of_i3d_that_are_missing_are_named(
     for records in (mini_records, manifest):
         remark = choose_reading(records, presets.LITE0).remark
         assert f"(docs/real_video.md): {install}{build}, or" in remark
+        assert "without them --backbone=efficientnet_lite2" in remark
     put_weights(tmp_path, "i3d")
     remark = choose_reading(manifest, presets.LITE0).remark
     assert f"(docs/real_video.md): {build}, or a2d start with another" in remark
+    assert "lite2" not in remark
+
+
+def test_a_run_of_efficientnet_takes_what_the_preset_of_lite0_takes():
+    for words, expected in (
+        (["--backbone=efficientnet_lite2", "--temporal_layers=0"], presets.STILL),
+        (["--backbone=efficientnet_lite0", "--temporal_layers=2"], presets.LITE0),
+        (["--backbone=resnet101"], presets.PAPER),
+    ):
+        model = Config.parse(words).model
+        assert suggestion_rules._preset_like(model) is expected
 
 
 def test_motion_maps_are_stored_where_labels_will_be_read(tmp_path):

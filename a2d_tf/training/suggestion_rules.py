@@ -149,11 +149,11 @@ def _start_of_run(run: str, manifest: Manifest) -> _Start:
 
 def _preset_like(model: ModelConfig) -> Preset:
     """Return the preset whose training takes about as much as that of a network."""
+    if model.backbone.startswith("efficientnet"):
+        return LITE0 if model.temporal_layers else STILL
     for preset in PRESETS:
         preset_model = Config.read(command_line.find(preset.flagfile)).model
         if preset_model.backbone == model.backbone:
-            if preset is LITE0 and not model.temporal_layers:
-                return STILL
             return preset
     return SMALL
 
