@@ -167,7 +167,11 @@ def open_source() -> Source:
             " --release"
         )
     needs_bouts = _BOUTS_WIN.value or _OUTSIDE.value or _SUBJECTS.value
-    if (_BOUTS.value and release) or (needs_bouts and not _BOUTS.value):
+    if _BOUTS.value and release:
+        raise InputError(
+            "--bouts gives actions to --annotations; leave it out with --release"
+        )
+    if needs_bouts and not _BOUTS.value:
         raise InputError(
             "--bouts_win, --outside and --subjects need --bouts, for --annotations"
         )
