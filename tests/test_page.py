@@ -293,12 +293,19 @@ def test_the_part_of_a_prediction_is_made_again_if_it_is_not_of_its_files(tmp_pa
     (folder / "summary.csv").write_text("header\n" + "a bout\n" * 7)
     made, path = read_part(folder), folder / "part.json"
     kept = path.read_bytes()
-    assert (made.video_seconds, made.fps, made.note) == (4.0, 10.0, "4.0 s")
+    assert (made.video_seconds, made.fps, made.note) == (
+        4.0,
+        10.0,
+        "last bout ends at 4.0 s",
+    )
     assert made.pairs[0] == ("ball", "flying", [(0.5, 0.8, 1, 0.24)])
     (folder / "overlay.mp4").unlink()
     path.write_bytes(kept.replace(b"4.0 s", b"5.0 s"))
     # it is kept
-    assert read_part(folder).note == "5.0 s" and read_part(folder).picture
+    assert (
+        read_part(folder).note == "last bout ends at 5.0 s"
+        and read_part(folder).picture
+    )
     for broken in (kept[:-9], b"{}", b"\xff", kept.replace(b'"sums"', b'"sum"')):
         path.write_bytes(broken)
         assert read_part(folder).budget == made.budget
@@ -312,3 +319,8 @@ def test_the_part_of_a_prediction_is_made_again_if_it_is_not_of_its_files(tmp_pa
         InputError, match="clip/video.json: No such.*; predict the video again"
     ):
         read_part(folder)
+
+
+def test_a_card_says_when_the_last_bout_ends_or_that_there_are_no_tracks(tmp_path):
+    assert read_part(write(tmp_path / "some")).note == "last bout ends at 4.0 s"
+    assert read_part(write(tmp_path / "none", [])).note == "no tracks"

@@ -29,7 +29,7 @@ from a2d_tf.video.page_tables import PairTotals, TrackTotal, totals_of_pairs
 
 _SOURCES = (VIDEO_FILE, RESULT_FILES["tracks"], RESULT_FILES["summary"])
 _KIND = {
-    "format": one_of(1),  # another number wherever what a part holds becomes another
+    "format": one_of(2),  # another number wherever what a part holds becomes another
     "sha256": {str: str},
     "note": str,
     "extra": bool,
@@ -112,7 +112,7 @@ def read_part(folder: pathlib.Path) -> Part:
         if fields["sha256"] == digests:
             return Part.from_fields(fields)
     part = _make(folder, digests)
-    fields = {"format": 1, "sha256": digests, **part.fields()}
+    fields = {"format": 2, "sha256": digests, **part.fields()}
     with contextlib.suppress(InputError):  # it only saves time
         write_text(folder / PART_FILE, json.dumps(fields) + "\n")
     return part
@@ -128,8 +128,10 @@ def _make(folder, sources):
         count = sum(len(track.bouts) for track in tracks)
         read_csv(folder / RESULT_FILES["summary"], CSV_REMEDY, count)
     name = name_of(video_info.name, video_info.images)
-    last_end = max((track.bouts[-1].end for track in tracks), default=0.0)
-    note = f"{last_end:,.1f} s"
+    note = "no tracks"
+    if tracks:
+        last_end = max(track.bouts[-1].end for track in tracks)
+        note = f"last bout ends at {last_end:,.1f} s"
     if video_info.unsure_frames:
         note += f"; unsure frames: {video_info.unsure_frames}"
     if video_info.damaged_frames:
