@@ -1,8 +1,10 @@
 """Running a network over a split: native pixels, repeatable files, the threshold."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
+import os
 import types
 
 import cv2
@@ -12,6 +14,7 @@ from processes import run_a2d, succeeded
 from pycocotools import mask as rle_tools
 
 import a2d_tf
+from a2d_tf.core import folders
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import clip_records
 from a2d_tf.evaluation import box_data
@@ -247,11 +250,21 @@ def test_scores_of_training_videos_are_marked(
     known, *_ = videos = sorted(mini_records.videos("test"))
     assert len(videos) == 2 and not mini_records.videos("train") & {*videos}
     run = dataclasses.replace(loaded_run, trained_on=frozenset([known, "another"]))
+    published = []
+
+    @contextlib.contextmanager
+    def whole_folder(folder):
+        with folders.whole_folder(folder) as partial:
+            yield partial
+            published.extend(os.listdir(partial))
+
+    monkeypatch.setattr(evaluators, "whole_folder", whole_folder)
     scores = a2d_tf.metrics.evaluate(
         run, mini_records, "test", output=str(tmp_path / "scores")
     )
     assert scores["trained_on"] == [known] and known in caplog.text
-    # Beside them is what they were computed from.
+    # What they were computed from is published with them.
+    assert {"metrics.json", "origin.json"} <= set(published)
     origin = json.loads((tmp_path / "scores" / "origin.json").read_text())
     assert (
         origin["records"] == mini_records.source

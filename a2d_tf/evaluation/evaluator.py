@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import itertools
 import json
+import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
@@ -31,6 +32,7 @@ from a2d_tf.evaluation.metrics.registry import METRICS, choose, results
 from a2d_tf.model.inference import Inference, infer
 from a2d_tf.model.network import Network
 from a2d_tf.ops.label_painter import LabelPainter
+from a2d_tf.runs import scores
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Least p(actor) of instances: below every threshold, yet it bounds the number of masks.
@@ -224,7 +226,12 @@ class Evaluator:
         )
 
     def evaluate(
-        self, split: str, threshold: float, output: str, notes: dict | None = None
+        self,
+        split: str,
+        threshold: float,
+        output: str,
+        notes: dict | None = None,
+        origin: dict | None = None,
     ) -> dict:
         """Score a split; write the scores and all that they are computed from.
 
@@ -236,6 +243,7 @@ class Evaluator:
             `label_maps/<VID>/<%05d>.png` and, where they are complete,
             `label_truth/...`.
           notes: further fields of `metrics.json`.
+          origin: what `origin.json` holds, of `runs.scores.origin`; None for no file.
 
         Returns:
           the contents of `metrics.json`.
@@ -245,6 +253,8 @@ class Evaluator:
         """
         check_output_folder(output, _MARKS, "a folder of scores")
         with whole_folder(output) as partial:
+            if origin is not None:
+                write_json(os.path.join(partial, scores.ORIGIN), origin)
             return self._evaluate(split, threshold, pathlib.Path(partial), notes)
 
     def _evaluate(self, split, threshold, folder, notes):
@@ -293,8 +303,8 @@ class Evaluator:
         with futures.ThreadPoolExecutor(1) as pool:
             # Compressing releases Python's lock. The others would take turns.
             saved = pool.submit(rois.save, folder / "detections.npz")
-            scores = results(metrics, data)
+            figures = results(metrics, data)
             saved.result()
-        scores.update(notes or {}, score_threshold=float(threshold))
-        write_json(folder / "metrics.json", scores, sort_keys=True)
-        return scores
+        figures.update(notes or {}, score_threshold=float(threshold))
+        write_json(folder / "metrics.json", figures, sort_keys=True)
+        return figures

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.box_data import Truth
@@ -103,6 +102,4 @@ def evaluate(
     evaluator = Evaluator(run.network, run.config, manifest)
     threshold = run.config.inference.score_threshold
     origin = scores.origin(run.checkpoint, run.config, manifest.source)
-    metrics = evaluator.evaluate(split, threshold, output, notes)
-    write_json(os.path.join(output, scores.ORIGIN), origin)
-    return metrics
+    return evaluator.evaluate(split, threshold, output, notes, origin)
