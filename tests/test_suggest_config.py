@@ -4,6 +4,7 @@ import dataclasses
 import math
 import re
 import time
+import types
 
 import numpy as np
 import pytest
@@ -515,3 +516,22 @@ def test_the_flagfile_is_reasoned(mini_records, tmp_path):
     said = re.sub(r"\n# +", " ", done.stdout)
     assert done.returncode == 0 and "s a step as" in said, done.stderr
     assert "1000 frames, or half of that with --every=5" in said
+
+
+def test_the_measured_start_has_that_of_tensorflow(mini_records, monkeypatch):
+    """A training starts TensorFlow, too; here it has started before the measurement."""
+    monkeypatch.setattr(devices, "prepare", lambda: time.sleep(0.3))
+    startups = []
+
+    def suggest(*_, startup, **__):
+        startups.append(startup)
+        return Suggestion("", [Settings({}, "")], [], 1, "")
+
+    monkeypatch.setattr(suggest_config, "suggest", suggest)
+    for flag, value in (("_RECORDS", mini_records.directory), ("_MINUTES", 1.0)):
+        holder = types.SimpleNamespace(value=value)
+        monkeypatch.setattr(suggest_config, flag, holder)
+    for flag in ("_OUTPUT", "_AFTER"):
+        monkeypatch.setattr(suggest_config, flag, types.SimpleNamespace(value=None))
+    suggest_config.main(["a2d"])
+    assert startups[0] >= 0.3

@@ -55,12 +55,20 @@ def main(argv: list[str]) -> None:
     manifest = Manifest.load(_RECORDS.value)
     manifest.shards("train")
     host = Host.here()
+    startup = 0.0
     if _MINUTES.value:  # the speed is measured where the network will be trained
+        begin = time.monotonic()
         devices.prepare()
+        startup = time.monotonic() - begin
     else:
         devices.hide_gpus()
     suggestion = suggest(
-        manifest, host, _RECORDS.value, minutes=_MINUTES.value, after=_AFTER.value
+        manifest,
+        host,
+        _RECORDS.value,
+        minutes=_MINUTES.value,
+        after=_AFTER.value,
+        startup=startup,
     )
     if not _OUTPUT.value:
         print(suggestion.flagfile(), end="")
@@ -83,6 +91,7 @@ def suggest(
     *,
     minutes: float | None,
     after: str | None,
+    startup: float = 0.0,
 ) -> Suggestion:
     """Suggest settings for records on this machine.
 
@@ -91,6 +100,7 @@ def suggest(
       records: the folder of the records, for the title.
       minutes: of training at most; given, the speed of a training is measured.
       after: run folder to go on from.
+      startup: seconds that TensorFlow took to start, as it does in a training.
 
     Raises:
       InputError: unusable records, or `after` is no run for them.
@@ -126,7 +136,7 @@ def suggest(
     settings = suggest_settings()
     duration = None
     if minutes:
-        speed = _measure_speed(settings, manifest)
+        speed = _measure_speed(settings, manifest, startup)
         settings = suggest_settings(speed=speed)
         duration = _describe_duration(settings, speed, manifest)
 
@@ -154,10 +164,12 @@ def suggest(
     )
 
 
-def _measure_speed(settings: Sequence[Settings], manifest: Manifest) -> Speed:
+def _measure_speed(
+    settings: Sequence[Settings], manifest: Manifest, startup: float
+) -> Speed:
     """Measure a training with suggested settings, from random weights.
 
-    Its start includes the import of TensorFlow and the making of the network.
+    Its start includes the start of TensorFlow and the making of the network.
     """
     start = time.monotonic()
     from a2d_tf.model.network import Network
@@ -169,7 +181,7 @@ def _measure_speed(settings: Sequence[Settings], manifest: Manifest) -> Speed:
     network = Network(config.model, manifest.label_space, config.compute)
     built = time.monotonic() - start
     speed = fit.time_steps(network, manifest, config)
-    return speed._replace(start=built + speed.start)
+    return speed._replace(start=startup + built + speed.start)
 
 
 def _measure_motion(model: ModelConfig, manifest: Manifest) -> float:
