@@ -245,3 +245,23 @@ def test_plots_of_libraries_and_predictions(library, tmp_path):
     assert "--min_score=50" in complaint(
         run_a2d("plot-tracks", *words, "--min_score=50")
     )
+
+
+def test_a_bout_without_length_stops_after_its_own_start(library, tmp_path):
+    """Above 1000 images a second, milliseconds swallow a bout of a frame."""
+    (clip,) = bouts.read_all([library / "clip"])
+    walks = bouts.Bout("dog", "walking", 0.0, 1.0, 0.5)
+    waits = bouts.Bout("dog", "waiting", 1.0, 1.0, 0.5)
+    runs = bouts.Bout("dog", "running", 1.0, 2.0, 0.5)
+    track_of_dog = bouts.TrackBouts(1, "dog", 0.5, (walks, waits, runs))
+    boris.write_events(tmp_path / "e.csv", [clip._replace(tracks=[track_of_dog])])
+    with open(tmp_path / "e.csv", newline="") as file:
+        rows = [(row["Behavior"], row["Behavior type"]) for row in csv.DictReader(file)]
+    assert rows == [
+        ("walking", "START"),
+        ("walking", "STOP"),
+        ("waiting", "START"),
+        ("waiting", "STOP"),
+        ("running", "START"),
+        ("running", "STOP"),
+    ]

@@ -45,31 +45,41 @@ class _Event(NamedTuple):
 
     Attributes:
       second: as a player of the video counts.
-      starts: 1 for a start; 0 for a stop, which comes first of two at once.
+      rank: of events at once: 0 for a stop, which comes first; 1 for a start, and for
+        the stop of a bout without length.
       subject: actor and track: 'dog 3'.
+      number: among all events, bout by bout.
       behaviour: the action.
+      is_start: whether it is the start.
     """
 
     second: float
-    starts: int
+    rank: int
     subject: str
+    number: int
     behaviour: str
+    is_start: bool
 
 
 def _events(prediction: Prediction) -> list[_Event]:
     """Return the starts and stops of all bouts, in order.
 
-    Where one bout follows another, the first stops before the next starts.
+    Where one bout follows another, the first stops before the next starts. A bout
+    without length stops after its own start.
     """
-    events = []
+    events: list[_Event] = []
     film_start = prediction.video.film_start
     for track in prediction.tracks:
         for bout in track.bouts:
             subject = f"{bout.actor} {track.number}"
             start = round(bout.start + film_start, 6)
             end = round(bout.end + film_start, 6)
-            events.append(_Event(start, 1, subject, bout.action))
-            events.append(_Event(end, 0, subject, bout.action))
+            stop_rank = int(start == end)
+            number = len(events)
+            events.append(_Event(start, 1, subject, number, bout.action, True))
+            events.append(
+                _Event(end, stop_rank, subject, number + 1, bout.action, False)
+            )
     return sorted(events)
 
 
@@ -163,7 +173,7 @@ def write_events(path: str | os.PathLike, predictions: Iterable[Prediction]) -> 
         for event in _events(prediction):
             row["Subject"] = event.subject
             row["Behavior"] = event.behaviour
-            row["Behavior type"] = "START" if event.starts else "STOP"
+            row["Behavior type"] = "START" if event.is_start else "STOP"
             row["Time"] = f"{event.second:.3f}"
             if prediction.video.images is not None:
                 row.update(_image_of(event, prediction.video))
