@@ -8,9 +8,11 @@ import signal
 
 import pytest
 import tensorflow as tf
+from processes import complaint, run_a2d
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.runs import checkpoints, run_folder
+from a2d_tf.serving import export_folder
 from a2d_tf.training.averages import Averages
 from a2d_tf.training.checkpointer import Checkpointer
 from a2d_tf.training.train_step import TrainState
@@ -198,3 +200,16 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path, caplog, monkeypatc
     gc.collect()
     assert not caplog.records
     assert tf.get_logger().level == logging.WARNING
+
+
+@pytest.mark.parametrize("name", ["runs[1]", "a\\b"])
+def test_a_path_that_tensorflow_takes_for_a_pattern_is_no_damage(tmp_path, name):
+    """TensorFlow writes there, but finds nothing when it reads."""
+    made, network, step, _ = checkpointer(tmp_path / name)
+    save(made, network, step, 7)
+    with pytest.raises(InputError, match="cannot read weights .* rename the folder"):
+        checkpoints.newest(str(tmp_path / name / "checkpoints"))
+    with pytest.raises(InputError, match="rename the folder"):
+        export_folder.load(str(tmp_path / name))
+    words = (f"--workdir={tmp_path / name}", "--records=none")
+    assert "rename the folder" in complaint(run_a2d("train", *words))

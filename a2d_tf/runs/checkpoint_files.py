@@ -8,10 +8,24 @@ from __future__ import annotations
 import os
 import pathlib
 
+from a2d_tf.core.errors import InputError
+
 FOLDERS = {"last": "checkpoints", "best": "best"}
 """Kind of a checkpoint -> its folder in a run folder."""
 BEST = "validation.json"
 """In `best/`: {"step", "score" in percent, "score_threshold"} of that validation."""
+
+
+def check_path(path: str | os.PathLike[str]) -> None:
+    """Raise InputError if TensorFlow cannot read weights at a path.
+
+    It writes there, but reads [ and \\ as parts of a pattern.
+    """
+    if "[" in str(path) or "\\" in str(path):
+        raise InputError(
+            f"{path}: TensorFlow cannot read weights from a path with [ or \\; rename"
+            " the folder"
+        )
 
 
 def folder(workdir: str | os.PathLike, kind: str = "last") -> str:

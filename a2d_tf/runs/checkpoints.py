@@ -84,10 +84,14 @@ def newest(folder: str) -> str | None:
     a warning: every tensor is read, and TensorFlow compares its checksum.
 
     Raises:
-      InputError: there are checkpoints, but all are damaged.
+      InputError: there are checkpoints, but all are damaged, or at such a path that
+        TensorFlow cannot read them.
     """
     path = None
-    for step in reversed(checkpoint_files.steps_in(folder)):
+    steps = checkpoint_files.steps_in(folder)
+    if steps:
+        checkpoint_files.check_path(folder)
+    for step in reversed(steps):
         path = os.path.join(folder, f"ckpt-{step}")
         try:
             reader = tf.train.load_checkpoint(path)

@@ -16,6 +16,7 @@ from a2d_tf.core.checked_json import number, whole
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import MOTION_KIND, load_current
+from a2d_tf.runs import checkpoint_files
 from a2d_tf.serving import stored_functions
 from a2d_tf.serving.stored_functions import Function
 
@@ -64,8 +65,10 @@ def load(folder: str) -> VideoFunctions:
     """Load an exported folder for videos.
 
     Raises:
-      InputError: a folder that a2d export did not make, or a damaged one.
+      InputError: a folder that a2d export did not make, a damaged one, or a path that
+        TensorFlow cannot read.
     """
+    checkpoint_files.check_path(folder)
     info = load_current(
         os.path.join(folder, INFO),
         _KIND,
