@@ -16,7 +16,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.core.locks import locked
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.metrics import summaries
-from a2d_tf.runs import chosen_threshold
+from a2d_tf.runs import checkpoint_files, chosen_threshold
 
 if TYPE_CHECKING:
     from a2d_tf.model.network import Network
@@ -37,6 +37,7 @@ Config.define_flags(FLAGS)
 def main(argv: list[str]) -> None:
     flag_config = Config.from_flags(FLAGS)
     command_line.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
+    checkpoint_files.check_path(_WORKDIR.value)
     training = flag_config.training
     manifest = Manifest.load(_RECORDS.value)
     manifest.check_frames(flag_config.model.frames)
@@ -99,16 +100,26 @@ def _conclude(workdir: str, manifest: Manifest) -> None:
     result = "no videos were held out for validation"
     if os.path.isfile(path):
         metrics = load_json(path, {"validation": dict}, "delete it")["validation"]
-        if manifest.label_space != A2D:
-            print(summaries.table(summaries.of_own_labels(metrics)))
-        score = metrics.get("box_f1")
-        name = "F1 of boxes"
-        if score is None:
-            score = metrics["segmentation"]["joint"]["miou"]
-            name = "joint mIoU with background"
-        result = f"{name} {score:.1f} % on held-out videos"
+        try:
+            result = _print_scores(metrics, manifest)
+        except (LookupError, TypeError, ValueError) as error:
+            problem = f"no scores of a validation ({type(error).__name__}: {error})"
+            raise InputError(f"{path}: {problem}; delete it") from error
     flags = shlex.join([f"--workdir={workdir}", f"--records={manifest.directory}"])
     print(f"trained: {result}; {workdir}; next: a2d evaluate {flags}")
+
+
+def _print_scores(metrics: dict, manifest: Manifest) -> str:
+    """Print the tables of own labels; return in words what decided on the weights."""
+    if manifest.label_space != A2D:
+        print(summaries.table(summaries.of_own_labels(metrics)))
+    if "box_f1" in metrics:
+        score = metrics["box_f1"]
+        name = "F1 of boxes"
+    else:
+        score = metrics["segmentation"]["joint"]["miou"]
+        name = "joint mIoU with background"
+    return f"{name} {score:.1f} % on held-out videos"
 
 
 def _validation(

@@ -8,10 +8,12 @@ import pytest
 from processes import complaint, run_a2d, succeeded
 from test_weights import imported
 
+from a2d_tf import train
 from a2d_tf.core import locks
 from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
 from a2d_tf.pretrained import transfer
-from a2d_tf.runs import loading, packing
+from a2d_tf.runs import chosen_threshold, loading, packing
 
 pytestmark = pytest.mark.slow
 
@@ -150,3 +152,18 @@ def test_a_readout_is_fitted_once_and_its_backbone_stays(
     packed = loading.load(str(tmp_path / "packed"))
     for a, b in zip(packed.network.variables, network.variables):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {"segmentbtion": {"joint": {"miou": 50.0}}},
+        {"segmentation": {"joint": {"mhou": 50.0}}},
+        {"box_f1": "5"},
+    ],
+)
+def test_damaged_scores_of_a_validation_are_named(tmp_path, mini_records, metrics):
+    chosen_threshold.save(tmp_path, 0.5, metrics)
+    problem = "score_threshold.json: no scores of a validation .*; delete it"
+    with pytest.raises(InputError, match=problem):
+        train._conclude(str(tmp_path), mini_records)
