@@ -1,6 +1,8 @@
 """From a release to records and their report: contents, interruption, messages."""
 
 import dataclasses
+import errno
+import os
 import random
 import shutil
 
@@ -306,8 +308,28 @@ def test_what_goes_in_comes_out(seed, tmp_path):
 def test_wrong_flags_end_with_one_clear_line(small_source):
     done = run_a2d("records", "--release", small_source, "--output=/dev/null/x")
     assert "/dev/null/x: cannot be written" in complaint(done)
+    words = ("--release", small_source, "--bouts=e.csv", "--output=/dev/null/x")
+    assert "--bouts gives actions to --annotations" in complaint(
+        run_a2d("records", *words)
+    )
     with pytest.raises(InputError, match="--clip_frames must be odd"):
         convert.ConversionSettings(clip_frames=4)
+
+
+def test_an_input_that_cannot_be_read_is_no_output_that_cannot_be_written(
+    small_source, tmp_path
+):
+    errors = {
+        "^/videos/a.mp4: Input/output error": ("/videos/a.mp4", errno.EIO),
+        "out: cannot be written .*Permission": (str(tmp_path / "out/x"), errno.EACCES),
+    }
+    for message, (path, number) in errors.items():
+
+        def fail(*_, path=path, number=number):
+            raise OSError(number, os.strerror(number), path)
+
+        with pytest.raises(InputError, match=message):
+            build(small_source, tmp_path / "out", builder=fail)
 
 
 def build_task(release, output, task):

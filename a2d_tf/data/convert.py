@@ -21,6 +21,7 @@ from typing import Any, Callable
 
 from a2d_tf.core.checked_json import check_json
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.folders import is_of_writing
 from a2d_tf.core.locks import locked
 from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.tasks import ALONE, Task
@@ -97,6 +98,11 @@ def convert(
     except OSError as error:
         if manifest_path.exists():  # by another process, which then removed PARTIAL
             return _check_complete(conversion, shards), False
+        if not is_of_writing(error, str(output)):
+            problem = error.strerror or error
+            if error.filename:
+                problem = f"{error.filename}: {problem}"
+            raise InputError(f"{problem}; fix it and run again") from error
         raise InputError(
             f"{output}: cannot be written ({error}); fix it and run again"
         ) from error
