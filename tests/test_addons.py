@@ -76,3 +76,14 @@ def test_the_same_steps_to_the_last_bit_also_from_a_checkpoint_of_the_other(
             np.testing.assert_array_equal(x, y)
     for x, y in zip(ours.state(), theirs.state()):
         np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("kind", ["SGDW", "AdamW"])
+def test_an_empty_list_lets_no_variable_decay_and_none_lets_all(kind):
+    for decaying, expected in ((None, 0.5), ([], 1.0)):
+        variable = tf.Variable(1.0)
+        optimizer = getattr(addons, f"Own{kind}")(weight_decay=0.5, learning_rate=0.0)
+        optimizer.apply_gradients(
+            [(tf.constant(0.0), variable)], decay_var_list=decaying
+        )
+        assert variable.numpy() == expected

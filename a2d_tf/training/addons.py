@@ -39,8 +39,8 @@ class _DecoupledDecay(_Base):
     ) -> None:
         super().__init__(**arguments)
         self._set_hyper("weight_decay", weight_decay)
-        # References of the variables that decay; if it is empty, all do.
-        self._decaying: set = set()
+        # References of the variables that decay; None if all do.
+        self._decaying: set | None = None
 
     def apply_gradients(
         self,
@@ -49,7 +49,9 @@ class _DecoupledDecay(_Base):
         **options: Any,
     ) -> tf.Operation:
         """Apply gradients; only variables of `decay_var_list` decay, by default all."""
-        self._decaying = {variable.ref() for variable in decay_var_list or ()}
+        self._decaying = None
+        if decay_var_list is not None:
+            self._decaying = {variable.ref() for variable in decay_var_list}
         return super().apply_gradients(*arguments, **options)
 
     def _prepare_local(self, device, dtype, apply_state):
@@ -60,7 +62,7 @@ class _DecoupledDecay(_Base):
         apply_state[device, dtype]["weight_decay"] = tf.identity(decay)
 
     def _resource_apply_dense(self, grad, var, apply_state=None):
-        if not self._decaying or var.ref() in self._decaying:
+        if self._decaying is None or var.ref() in self._decaying:
             var.assign_sub(
                 apply_state[var.device, var.dtype.base_dtype]["weight_decay"] * var
             )
