@@ -1,9 +1,12 @@
 """Poses of DeepLabCut and SLEAP: the boxes of individuals, and damage."""
 
+import sys
+
 import extra_packages
+import h5py
 import numpy as np
 import pytest
-from a2d_files import moving_frames, write_video
+from a2d_files import moving_frames, write_images, write_video
 from processes import run_python, succeeded
 from test_annotation_formats import SIZE, left_out, open_source, read, write
 from test_track_files import check_error
@@ -201,3 +204,121 @@ def test_damaged_hdf5_has_one_clear_error(tmp_path, packages, videos):
     program = content.replace(b"(lp0\n(VDLC", b"cos\nsyste\n")
     assert program != content
     check_error(tmp_path / "2", videos, {f"{FILE}.h5": program}, "contains os.syste")
+
+
+# SLEAP
+
+
+@pytest.fixture
+def sleap_io(packages, monkeypatch):
+    monkeypatch.syspath_prepend(packages)
+    import sleap_io
+
+    return sleap_io
+
+
+def sleap_labels(sleap_io, *frames, filename="C:\\lab\\clip.mp4", names=("Ann", "Bea")):
+    """Labels of a video of (index, (track or None, points, whether a user's), …)."""
+    skeleton = sleap_io.Skeleton(["nose", "tail"])
+    video = sleap_io.Video(filename=filename, open_backend=isinstance(filename, list))
+    tracks = [sleap_io.Track(name) for name in names]
+    labeled = []
+    for index, *drawn in frames:
+        instances = []
+        for track, points, by_user in drawn:
+            kind = sleap_io.Instance if by_user else sleap_io.PredictedInstance
+            instance = kind.from_numpy(
+                np.array(points, np.float64),
+                skeleton=skeleton,
+                track=None if track is None else tracks[track],
+            )
+            instances.append(instance)
+        labeled.append(
+            sleap_io.LabeledFrame(video=video, frame_idx=index, instances=instances)
+        )
+    return sleap_io.Labels(labeled, videos=[video], skeletons=[skeleton], tracks=tracks)
+
+
+POINTS_OF_ANN = [[10, 4], [20, 8]]
+POINTS_OF_BEA = [[2.5, 2], [6.5, 4]]
+NOWHERE = [[NAN, NAN], [NAN, NAN]]
+POSES = [
+    (0, (0, POINTS_OF_ANN, False), (1, POINTS_OF_BEA, False)),
+    (2, (0, POINTS_OF_ANN, False), (1, NOWHERE, False)),
+    (5, (1, POINTS_OF_BEA, False)),
+]
+
+
+@pytest.mark.parametrize("name", ["labels.slp", "labels.analysis.h5"])
+def test_tracks_of_sleap_have_names_and_boxes(tmp_path, sleap_io, videos, name):
+    labels = sleap_labels(sleap_io, *POSES)
+    export = write(tmp_path / "sleap", {})
+    if name.endswith(".slp"):
+        labels.save(str(export / name))
+    else:
+        sleap_io.save_analysis_h5(labels, str(export / name))
+    source = open_source(export, videos, options=MICE)
+    assert {document.format for document in source.documents} == {"sleap"}
+    frames = individuals_of(source.documents)
+    assert sorted(frames) == [1, 3, 6] == list(source.annotated_frames("clip"))
+    assert frames[1]["Ann"] == frames[3]["Ann"] == BOX
+    assert frames[1]["Bea"] == frames[6]["Bea"] == pytest.approx(OF_BEA, abs=1e-12)
+    assert [len(boxes) for boxes in frames.values()] == [2, 1, 1]
+    assert source.read_annotation("clip", 1, SIZE).tracks.tolist() == [0, 1]
+
+
+def test_corrections_in_sleap_replace_predictions(tmp_path, sleap_io):
+    moved = [[12, 4], [22, 8]]
+    frame = (0, (0, POINTS_OF_ANN, False), (0, moved, True), (None, [[1, 1]] * 2, True))
+    path = write(tmp_path / "export", {}) / "clip.slp"
+    sleap_labels(sleap_io, frame, (1,)).save(str(path))
+    documents = read(tmp_path, {}, actor="mouse")
+    assert individuals_of(documents) == {1: {"Ann": [11, 3, 12, 6]}}
+    assert left_out(documents) == {
+        "frames without poses, which the tool may have missed": 1,
+        "poses of a single point, which have no box": 1,
+    }
+
+
+def test_the_video_of_sleaps_images_is_their_folder(tmp_path, sleap_io):
+    write_images(tmp_path / "clip", moving_frames(2, *SIZE, step=2))
+    files = sorted(map(str, (tmp_path / "clip").iterdir()))
+    labels = sleap_labels(sleap_io, POSES[0], filename=files)
+    labels.save(str(write(tmp_path / "export", {}) / "labels.slp"))
+    (document,) = read(tmp_path, {}, actor="mouse")
+    assert [(frame.video, frame.number) for frame in document.frames] == [("clip", 1)]
+
+
+BROKEN_LABELS = [
+    ([(0, (0, POINTS_OF_ANN, True), (0, POINTS_OF_BEA, True))], {}, "track 0 is in th"),
+    ([(0, (0, NOWHERE, False))], {}, "no pose has two points that were found"),
+    ([(9, (0, POINTS_OF_ANN, True))], {}, "annotates frame 10, but"),
+    (POSES, {"filename": "other.mp4"}, "no other.*; it holds clip.mp4; add it"),
+]
+
+
+@pytest.mark.parametrize("frames, fields, named", BROKEN_LABELS)
+def test_broken_labels_have_one_clear_error(
+    tmp_path, sleap_io, videos, frames, fields, named
+):
+    path = write(tmp_path / "export", {}) / "labels.slp"
+    sleap_labels(sleap_io, *frames, **fields).save(str(path))
+    check_error(tmp_path, videos, {}, named)
+
+
+def test_a_truncated_file_of_sleap(tmp_path, sleap_io, videos):
+    sleap_labels(sleap_io, *POSES).save(str(tmp_path / "x.slp"))
+    content = (tmp_path / "x.slp").read_bytes()
+    files = {"labels.slp": content[: len(content) // 2]}
+    check_error(tmp_path, videos, files, "labels.slp: cannot be read by sleap-io")
+
+
+def test_sleap_io_is_asked_for_where_it_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sleap_io", None)
+    with h5py.File(write(tmp_path / "export", {}) / "clip.slp", "w") as hdf5:
+        for name in ("metadata", "frames", "instances"):
+            hdf5[name] = 0
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, {}, actor="mouse")
+    assert "clip.slp: SLEAP's files need sleap-io" in str(caught.value)
+    assert "pip install 'a2d_tf[poses]'" in str(caught.value)

@@ -90,6 +90,7 @@ MOT = Conventions("MOT", first_frame=1, tracks=Tracks.TOOL, lists_empty=False)
 DEEPLABCUT = Conventions(
     "DeepLabCut", first_frame=0, tracks=Tracks.TOOL, lists_empty=False
 )
+SLEAP = Conventions("SLEAP", first_frame=0, tracks=Tracks.TOOL, lists_empty=False)
 MASKS = Conventions("masks", first_frame=0, tracks=Tracks.USER, first_track=1)
 OWN_JSON = Conventions("our own JSON", first_frame=1, tracks=Tracks.USER)
 PAGES = Conventions(
@@ -115,6 +116,7 @@ ALL = (
     YOLO,
     MOT,
     DEEPLABCUT,
+    SLEAP,
     MASKS,
     OWN_JSON,
     PAGES,

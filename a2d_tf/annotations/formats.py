@@ -12,6 +12,7 @@ from a2d_tf.annotations import read_deeplabcut as deeplabcut
 from a2d_tf.annotations import read_labelme as labelme
 from a2d_tf.annotations import read_masks as masks
 from a2d_tf.annotations import read_mot as mot
+from a2d_tf.annotations import read_sleap as sleap
 from a2d_tf.annotations import read_yolo as yolo
 from a2d_tf.annotations import read_youtube_vis as youtube_vis
 from a2d_tf.annotations.container import Container, File
@@ -55,6 +56,7 @@ _FORMATS = {
         (".txt",), yolo.matches_labels, yolo.read_labels, reads_folder=True
     ),
     "deeplabcut": Format((".csv", ".h5"), deeplabcut.matches, deeplabcut.read),
+    "sleap": Format((".slp", ".h5"), sleap.matches, sleap.read),
     "mot": Format((".txt", ".csv"), mot.matches, mot.read),
 }
 # Tables and arrays of any kind: beside an export nobody takes them for annotations.
@@ -62,7 +64,8 @@ _COMMON_SUFFIXES = (".txt", ".csv", ".h5")
 FORMATS = tuple(sorted(_FORMATS))
 _KINDS = (
     "COCO, YouTube-VIS or LabelMe (.json), CVAT (.xml), YOLO (data.yaml, or .txt),"
-    " masks (objects.csv), MOT (.txt, .csv), DeepLabCut (.csv, .h5)"
+    " masks (objects.csv), MOT (.txt, .csv), DeepLabCut (.csv, .h5),"
+    " SLEAP (.slp, .h5)"
 )
 
 

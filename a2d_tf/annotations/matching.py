@@ -24,7 +24,7 @@ from a2d_tf.data.video_frames import VIDEOS
 
 # Suffixes of exports that are named after a video. Other dots are part of a name, such
 # as clip.2.
-_SUFFIXES = (*VIDEOS, ".json", ".xml", ".zip", ".txt", ".csv", ".h5")
+_SUFFIXES = (*VIDEOS, ".json", ".xml", ".zip", ".txt", ".csv", ".h5", ".slp")
 
 # The number in the name of a video's first image, unless its folder or the user says
 # otherwise.

@@ -1,0 +1,133 @@
+"""SLEAP's files of tracked videos: labels (.slp) and their analysis (.h5), by sleap-io.
+
+Frames count from 0. Instances that a person drew or corrected replace the predictions
+of the same track. Individuals have the names of their tracks.
+
+Source: talmolab/sleap-io `io/slp.py`, `io/analysis_h5.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import pathlib
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+
+from a2d_tf.annotations import poses
+from a2d_tf.annotations.container import File
+from a2d_tf.annotations.conventions import SLEAP
+from a2d_tf.annotations.document import (
+    Counted,
+    Document,
+    FrameName,
+    Numbering,
+    ReadOptions,
+)
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import UNREADABLE
+
+_LABELS = {"metadata", "frames", "instances"}
+_ANALYSIS = {"tracks", "track_names", "node_names"}
+"""Names in the two kinds of HDF5 files."""
+_FROM_0 = Numbering(
+    Counted.VIDEO_FRAMES, "SLEAP counts from 0: its frame 5 is frame 6 of the video"
+)
+
+
+def matches(content: Any) -> bool:
+    """Return whether the bytes of a file are SLEAP's, even if truncated."""
+    try:
+        names = _names(content)
+    except UNREADABLE:  # the reader says what is wrong
+        return True
+    return _LABELS <= names or _ANALYSIS <= names
+
+
+def read(file: File, options: ReadOptions) -> list[Document]:
+    """Read the poses of all videos of a file.
+
+    Raises:
+      InputError: sleap-io is missing, the file is damaged or has no poses, a track is
+        twice in a frame, or nobody says which actor it shows.
+    """
+    with _local_path(file) as path:
+        labels = _load(file, path)
+        document = Document(file.path, "sleap")
+        videos = {id(video): _video_name(video, path) for video in labels.videos}
+    tracks = {id(track): number for number, track in enumerate(labels.tracks)}
+    for frame in labels.labeled_frames:
+        number = SLEAP.frame(int(frame.frame_idx))
+        where = f"frame {frame.frame_idx}"
+        poses_of_frame = []
+        for instance in [*frame.user_instances, *frame.unused_predictions]:
+            name = None
+            track = None
+            if instance.track is not None:
+                name = instance.track.name
+                track = tracks[id(instance.track)]
+            box = poses.boxes_around(instance.numpy())
+            poses_of_frame.append(poses.Pose(file.place(where), name, track, box))
+        frame_name = FrameName(videos[id(frame.video)], number, _FROM_0)
+        with file.at(where):
+            poses.add_frame(document, where, frame_name, poses_of_frame, options)
+    if not options.empty_frames:
+        poses.check_any(file, [document])
+    return [document]
+
+
+def _names(content: bytes) -> set[str]:
+    """Return the names at the top of an HDF5 file."""
+    with h5py.File(io.BytesIO(content)) as hdf5:
+        return set(hdf5)
+
+
+@contextlib.contextmanager
+def _local_path(file: File) -> Iterator[str]:
+    """Give the path of a file with its content, also of one in a zip."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / pathlib.PurePosixPath(file.name).name
+        path.write_bytes(file.content)
+        yield str(path)
+
+
+def _load(file: File, path: str) -> Any:
+    """Return the `sleap_io.Labels` of a file; its videos are not opened."""
+    try:
+        import sleap_io
+    except ImportError as error:
+        raise InputError(
+            f"{file.path}: SLEAP's files need sleap-io ({error}) and Python 3.10 or"
+            " later; pip install 'a2d_tf[poses]', or pip install '.[poses]' in a clone"
+        ) from error
+    try:
+        if not _ANALYSIS <= _names(file.content):
+            return sleap_io.load_slp(path, open_videos=False)
+        with h5py.File(path) as hdf5:
+            video_path = hdf5["video_path"][()].decode() if "video_path" in hdf5 else ""
+        video = sleap_io.Video(video_path, open_backend=False)
+        return sleap_io.load_analysis_h5(path, video=video)
+    except (*UNREADABLE, AttributeError) as error:
+        problem = " ".join(str(error).split())
+        raise InputError(
+            f"{file.path}: cannot be read by sleap-io ({problem}); save it again"
+        ) from error
+
+
+def _video_name(video: Any, path: str) -> str | None:
+    """Return the name of a `sleap_io.Video`; None if only the labels' file is known.
+
+    Args:
+      path: of the labels' file, which may hold the images of a video itself.
+    """
+    while video.source_video is not None:
+        video = video.source_video
+    filename = video.filename
+    if isinstance(filename, list):  # images, of which each is a frame
+        filename = pathlib.PurePosixPath(filename[0].replace("\\", "/")).parent.name
+    if not filename or filename == path:
+        return None
+    return pathlib.PurePosixPath(filename.replace("\\", "/")).stem
