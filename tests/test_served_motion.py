@@ -1,26 +1,34 @@
 """Motion maps in the served network: clips, blocks and videos have the same answers."""
 
-import dataclasses
 import functools
 import json
+import re
+import subprocess
+import sys
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
-from a2d_files import moving_frames
+from a2d_files import moving_frames, write_video
+from processes import ROOT
 
+from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
 from a2d_tf.data.flow import Flow
+from a2d_tf.data.manifest import MotionFacts
 from a2d_tf.data.motion_stream import MotionStream
 from a2d_tf.model.inference import infer
 from a2d_tf.ops import motion_maps
 from a2d_tf.ops.motion_maps import BLOCK
-from a2d_tf.serving import served_motion
+from a2d_tf.runs import loading
+from a2d_tf.serving import exporter, served_motion
 from a2d_tf.serving.served_network import ServedNetwork, descriptions, folded
 from a2d_tf.video import streaming
 from a2d_tf.video.predictor import Predictor
 from a2d_tf.video.span import EVERY_FRAME, Span
+from a2d_tf.video.video_reader import open_video
 
 pytestmark = pytest.mark.slow
 
@@ -238,32 +246,34 @@ def test_folding_keeps_the_parts_of_motion():
             np.testing.assert_array_equal(*pair)
 
 
-def test_a_saved_model_answers_a_video_as_the_network(tmp_path):
-    from a2d_tf.core.config import Config
-    from a2d_tf.data.manifest import MotionFacts
-    from a2d_tf.runs import loading
-    from a2d_tf.serving import exporter
-
+@pytest.fixture(scope="module")
+def run():
+    """A run of the network, without its folder."""
     network, _ = served(**ALL)
     facts = {"flow_method": "dis", "clip_stride": 1}
     facts |= {"image_height": SIDE, "image_width": SIDE}
-    inference = dataclasses.replace(tiny_network.INFERENCE, score_threshold=0.2)
-    run = loading.Run(
-        Config(network.model_config, inference),
-        network,
-        facts,
-        "ckpt-1",
-        motion=MotionFacts("i3d", "5" * 64, True),
-    )
-    exporter.export(run, str(tmp_path / "model"))
-    info = json.loads((tmp_path / "model" / "a2d_tf.json").read_text())
+    config = Config(network.model_config, tiny_network.INFERENCE)
+    motion = MotionFacts("i3d", "5" * 64, flow_histograms=True)
+    return loading.Run(config, network, facts, "ckpt-1", motion=motion)
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    exporter.export(run, str(folder))
+    return folder
+
+
+def test_facts_of_an_export(exported):
+    info = json.loads((exported / "a2d_tf.json").read_text())
     assert info["motion"] == {**ALL, "sha256": "5" * 64}
-    assert "stream" not in info["signatures"]
+    assert "stream" not in info["signatures"] and "block" in info["signatures"]
+    assert "Quo Vadis" in (exported / "NOTICE").read_text()
+
+
+def test_a_saved_model_answers_a_video_as_the_network(run, exported):
     frames, answers = film(40), []
-    for predictor in (
-        Predictor.load(tmp_path / "model"),
-        Predictor.from_run(run),
-    ):
+    for predictor in (Predictor.load(exported), Predictor.from_run(run)):
         found = streaming.find_instances(predictor, iter(frames))
         answers.append([answer.instances for answer in found])
     assert sum(len(instances.codes) for instances in answers[0]) > 0
@@ -271,3 +281,39 @@ def test_a_saved_model_answers_a_video_as_the_network(tmp_path):
         np.testing.assert_allclose(mine.boxes, own.boxes, atol=1e-3)
         np.testing.assert_allclose(mine.action_scores, own.action_scores, atol=1e-5)
         np.testing.assert_array_equal(mine.codes, own.codes)
+
+
+def test_encoded_images_are_answered_as_their_pixels(exported):
+    model = tf.saved_model.load(str(exported))
+    frames = film(36)
+    flows = flows_of(frames)
+    images = [cv2.imencode(".png", x[..., ::-1])[1].tobytes() for x in frames]
+    made = model.signatures["encoded"](
+        images=tf.constant([images]), flow=tf.constant(flows[None])
+    )
+    expected = model.signatures["serving_default"](
+        rgb=tf.constant(frames[None]), flow=tf.constant(flows[None])
+    )
+    assert int(expected["num_detections"][0]) > 0
+    for name, value in expected.items():
+        np.testing.assert_array_equal(made[name], value, err_msg=name)
+
+
+def test_the_client_says_what_predict_says(exported, tmp_path):
+    """Of a film of more than a block, which ends within one."""
+    path = write_video(tmp_path / "film.mp4", list(film(40)))
+    words = [sys.executable, str(ROOT / "tools" / "client.py"), str(exported), path]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    row = r"(\d+): ([\w ]+) ([01]\.\d{4}) y1 x1 y2 x2"
+    said = re.findall(row, done.stdout)
+    predictor, expected = Predictor.load(exported), []
+    answers = streaming.find_instances(predictor, open_video(path).frames())
+    for number, answer in enumerate(answers, 1):
+        for code, score in zip(answer.instances.codes, answer.instances.scores):
+            label = predictor.labels.name(code).replace("-", " ")
+            expected.append((number, label, score))
+    assert len(said) == len(expected) > 5
+    for (number, label, score), own in zip(said, expected):
+        assert (int(number), label) == own[:2]
+        assert float(score) == pytest.approx(own[2], abs=2e-4)

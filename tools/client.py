@@ -2,8 +2,12 @@
 
 Boxes are y1 x1 y2 x2, in pixels of the video. This program uses the folder of an export
 with TensorFlow and OpenCV alone; copy and change it.
+
+A network that reads motion maps is asked by the signatures block, frame and key_frame,
+others by stream.
 """
 
+import collections
 import json
 import sys
 
@@ -21,6 +25,10 @@ tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 FLOW_PIXELS = 320 * 192  # of the frames that flow is computed on
 FLOW_LEAST_SIDE = 16
+BLOCK = 32  # frames of the signature block, counted from the first of the video
+BLOCK_MAPS = {"mixed_4f": 4, "mixed_5c": 8}  # frames of each map in it
+SPAN = 16  # frames before and after a key frame over which these are averaged
+FLOW_SPAN = 6  # the same for the histograms of flow, one for each two frames
 
 
 def make_flow():
@@ -74,6 +82,16 @@ def prepare(frame, previous_grey, info, dis):
     return rgb, resize(flow, height, width), grey
 
 
+def read(path):
+    """Yield the frames of a video, BGR uint8 [H, W, 3]."""
+    video = cv2.VideoCapture(path)
+    while True:
+        is_read, frame = video.read()
+        if not is_read:
+            return
+        yield frame
+
+
 def frames(path, info):
     """Yield (size, RGB, flow) of each frame, as the network takes them.
 
@@ -81,12 +99,8 @@ def frames(path, info):
     again, without motion, until all frames are answered.
     """
     dis = make_flow()
-    video = cv2.VideoCapture(path)
     grey = None
-    while True:
-        is_read, frame = video.read()
-        if not is_read:
-            break
+    for frame in read(path):
         size = frame.shape[:2]
         rgb, flow, grey = prepare(frame, grey, info, dis)
         yield size, rgb, flow
@@ -98,6 +112,13 @@ def frames(path, info):
 
 def answers(model, path, info):
     """Yield the network's answer for each frame, {name: array}; see a2d_tf.json."""
+    if "motion" in info:
+        return answers_from_motion(model, path, info)
+    return answers_of_stream(model, path, info)
+
+
+def answers_of_stream(model, path, info):
+    """Yield the answers of a network that reads no motion maps."""
     stream = model.signatures["stream"]
     state = {}
     for name, spec in stream.structured_input_signature[1].items():
@@ -118,6 +139,134 @@ def answers(model, path, info):
                 answer[name] = value[0].numpy()
         if answer["number"] >= 1:  # else it is not yet the first frame's
             yield answer
+
+
+class MotionMaps:
+    """Makes the motion maps of a video's frames, which come one by one.
+
+    Attributes:
+      size: height and width of the frames that it makes maps of.
+      count: so many frames have come.
+    """
+
+    def __init__(self, model, info, native_size):
+        self._signatures = model.signatures
+        self._has_blocks = bool(info["motion"]["action_backbone"])
+        self._has_flow = info["motion"]["flow_histograms"]
+        self._dis = make_flow()
+        self._block = []  # the newest frames
+        self._maps = collections.defaultdict(dict)  # {name: {middle frame: map}}
+        self._previous_grey = None
+        self.count = 0
+        short, long = sorted(native_size)
+        longer = min(32 * round(160 * (long / short) / 32), 416)
+        is_tall = native_size[0] > native_size[1]
+        self.size = (longer, 160) if is_tall else (160, longer)
+
+    def add(self, frame):
+        """Take the next frame, BGR uint8 [H, W, 3]."""
+        small = np.ascontiguousarray(resize(frame, *self.size)[..., ::-1])
+        self._block.append(small)
+        grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        if self._has_flow and self.count % 2 == 1:
+            flow = -self._dis.calc(grey, self._previous_grey, None)
+            histograms = self._signatures["histograms"](flow=tf.constant(flow[None]))
+            for name, values in histograms.items():
+                self._maps[name][self.count - 0.5] = values[0].numpy()
+        self._previous_grey = grey
+        self.count += 1
+        if self.count % BLOCK == 0:
+            self.end()
+
+    def end(self):
+        """Make the maps of the newest block, at its end or at that of the video."""
+        own_frames = len(self._block)
+        if self._has_blocks and own_frames:
+            padding = [self._block[-1]] * (BLOCK - own_frames)
+            block = np.stack(self._block + padding)
+            for name, maps in self._signatures["block"](rgb=block[None]).items():
+                frames = BLOCK_MAPS[name]
+                for i in range(-(-own_frames // frames)):  # others are padding alone
+                    middle = self.count - own_frames + i * frames + (frames - 1) / 2
+                    self._maps[name][middle] = maps[0, i].numpy()
+        self._block = []
+
+    def around(self, key):
+        """Return what key_frame takes of motion for a frame; older maps are dropped."""
+        motion = {"motion_size": np.array([self.size], np.int32)}
+        if self._has_flow:
+            motion["flow_histograms"] = self._mean("flow_histograms", key, FLOW_SPAN)
+        if self._has_blocks:
+            for name in BLOCK_MAPS:
+                motion[name] = self._mean(name, key, SPAN)
+        return {name: tf.constant(values) for name, values in motion.items()}
+
+    def _mean(self, name, key, span):
+        maps = self._maps[name]
+        for middle in list(maps):
+            if middle < key - span:
+                del maps[middle]
+        around = [maps[middle] for middle in maps if middle <= key + span]
+        if around:
+            return np.mean(around, axis=0)[None]
+        # A video of a single frame has no flow.
+        return np.zeros([1, self.size[0] // 8, self.size[1] // 8, 27], np.float32)
+
+
+def answers_from_motion(model, path, info):
+    """Yield the answers of a network that reads motion maps.
+
+    A frame is answered when its motion maps are there, SPAN frames later at the end of
+    a block.
+    """
+    dis = make_flow()
+    stride = info["clip_stride"]
+    reach = info["frames"] // 2 * stride
+    kept = {}  # {index of a frame: (RGB, flow)}, those that wait and their neighbours
+    grey = None
+    motion = None
+    done = 0
+
+    def features(index):
+        """Return those of a frame; beyond an end, of the nearest, without motion."""
+        nearest = min(max(index, 0), motion.count - 1)
+        rgb, flow = kept[nearest]
+        if nearest != index:
+            flow = np.zeros_like(flow)
+        return model.signatures["frame"](
+            rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None])
+        )
+
+    def answer(key):
+        clip = [features(key + i) for i in range(-reach, reach + 1, stride)]
+        inputs = motion.around(key)
+        for name in clip[0]:
+            inputs[name] = tf.stack([frame[name] for frame in clip], axis=1)
+        outputs = model.signatures["key_frame"](
+            size=tf.constant(frame.shape[:2], tf.int32), **inputs
+        )
+        kept.pop(key - reach, None)
+        return {
+            "number": key + 1,
+            **{name: values[0].numpy() for name, values in outputs.items()},
+        }
+
+    for frame in read(path):
+        if motion is None:
+            motion = MotionMaps(model, info, frame.shape[:2])
+        rgb, flow, grey = prepare(frame, grey, info, dis)
+        kept[motion.count] = rgb, flow
+        motion.add(frame)
+        if motion.count % BLOCK == 0:
+            while done < motion.count - max(SPAN, reach):
+                yield answer(done)
+                done += 1
+    if motion is None:
+        return
+    motion.end()
+    while done < motion.count:
+        yield answer(done)
+        done += 1
 
 
 def main(folder, path):
