@@ -1,5 +1,6 @@
 """The run folder: what may differ between two uses of it, and what is refused."""
 
+import functools
 import json
 import shutil
 import types
@@ -11,6 +12,7 @@ from tiny_network import manifest
 from a2d_tf.core.config import ComputeConfig, Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
+from a2d_tf.data.manifest import Manifest, MotionFacts
 from a2d_tf.runs import chosen_threshold, loading, run_folder
 from a2d_tf.training import run_start
 from a2d_tf.training.events import Events
@@ -31,6 +33,39 @@ def test_records_made_otherwise_are_refused(tmp_path, monkeypatch):
         ):
             with pytest.raises(InputError, match=f"RECORDS: {field}="):
                 refuse(manifest(**{field: value}))
+
+
+def test_a_run_keeps_the_facts_of_motion_maps(tmp_path):
+    motion = MotionFacts("i3d", "5" * 64, flow_histograms=True)
+    config = Config(tiny_network.config())
+    for name, facts in (("with", motion), ("without", None)):
+        run_folder.create(tmp_path / name, config, manifest(motion=facts))
+    assert run_folder.record_facts(tmp_path / "with")["motion"] == vars(motion)
+    assert "motion" not in run_folder.record_facts(tmp_path / "without")
+
+
+@pytest.mark.parametrize(
+    "motion, message",
+    [
+        (None, "RECORDS: records without the motion maps of --action_backbone=i3d"),
+        (MotionFacts("i3d", "6" * 64, True), "RECORDS: sha256=.*by other weights"),
+    ],
+)
+def test_records_of_other_motion_maps_are_refused(motion, message):
+    model = tiny_network.config(readout=True, action_backbone="i3d")
+    facts = {name: getattr(manifest(), name) for name in run_folder.FACTS}
+    network = types.SimpleNamespace(labels=A2D)
+    own = MotionFacts("i3d", "5" * 64, flow_histograms=False)
+    run = loading.Run(Config(model), network, facts, "", motion=own)
+
+    def records(motion):
+        made = manifest(motion=motion)
+        made.check_motion = functools.partial(Manifest.check_motion, made)
+        return made
+
+    run.check_records(records(own))
+    with pytest.raises(InputError, match=message):
+        run.check_records(records(motion))
 
 
 def learns(**training):

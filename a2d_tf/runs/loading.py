@@ -59,6 +59,7 @@ class Run:
     def check_records(self, manifest: Manifest) -> None:
         """Raise InputError unless the network learned from records of this kind."""
         run_folder.check_made_alike(self.records, manifest)
+        self._check_motion(manifest)
         run_folder.compare(
             manifest.directory,
             dataclasses.asdict(self.network.labels),
@@ -68,6 +69,26 @@ class Run:
                 " --labels=RUN/labels.json"
             ),
         )
+
+    def _check_motion(self, manifest):
+        """Raise InputError unless records have the motion maps that the network reads.
+
+        Those of an action backbone must be by the weights that the network has.
+        """
+        model = self.config.model
+        if not (model.action_backbone or model.flow_histograms):
+            return
+        manifest.check_motion(model.action_backbone, model.flow_histograms)
+        if model.action_backbone and self.motion is not None:
+            run_folder.compare(
+                manifest.directory,
+                {"sha256": self.motion.sha256},
+                {"sha256": manifest.motion.sha256},
+                remedy=(
+                    f"its motion maps are by other weights of {model.action_backbone};"
+                    " rebuild the records with those of the run"
+                ),
+            )
 
 
 def load(
