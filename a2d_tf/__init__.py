@@ -120,9 +120,9 @@ def dataset(
 
 
 def _config(settings: _Settings) -> Config:
-    from a2d_tf.core import command_line
+    from a2d_tf.core import flagfiles
     from a2d_tf.core.config import Config
 
     if isinstance(settings, Config):
         return settings
-    return Config.read(command_line.find(os.fspath(settings)))
+    return Config.read(flagfiles.find(os.fspath(settings)))

@@ -10,7 +10,7 @@ from processes import ROOT, complaint, run_a2d, run_python, succeeded
 
 import a2d_tf
 from a2d_tf import __main__ as a2d
-from a2d_tf.core import command_line
+from a2d_tf.core import command_help
 
 MAINS = ("train", "evaluate", "export", "predict")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
@@ -143,5 +143,5 @@ def test_messages_of_commands_name_commands_that_exist():
 
 
 def test_help_is_asked_before_the_words_of_others():
-    assert command_line.wants_help(["a2d start", "--help"])
-    assert not command_line.wants_help(["a2d start", "--", "--help"])
+    assert command_help.wants_help(["a2d start", "--help"])
+    assert not command_help.wants_help(["a2d start", "--", "--help"])

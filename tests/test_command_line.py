@@ -8,7 +8,7 @@ import pytest
 from absl import flags
 from processes import ROOT, run_a2d, run_python
 
-from a2d_tf.core import command_line, progress
+from a2d_tf.core import command_line, flagfiles, progress
 from a2d_tf.core.config import SECTIONS, Config
 from a2d_tf.core.errors import InputError
 from tools import document_flags
@@ -18,7 +18,7 @@ from tools import document_flags
 def parse():
     values = command_line.Register()
     Config.define_flags(values)
-    return lambda *words: command_line.parse(["program", *words], values)
+    return lambda *words: flagfiles.parse(["program", *words], values)
 
 
 def complaint(parse, *words):

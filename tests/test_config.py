@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from a2d_tf.core import command_line
+from a2d_tf.core import command_line, flagfiles
 from a2d_tf.core.config import (
     ComputeConfig,
     Config,
@@ -21,7 +21,7 @@ CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
 def parsed(*words, sections=("model", "inference", "training", "compute")):
     values = command_line.Register()
     Config.define_flags(values, sections)
-    command_line.parse(["program", *words], values)
+    flagfiles.parse(["program", *words], values)
     return values
 
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from processes import ROOT
 
-from a2d_tf.core import command_line, processes
+from a2d_tf.core import command_line, flagfiles, processes
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
@@ -88,7 +88,7 @@ def trainings(monkeypatch, name, further):
         Config.define_flags(values)
         for flag in ("records", "workdir", "device"):
             values.define_string(flag, "", "")
-        assert command_line.parse(["", *words], values) == [""]
+        assert flagfiles.parse(["", *words], values) == [""]
         found.append((Config.from_flags(values), Config.given(values, "model")))
     return found
 

@@ -15,7 +15,7 @@ from test_library import contents, films  # noqa: F401
 
 from a2d_tf.commands.beam import on_beam as command
 from a2d_tf.commands.beam import remote_files
-from a2d_tf.core import command_line
+from a2d_tf.core import command_line, flagfiles
 from a2d_tf.data import convert
 from a2d_tf.data.release import Release
 
@@ -84,7 +84,7 @@ def test_urls_are_known_however_they_are_written(form, tmp_path, monkeypatch):
         flags.define_string(name, None, "One path.")
     flags.define_multi_string("annotations", [], "Several paths.")
     flags.define_integer("every", 1, "No path.")
-    command_line.parse(["a2d on-beam", *words, "--labels=c:/l.json"], flags)
+    flagfiles.parse(["a2d on-beam", *words, "--labels=c:/l.json"], flags)
     monkeypatch.setattr(remote_files, "path_of_copy", lambda url, folder: f"{folder}/k")
     downloads = []
     monkeypatch.setattr(

@@ -11,9 +11,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from a2d_tf.core.command_line import flag_text
 from a2d_tf.core.config import SECTIONS
 from a2d_tf.core.files import write_text
+from a2d_tf.core.register import flag_text
 from a2d_tf.core.setting import about
 
 _INTRODUCTION = """# Flags

@@ -23,7 +23,7 @@ import os
 import pathlib
 import signal
 
-from a2d_tf.core import command_line, devices
+from a2d_tf.core import command_line, devices, flagfiles
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, read_text, write_text
@@ -134,7 +134,7 @@ def _keep_settings(path: pathlib.Path, folds: dict[str, list[str]]) -> None:
         mini_videos = _VIDEOS.value
     settings = {
         "base": _BASE.value,
-        "base_sha256": file_digest(command_line.find(_BASE.value)),
+        "base_sha256": file_digest(flagfiles.find(_BASE.value)),
         "release": _RELEASE.value,
         "annotations": _ANNOTATIONS.value,
         "train": _TRAIN.value,

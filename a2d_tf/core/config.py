@@ -14,10 +14,17 @@ from typing import Any
 
 from absl import flags
 
-from a2d_tf.core import anchor_sizes, command_line, config_checks, setting_flags
+from a2d_tf.core import (
+    anchor_sizes,
+    command_line,
+    config_checks,
+    flagfiles,
+    setting_flags,
+)
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.limits import MAX_SIDE
+from a2d_tf.core.register import Register
 from a2d_tf.core.setting import channels, not_negative, setting, share
 
 PRECISIONS = ["float32", "mixed_bfloat16"]
@@ -387,20 +394,20 @@ class Config:
 
     @staticmethod
     def define_flags(
-        flag_values: command_line.Register, sections: Iterable[str] = tuple(SECTIONS)
+        flag_values: Register, sections: Iterable[str] = tuple(SECTIONS)
     ) -> None:
         """Define a flag for each field of the named sections."""
         for name in sections:
             setting_flags.define(flag_values, name, SECTIONS[name])
 
     @staticmethod
-    def define_checkpoint(flag_values: command_line.Register) -> flags.FlagHolder:
+    def define_checkpoint(flag_values: Register) -> flags.FlagHolder:
         """Define `--checkpoint` for commands that read a run."""
         text = "Weights of the run to use: the newest, or those of the best validation."
         return flag_values.define_enum("checkpoint", "last", ["last", "best"], text)
 
     @staticmethod
-    def define_device(flag_values: command_line.Register) -> flags.FlagHolder:
+    def define_device(flag_values: Register) -> flags.FlagHolder:
         """Define `--device` for commands that compute.
 
         It depends on the machine, so it is no setting of a run and not in `flags.txt`.
@@ -411,7 +418,7 @@ class Config:
         return flag_values.define_enum("device", "auto", ["auto", "cpu", "gpu"], text)
 
     @classmethod
-    def from_flags(cls, flag_values: command_line.Register) -> Config:
+    def from_flags(cls, flag_values: Register) -> Config:
         """Return the settings of the parsed flags.
 
         Raises:
@@ -439,10 +446,11 @@ class Config:
           InputError: an unreadable file, a word that is no such flag, or contradicting
             settings.
         """
-        flag_values = command_line.Register()
+        flag_values = Register()
         cls.define_flags(flag_values)
         try:
-            command_line.require(command_line.parse(["", *words], flag_values))
+            words_left = flagfiles.parse(["", *words], flag_values)
+            command_line.require(words_left)
         except flags.Error as error:
             raise InputError(str(error)) from error
         return cls.from_flags(flag_values)
@@ -456,7 +464,7 @@ class Config:
         write_text(path, "\n".join(lines) + "\n")
 
     @staticmethod
-    def given(flag_values: command_line.Register, *sections: str) -> dict[str, Any]:
+    def given(flag_values: Register, *sections: str) -> dict[str, Any]:
         """Return {name: value} of the settings that a command line or a flagfile names.
 
         Args:

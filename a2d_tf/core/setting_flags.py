@@ -6,8 +6,8 @@ import dataclasses
 import math
 from typing import Any
 
-from a2d_tf.core.command_line import SETTINGS, Register, flag_text
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.register import SETTINGS, Register, flag_text
 from a2d_tf.core.setting import about
 
 

@@ -12,7 +12,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 
-from a2d_tf.core import command_line, processes
+from a2d_tf.core import flagfiles, processes
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.locks import locked
@@ -159,7 +159,7 @@ class Plan:
           source: flags of `a2d records` for what they are made of.
           tests: videos of the test split; by default the source's own.
         """
-        base = f"--flagfile={os.path.abspath(command_line.find(self.base))}"
+        base = f"--flagfile={os.path.abspath(flagfiles.find(self.base))}"
         model = _config([base, *self.train_flags("full")]).model
         words = [
             *source,

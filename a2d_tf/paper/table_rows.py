@@ -12,12 +12,12 @@ import pathlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from a2d_tf.core import command_line
+from a2d_tf.core import flagfiles
 from a2d_tf.core.config import Config
 from a2d_tf.paper import published
 from a2d_tf.runs import chosen_threshold
 
-ABLATIONS = command_line.CONFIGS / "ablations"
+ABLATIONS = flagfiles.CONFIGS / "ablations"
 # The phases of a row; each starts from the weights of the one before.
 PHASES = {
     "full": ("full",),
@@ -127,15 +127,15 @@ def trainings(
     """
     previous = None
     for phase in phases(row):
-        flagfiles = [f"--flagfile={os.path.abspath(command_line.find(base))}"]
+        setting_flags = [f"--flagfile={os.path.abspath(flagfiles.find(base))}"]
         if phase != "full":
-            flagfiles.append(f"--flagfile={ABLATIONS / phase}.flags")
+            setting_flags.append(f"--flagfile={ABLATIONS / phase}.flags")
         start = []
         if previous:
             # The first phase has started from the weights that the base or the caller
             # names.
             start = [f"--init_run={previous}", *NOTHING]
-        elif phase != "full" and not _uses_flow(flagfiles):
+        elif phase != "full" and not _uses_flow(setting_flags):
             start = ["--init_flow="]
         if final:
             start.append("--val_fraction=0")
@@ -144,10 +144,10 @@ def trainings(
                 threshold = chosen_threshold.read(first_run)
                 start.append(f"--score_threshold={threshold}")
         run = run_folder(workdir, phase, final).absolute()
-        yield Training(run, flagfiles, start)
+        yield Training(run, setting_flags, start)
         previous = run
 
 
-def _uses_flow(flagfiles):
+def _uses_flow(setting_flags):
     """Return whether the network of some flagfiles has a motion branch."""
-    return Config.parse([*flagfiles, *NOTHING]).model.use_flow
+    return Config.parse([*setting_flags, *NOTHING]).model.use_flow

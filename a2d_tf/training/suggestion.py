@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from a2d_tf.core.checked_json import load_json, whole
-from a2d_tf.core.command_line import flag_text
 from a2d_tf.core.files import write_json
+from a2d_tf.core.register import flag_text
 from a2d_tf.data.manifest import Manifest
 
 _WIDTH = 100  # columns of a comment

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from a2d_tf.core import command_line
+from a2d_tf.core import flagfiles
 from a2d_tf.core.config import Config
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.heads.readout import LEAST_SKILL
@@ -80,7 +80,7 @@ def fit_to_left_out(manifest: Manifest, maps: dict[str, Any]) -> Skills:
     height, width = canvas(manifest.sizes, STILL.most_pixels)
     config = Config.parse(
         [
-            f"--flagfile={command_line.find(STILL.flagfile)}",
+            f"--flagfile={flagfiles.find(STILL.flagfile)}",
             f"--image_height={height}",
             f"--image_width={width}",
             "--val_fraction=0",

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core import command_line
+from a2d_tf.core import flagfiles
 from a2d_tf.core.config import Config, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
@@ -152,7 +152,7 @@ def _preset_like(model: ModelConfig) -> Preset:
     if model.backbone.startswith("efficientnet"):
         return LITE0 if model.temporal_layers else STILL
     for preset in PRESETS:
-        preset_model = Config.read(command_line.find(preset.flagfile)).model
+        preset_model = Config.read(flagfiles.find(preset.flagfile)).model
         if preset_model.backbone == model.backbone:
             return preset
     return SMALL
@@ -166,7 +166,7 @@ def _start_of_preset(
     contents: Contents,
 ) -> _Start:
     """Start from the flagfile of a preset, with a network that fits the records."""
-    base = Config.read(command_line.find(preset.flagfile))
+    base = Config.read(flagfiles.find(preset.flagfile))
     reads = reads_labels(preset, len(contents.summaries["train"].videos))
     settings = [Settings({"flagfile": preset.flagfile}, f"for {host}: {preset.reason}")]
     if preset.from_imagenet:

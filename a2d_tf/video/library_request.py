@@ -18,8 +18,8 @@ from a2d_tf.behaviour.prediction_folder import (
     RESULTS,
 )
 from a2d_tf.core.checked_json import load_json
-from a2d_tf.core.command_line import flag_text
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.register import flag_text
 from a2d_tf.data import video_frames
 from a2d_tf.video import video_reader
 from a2d_tf.video.library_videos import Job

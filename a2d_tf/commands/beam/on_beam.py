@@ -30,7 +30,7 @@ from a2d_tf.commands.beam import beam_runner, remote_files
 from a2d_tf.commands.beam import shards_on_workers as shards
 from a2d_tf.commands.beam import videos_on_workers as videos
 from a2d_tf.commands.beam.beam_runner import BeamSetup, InputCopy
-from a2d_tf.core import command_line
+from a2d_tf.core import command_help, command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.video import library_request
 
@@ -186,7 +186,7 @@ def run(words: Sequence[str] | None = None) -> None:
     program, *words = words or sys.argv
     name = words[0] if words else ""
     if name not in _COMMANDS:
-        if not command_line.wants_help([program, *words]):
+        if not command_help.wants_help([program, *words]):
             words = ["--", *words]  # so that `_complain` gets all of them
         return command_line.run(_complain, FLAGS, [program, *words])
     command = _COMMANDS[name]
