@@ -20,11 +20,13 @@ from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data import convert
 from a2d_tf.data.clips import ConversionSettings
+from a2d_tf.data.conversion import MotionSettings
 from a2d_tf.data.flow import METHODS
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.manifest import Manifest, MotionFacts
 from a2d_tf.data.release import Release
 from a2d_tf.data.source_check import check
 from a2d_tf.data.sources import Source
+from a2d_tf.ops import motion_maps
 
 FLAGS = command_line.Register()
 _RELEASE = FLAGS.define_string(
@@ -139,6 +141,18 @@ for _name, _help in _SIZES.items():
     FLAGS.define_integer(
         _name, getattr(ConversionSettings, _name), _help, lower_bound=1
     )
+_ACTION_BACKBONE = FLAGS.define_enum(
+    "action_backbone",
+    "",
+    ("", *motion_maps.BACKBONE_MAPS),
+    "Also store features of this network over the frames around each annotated one, for"
+    " a run with the same flag; empty: none.",
+)
+_FLOW_HISTOGRAMS = FLAGS.define_bool(
+    "flow_histograms",
+    False,
+    "Also store histograms of optical flow over the frames around each annotated one.",
+)
 _LABELS = FLAGS.define_string(
     "labels",
     None,
@@ -325,6 +339,7 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
         on_error=_ON_ERROR.value,
         task=task,
         builder=builder,
+        motion=_motion_settings(),
     )
     if manifest is None:
         print(
@@ -340,8 +355,34 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
     state = "complete"
     if not built:
         state = "already complete, nothing to do"
-    print(f"{_OUTPUT.value}: {state}, {len(manifest.skipped)} items skipped")
+    line = f"{_OUTPUT.value}: {state}, {len(manifest.skipped)} items skipped"
+    if manifest.motion:
+        line += f", {_kilobytes_a_clip(manifest):.0f} kB a clip with motion maps"
+    print(line)
     return 0
+
+
+def _motion_settings():
+    """Return which motion maps the flags ask for; None without any."""
+    name = _ACTION_BACKBONE.value
+    block_function = None
+    digest = ""
+    if name:
+        from a2d_tf.pretrained.action_features import ActionFeatures
+
+        block_function = ActionFeatures.get(name)
+        digest = block_function.sha256
+    elif not _FLOW_HISTOGRAMS.value:
+        return None
+    facts = MotionFacts(name, digest, _FLOW_HISTOGRAMS.value)
+    return MotionSettings(facts, block_function)
+
+
+def _kilobytes_a_clip(manifest: Manifest) -> float:
+    """Return the mean size of a record."""
+    size = sum(shard["bytes"] for shard in manifest.files)
+    clips = sum(shard["records"] for shard in manifest.files)
+    return size / clips / 1000
 
 
 def _print_report(manifest: Manifest) -> None:
