@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import sys
 
+import extra_packages
 import pytest
 
 import a2d_tf  # noqa: F401  before TensorFlow, whose environment it sets
@@ -214,3 +215,18 @@ def predictor(saved_model):
     from a2d_tf.video.predictor import Predictor
 
     return Predictor.load(str(saved_model))
+
+
+@pytest.fixture(scope="session")
+def pose_packages():
+    """The folder of sleap-io, and of pandas with PyTables."""
+    return extra_packages.folder("poses")
+
+
+@pytest.fixture
+def sleap_io(pose_packages, monkeypatch):
+    """The module."""
+    monkeypatch.syspath_prepend(pose_packages)
+    import sleap_io
+
+    return sleap_io

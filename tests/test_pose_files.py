@@ -2,11 +2,11 @@
 
 import sys
 
-import extra_packages
 import h5py
 import numpy as np
 import pytest
 from a2d_files import moving_frames, write_images, write_video
+from pose_files import SCORER, deeplabcut_table, sleap_labels
 from processes import run_python, succeeded
 from test_annotation_formats import SIZE, left_out, open_source, read, write
 from test_track_files import check_error
@@ -59,7 +59,6 @@ def test_boxes_around_poses():
 # DeepLabCut
 
 
-SCORER = "DLC_resnet50_miceNov2shuffle1_50000"
 FILE = f"clip{SCORER}_el"
 # Columns of each individual: nose and tail, each of x, y and likelihood.
 ANN = [10, 4, 0.99, 20, 8, 0.75]
@@ -75,27 +74,8 @@ BOX = [9, 3, 12, 6]  # of Ann
 OF_BEA = [2.1, 1.6, 4.8, 2.8]
 
 
-def table(rows, individuals=("Ann", "Bea"), parts=("nose", "tail")):
-    """A CSV as pandas writes DeepLabCut's; one animal alone has no individuals."""
-    columns = []
-    for individual in individuals:
-        for part in parts:
-            for coordinate in ("x", "y", "likelihood"):
-                columns.append((SCORER, individual, part, coordinate))
-    lines = []
-    for level, names in zip(
-        ("scorer", "individuals", "bodyparts", "coords"), zip(*columns)
-    ):
-        if level != "individuals" or individuals != (None,):
-            lines.append(",".join((level, *names)))
-    for number, row in enumerate(rows):
-        cells = ["" if value != value else repr(float(value)) for value in row]
-        lines.append(",".join((str(number), *cells)))
-    return "\n".join(lines) + "\n"
-
-
 def test_individuals_of_deeplabcut_have_names_and_boxes(tmp_path):
-    files = {f"{FILE}.csv": table(ROWS)}
+    files = {f"{FILE}.csv": deeplabcut_table(ROWS)}
     documents = read(tmp_path, files, actor="mouse")
     frames = individuals_of(documents)
     assert sorted(frames) == [1, 2, 4]
@@ -115,7 +95,7 @@ def test_individuals_of_deeplabcut_have_names_and_boxes(tmp_path):
 
 def test_one_animal_of_deeplabcut_has_no_name(tmp_path, videos):
     rows = [ANN, LOST, ANN]
-    export = write(tmp_path / "dlc", {f"{FILE}.csv": table(rows, (None,))})
+    export = write(tmp_path / "dlc", {f"{FILE}.csv": deeplabcut_table(rows, (None,))})
     source = open_source(export, videos, options=MICE)
     assert source.annotated_frames("clip") == (1, 3)
     annotation = source.read_annotation("clip", 3, SIZE)
@@ -124,14 +104,14 @@ def test_one_animal_of_deeplabcut_has_no_name(tmp_path, videos):
 
 
 def test_points_of_the_scene_are_of_nobody(tmp_path):
-    files = {f"{FILE}.csv": table(ROWS[:1], ("Ann", "single"))}
+    files = {f"{FILE}.csv": deeplabcut_table(ROWS[:1], ("Ann", "single"))}
     documents = read(tmp_path, files, actor="mouse")
     assert individuals_of(documents) == {1: {"Ann": BOX}}
     assert left_out(documents) == {"points of 'single', which are of the scene": 1}
 
 
 def test_a_renamed_table_is_of_the_video_of_its_name(tmp_path, videos):
-    export = write(tmp_path / "dlc", {"clip.csv": table(ROWS)})
+    export = write(tmp_path / "dlc", {"clip.csv": deeplabcut_table(ROWS)})
     source = open_source(export, videos, options=MICE)
     assert source.annotated_frames("clip") == (1, 2, 4)
 
@@ -139,13 +119,25 @@ def test_a_renamed_table_is_of_the_video_of_its_name(tmp_path, videos):
 BROKEN = [
     ("", "no annotations in a known format"),
     ("scorer,x\n", "the columns have no bodyparts, coords"),
-    (table(ROWS)[:-20], "the row '3' has 8 values, and the columns are 12"),
-    (table(ROWS).replace("10.0", "ten"), "could not convert string to float: 'ten'"),
-    (table(ROWS).replace("\n1,", "\nlabeled-data/clip/img1.png,"), "is no frame of a"),
-    (table(ROWS).replace("coords,x,", "coords,u,"), "nose: 'x' is not listed; analyze"),
-    (table([LOST * 2, LOST * 2]), "no pose has two points that were found"),
-    (table([[*LOST, *[200, 100, 1, 210, 90, 1]]]), "row 0: [199.0, 89.0, 12.0, 12.0]"),
-    (table(ROWS * 2), "annotates frame 8, but"),
+    (deeplabcut_table(ROWS)[:-20], "the row '3' has 8 values, and the columns are 12"),
+    (
+        deeplabcut_table(ROWS).replace("10.0", "ten"),
+        "could not convert string to float: 'ten'",
+    ),
+    (
+        deeplabcut_table(ROWS).replace("\n1,", "\nlabeled-data/clip/img1.png,"),
+        "is no frame of a",
+    ),
+    (
+        deeplabcut_table(ROWS).replace("coords,x,", "coords,u,"),
+        "nose: 'x' is not listed; analyze",
+    ),
+    (deeplabcut_table([LOST * 2, LOST * 2]), "no pose has two points that were found"),
+    (
+        deeplabcut_table([[*LOST, *[200, 100, 1, 210, 90, 1]]]),
+        "row 0: [199.0, 89.0, 12.0, 12.0]",
+    ),
+    (deeplabcut_table(ROWS * 2), "annotates frame 8, but"),
 ]
 
 
@@ -156,7 +148,7 @@ def test_broken_tables_have_one_clear_error(tmp_path, videos, text, named):
 
 def test_poses_without_an_actor_ask_for_it(tmp_path):
     with pytest.raises(InputError) as caught:
-        read(tmp_path, {f"{FILE}.csv": table(ROWS)})
+        read(tmp_path, {f"{FILE}.csv": deeplabcut_table(ROWS)})
     assert f"{FILE}.csv: row 0: names no actor; say whose tracks" in str(caught.value)
 
 
@@ -172,22 +164,19 @@ table.to_hdf(sys.argv[2], key="df_with_missing", format="table", mode="w")
 """
 
 
-@pytest.fixture(scope="session")
-def packages():
-    return extra_packages.folder("poses")
-
-
 @pytest.mark.parametrize("individuals", [("Ann", "Bea"), (None,)])
 @pytest.mark.parametrize("blocks", [1, 2])
-def test_hdf5_of_pandas_says_the_same(tmp_path, packages, individuals, blocks):
+def test_hdf5_of_pandas_says_the_same(tmp_path, pose_packages, individuals, blocks):
     rows = [row[: 6 * len(individuals)] for row in ROWS]
-    text = table(rows, individuals)
+    text = deeplabcut_table(rows, individuals)
     levels = 3 + (individuals != (None,))
     path = write(tmp_path, {"x.csv": text}) / "x.csv"
     write(tmp_path / "export", {})
     stored = tmp_path / "export" / f"{FILE}.h5"
     more = ["float32"] * (blocks - 1)
-    done = run_python("-c", STORE, path, stored, levels, *more, PYTHONPATH=packages)
+    done = run_python(
+        "-c", STORE, path, stored, levels, *more, PYTHONPATH=pose_packages
+    )
     succeeded(done)
     documents = read(tmp_path, {}, actor="mouse")
     expected = read(tmp_path / "csv", {f"{FILE}.csv": text}, actor="mouse")
@@ -195,9 +184,11 @@ def test_hdf5_of_pandas_says_the_same(tmp_path, packages, individuals, blocks):
     assert documents[0].left_out == expected[0].left_out
 
 
-def test_damaged_hdf5_has_one_clear_error(tmp_path, packages, videos):
-    path = write(tmp_path, {"x.csv": table(ROWS)}) / "x.csv"
-    succeeded(run_python("-c", STORE, path, tmp_path / "x.h5", 4, PYTHONPATH=packages))
+def test_damaged_hdf5_has_one_clear_error(tmp_path, pose_packages, videos):
+    path = write(tmp_path, {"x.csv": deeplabcut_table(ROWS)}) / "x.csv"
+    succeeded(
+        run_python("-c", STORE, path, tmp_path / "x.h5", 4, PYTHONPATH=pose_packages)
+    )
     content = (tmp_path / "x.h5").read_bytes()
     files = {f"{FILE}.h5": content[: len(content) // 2]}
     check_error(tmp_path, videos, files, f"{FILE}.h5: not a table that pandas has")
@@ -207,36 +198,6 @@ def test_damaged_hdf5_has_one_clear_error(tmp_path, packages, videos):
 
 
 # SLEAP
-
-
-@pytest.fixture
-def sleap_io(packages, monkeypatch):
-    monkeypatch.syspath_prepend(packages)
-    import sleap_io
-
-    return sleap_io
-
-
-def sleap_labels(sleap_io, *frames, filename="C:\\lab\\clip.mp4", names=("Ann", "Bea")):
-    """Labels of a video of (index, (track or None, points, whether a user's), …)."""
-    skeleton = sleap_io.Skeleton(["nose", "tail"])
-    video = sleap_io.Video(filename=filename, open_backend=isinstance(filename, list))
-    tracks = [sleap_io.Track(name) for name in names]
-    labeled = []
-    for index, *drawn in frames:
-        instances = []
-        for track, points, by_user in drawn:
-            kind = sleap_io.Instance if by_user else sleap_io.PredictedInstance
-            instance = kind.from_numpy(
-                np.array(points, np.float64),
-                skeleton=skeleton,
-                track=None if track is None else tracks[track],
-            )
-            instances.append(instance)
-        labeled.append(
-            sleap_io.LabeledFrame(video=video, frame_idx=index, instances=instances)
-        )
-    return sleap_io.Labels(labeled, videos=[video], skeletons=[skeleton], tracks=tracks)
 
 
 POINTS_OF_ANN = [[10, 4], [20, 8]]
