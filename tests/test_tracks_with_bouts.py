@@ -86,7 +86,6 @@ def check_records(folder, margin, *words, **environment):
         f"--videos={folder / 'videos'}",
         f"--bouts={events(folder / 'e.tsv', CODED)}",
         f"--output={folder / 'records'}",
-        "--actor=mouse",
         "--clip_frames=1",
         "--workers=1",
         *words,
@@ -111,13 +110,15 @@ def check_records(folder, margin, *words, **environment):
 def test_tracks_have_the_actions_of_the_subjects_that_the_user_names(tmp_path, files):
     write(tmp_path / "export", files)
     subjects = json.dumps({"Ann": "1", "Bea": "2"})
-    check_records(tmp_path, 0, f"--subjects={subjects}")
+    check_records(tmp_path, 0, f"--subjects={subjects}", "--actor=mouse")
 
 
 @pytest.mark.slow
 def test_individuals_of_deeplabcut_have_their_actions(tmp_path):
     write(tmp_path / "export", deeplabcut())
-    check_records(tmp_path, 1.2)
+    one_actor = {"actors": ["mouse"], "actions": ["rest", "run"]}
+    path = write(tmp_path, {"mouse.json": one_actor}) / "mouse.json"
+    check_records(tmp_path, 1.2, f"--labels={path}")
 
 
 @pytest.mark.slow
@@ -130,4 +131,4 @@ def test_individuals_of_sleap_have_their_actions(tmp_path, pose_packages, sleap_
         frames.append((frame, *drawn))
     labels = sleap_labels(sleap_io, *frames, filename="/home/me/yard.mp4")
     labels.save(str(write(tmp_path / "export", {}) / "labels.slp"))
-    check_records(tmp_path, 1.2, PYTHONPATH=pose_packages)
+    check_records(tmp_path, 1.2, "--actor=mouse", PYTHONPATH=pose_packages)
