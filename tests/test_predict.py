@@ -62,12 +62,14 @@ def test_overlay_plays_with_the_frames_size_and_rate_of_the_film_and_files_agree
         boxes = [[y, x, y + h, x + w] for x, y, w, h in (r["bbox"] for r in own)]
         drawn = visualize.draw_instances(
             frame[..., ::-1],
-            boxes,
-            [r["category_id"] for r in own],
-            [rle_tools.decode(r["segmentation"]) for r in own],
-            label_space=A2D,
-            scores=[r["score"] for r in own],
-            ids=[r["track_id"] for r in own],
+            visualize.DrawnInstances(
+                boxes,
+                [r["category_id"] for r in own],
+                [rle_tools.decode(r["segmentation"]) for r in own],
+                scores=[r["score"] for r in own],
+                ids=[r["track_id"] for r in own],
+            ),
+            A2D,
             stamp=f"{(number - 1) / 24:.2f} s",
             times=4,
         )

@@ -6,6 +6,7 @@ from a2d_files import mask
 
 from a2d_tf.core.labels import A2D
 from a2d_tf.ops.visualize import (
+    DrawnInstances,
     draw_instances,
     flow_to_rgb,
     overlay_masks,
@@ -43,11 +44,12 @@ def test_tints_are_rounded_as_the_formula_says():
         np.testing.assert_array_equal(found, expected)
 
 
-def draw(size, boxes, codes, masks=None, **options):
+def draw(size, boxes, codes, masks=None, *, scores=None, ids=None, **options):
     """Instances over black, with empty masks by default."""
     black = np.zeros((*size, 3), np.uint8)
     masks = [np.zeros(size, bool)] * len(boxes) if masks is None else masks
-    drawn = draw_instances(black, boxes, codes, masks, label_space=A2D, **options)
+    instances = DrawnInstances(boxes, codes, masks, scores, ids)
+    drawn = draw_instances(black, instances, A2D, **options)
     assert not black.any()
     return drawn
 

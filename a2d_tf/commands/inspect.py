@@ -120,14 +120,9 @@ def sheet(
     """
     key = len(fields["rgb"]) // 2
     rgb = fields["rgb"][key]
-    instances = visualize.draw_instances(
-        rgb,
-        fields["boxes"],
-        fields["codes"],
-        fields["masks"],
-        label_space=label_space,
-        times=math.ceil(320 / len(rgb)),
-    )
+    truths = visualize.DrawnInstances(fields["boxes"], fields["codes"], fields["masks"])
+    times = math.ceil(320 / len(rgb))
+    instances = visualize.draw_instances(rgb, truths, label_space, times=times)
     height, width = instances.shape[:2]
     flow = visualize.flow_to_rgb(fields["flow"][key])
     labels = label_space.palette[truth.label_map]

@@ -110,22 +110,18 @@ class Frame:
         instances = self.instances
         height, width = truth.native_size
         rgb = cv2.resize(self.rgb, (width, height))
-        left = visualize.draw_instances(
-            rgb,
-            truth.boxes,
-            truth.codes,
-            map(rle_tools.decode, truth.rles),
-            label_space=labels,
+        true_instances = visualize.DrawnInstances(
+            truth.boxes, truth.codes, map(rle_tools.decode, truth.rles)
         )
+        left = visualize.draw_instances(rgb, true_instances, labels)
         rows = np.flatnonzero(instances.class_scores >= threshold)
-        middle = visualize.draw_instances(
-            rgb,
-            instances.boxes[rows],
-            instances.code[rows],
-            [self.patches[i].mask(height, width) for i in rows],
-            label_space=labels,
+        sure_instances = visualize.DrawnInstances(
+            boxes=instances.boxes[rows],
+            codes=instances.code[rows],
+            masks=[self.patches[i].mask(height, width) for i in rows],
             scores=instances.score[rows],
         )
+        middle = visualize.draw_instances(rgb, sure_instances, labels)
         flow = cv2.resize(visualize.flow_to_rgb(self.flow), (width, height))
         return np.concatenate([left, middle, flow], axis=1)
 

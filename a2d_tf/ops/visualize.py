@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import colorsys
-import enum
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.ops.plates import AROUND, CORNERS, Plates
 
 _GOLDEN = (5**0.5 - 1) / 2  # steps of this fraction of a turn give hues far apart
-_LUMA = (0.299, 0.587, 0.114)  # share of red, green and blue in the brightness, BT.601
+_STAMP_COLOUR = (40, 40, 40)
 
 
 def flow_to_rgb(flow: np.ndarray) -> np.ndarray:
@@ -71,15 +72,46 @@ def overlay_masks(
     return image
 
 
+class DrawnInstances(NamedTuple):
+    """N instances to draw; later ones lie over earlier ones.
+
+    Attributes:
+      boxes: [N, 4], y1, x1, y2, x2, pixels, half-open.
+      codes: int [N].
+      masks: as of `overlay_masks`.
+      scores: [N], 0..1; None to write none.
+      ids: [N], of tracks, written before the names; a colour is then that of the track,
+        not of the code. None without tracks.
+    """
+
+    boxes: Sequence | np.ndarray
+    codes: Sequence[int] | np.ndarray
+    masks: Iterable[np.ndarray]
+    scores: Sequence[float] | np.ndarray | None = None
+    ids: Sequence[int] | np.ndarray | None = None
+
+    def colours(self, labels: LabelSpace) -> np.ndarray:
+        """Return the colour of each, [N, 3], RGB."""
+        if self.ids is not None:
+            return track_colours(self.ids)
+        # Some of A2D's colours are too dark on a frame.
+        return np.array([_brighten(labels.palette[code]) for code in self.codes])
+
+    def name(self, index: int, labels: LabelSpace) -> str:
+        """Return what is written beside an instance."""
+        text = labels.spoken(self.codes[index])
+        if self.ids is not None:
+            text = f"#{self.ids[index]} {text}"
+        if self.scores is not None:
+            text = f"{text} {100 * float(self.scores[index]):.0f}%"
+        return text
+
+
 def draw_instances(
     rgb: np.ndarray,
-    boxes: Sequence | np.ndarray,
-    codes: Sequence[int] | np.ndarray,
-    masks: Iterable[np.ndarray],
+    instances: DrawnInstances,
+    labels: LabelSpace,
     *,
-    label_space: LabelSpace,
-    scores: Sequence[float] | np.ndarray | None = None,
-    ids: Sequence[int] | np.ndarray | None = None,
     stamp: str = "",
     times: int = 1,
 ) -> np.ndarray:
@@ -91,14 +123,7 @@ def draw_instances(
 
     Args:
       rgb: uint8 [H, W, 3].
-      boxes: [N, 4], y1, x1, y2, x2, pixels, half-open; later ones lie over earlier
-        ones.
-      codes: int [N].
-      masks: as of `overlay_masks`.
-      label_space: gives names and colours.
-      scores: [N], 0..1.
-      ids: [N], of tracks, written before the names; a colour is then that of the track,
-        not of the code.
+      labels: gives names and colours.
       stamp: text in a corner, such as a time: in the upper right one, unless a box is
         there.
       times: the picture is so many times as large as the frame.
@@ -106,154 +131,26 @@ def draw_instances(
     Returns:
       uint8 [times H, times W, 3], a new image.
     """
-    if ids is None:
-        # Some of A2D's colours are too dark on a frame.
-        colours = np.array([_brighten(label_space.palette[code]) for code in codes])
-    else:
-        colours = track_colours(ids)
-    image = overlay_masks(rgb, masks, colours)
+    colours = instances.colours(labels)
+    image = overlay_masks(rgb, instances.masks, colours)
     if times > 1:
         image = cv2.resize(
             image, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC
         )
-    scaled_boxes = np.round(times * np.asarray(boxes, np.float64).reshape(-1, 4))
-    edges = scaled_boxes.astype(int).tolist()
+    boxes = np.asarray(instances.boxes, np.float64).reshape(-1, 4)
+    edges = np.round(times * boxes).astype(int).tolist()
     shades = colours.astype(int).tolist()
     thickness = max(1, round(image.shape[0] / 320))
     for (y1, x1, y2, x2), colour in zip(edges, shades):
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), colour, thickness)
-    plates = _Plates(image, edges)
+    plates = Plates(image, edges)
     if stamp:
         height, width = image.shape[:2]
-        plates.write(stamp, (0, 0, height, width), _CORNERS, _STAMP_COLOUR)
+        plates.write(stamp, (0, 0, height, width), CORNERS, _STAMP_COLOUR)
     # The last box lies on top, so its name is placed first.
     for i in reversed(range(len(edges))):
-        text = label_space.spoken(codes[i])
-        if ids is not None:
-            text = f"#{ids[i]} {text}"
-        if scores is not None:
-            text = f"{text} {100 * float(scores[i]):.0f}%"
-        plates.write(text, edges[i], _AROUND, shades[i])
+        plates.write(instances.name(i, labels), edges[i], AROUND, shades[i])
     return image
-
-
-class _Side(enum.Enum):
-    """Where a text lies by a box, in one direction."""
-
-    BEFORE = enum.auto()
-    AT_START = enum.auto()
-    AT_END = enum.auto()
-    BEHIND = enum.auto()
-
-    def start(self, box_start: int, box_end: int, length: int) -> int:
-        """Return where a text of some length starts, pixels."""
-        if self is _Side.BEFORE:
-            return box_start - length
-        if self is _Side.AT_START:
-            return box_start
-        if self is _Side.AT_END:
-            return box_end - length
-        return box_end
-
-
-# Places of a text by a box: its sides (down, across), the best one first. Players draw
-# their controls along the lower edge.
-_CORNERS = (
-    (_Side.AT_START, _Side.AT_END),
-    (_Side.AT_START, _Side.AT_START),
-    (_Side.AT_END, _Side.AT_END),
-    (_Side.AT_END, _Side.AT_START),
-)
-_AROUND = (
-    (_Side.BEFORE, _Side.AT_START),
-    (_Side.BEHIND, _Side.AT_START),
-    (_Side.AT_START, _Side.BEHIND),
-    (_Side.AT_START, _Side.BEFORE),
-    (_Side.AT_START, _Side.AT_START),
-    (_Side.AT_END, _Side.AT_START),
-)
-_STAMP_COLOUR = (40, 40, 40)
-_BLACK = (0, 0, 0)
-_WHITE = (255, 255, 255)
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-# What a pixel of the picture is covered by.
-_BY_BOX = 1
-_BY_PLATE = 2
-
-
-class _Plates:
-    """Writes texts on plates into a picture, without overlap."""
-
-    def __init__(self, image: np.ndarray, boxes: list[list[int]]) -> None:
-        self._image = image
-        self._covered = np.zeros(image.shape[:2], np.uint8)
-        for y1, x1, y2, x2 in boxes:
-            self._covered[y1:y2, x1:x2] = _BY_BOX
-
-    def write(
-        self,
-        text: str,
-        box: Sequence[int],
-        places: Sequence[tuple[_Side, _Side]],
-        colour: Sequence[int],
-    ) -> None:
-        """Write a text at the first free place by a box.
-
-        A text wider than the picture is made smaller; without a free place it is left
-        out.
-
-        Args:
-          box: y1, x1, y2, x2.
-          places: see `_AROUND`.
-          colour: of the plate, RGB.
-        """
-        height, width = self._image.shape[:2]
-        scale = max(0.42, height / 1000)
-        (text_width, _), _ = cv2.getTextSize(text, _FONT, scale, _thickness(scale))
-        scale *= min(1, (width - 2) / text_width)
-        thickness = _thickness(scale)
-        (text_width, ascent), descent = cv2.getTextSize(text, _FONT, scale, thickness)
-        plate_height = ascent + descent + 2
-        plate_width = text_width + 2
-
-        corner = None
-        least_cover = _BY_PLATE
-        for down, across in places:
-            y = down.start(box[0], box[2], plate_height)
-            y = max(0, min(y, height - plate_height))
-            x = across.start(box[1], box[3], plate_width)
-            x = max(0, min(x, width - plate_width))
-            cover = self._covered[y : y + plate_height, x : x + plate_width].max()
-            if cover < least_cover:
-                least_cover = cover
-                corner = (y, x)
-        if corner is None:
-            return
-
-        y1, x1 = corner
-        y2 = y1 + plate_height
-        x2 = x1 + plate_width
-        self._covered[y1:y2, x1:x2] = _BY_PLATE
-        # OpenCV's lower right corner is inclusive.
-        cv2.rectangle(self._image, (x1, y1), (x2 - 1, y2 - 1), colour, -1)
-        ink = _WHITE
-        if np.dot(colour, _LUMA) > 128:
-            ink = _BLACK
-        cv2.putText(
-            self._image,
-            text,
-            (x1 + 1, y2 - descent - 1),
-            _FONT,
-            scale,
-            ink,
-            thickness,
-            cv2.LINE_AA,
-        )
-
-
-def _thickness(scale):
-    """Return the width of the lines of letters, pixels."""
-    return max(1, round(2 * scale))
 
 
 def zoom(size: Sequence[int]) -> int:

@@ -278,14 +278,17 @@ def _draw(frame, labels):
     order = order[frame.tracks[order] > 0]
     # One after the other: all masks of a large frame would fill the memory.
     masks = (rle_tools.decode(frame.instances.masks[i]) for i in order)
-    return visualize.draw_instances(
-        frame.image,
-        frame.instances.boxes[order],
-        frame.codes[order],
-        masks,
-        label_space=labels,
+    tracked = visualize.DrawnInstances(
+        boxes=frame.instances.boxes[order],
+        codes=frame.codes[order],
+        masks=masks,
         scores=frame.scores[order],
         ids=frame.tracks[order],
+    )
+    return visualize.draw_instances(
+        frame.image,
+        tracked,
+        labels,
         stamp=f"{frame.seconds:.2f} s",
         times=visualize.zoom(frame.image.shape[:2]),
     )

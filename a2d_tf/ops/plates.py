@@ -1,0 +1,129 @@
+"""Texts on plates, written into a picture where they cover nothing."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+_LUMA = (0.299, 0.587, 0.114)  # share of red, green and blue in the brightness, BT.601
+
+
+class Side(enum.Enum):
+    """Where a text lies by a box, in one direction."""
+
+    BEFORE = enum.auto()
+    AT_START = enum.auto()
+    AT_END = enum.auto()
+    BEHIND = enum.auto()
+
+    def start(self, box_start: int, box_end: int, length: int) -> int:
+        """Return where a text of some length starts, pixels."""
+        if self is Side.BEFORE:
+            return box_start - length
+        if self is Side.AT_START:
+            return box_start
+        if self is Side.AT_END:
+            return box_end - length
+        return box_end
+
+
+# Places of a text by a box: its sides (down, across), the best one first. Players draw
+# their controls along the lower edge.
+CORNERS = (
+    (Side.AT_START, Side.AT_END),
+    (Side.AT_START, Side.AT_START),
+    (Side.AT_END, Side.AT_END),
+    (Side.AT_END, Side.AT_START),
+)
+AROUND = (
+    (Side.BEFORE, Side.AT_START),
+    (Side.BEHIND, Side.AT_START),
+    (Side.AT_START, Side.BEHIND),
+    (Side.AT_START, Side.BEFORE),
+    (Side.AT_START, Side.AT_START),
+    (Side.AT_END, Side.AT_START),
+)
+_BLACK = (0, 0, 0)
+_WHITE = (255, 255, 255)
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+# What a pixel of the picture is covered by.
+_BY_BOX = 1
+_BY_PLATE = 2
+
+
+class Plates:
+    """Writes texts on plates into a picture, without overlap."""
+
+    def __init__(self, image: np.ndarray, boxes: list[list[int]]) -> None:
+        self._image = image
+        self._covered = np.zeros(image.shape[:2], np.uint8)
+        for y1, x1, y2, x2 in boxes:
+            self._covered[y1:y2, x1:x2] = _BY_BOX
+
+    def write(
+        self,
+        text: str,
+        box: Sequence[int],
+        places: Sequence[tuple[Side, Side]],
+        colour: Sequence[int],
+    ) -> None:
+        """Write a text at the first free place by a box.
+
+        A text wider than the picture is made smaller; without a free place it is left
+        out.
+
+        Args:
+          box: y1, x1, y2, x2.
+          places: see `AROUND`.
+          colour: of the plate, RGB.
+        """
+        height, width = self._image.shape[:2]
+        scale = max(0.42, height / 1000)
+        (text_width, _), _ = cv2.getTextSize(text, _FONT, scale, _thickness(scale))
+        scale *= min(1, (width - 2) / text_width)
+        thickness = _thickness(scale)
+        (text_width, ascent), descent = cv2.getTextSize(text, _FONT, scale, thickness)
+        plate_height = ascent + descent + 2
+        plate_width = text_width + 2
+
+        corner = None
+        least_cover = _BY_PLATE
+        for down, across in places:
+            y = down.start(box[0], box[2], plate_height)
+            y = max(0, min(y, height - plate_height))
+            x = across.start(box[1], box[3], plate_width)
+            x = max(0, min(x, width - plate_width))
+            cover = self._covered[y : y + plate_height, x : x + plate_width].max()
+            if cover < least_cover:
+                least_cover = cover
+                corner = (y, x)
+        if corner is None:
+            return
+
+        y1, x1 = corner
+        y2 = y1 + plate_height
+        x2 = x1 + plate_width
+        self._covered[y1:y2, x1:x2] = _BY_PLATE
+        # OpenCV's lower right corner is inclusive.
+        cv2.rectangle(self._image, (x1, y1), (x2 - 1, y2 - 1), colour, -1)
+        ink = _WHITE
+        if np.dot(colour, _LUMA) > 128:
+            ink = _BLACK
+        cv2.putText(
+            self._image,
+            text,
+            (x1 + 1, y2 - descent - 1),
+            _FONT,
+            scale,
+            ink,
+            thickness,
+            cv2.LINE_AA,
+        )
+
+
+def _thickness(scale):
+    """Return the width of the lines of letters, pixels."""
+    return max(1, round(2 * scale))
