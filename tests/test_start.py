@@ -21,7 +21,7 @@ from a2d_tf.commands import rounds, start
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.manifest import Manifest, MotionFacts
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.metrics import segmentation, summaries
 from a2d_tf.evaluation.metrics.behaviour_counts import compared, sentences
@@ -29,6 +29,7 @@ from a2d_tf.evaluation.metrics.behaviours import Behaviours
 from a2d_tf.evaluation.metrics.metric import SplitData
 
 LABELS = LabelSpace(("mouse", "wheel"), ("run", "rest"), (11, 12, 22))
+FLOW_HISTOGRAMS = "--flow_histograms=true"
 HERE, THERE = [0, 0, 20, 10], [30, 30, 50, 40]
 SMALL = [
     *TINY,
@@ -395,6 +396,64 @@ def test_the_check_of_the_annotations_is_shown_as_the_single_command_shows_it(
     with contextlib.redirect_stdout(io.StringIO()) as shown:
         steps.build_records([str(export)], [], [])
     assert checked in shown.getvalue()
+
+
+@pytest.mark.parametrize(
+    "maps_before, expected",
+    [
+        (MotionFacts("i3d", "ab", True), ["--action_backbone=i3d", FLOW_HISTOGRAMS]),
+        (MotionFacts("", "", True), [FLOW_HISTOGRAMS]),
+        (None, []),
+    ],
+)
+def test_motion_maps_are_those_of_the_round_before(
+    maps_before, expected, tmp_path, monkeypatch
+):
+    """A first round has those that are suggested."""
+    called = {}
+    monkeypatch.setattr(
+        rounds.Stages,
+        "run",
+        lambda self, stage, command, *flags: called.update({stage: flags}),
+    )
+    manifest = types.SimpleNamespace(motion=maps_before)
+    monkeypatch.setattr(rounds.Manifest, "load", lambda _: manifest)
+    this = rounds.Round(tmp_path / "out")
+    this.records.mkdir(parents=True)
+    (this.records / "manifest.json").touch()
+    monkeypatch.setattr(rounds, "_frame_size", lambda *_: (64, 96))
+    before = rounds.Round(tmp_path / "before")
+    for round_before, maps in ((None, ["--suggested_motion"]), (before, expected)):
+        stages = rounds.Stages(tmp_path, {})
+        steps = rounds.Steps(this, round_before, "videos", stages)
+        assert steps.build_records(["own.json"], [], []) is manifest
+        at = called["records"].index("--max_frames=3000")
+        assert [*called["records"][at + 1 :]] == maps
+
+
+def test_suggested_motion_maps_are_stored_and_stay(words, tmp_path, monkeypatch):
+    """Records keep theirs if weights come or go."""
+    monkeypatch.setenv("A2D_TF_CACHE", str(tmp_path / "cache"))
+    weights = tmp_path / "cache/weights/lite0.h5"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    output = tmp_path / "records"
+    flags = [*words[:2], f"--output={output}", "--workers=1", "--clip_frames=1"]
+    # What is given comes first; the weights of I3D may be installed.
+    flags += ["--suggested_motion", "--action_backbone="]
+    succeeded(run_a2d("records", *flags))
+    assert Manifest.load(output).motion == MotionFacts("", "", True)
+    weights.unlink()
+    assert "already complete, nothing to do" in succeeded(run_a2d("records", *flags))
+
+
+def test_motion_maps_of_the_records_are_told_in_a_line():
+    both = start.describe_motion(MotionFacts("i3d", "ab", True))
+    assert both.startswith(
+        "the records have features of I3D (Kinetics-400) and histograms of optical flow"
+    )
+    flow = start.describe_motion(MotionFacts("", "", True))
+    assert flow.startswith("the records have histograms of optical flow, from which")
 
 
 def test_mistakes(words, tmp_path):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+from typing import Any
 
 from a2d_tf.annotations.formats import FORMATS
 from a2d_tf.core import command_line, devices, tasks
@@ -22,11 +23,13 @@ from a2d_tf.data import convert
 from a2d_tf.data.clips import ConversionSettings
 from a2d_tf.data.conversion import MotionSettings
 from a2d_tf.data.flow import METHODS
-from a2d_tf.data.manifest import Manifest, MotionFacts
+from a2d_tf.data.manifest import NAME, Manifest, MotionFacts
 from a2d_tf.data.release import Release
 from a2d_tf.data.source_check import check
 from a2d_tf.data.sources import Source
 from a2d_tf.ops import motion_maps
+from a2d_tf.training.host import Host
+from a2d_tf.training.suggestion import motion_flags
 
 FLAGS = command_line.Register()
 _RELEASE = FLAGS.define_string(
@@ -152,6 +155,12 @@ _FLOW_HISTOGRAMS = FLAGS.define_bool(
     "flow_histograms",
     False,
     "Also store histograms of optical flow over the frames around each annotated one.",
+)
+_SUGGESTED_MOTION = FLAGS.define_bool(
+    "suggested_motion",
+    False,
+    "Store the motion maps that a2d suggest-config reads with few training videos;"
+    " those of --action_backbone where its weights are at hand.",
 )
 _LABELS = FLAGS.define_string(
     "labels",
@@ -339,7 +348,7 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
         on_error=_ON_ERROR.value,
         task=task,
         builder=builder,
-        motion=_motion_settings(),
+        motion=_motion_settings(source),
     )
     if manifest is None:
         print(
@@ -362,9 +371,18 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
     return 0
 
 
-def _motion_settings():
+def _motion_settings(source: Source) -> MotionSettings | None:
     """Return which motion maps the flags ask for; None without any."""
     name = _ACTION_BACKBONE.value
+    flow_histograms = _FLOW_HISTOGRAMS.value
+    if _SUGGESTED_MOTION.value:
+        suggested = _suggested_motion(source)
+        if not FLAGS["action_backbone"].present:
+            name = suggested.get("action_backbone", "")
+        if not FLAGS["flow_histograms"].present:
+            flow_histograms = suggested.get("flow_histograms", False)
+    if not name and not flow_histograms:
+        return None
     block_function = None
     digest = ""
     if name:
@@ -372,10 +390,20 @@ def _motion_settings():
 
         block_function = ActionFeatures.get(name)
         digest = block_function.sha256
-    elif not _FLOW_HISTOGRAMS.value:
-        return None
-    facts = MotionFacts(name, digest, _FLOW_HISTOGRAMS.value)
-    return MotionSettings(facts, block_function)
+    return MotionSettings(MotionFacts(name, digest, flow_histograms), block_function)
+
+
+def _suggested_motion(source: Source) -> dict[str, Any]:
+    """Return the flags of motion maps that are suggested for a source.
+
+    Records that are complete keep theirs: weights may have come since.
+    """
+    if os.path.exists(os.path.join(_OUTPUT.value, NAME)):
+        return motion_flags(Manifest.load(_OUTPUT.value))
+    from a2d_tf.training import presets
+
+    videos = [video for video in source.videos if video.split == "train"]
+    return presets.stored_motion(presets.preset_for(Host.here()), len(videos))
 
 
 def _kilobytes_a_clip(manifest: Manifest) -> float:

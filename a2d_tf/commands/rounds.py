@@ -20,7 +20,7 @@ from a2d_tf.core.files import read_text
 from a2d_tf.data import video_frames
 from a2d_tf.data.manifest import NAME, Manifest
 from a2d_tf.runs import scores
-from a2d_tf.training.suggestion import Suggestion, json_path
+from a2d_tf.training.suggestion import Settings, Suggestion, json_path, motion_flags
 from a2d_tf.video.library_videos import Job
 
 _MOST_SIDE = 448  # pixels, of the sides of a frame: what stills are trained on
@@ -134,8 +134,8 @@ class Steps:
     ) -> Manifest:
         """Check the annotations, show the report, and build records.
 
-        Split, labels and size of the frames are those of the round before, if there is
-        one.
+        Split, labels, size of the frames and motion maps are those of the round before,
+        if there is one.
 
         Args:
           exports: of annotation tools, as for a2d records.
@@ -147,12 +147,15 @@ class Steps:
         sources += [f"--bouts={path}" for path in bouts]
         sources.append(f"--videos={self.videos}")
         sized_records = records
+        motion = ["--suggested_motion"]
         if self.before:
             sized_records = self.before.records
             sources += [
                 f"--split_of={self.before.records}",
                 f"--labels={self.before.records / 'labels.json'}",
             ]
+            flags = motion_flags(Manifest.load(self.before.records))
+            motion = Settings(flags, "as before").words()
         if not (records / NAME).exists():
             log = self.stages.run("check", "records", *sources, "--check")
             print(read_text(log), flush=True)
@@ -167,6 +170,7 @@ class Steps:
             f"--image_width={min(width, _MOST_SIDE)}",
             "--clip_frames=3",
             f"--max_frames={_MOST_FRAMES}",
+            *motion,
         )
         return Manifest.load(records)
 

@@ -25,7 +25,7 @@ from a2d_tf.commands import records
 from a2d_tf.commands.rounds import Round, Stages, Steps
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError, join_names
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.manifest import Manifest, MotionFacts
 from a2d_tf.runs.scores import TEST
 from a2d_tf.training.suggestion import Suggestion
 from a2d_tf.video import library_videos
@@ -117,6 +117,8 @@ def main(argv: list[str]) -> None:
 
     steps = Steps(this, before, _VIDEOS.value, stages)
     manifest = steps.build_records(_ANNOTATIONS.value, _BOUTS.value, jobs)
+    if manifest.motion:
+        print(describe_motion(manifest.motion))
     suggestion = steps.suggest_settings(manifest, _MINUTES.value)
     print(suggestion.duration)
     steps.train()
@@ -157,6 +159,19 @@ def score(steps: Steps, manifest: Manifest) -> list[str]:
         tables.append(behaviour_counts.compared(metrics_before, metrics).text())
     steps.browse()
     return tables
+
+
+def describe_motion(motion: MotionFacts) -> str:
+    """Describe the motion maps of records."""
+    names = []
+    if motion.action_backbone:
+        names.append(f"features of {motion.action_backbone.upper()} (Kinetics-400)")
+    if motion.flow_histograms:
+        names.append("histograms of optical flow")
+    return (
+        f"the records have {' and '.join(names)}, from which actions are read"
+        " (docs/real_video.md)"
+    )
 
 
 def _next_steps(steps: Steps, manifest: Manifest, suggestion: Suggestion) -> list[str]:
