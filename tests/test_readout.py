@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 import shutil
 
 import numpy as np
@@ -16,8 +17,8 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import clip_records
 from a2d_tf.model import inference
+from a2d_tf.model.heads import feature_groups, ridge
 from a2d_tf.model.heads import readout as readouts
-from a2d_tf.model.heads import ridge
 from a2d_tf.model.inference import infer
 from a2d_tf.model.suppression import vote
 from a2d_tf.training.fit_readout import fit_readout
@@ -26,12 +27,26 @@ SETTINGS = dataclasses.replace(tiny_network.INFERENCE, score_threshold=0.05)
 LEARNING = dataclasses.replace(tiny_network.LEARNING, val_fraction=0.6)
 
 
+def fit(x, labels, count, videos):
+    """A fit to features of one group."""
+    return ridge.fit(
+        ridge.Instances.of([x], labels, count, videos), ridge.Strength((1.0,))
+    )
+
+
+def instances(x, actors, actions, videos, **motion):
+    """Instances in true boxes, with features of appearance and of motion maps."""
+    features = {"appearance": x, **motion}
+    exact = np.ones(len(x), bool)
+    return readouts.ReadoutInstances(features, actors, actions, videos, exact)
+
+
 def test_the_fit_is_least_squares_with_a_penalty_and_equal_classes():
     """By stacked rows: each sample times the root of its weight, and the penalty's."""
     rng = np.random.default_rng(0)
     x, labels = rng.normal(3, [1, 5, 0.1, 2], (40, 4)), rng.integers(0, 3, 40)
     labels[:5] = -1
-    fitted = ridge.fit(x, labels, 4, np.arange(40))
+    fitted = fit(x, labels, 4, np.arange(40))
     known = labels >= 0
     z, y = x[known], labels[known]
     z = np.c_[(z - z.mean(0)) / z.std(0) / 2, np.ones(len(y))]
@@ -41,7 +56,7 @@ def test_the_fit_is_least_squares_with_a_penalty_and_equal_classes():
     rows = np.concatenate([weight * z, penalty])
     targets = np.concatenate([weight * np.eye(4)[y], np.zeros((4, 4))])
     solution = np.linalg.lstsq(rows, targets, rcond=None)[0]
-    values = x[known] @ fitted.kernel + fitted.bias
+    values = x[known] @ fitted.kernels[0] + fitted.bias
     np.testing.assert_allclose(values, z @ solution, atol=1e-6)
 
 
@@ -63,7 +78,8 @@ def test_the_skill_is_what_is_right_in_videos_left_out_beyond_chance():
         right[~rest] = values[~rest].argmax(1) == labels[~rest]
     expected = 1.5 * right.mean() - 0.5
     assert 0.1 < expected < 0.9
-    left_out = ridge.leave_videos_out(ridge.fit(x, labels, 3, videos))
+    left_out = fit(x, labels, 3, videos).left_out
+    np.testing.assert_allclose(left_out.values, values, atol=1e-5)
     assert ridge.skill(left_out) == pytest.approx(expected, abs=1e-9)
     # And as sharp as makes these labels likeliest.
     losses = {
@@ -80,16 +96,83 @@ def test_the_skill_is_what_is_right_in_videos_left_out_beyond_chance():
     # Seven videos say nothing; nor does a class of one, which cannot be found without
     # it.
     for fitted in (
-        ridge.fit(x[:35], labels[:35], 3, videos[:35]),
-        ridge.fit(x, videos, 12, videos),
+        fit(x[:35], labels[:35], 3, videos[:35]),
+        fit(x, videos, 12, videos),
     ):
-        left_out = ridge.leave_videos_out(fitted)
+        left_out = fitted.left_out
         assert (ridge.skill(left_out), ridge.sharpness(left_out)) == (None, 20.0)
-    assert ridge.fit(x, np.zeros(60, int), 3, videos) is None
+    assert ridge.Instances.of([x], np.zeros(60, int), 3, videos) is None
     head = readouts.Readout(A2D, tiny_network.CANVAS)
     head.build([tf.zeros([1, 4, 6, 1]), tf.zeros([1, 2, 3, 2])])
     one_class = np.zeros(60, int)
-    assert head.fit(x, one_class, one_class, videos) == [0.0, 0.0]
+    assert head.fit(instances(x, one_class, one_class, videos)) == (0.0, 0.0, "")
+
+
+def test_groups_of_features_have_their_shares_in_the_whole():
+    """By a fit to scaled columns, more than instances, and one without each video."""
+    rng = np.random.default_rng(3)
+    videos = np.repeat(np.arange(10), 3)
+    labels = rng.permutation(np.arange(30) % 4)
+    groups = [rng.normal(2, 3, (30, 5)), rng.normal(-1, 0.2, (30, 40))]
+    strength = ridge.Strength((0.3, 0.7), penalty=0.1)
+    found = ridge.fit(ridge.Instances.of(groups, labels, 4, videos), strength)
+
+    columns = []
+    for x, share in zip(groups, strength.shares):
+        scale = (x.std(0) + 1e-6) / np.sqrt(share / x.shape[1])
+        columns.append((x - x.mean(0)) / scale)
+    z = np.concatenate(columns, axis=1)
+    assert np.mean(z**2) * z.shape[1] == pytest.approx(1.0, abs=1e-4)
+    z = np.c_[z, np.ones(30)]
+    weights = 1 / (4 * np.bincount(labels)[labels])[:, None]
+
+    def solve(rows):
+        weighted = (weights * z)[rows].T
+        penalty = np.diag([0.1] * 45 + [0])
+        targets = np.eye(4)[labels[rows]]
+        return np.linalg.solve(weighted @ z[rows] + penalty, weighted @ targets)
+
+    values = sum(x @ kernel for x, kernel in zip(groups, found.kernels)) + found.bias
+    np.testing.assert_allclose(values, z @ solve(videos >= 0), atol=1e-9)
+    left_out = [z[videos == v] @ solve(videos != v) for v in range(10)]
+    np.testing.assert_allclose(
+        found.left_out.values, np.concatenate(left_out), atol=1e-9
+    )
+    # A group without a share is not read.
+    one = ridge.fit(
+        ridge.Instances.of(groups, labels, 4, videos), ridge.Strength((0.0, 1.0))
+    )
+    alone = fit(groups[1], labels, 4, videos)
+    assert not one.kernels[0].any()
+    np.testing.assert_allclose(one.kernels[1], alone.kernels[0], atol=1e-12)
+    np.testing.assert_allclose(one.left_out.values, alone.left_out.values, atol=1e-12)
+
+
+def test_videos_left_out_decide_which_features_tell_actions():
+    rng = np.random.default_rng(4)
+    videos = np.repeat(np.arange(24), 3)
+    labels = np.repeat(np.arange(24) % 3, 3)
+    noise = rng.normal(size=(24, 30))[videos]  # another in each video
+    telling = rng.normal(0, 0.3, (72, 8)) + np.eye(3, 8)[labels]
+    groups = {"appearance": noise, "i3d": telling}
+    chosen = feature_groups.choose(groups, labels, 3, videos)
+    assert chosen.strength.shares == (0.0, 1.0)
+    words = re.fullmatch(
+        r"actions in videos left out: appearance alone (-?\d+), i3d alone (\d+),"
+        r" together (\d+) of 100",
+        chosen.worth,
+    )
+    noise_alone, telling_alone, together = map(int, words.groups())
+    assert noise_alone < 40 < 80 < min(telling_alone, together)
+    # In another order the other group; with too few videos, or one class, neither.
+    groups = {"appearance": telling, "flow_histograms": noise}
+    assert feature_groups.choose(groups, labels, 3, videos).strength.shares == (1, 0)
+    few = videos < 7
+    groups = {name: x[few] for name, x in groups.items()}
+    expected = feature_groups.Choice(ridge.Strength((0.5, 0.5)), "")
+    for some_labels in (labels[few], np.zeros(few.sum(), int)):
+        choice = feature_groups.choose(groups, some_labels, 3, videos[few])
+        assert choice == expected
 
 
 def test_labels_that_it_does_not_know_are_left_to_the_network():
@@ -99,7 +182,9 @@ def test_labels_that_it_does_not_know_are_left_to_the_network():
     actors, actions = np.arange(30) % 3, rng.integers(0, 4, 30)
     x = rng.normal(size=(30, size)) + 2 * rng.normal(size=(3, size))[actors]
     x = np.repeat(x, 4, axis=0) + 0.01 * rng.normal(size=(120, size))
-    known, unknown = head.fit(x, np.repeat(actors, 4), np.repeat(actions, 4), videos)
+    known, unknown, _ = head.fit(
+        instances(x, np.repeat(actors, 4), np.repeat(actions, 4), videos)
+    )
     assert known > 0.8 and unknown < 0.2
     *kernels, bias, share = (w.numpy() for w in weights(network))
     assert all(np.any(k[..., :3]) and not np.any(k[..., 7:]) for k in kernels)
@@ -236,8 +321,8 @@ def test_it_learns_from_training_videos_without_the_held_out_actions(
     def learned(withheld="", **poison):
         """Its weights, where the records of some videos say something else."""
 
-        def poisoned(serialized, frames):
-            example = parse(serialized, frames)
+        def poisoned(serialized, *options):
+            example = parse(serialized, *options)
             from a2d_tf.data.pipeline import is_validation
 
             held = is_validation(example["video"], LEARNING.val_fraction)

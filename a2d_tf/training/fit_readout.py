@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +11,8 @@ import tensorflow as tf
 from a2d_tf.core.config import Config
 from a2d_tf.data import clip_records, pipeline
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.model.heads.readout import LEAST_SKILL
+from a2d_tf.model.heads.feature_groups import APPEARANCE
+from a2d_tf.model.heads.readout import LEAST_SKILL, ReadoutInstances, Skills
 from a2d_tf.model.network import Network
 
 _INSTANCES = 1000  # about the most that are read, evenly over the videos
@@ -20,38 +20,9 @@ _INSTANCES = 1000  # about the most that are read, evenly over the videos
 _MOVED_BOXES = 3
 _SHIFT = 0.15  # of a box's sides, most that a side moves
 _BATCH_SIZE = 4
-_FIELDS = ("rgb", "boxes", "actors", "actions", "present", "video")
+_FIELDS = ("rgb", "size", "boxes", "actors", "actions", "present", "video")
 
 logger = logging.getLogger(__name__)
-
-
-class _Instances(NamedTuple):
-    """Instances as boxes on clips.
-
-    Attributes:
-      features: float32 [n, 2 D], see `Readout.fit`.
-      actors, actions: int32 [n], 0-based.
-      videos: [n], names.
-    """
-
-    features: np.ndarray
-    actors: np.ndarray
-    actions: np.ndarray
-    videos: np.ndarray
-
-
-class Skills(NamedTuple):
-    """How well a readout knows videos that it was not fitted to, see `ridge.skill`.
-
-    Attributes:
-      actor, action: from 0 for chance to 1; None if the videos are too few to tell.
-      worth: a sentence of what each kind of motion map adds for actions, "" without
-        motion maps or where the videos are too few to tell.
-    """
-
-    actor: float | None
-    action: float | None
-    worth: str = ""
 
 
 _UNFITTED = Skills(0.0, 0.0)
@@ -74,8 +45,9 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> Skills:
     counts = manifest.counts["train"]
     most = max(counts["records"], counts["instances"])
     every = -(-most // _INSTANCES)
+    fields = {*_FIELDS, *network.clip_fields}
     clips = pipeline.evaluation(
-        manifest, "train", config, _BATCH_SIZE, fields=_FIELDS, every=every
+        manifest, "train", config, _BATCH_SIZE, fields=fields, every=every
     )
     rng = np.random.default_rng(0)
     features = _make_features(network)
@@ -86,20 +58,15 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> Skills:
     if not parts:
         return _UNFITTED  # training will say that no clip is left
 
-    instances = _Instances._make(np.concatenate(columns) for columns in zip(*parts))
+    instances = tf.nest.map_structure(lambda *rows: np.concatenate(rows), *parts)
     zero_shot_actor = -1
     if config.training.zero_shot_actor:
         zero_shot_actor = manifest.label_space.actor_index(
             config.training.zero_shot_actor
         )
     withheld = instances.actors == zero_shot_actor
-    actor, action = network.readout.fit(
-        instances.features,
-        instances.actors,
-        np.where(withheld, -1, instances.actions),
-        instances.videos,
-    )
-    skills = Skills(actor, action)
+    learned = np.where(withheld, -1, instances.actions)
+    skills = network.readout.fit(instances._replace(actions=learned))
     logger.info(
         "readout: right in videos left out, from 0 for chance to 1: actors %s, actions"
         " %s; what is below %.2f is left to the network's heads",
@@ -107,6 +74,8 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> Skills:
         _in_words(skills.action),
         LEAST_SKILL,
     )
+    if skills.worth:
+        logger.info("readout: %s", skills.worth)
     return skills
 
 
@@ -114,14 +83,16 @@ def _in_words(skill: float | None) -> str:
     return "(too few videos to tell)" if skill is None else f"{skill:.2f}"
 
 
-def _make_features(network: Network) -> Callable[..., tf.Tensor]:
-    """Return the function (clips, boxes [B, N, 4]) -> features [B, N, 2 D]."""
+def _make_features(network: Network) -> Callable[..., dict[str, tf.Tensor]]:
+    """Return the function (batch, boxes [B, N, 4]) -> {group: features [B, N, 2 D]}."""
     readout = network.readout
     assert readout is not None
 
     @tf.function(reduce_retracing=True, autograph=False)
-    def features(clips: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
-        clips = network.field(clips)
+    def features(
+        batch: Mapping[str, tf.Tensor], boxes: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        clips = network.field(batch["rgb"])
         frames = tf.reshape(clips, [-1, *clips.shape[2:]])
         pooled = []
         for level in network.readout_maps(frames, training=False):
@@ -129,13 +100,31 @@ def _make_features(network: Network) -> Callable[..., tf.Tensor]:
             # The average over the clip's frames, as of the logits in `Network`.
             mean = tf.reduce_mean(tf.cast(level, tf.float32), axis=1)
             pooled.append(readout.pool(mean, boxes))
-        halves = tf.concat(pooled, axis=-1)
-        return tf.concat(tf.unstack(halves, axis=2), axis=-1)
+        groups = {APPEARANCE: _joined(pooled)}
+        for name, group in readout.motion_groups.items():
+            pooled = []
+            for motion_map in group:
+                halves = readout.pool_motion(
+                    motion_map,
+                    batch[motion_map.name],
+                    boxes,
+                    inside=batch["size"],
+                    size=batch["motion_size"],
+                )
+                pooled.append(halves)
+            groups[name] = _joined(pooled)
+        return groups
 
     return features
 
 
-def _read_instances(batch, features, rng) -> _Instances:
+def _joined(pooled):
+    """Join what maps have of the halves, [B, N, 2, C]: [B, N, 2 D], upper first."""
+    halves = tf.concat(pooled, axis=-1)
+    return tf.concat(tf.unstack(halves, axis=2), axis=-1)
+
+
+def _read_instances(batch, features, rng) -> ReadoutInstances:
     """Return the instances of a batch of clips: their true boxes, then moved ones."""
     boxes = batch["boxes"].numpy()
     present = batch["present"].numpy()
@@ -146,9 +135,13 @@ def _read_instances(batch, features, rng) -> _Instances:
     moved = np.float32(np.concatenate(list(boxes + moves), axis=1))
     videos = np.broadcast_to(batch["video"].numpy()[:, None], present.shape)
     counted = np.tile(present, copies)
-    return _Instances(
-        features=features(batch["rgb"], tf.constant(moved)).numpy()[counted],
+    exact = np.zeros(counted.shape, bool)
+    exact[:, : present.shape[1]] = True
+    groups = features(batch, tf.constant(moved))
+    return ReadoutInstances(
+        features={name: x.numpy()[counted] for name, x in groups.items()},
         actors=np.tile(batch["actors"].numpy(), copies)[counted],
         actions=np.tile(batch["actions"].numpy(), copies)[counted],
         videos=np.tile(videos, copies)[counted],
+        exact=exact[counted],
     )

@@ -6,7 +6,8 @@ videos better than a pyramid and heads that were learned from a few dozen videos
 the appearance backbone, past the pyramid. The readout is fitted in closed form, ridge
 regression on the instances of the training videos, not by gradient steps. What it does
 not know of videos that are left out of the fit, such as actions that only motion tells
-apart, remains the network's to say.
+apart, remains the network's to say; or actions are also read from motion maps
+(`heads.motion_readout`).
 
 Features are averaged over the upper half of a box, over its lower half, and over the
 frames of a clip. Averages and readout are linear, so frames are read first: each map
@@ -26,7 +27,8 @@ import tensorflow as tf
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model.autograph import without_autograph
-from a2d_tf.model.heads import ridge
+from a2d_tf.model.heads import feature_groups, ridge
+from a2d_tf.model.heads.feature_groups import APPEARANCE
 from a2d_tf.model.heads.motion_readout import MotionReadout
 from a2d_tf.model.structures import MotionFeatures
 from a2d_tf.ops.motion_maps import FLOW_HISTOGRAMS, MotionMap
@@ -39,6 +41,41 @@ _TINY = 1e-9
 _LEAST_HEIGHT = 1e-3  # of a box, in heights of the frame
 LEAST_SKILL = 0.15
 """Skill, see `ridge.skill`, below which the network's logits count instead."""
+
+
+class ReadoutInstances(NamedTuple):
+    """Instances that a readout is fitted to, as boxes on clips.
+
+    Attributes:
+      features: {group: float32 [n, 2 D]}: of the maps of a group, one after the other,
+        averaged over the upper half of a box, then over the lower one. The groups are
+        `feature_groups.APPEARANCE`, of C4 and C5, and those of the motion maps.
+      actors, actions: int32 [n], 0-based; -1 for a label that must not be learned from.
+      videos: [n], names.
+      exact: bool [n], which boxes are the true ones; others are moved.
+    """
+
+    features: dict[str, np.ndarray]
+    actors: np.ndarray
+    actions: np.ndarray
+    videos: np.ndarray
+    exact: np.ndarray
+
+
+class Skills(NamedTuple):
+    """How well a readout knows videos that it was not fitted to, see `ridge.skill`.
+
+    Attributes:
+      actor, action: from 0 for chance to 1; None if the videos are too few to tell.
+      worth: a sentence of what each group of features knows of the actions; "" without
+        motion maps, or where the videos are too few to tell.
+    """
+
+    actor: float | None
+    action: float | None
+    worth: str = ""
+
+
 MotionGroups = Mapping[str, Sequence[MotionMap]]
 """As of `motion_maps.groups`."""
 _NO_MOTION: MotionGroups = {}
@@ -193,39 +230,58 @@ class Readout:
                 logits.append(upper + lower)
         return tf.add_n(logits)
 
-    def fit(
-        self,
-        features: np.ndarray,
-        actors: np.ndarray,
-        actions: np.ndarray,
-        videos: np.ndarray,
-    ) -> list[float | None]:
-        """Fit it to instances.
+    def fit(self, instances: ReadoutInstances) -> Skills:
+        """Fit it to instances: actors to appearance alone, actions to all features.
 
-        Args:
-          features: float [n, 2 D], of C4 and C5 one after the other, averaged over the
-            upper half of their boxes, then over the lower one.
-          actors, actions: int [n], 0-based; -1 for a label that must not be learned
-            from.
-          videos: [n], of the instances.
-
-        Returns:
-          the skill with actors and actions, see `ridge.skill`; labels below LEAST_SKILL
-          are left to the network, those of too few videos to tell are not.
+        Labels below LEAST_SKILL are left to the network, those of too few videos to
+        tell are not.
         """
+        groups = {name: instances.features[name] for name in (APPEARANCE,)}
         # Actors stay sharp, as thresholds of p(actor) expect them.
         actor = _fit_labels(
-            features, actors, self._num_actors, videos, calibrates=False
+            groups,
+            instances.actors,
+            self._num_actors,
+            instances.videos,
+            strength=ridge.Strength((1.0,)),
+            calibrates=False,
+        )
+        for name in self.motion_groups:
+            groups[name] = instances.features[name]
+        exact = instances.exact
+        choice = feature_groups.choose(
+            {name: features[exact] for name, features in groups.items()},
+            instances.actions[exact],
+            self._num_actions,
+            instances.videos[exact],
         )
         action = _fit_labels(
-            features, actions, self._num_actions, videos, calibrates=True
+            groups,
+            instances.actions,
+            self._num_actions,
+            instances.videos,
+            strength=choice.strength,
+            calibrates=True,
         )
         self._layer.assign(
-            np.concatenate([actor.kernel, action.kernel], axis=1),
+            np.concatenate([actor.kernels[0], action.kernels[0]], axis=1),
             np.concatenate([actor.bias, action.bias]),
             np.concatenate([actor.share, action.share]),
         )
-        return [actor.skill, action.skill]
+        if self._motion is not None:
+            self._motion.assign(self._kernels_of_maps(action.kernels[1:]))
+        return Skills(actor.skill, action.skill, choice.worth)
+
+    def _kernels_of_maps(self, kernels):
+        """Return the kernel [2 C, |Y|] of each motion map, of those of their groups."""
+        kernels_of_maps = {}
+        for group, kernel in zip(self.motion_groups.values(), kernels):
+            ends = np.cumsum([motion_map.channels for motion_map in group])[:-1]
+            upper, lower = (np.split(half, ends) for half in np.split(kernel, 2))
+            for index, motion_map in enumerate(group):
+                halves = [upper[index], lower[index]]
+                kernels_of_maps[motion_map.name] = np.concatenate(halves)
+        return kernels_of_maps
 
 
 def _average_halves(values, cells, count):
@@ -250,43 +306,45 @@ class _LabelWeights(NamedTuple):
     """The weights of the readout for the actors, or for the actions; C of them.
 
     Attributes:
-      kernel: [2 D, C].
+      kernels: [2 D, C] of each group of features.
       bias: [C].
       share: [C], see `_Linear`.
       skill: see `ridge.skill`.
     """
 
-    kernel: np.ndarray
+    kernels: list[np.ndarray]
     bias: np.ndarray
     share: np.ndarray
     skill: float | None
 
 
-def _fit_labels(features, labels, count, videos, *, calibrates):
+def _fit_labels(groups, labels, count, videos, *, strength, calibrates):
     """Fit the readout of `count` labels, int [n], -1 in rows that do not count.
 
     Args:
+      groups: {name: features [n, 2 D]}.
+      strength: of the fit.
       calibrates: whether videos that are left out decide the sharpness of the softmax.
     """
     skill: float | None = 0.0
-    classifier = ridge.fit(features, labels, count, videos)
-    if classifier is not None:
-        left_out = ridge.leave_videos_out(classifier)
-        skill = ridge.skill(left_out)
+    instances = ridge.Instances.of([*groups.values()], labels, count, videos)
+    if instances is not None:
+        classifier = ridge.fit(instances, strength)
+        skill = ridge.skill(classifier.left_out)
         if skill is None or skill >= LEAST_SKILL:
             sharpness = ridge.SHARPEST
             if calibrates:
-                sharpness = ridge.sharpness(left_out)
+                sharpness = ridge.sharpness(classifier.left_out)
             seen = np.bincount(labels[labels >= 0], minlength=count) > 0
             return _LabelWeights(
-                kernel=sharpness * classifier.kernel,
+                kernels=[sharpness * kernel for kernel in classifier.kernels],
                 bias=np.where(seen, sharpness * classifier.bias, _ABSENT),
                 share=np.zeros(count),
                 skill=skill,
             )
     # The network's own logits alone.
     return _LabelWeights(
-        kernel=np.zeros((features.shape[1], count)),
+        kernels=[np.zeros((x.shape[1], count)) for x in groups.values()],
         bias=np.zeros(count),
         share=np.ones(count),
         skill=skill,

@@ -1,53 +1,136 @@
 """Ridge regression in closed form, and what it gives for videos left out of it.
 
-A linear classifier is fitted to instances, each class with the same weight. Each video
-is then left out in turn: what a fit without it gives for its instances follows from
-their residuals and leverage in the whole fit. These values tell the skill of the
-classifier and the sharpness of a softmax over it.
+A linear classifier is fitted to instances, each class with the same weight. Features
+come in groups, each of which has a share of the whole. Each video is then left out in
+turn: what a fit without it gives for its instances follows from their residuals and
+leverage in the whole fit. These values tell the skill of the classifier, the sharpness
+of a softmax over it, and the best shares of the groups.
+
+There may be more features than instances, so the equations are solved in their dual
+form, in products of instances. Instances are multiplied by the roots of their weights
+and have a weighted mean of 0: then weights and intercept are in no equation.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-# beside the mean square of standardised features, which is 1 for all together
-_RIDGE = 0.03
+PENALTY = 0.03
+"""Beside the mean square of standardised features, which is 1 for all together."""
 SHARPEST = 20.0
 """The greatest factor on fitted values before a softmax; they are near 0 or 1."""
 _SHARPNESSES = (5.0, 7.0, 10.0, 14.0, SHARPEST)
 _ENOUGH_VIDEOS = 8  # fewer videos to leave out in turn say nothing
+_TINY = 1e-6
+
+
+class Strength(NamedTuple):
+    """How much a fit relies on its features.
+
+    Attributes:
+      shares: of the groups of features, which add up to 1; a group of share 0 is not
+        read.
+      penalty: on the weights of features, see PENALTY.
+    """
+
+    shares: tuple[float, ...]
+    penalty: float = PENALTY
+
+
+@dataclasses.dataclass(frozen=True)
+class Instances:
+    """Instances with labels, as the equations have them.
+
+    Attributes:
+      groups: of features, float64 [n, D], standardised, divided by the root of D,
+        centred and multiplied by `roots`.
+      centres: [D] of each group, the weighted mean of its features.
+      scales: [D] of each group, what its features were divided by.
+      roots: [n], the roots of the weights of the instances, which add up to 1.
+      labels: int [n].
+      targets: [n, C], one-hot labels.
+      videos: [n].
+    """
+
+    groups: list[np.ndarray]
+    centres: list[np.ndarray]
+    scales: list[np.ndarray]
+    roots: np.ndarray
+    labels: np.ndarray
+    targets: np.ndarray
+    videos: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        groups: Sequence[np.ndarray],
+        labels: np.ndarray,
+        count: int,
+        videos: np.ndarray,
+    ) -> Instances | None:
+        """Return those of instances that have labels; None with less than two classes.
+
+        Args:
+          groups: of features, [n, D] each.
+          labels: int [n] below `count`, -1 in rows that do not count.
+          videos: [n].
+        """
+        labelled = labels >= 0
+        labels = labels[labelled]
+        sizes = np.bincount(labels, minlength=count)
+        num_classes = np.count_nonzero(sizes)
+        if num_classes < 2:
+            return None
+        weights = (1.0 / (np.maximum(sizes, 1) * num_classes))[labels]
+        roots = np.sqrt(weights)
+        inputs = []
+        centres = []
+        scales = []
+        for features in groups:
+            x = np.asarray(features, np.float64)[labelled]
+            scale = (x.std(axis=0) + _TINY) * np.sqrt(x.shape[1])
+            centre = weights @ x
+            x -= centre
+            x /= scale
+            x *= roots[:, None]
+            inputs.append(x)
+            centres.append(centre)
+            scales.append(scale)
+        return cls(
+            groups=inputs,
+            centres=centres,
+            scales=scales,
+            roots=roots,
+            labels=labels,
+            targets=np.eye(count)[labels],
+            videos=videos[labelled],
+        )
+
+    def products(self, group: int) -> np.ndarray:
+        """Return the products of instances in a group's features, [n, n]."""
+        return self.groups[group] @ self.groups[group].T
 
 
 @dataclasses.dataclass(frozen=True)
 class RidgeFit:
-    """A linear classifier and the system of equations that it solves.
+    """A linear classifier.
 
-    `features @ kernel + bias` is about 1 for the class of a row, 0 for others.
+    The sum of `features @ kernel` over the groups, plus the bias, is about 1 for the
+    class of a row, 0 for others.
 
     Attributes:
-      kernel: float64 [D, C].
+      kernels: float64 [D, C] of each group.
       bias: float64 [C].
-      labels: int [n], the classes of the rows.
-      videos: [n], the videos of the rows.
-      targets: [n, C], one-hot labels.
-      inputs: [n, D + 1], standardised features and a 1.
-      weighted: [D + 1, n], the inputs times the rows' weights.
-      inverse: [D + 1, D + 1], of the matrix of the regularised normal equations.
-      solution: [D + 1, C], the weights of the inputs; `inputs @ solution` are the
-        fitted values.
+      left_out: what it gives for videos that are left out of it.
     """
 
-    kernel: np.ndarray
+    kernels: list[np.ndarray]
     bias: np.ndarray
-    labels: np.ndarray
-    videos: np.ndarray
-    targets: np.ndarray
-    inputs: np.ndarray
-    weighted: np.ndarray
-    inverse: np.ndarray
-    solution: np.ndarray
+    left_out: LeftOut
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,70 +152,82 @@ class LeftOut:
     num_classes: int
 
 
-def fit(
-    features: np.ndarray, labels: np.ndarray, count: int, videos: np.ndarray
-) -> RidgeFit | None:
-    """Fit the classifier; return None if there are fewer than two classes.
-
-    Args:
-      features: [n, D].
-      labels: int [n] below `count`, -1 in rows that do not count.
-      videos: [n].
-    """
-    labelled = labels >= 0
-    x = np.asarray(features, np.float64)[labelled]
-    labels = labels[labelled]
-    sizes = np.bincount(labels, minlength=count)
-    num_classes = np.count_nonzero(sizes)
-    if num_classes < 2:
-        return None
-    weights = (1.0 / (np.maximum(sizes, 1) * num_classes))[labels][:, None]
-    mean = x.mean(axis=0)
-    scale = (x.std(axis=0) + 1e-6) * np.sqrt(x.shape[1])
-    inputs = np.c_[(x - mean) / scale, np.ones(len(x))]
-    targets = np.eye(count)[labels]
-    weighted = (weights * inputs).T
-    penalty = np.diag(np.r_[np.full(x.shape[1], _RIDGE), 0.0])
-    inverse = np.linalg.inv(weighted @ inputs + penalty)
-    solution = inverse @ (weighted @ targets)
-    kernel = solution[:-1] / scale[:, None]
-    return RidgeFit(
-        kernel=kernel,
-        bias=solution[-1] - mean @ kernel,
-        labels=labels,
-        videos=videos[labelled],
-        targets=targets,
-        inputs=inputs,
-        weighted=weighted,
-        inverse=inverse,
-        solution=solution,
-    )
+def fit(instances: Instances, strength: Strength) -> RidgeFit:
+    """Fit the classifier."""
+    products = np.zeros([len(instances.labels)] * 2)
+    for group, share in enumerate(strength.shares):
+        if share:
+            products += share * instances.products(group)
+    inverse = _inverse(products, strength.penalty)
+    weighted = instances.roots[:, None] * instances.targets
+    mean = instances.roots @ weighted
+    duals = inverse @ (weighted - instances.roots[:, None] * mean)
+    kernels = []
+    bias = mean
+    for group, share in enumerate(strength.shares):
+        kernel = share * (instances.groups[group].T @ duals)
+        kernel /= instances.scales[group][:, None]
+        kernels.append(kernel)
+        bias = bias - instances.centres[group] @ kernel
+    left_out = _leave_videos_out(instances, inverse, strength.penalty)
+    return RidgeFit(kernels, bias, left_out)
 
 
-def leave_videos_out(ridge: RidgeFit) -> LeftOut:
+def _inverse(products, penalty):
+    """Return the inverse [n, n] of the matrix of the equations."""
+    return np.linalg.inv(products + penalty * np.eye(len(products)))
+
+
+def _leave_videos_out(instances, inverse, penalty) -> LeftOut:
     """Return what fits without each video in turn give for its instances."""
-    count = ridge.targets.shape[1]
+    count = instances.targets.shape[1]
     in_several_videos = np.zeros(count, bool)
     for label in range(count):
-        videos_of_label = np.unique(ridge.videos[ridge.labels == label])
+        videos_of_label = np.unique(instances.videos[instances.labels == label])
         in_several_videos[label] = len(videos_of_label) > 1
-    counted = in_several_videos[ridge.labels]
-    videos = np.unique(ridge.videos[counted])
-    values = np.zeros_like(ridge.targets)
+    counted = in_several_videos[instances.labels]
+    videos = np.unique(instances.videos[counted])
+    # The residuals of the whole fit are its targets times `penalty * inverse`, less
+    # what the intercept takes.
+    roots = instances.roots
+    weighted = roots[:, None] * instances.targets
+    residuals = penalty * (inverse @ weighted) - np.outer(roots, roots @ weighted)
+    values = np.zeros_like(instances.targets)
     for video in videos:
-        rows = np.flatnonzero(ridge.videos == video)
-        x = ridge.inputs[rows]
-        targets = ridge.targets[rows]
-        residuals = targets - x @ ridge.solution
-        leverage = x @ ridge.inverse @ ridge.weighted[:, rows]
-        remaining = np.eye(len(rows)) - leverage
-        values[rows] = targets - np.linalg.solve(remaining, residuals)
+        rows = np.flatnonzero(instances.videos == video)
+        remaining = penalty * inverse[np.ix_(rows, rows)]
+        remaining -= np.outer(roots[rows], roots[rows])
+        errors = np.linalg.solve(remaining, residuals[rows])
+        values[rows] = instances.targets[rows] - errors / roots[rows, None]
     return LeftOut(
         values=values[counted],
-        labels=ridge.labels[counted],
+        labels=instances.labels[counted],
         num_videos=len(videos),
-        num_classes=np.count_nonzero(ridge.targets.any(axis=0)),
+        num_classes=np.count_nonzero(instances.targets.any(axis=0)),
     )
+
+
+def best_strength(
+    instances: Instances, candidates: Iterable[Strength]
+) -> Strength | None:
+    """Return the candidate that does best for videos left out.
+
+    None if there are fewer than eight videos: too few to tell.
+    """
+    products = [instances.products(group) for group in range(len(instances.groups))]
+    best = None
+    most = -np.inf
+    for strength in candidates:
+        joined = sum(share * x for share, x in zip(strength.shares, products))
+        inverse = _inverse(joined, strength.penalty)
+        left_out = _leave_videos_out(instances, inverse, strength.penalty)
+        if left_out.num_videos < _ENOUGH_VIDEOS:
+            return None
+        value = max(_likelihood(left_out, factor) for factor in _SHARPNESSES)
+        if value > most:
+            best = strength
+            most = value
+    return best
 
 
 def skill(left_out: LeftOut) -> float | None:
@@ -157,14 +252,15 @@ def sharpness(left_out: LeftOut) -> float:
     """
     if left_out.num_videos < _ENOUGH_VIDEOS:
         return SHARPEST
+    return max(_SHARPNESSES, key=lambda factor: _likelihood(left_out, factor))
+
+
+def _likelihood(left_out: LeftOut, factor: float) -> float:
+    """Return the mean log likelihood of the classes by a softmax of factor * values."""
     labels = left_out.labels
-
-    def likelihood(factor: float) -> float:
-        logits = factor * left_out.values
-        true_logits = logits[np.arange(len(labels)), labels]
-        return _mean_by_class(true_logits - np.logaddexp.reduce(logits, axis=1), labels)
-
-    return max(_SHARPNESSES, key=likelihood)
+    logits = factor * left_out.values
+    true_logits = logits[np.arange(len(labels)), labels]
+    return _mean_by_class(true_logits - np.logaddexp.reduce(logits, axis=1), labels)
 
 
 def _mean_by_class(values, labels):

@@ -1,0 +1,83 @@
+"""How much each group of the readout's features counts for actions.
+
+Groups are the appearance of the key frame and those of motion maps. Which of them knows
+the actions depends on these: a posture shows in a frame, a walk only in several. So
+videos that are left out of the fit decide.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from a2d_tf.model.heads import ridge
+from a2d_tf.model.heads.ridge import Strength
+
+APPEARANCE = "appearance"
+"""The group of the key frame's features; other groups are of `motion_maps.groups`."""
+_PENALTIES = (0.01, ridge.PENALTY, 0.1)
+_STEPS = 4  # shares are multiples of a quarter
+
+
+class Choice(NamedTuple):
+    """How much groups count.
+
+    Attributes:
+      strength: with the shares of all groups, in their order.
+      worth: a sentence of what each group knows of the labels of videos left out; ""
+        if there is one group, or too few videos to tell.
+    """
+
+    strength: Strength
+    worth: str
+
+
+def choose(
+    groups: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    count: int,
+    videos: np.ndarray,
+) -> Choice:
+    """Choose by videos left out; if they are too few, each group has the same share.
+
+    Args:
+      groups: {name: features [n, D]} of true boxes.
+      labels, count, videos: as of `ridge.Instances.of`.
+    """
+    number = len(groups)
+    default = Strength((1 / number,) * number)
+    if number == 1:
+        return Choice(default, worth="")
+    instances = ridge.Instances.of([*groups.values()], labels, count, videos)
+    if instances is None:
+        return Choice(default, worth="")
+    strength = ridge.best_strength(instances, _candidates(number))
+    if strength is None:
+        return Choice(default, worth="")
+
+    known = []
+    for index, name in enumerate(groups):
+        shares = tuple(np.eye(number)[index])
+        skill = _skill(instances, Strength(shares))
+        known.append(f"{name.replace('_', ' ')} alone {100 * skill:.0f}")
+    known.append(f"together {100 * _skill(instances, strength):.0f}")
+    worth = f"actions in videos left out: {', '.join(known)} of 100"
+    return Choice(strength, worth)
+
+
+def _candidates(number):
+    """Return what is tried for a number of groups."""
+    candidates = []
+    for counts in itertools.product(range(_STEPS + 1), repeat=number):
+        if sum(counts) == _STEPS:
+            shares = tuple(count / _STEPS for count in counts)
+            for penalty in _PENALTIES:
+                candidates.append(Strength(shares, penalty))
+    return candidates
+
+
+def _skill(instances, strength):
+    return ridge.skill(ridge.fit(instances, strength).left_out)
