@@ -8,15 +8,27 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
+import tiny_network
 from a2d_files import write_video
 from processes import run_a2d, succeeded
 
 import a2d_tf
+from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import convert, mini_a2d
+from a2d_tf.data.manifest import MotionFacts
 from a2d_tf.data.release import Release
 from a2d_tf.pretrained.transfer import variables
-from a2d_tf.runs import loading, model_source, packed, packing, scores
+from a2d_tf.runs import (
+    chosen_threshold,
+    loading,
+    model_source,
+    packed,
+    packing,
+    run_folder,
+    scores,
+)
 
 FILES = {
     "flags.txt",
@@ -260,3 +272,26 @@ def test_the_model_that_comes_with_the_code_finds_drawn_actors(tmp_path):
     card = (pathlib.Path(packed.find("mini")) / "card.md").read_text()
     notes = pathlib.Path(a2d_tf.__file__).parents[1] / "docs" / "model_card.md"
     assert card.startswith(notes.read_text().rstrip())
+
+
+@pytest.mark.slow
+def test_weights_of_motion_maps_are_packed_with_a_notice(tmp_path):
+    settings = dict(readout=True, action_backbone="i3d", flow_histograms=True)
+    settings |= dict(use_flow=False, temporal_layers=0)
+    network = tiny_network.make(**settings)
+    for weight in network.motion_readout.weights:
+        weight.assign(tiny_network.normal(*weight.shape))
+    run, motion = tmp_path / "run", MotionFacts("i3d", "5" * 64, True)
+    config = Config(network.model_config)
+    run_folder.create(run, config, tiny_network.manifest(motion=motion))
+    chosen_threshold.save(run, 0.3, {})
+    saver = tf.train.Checkpoint(network=network)
+    tf.train.CheckpointManager(saver, str(run / "checkpoints"), 1).save(7)
+    packing.pack(str(run), str(tmp_path / "packed"))
+    assert "Quo Vadis" in (tmp_path / "packed" / "NOTICE").read_text()
+    loaded = loading.load(str(tmp_path / "packed"))
+    assert loaded.motion == motion
+    own = variables(network)
+    for name, value in variables(loaded.network).items():
+        expected = own[name].numpy().astype(np.float16)
+        np.testing.assert_array_equal(value.numpy(), expected, err_msg=name)
