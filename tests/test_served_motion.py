@@ -2,6 +2,7 @@
 
 import functools
 import json
+import pathlib
 import re
 import subprocess
 import sys
@@ -16,11 +17,14 @@ from processes import ROOT
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
+from a2d_tf.data import clip_records
+from a2d_tf.data.clips import ConversionSettings, clips_of
 from a2d_tf.data.flow import Flow
 from a2d_tf.data.manifest import MotionFacts
 from a2d_tf.data.motion_stream import MotionStream
+from a2d_tf.data.release import Release
 from a2d_tf.model.inference import infer
-from a2d_tf.ops import motion_maps
+from a2d_tf.ops import canvas, motion_maps
 from a2d_tf.ops.motion_maps import BLOCK
 from a2d_tf.runs import loading
 from a2d_tf.serving import exporter, served_motion
@@ -33,6 +37,7 @@ from a2d_tf.video.video_reader import open_video
 pytestmark = pytest.mark.slow
 
 SIDE = 160  # of frames that are motion frames as they are
+NAMES = ("mixed_4f", "mixed_5c", "flow_histograms")
 ALL = dict(action_backbone="i3d", flow_histograms=True)
 KINDS = [
     ALL,
@@ -192,13 +197,13 @@ def test_the_network_of_records_says_the_same():
         stream.add(index, frame)
     stream.end()
     maps = {name: values[None] for name, values in stream.maps(30).items()}
-    canvas = np.zeros((1, 1, *tiny_network.CANVAS, 3), np.uint8)
+    rgb = np.zeros((1, 1, *tiny_network.CANVAS, 3), np.uint8)
     placed = model.frame(frames[30:31], np.zeros((1, SIDE, SIDE, 2), np.float32))
     inside = placed["inside"].numpy()
     assert inside.tolist() == [[64, 64]]
     small = tf.image.resize(frames[30:31], inside[0], "area")
-    canvas[0, 0, :64, :64] = np.round(small[0])
-    clip = {"rgb": canvas, "size": inside, "motion_size": np.int32([[SIDE, SIDE]])}
+    rgb[0, 0, :64, :64] = np.round(small[0])
+    clip = {"rgb": rgb, "size": inside, "motion_size": np.int32([[SIDE, SIDE]])}
     found = infer(network, {**clip, **maps}, tiny_network.INFERENCE).detections
     made = model.serve(frames[None], flows_of(frames)[None])
     assert int(found.number[0]) > 0
@@ -206,6 +211,42 @@ def test_the_network_of_records_says_the_same():
         made["action_scores"], found.action_scores, rtol=1e-3, atol=1e-4
     )
     np.testing.assert_array_equal(made["code"], found.code)
+
+
+def test_answers_are_those_of_quantised_records(mini_records):
+    """Evaluation on records says what prediction says of the video."""
+    network, model = served(**ALL)
+    release = Release(pathlib.Path(mini_records.directory).parent / "Release")
+    settings = ConversionSettings(image_height=64, image_width=96, clip_frames=1)
+    video = release.videos[0]
+
+    def features(block):
+        maps = network.action_backbone(block[None])
+        return {name: values.numpy()[0] for name, values in maps.items()}
+
+    info = {**info_of(network, **ALL), "image_height": 64, "image_width": 96}
+    predictor, said = predictor_of(network, model, **ALL)
+    predictor.info = info
+    frames = open_video(release.frames_path(video.vid)).frames()
+    list(streaming.find_instances(predictor, frames))
+    stream = MotionStream(features, flow_histograms=True)
+    records = list(clips_of(release, settings, video, None, stream))
+    assert len(records) >= 3 and sum(x["num_detections"][0] for x in said) > 0
+    for record in records:
+        serialized = tf.constant(clip_records.encode(record))
+        clip = clip_records.parse(serialized, motion=NAMES)
+        motion = {name: clip[name][None] for name in NAMES}
+        # JPEG would change the actors, too.
+        placed = canvas.place(
+            np.stack(record.rgb), np.zeros_like(record.flow), tiny_network.CANVAS
+        )
+        frame = {"rgb": placed.rgb[None], "size": placed.size[None]}
+        frame["motion_size"] = clip["motion_size"][None]
+        found = infer(network, {**frame, **motion}, tiny_network.INFERENCE).detections
+        expected = said[record.frame - 1]
+        np.testing.assert_array_equal(found.actor, expected["actor"])
+        difference = np.abs(found.action_scores - expected["action_scores"])
+        assert difference.max() < 0.05 and difference.mean() < 0.003
 
 
 def test_signatures_and_what_is_said_of_them():
