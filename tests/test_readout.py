@@ -148,31 +148,40 @@ def test_groups_of_features_have_their_shares_in_the_whole():
     np.testing.assert_allclose(one.left_out.values, alone.left_out.values, atol=1e-12)
 
 
-def test_videos_left_out_decide_which_features_tell_actions():
+def test_videos_left_out_decide_which_features_tell_actions(monkeypatch):
     rng = np.random.default_rng(4)
     videos = np.repeat(np.arange(24), 3)
     labels = np.repeat(np.arange(24) % 3, 3)
     noise = rng.normal(size=(24, 30))[videos]  # another in each video
     telling = rng.normal(0, 0.3, (72, 8)) + np.eye(3, 8)[labels]
-    groups = {"appearance": noise, "i3d": telling}
-    chosen = feature_groups.choose(groups, labels, 3, videos)
-    assert chosen.strength.shares == (0.0, 1.0)
+
+    def choose(rows=videos >= 0, **groups):
+        groups = {name: x[rows] for name, x in groups.items()}
+        return feature_groups.choose(groups, labels[rows], 3, videos[rows])
+
+    chosen = choose(appearance=telling, i3d=noise)
+    assert chosen.strength.shares == (0.75, 0.25)
     words = re.fullmatch(
-        r"actions in videos left out: appearance alone (-?\d+), i3d alone (\d+),"
+        r"actions in videos left out: appearance alone (\d+), i3d alone (-?\d+),"
         r" together (\d+) of 100",
         chosen.worth,
     )
-    noise_alone, telling_alone, together = map(int, words.groups())
+    telling_alone, noise_alone, together = map(int, words.groups())
     assert noise_alone < 40 < 80 < min(telling_alone, together)
-    # In another order the other group; with too few videos, or one class, neither.
-    groups = {"appearance": telling, "flow_histograms": noise}
-    assert feature_groups.choose(groups, labels, 3, videos).strength.shares == (1, 0)
-    few = videos < 7
-    groups = {name: x[few] for name, x in groups.items()}
-    expected = feature_groups.Choice(ridge.Strength((0.5, 0.5)), "")
-    for some_labels in (labels[few], np.zeros(few.sum(), int)):
-        choice = feature_groups.choose(groups, some_labels, 3, videos[few])
-        assert choice == expected
+    # Where nothing is clear, or the videos are too few, shares are the usual ones.
+    other = telling + rng.normal(0, 0.3, telling.shape)
+    alike = dict(appearance=telling, i3d=other, flow_histograms=other[::-1])
+    monkeypatch.setattr(ridge, "_CLEARLY", 9.0)
+    unclear = choose(**alike)
+    assert unclear.strength == ridge.Strength((0.25, 0.5, 0.25)) and unclear.worth
+    monkeypatch.setattr(ridge, "_CLEARLY", 0.0)
+    assert choose(**alike).strength != unclear.strength
+    few = choose(rows=videos < 7, appearance=telling, i3d=other)
+    assert few == (ridge.Strength((1 / 3, 2 / 3)), "")
+    few = choose(rows=videos < 7, appearance=telling, flow_histograms=other)
+    assert few == (ridge.Strength((0.5, 0.5)), "")
+    assert choose(rows=labels == 1, appearance=telling, i3d=other).worth == ""
+    assert choose(appearance=telling) == (ridge.Strength((1.0,)), "")
 
 
 def test_labels_that_it_does_not_know_are_left_to_the_network():

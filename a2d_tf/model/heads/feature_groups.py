@@ -1,8 +1,9 @@
 """How much each group of the readout's features counts for actions.
 
 Groups are the appearance of the key frame and those of motion maps. Which of them knows
-the actions depends on these: a posture shows in a frame, a walk only in several. So
-videos that are left out of the fit decide.
+the actions depends on these: a posture shows in a frame, a walk only in several. Half
+of the whole is an action backbone's, if there is one; videos that are left out of the
+fit may say otherwise (docs/real_video.md).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from a2d_tf.model.heads import ridge
 from a2d_tf.model.heads.ridge import Strength
+from a2d_tf.ops.motion_maps import BACKBONE_MAPS
 
 APPEARANCE = "appearance"
 """The group of the key frame's features; other groups are of `motion_maps.groups`."""
@@ -41,26 +43,25 @@ def choose(
     count: int,
     videos: np.ndarray,
 ) -> Choice:
-    """Choose by videos left out; if they are too few, each group has the same share.
+    """Choose by videos left out, if these are enough.
 
     Args:
       groups: {name: features [n, D]} of true boxes.
       labels, count, videos: as of `ridge.Instances.of`.
     """
-    number = len(groups)
-    default = Strength((1 / number,) * number)
-    if number == 1:
-        return Choice(default, worth="")
+    usual = _usual_strength(groups)
+    if len(groups) == 1:
+        return Choice(usual, worth="")
     instances = ridge.Instances.of([*groups.values()], labels, count, videos)
     if instances is None:
-        return Choice(default, worth="")
-    strength = ridge.best_strength(instances, _candidates(number))
+        return Choice(usual, worth="")
+    strength = ridge.best_strength(instances, usual, _candidates(len(groups)))
     if strength is None:
-        return Choice(default, worth="")
+        return Choice(usual, worth="")
 
     known = []
     for index, name in enumerate(groups):
-        shares = tuple(np.eye(number)[index])
+        shares = tuple(np.eye(len(groups))[index])
         skill = _skill(instances, Strength(shares))
         known.append(f"{name.replace('_', ' ')} alone {100 * skill:.0f}")
     known.append(f"together {100 * _skill(instances, strength):.0f}")
@@ -68,11 +69,17 @@ def choose(
     return Choice(strength, worth)
 
 
+def _usual_strength(groups):
+    """Return the strength that did well on all of several data sets."""
+    parts = [2 if name in BACKBONE_MAPS else 1 for name in groups]
+    return Strength(tuple(part / sum(parts) for part in parts))
+
+
 def _candidates(number):
-    """Return what is tried for a number of groups."""
+    """Return what is tried for a number of groups; no group counts alone."""
     candidates = []
     for counts in itertools.product(range(_STEPS + 1), repeat=number):
-        if sum(counts) == _STEPS:
+        if sum(counts) == _STEPS and max(counts) < _STEPS:
             shares = tuple(count / _STEPS for count in counts)
             for penalty in _PENALTIES:
                 candidates.append(Strength(shares, penalty))

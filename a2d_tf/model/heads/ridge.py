@@ -25,6 +25,7 @@ SHARPEST = 20.0
 """The greatest factor on fitted values before a softmax; they are near 0 or 1."""
 _SHARPNESSES = (5.0, 7.0, 10.0, 14.0, SHARPEST)
 _ENOUGH_VIDEOS = 8  # fewer videos to leave out in turn say nothing
+_CLEARLY = 2.0  # standard errors
 _TINY = 1e-6
 
 
@@ -142,14 +143,19 @@ class LeftOut:
     Attributes:
       values: float64 [m, C].
       labels: int [m].
-      num_videos: how many videos these are of.
+      videos: [m].
       num_classes: how many classes the whole fit has.
     """
 
     values: np.ndarray
     labels: np.ndarray
-    num_videos: int
+    videos: np.ndarray
     num_classes: int
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether they are of at least eight videos; fewer say nothing."""
+        return len(np.unique(self.videos)) >= _ENOUGH_VIDEOS
 
 
 def fit(instances: Instances, strength: Strength) -> RidgeFit:
@@ -202,32 +208,43 @@ def _leave_videos_out(instances, inverse, penalty) -> LeftOut:
     return LeftOut(
         values=values[counted],
         labels=instances.labels[counted],
-        num_videos=len(videos),
+        videos=instances.videos[counted],
         num_classes=np.count_nonzero(instances.targets.any(axis=0)),
     )
 
 
 def best_strength(
-    instances: Instances, candidates: Iterable[Strength]
+    instances: Instances, usual: Strength, candidates: Iterable[Strength]
 ) -> Strength | None:
-    """Return the candidate that does best for videos left out.
+    """Return the candidate that does best for videos left out, if that is clear.
 
-    None if there are fewer than eight videos: too few to tell.
+    The values of few videos would choose by chance, so the usual strength stays unless
+    the logarithm of the likelihood is greater by two standard errors over videos.
+
+    Returns:
+      None if there are fewer than eight videos: too few to tell.
     """
     products = [instances.products(group) for group in range(len(instances.groups))]
-    best = None
-    most = -np.inf
-    for strength in candidates:
+
+    def leave_out(strength: Strength) -> LeftOut:
         joined = sum(share * x for share, x in zip(strength.shares, products))
         inverse = _inverse(joined, strength.penalty)
-        left_out = _leave_videos_out(instances, inverse, strength.penalty)
-        if left_out.num_videos < _ENOUGH_VIDEOS:
-            return None
-        value = max(_likelihood(left_out, factor) for factor in _SHARPNESSES)
-        if value > most:
+        return _leave_videos_out(instances, inverse, strength.penalty)
+
+    usual_left_out = leave_out(usual)
+    if not usual_left_out.is_enough:
+        return None
+    usual_values = _likelihood_by_video(usual_left_out)
+    best = usual
+    best_values = usual_values
+    for strength in candidates:
+        values = _likelihood_by_video(leave_out(strength))
+        if values.sum() > best_values.sum():
             best = strength
-            most = value
-    return best
+            best_values = values
+    gains = best_values - usual_values
+    error = gains.std(ddof=1) * np.sqrt(len(gains))
+    return best if gains.sum() > _CLEARLY * error else usual
 
 
 def skill(left_out: LeftOut) -> float | None:
@@ -236,7 +253,7 @@ def skill(left_out: LeftOut) -> float | None:
     Each class has the same weight. None if there are fewer than eight videos: too few
     to tell.
     """
-    if left_out.num_videos < _ENOUGH_VIDEOS:
+    if not left_out.is_enough:
         return None
     right = left_out.values.argmax(axis=1) == left_out.labels
     share = _mean_by_class(right, left_out.labels)
@@ -250,17 +267,31 @@ def sharpness(left_out: LeftOut) -> float:
     It is an inverse temperature (Guo et al., "On Calibration of Modern Neural
     Networks", ICML 2017). If there are fewer than eight videos, it is the greatest.
     """
-    if left_out.num_videos < _ENOUGH_VIDEOS:
+    if not left_out.is_enough:
         return SHARPEST
     return max(_SHARPNESSES, key=lambda factor: _likelihood(left_out, factor))
 
 
 def _likelihood(left_out: LeftOut, factor: float) -> float:
     """Return the mean log likelihood of the classes by a softmax of factor * values."""
+    return _mean_by_class(_log_likelihoods(left_out, factor), left_out.labels)
+
+
+def _log_likelihoods(left_out, factor):
+    """Return the log likelihood of the class of each instance, [m]."""
     labels = left_out.labels
     logits = factor * left_out.values
     true_logits = logits[np.arange(len(labels)), labels]
-    return _mean_by_class(true_logits - np.logaddexp.reduce(logits, axis=1), labels)
+    return true_logits - np.logaddexp.reduce(logits, axis=1)
+
+
+def _likelihood_by_video(left_out):
+    """Return what each video adds to the mean log likelihood, at the best sharpness."""
+    values = _log_likelihoods(left_out, sharpness(left_out))
+    sizes = np.bincount(left_out.labels)
+    weights = 1.0 / (np.count_nonzero(sizes) * sizes[left_out.labels])
+    _, video = np.unique(left_out.videos, return_inverse=True)
+    return np.bincount(video, weights * values)
 
 
 def _mean_by_class(values, labels):
