@@ -9,14 +9,12 @@ from a2d_files import moving_frames, write_images, write_video
 from pose_files import SCORER, deeplabcut_table, sleap_labels
 from processes import run_python, succeeded
 from test_annotation_formats import SIZE, left_out, open_source, read, write
-from test_track_files import check_error
+from test_track_files import MICE, RESTING, check_error
 
 from a2d_tf.annotations import poses
-from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.core.errors import InputError
 
 NAN = float("nan")
-MICE = ReadOptions(actor="mouse-rest")
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +94,7 @@ def test_individuals_of_deeplabcut_have_names_and_boxes(tmp_path):
 def test_one_animal_of_deeplabcut_has_no_name(tmp_path, videos):
     rows = [ANN, LOST, ANN]
     export = write(tmp_path / "dlc", {f"{FILE}.csv": deeplabcut_table(rows, (None,))})
-    source = open_source(export, videos, options=MICE)
+    source = open_source(export, videos, options=MICE, names=RESTING)
     assert source.annotated_frames("clip") == (1, 3)
     annotation = source.read_annotation("clip", 3, SIZE)
     assert annotation.boxes.tolist() == [[3, 9, 9, 21]]
@@ -112,7 +110,7 @@ def test_points_of_the_scene_are_of_nobody(tmp_path):
 
 def test_a_renamed_table_is_of_the_video_of_its_name(tmp_path, videos):
     export = write(tmp_path / "dlc", {"clip.csv": deeplabcut_table(ROWS)})
-    source = open_source(export, videos, options=MICE)
+    source = open_source(export, videos, options=MICE, names=RESTING)
     assert source.annotated_frames("clip") == (1, 2, 4)
 
 
@@ -218,7 +216,7 @@ def test_tracks_of_sleap_have_names_and_boxes(tmp_path, sleap_io, videos, name):
         labels.save(str(export / name))
     else:
         sleap_io.save_analysis_h5(labels, str(export / name))
-    source = open_source(export, videos, options=MICE)
+    source = open_source(export, videos, options=MICE, names=RESTING)
     assert {document.format for document in source.documents} == {"sleap"}
     frames = individuals_of(source.documents)
     assert sorted(frames) == [1, 3, 6] == list(source.annotated_frames("clip"))

@@ -5,8 +5,12 @@ from a2d_files import moving_frames, write_video
 from test_annotation_formats import SIZE, found, left_out, open_source, read, write
 
 from a2d_tf.annotations.document import ReadOptions
+from a2d_tf.annotations.names import NO_NAMES, Names
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import sources
+
+MICE = ReadOptions(actor="mouse")
+RESTING = Names({"mouse": ("mouse", "rest")})
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +78,19 @@ def test_a_class_without_a_name(tmp_path, columns, actor, label):
     assert found(documents) == {(None, 1): [label]}
 
 
+@pytest.mark.parametrize(
+    "actor, rows, names",
+    [
+        ("guinea-pig", "1,1,4,2,6,8", ("guinea-pig", None)),
+        (None, "1,1,4,2,6,8,1,1,1", ("cat", "sit")),
+    ],
+)
+def test_a_hyphen_belongs_to_the_actor_that_the_user_says(tmp_path, actor, rows, names):
+    files = {"clip/gt/gt.txt": rows, "clip/gt/labels.txt": "cat-sit"}
+    (document,) = read(tmp_path, files, actor=actor)
+    assert NO_NAMES.annotated_names(document.frames[0].instances[0]) == names
+
+
 def test_numbers_of_frames_begin_where_the_user_says(tmp_path):
     files = {"clip.txt": "0,1,4,2,6,8,1\n5,1,4,2,6,8,1\n"}
     documents = read(tmp_path, files, actor="mouse", first_frame=0)
@@ -83,12 +100,11 @@ def test_numbers_of_frames_begin_where_the_user_says(tmp_path):
 @pytest.mark.parametrize("path", ["clip.txt", "clip.csv", "clip/gt/gt.txt", "CLIP.TXT"])
 def test_the_path_names_the_video(tmp_path, videos, path):
     export = write(tmp_path / "mot", {path: "2,1,4,2,6,8,1\n"})
-    options = ReadOptions(actor="cat-sit")
     if path == "CLIP.TXT":
         with pytest.raises(InputError, match="CLIP.TXT: does not name its video"):
-            open_source(export, videos, options=options)
+            open_source(export, videos, options=MICE, names=RESTING)
         return
-    source = open_source(export, videos, options=options)
+    source = open_source(export, videos, options=MICE, names=RESTING)
     assert source.annotated_frames("clip") == (2,)
     annotation = source.read_annotation("clip", 2, SIZE)
     assert annotation.boxes.tolist() == [[2, 4, 10, 10]]
@@ -124,16 +140,15 @@ def test_broken_tracks_have_one_clear_error(tmp_path, videos, path, rows, named)
     check_error(tmp_path, videos, {path: rows}, named)
 
 
-def check_error(tmp_path, videos, files, named, **options):
+def check_error(tmp_path, videos, files, named):
     """Check that reading files of tracks ends in one line with these words."""
 
     def fail(path, error):
         raise error
 
     export = write(tmp_path / "export", files)
-    options = ReadOptions(**{"actor": "cat-sit", **options})
     with pytest.raises(InputError) as caught:
-        source = open_source(export, videos, options=options)
+        source = open_source(export, videos, options=MICE, names=RESTING)
         for video in source.videos:
             for number in sources.usable_frames(source, video, fail):
                 source.read_annotation(video.vid, number, SIZE)
@@ -226,6 +241,12 @@ BROKEN_LABELS = [
     (tracked(0, BOX, track=3) + "nan", "clip_1.txt: line 2"),
     (tracked(0, (2.5, 2.5, 0.25, 0.5), track=3), "clip_1.txt: line 1: [2.375, 2.25"),
 ]
+
+
+def test_labels_of_cvats_yolo_have_no_numbers_of_frames(tmp_path, videos):
+    """It writes frame_000000.txt, or the names of the images, and obj.names."""
+    files = {"obj_train_data/frame_000000.txt": tracked(0, BOX), "obj.names": "cat"}
+    check_error(tmp_path, videos, files, "000000.txt: is named as in CVAT; export")
 
 
 @pytest.mark.parametrize("text, named", BROKEN_LABELS)

@@ -247,7 +247,7 @@ class ReadOptions:
     frame_step: int = 1
     actor: str | None = None
 
-    def label(self, class_number: str | None = None) -> str:
+    def label(self, class_number: str | None = None) -> ToolLabel:
         """Return the label of an instance whose class has no name.
 
         It is the actor that the user says, else the number of the class.
@@ -255,13 +255,14 @@ class ReadOptions:
         Raises:
           InputError: there is neither; names no file.
         """
-        label = self.actor or class_number
-        if label is None:
+        if self.actor:
+            return ToolLabel(self.actor, action="")  # a hyphen belongs to the actor
+        if class_number is None:
             raise InputError(
                 "names no actor; say whose tracks these are, as in --actor=mouse, or"
                 " pass --labels of one actor"
             )
-        return label
+        return ToolLabel(class_number)
 
 
 DEFAULTS = ReadOptions()

@@ -84,8 +84,10 @@ def add_frame(
             document.left_out[_SINGLE_POINTS] += 1
             has_single_point = True
             continue
+        label = options.label()
         instance = Instance(
-            label=options.label(),
+            label=label.label,
+            action=label.action,
             parts=(),
             where=pose.where,
             track=pose.track,

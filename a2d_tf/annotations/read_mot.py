@@ -30,6 +30,7 @@ from a2d_tf.annotations.document import (
     Instance,
     Numbering,
     ReadOptions,
+    ToolLabel,
     check_tracks_differ,
 )
 from a2d_tf.core.errors import quoted
@@ -110,8 +111,10 @@ def read(file: File, options: ReadOptions) -> list[Document]:
             if file_name == _TRUTH and row.is_ignored:
                 document.left_out["rows with a conf of 0, which is to be ignored"] += 1
                 continue
+            label = _label(row, class_names, options)
             instance = Instance(
-                label=_label(row, class_names, options),
+                label=label.label,
+                action=label.action,
                 parts=(),
                 where=file.place(place),
                 track=row.track,
@@ -142,7 +145,8 @@ def _class_names(file: File) -> dict[str, str] | None:
 
 def _label(
     row: _Row, class_names: Mapping[str, str] | None, options: ReadOptions
-) -> str:
+) -> ToolLabel:
+    """Return the label of a row: of the name of its class, else as `options` say."""
     if row.class_number is None or class_names is None:
         return options.label(row.class_number)
-    return class_names[row.class_number]
+    return ToolLabel(class_names[row.class_number])

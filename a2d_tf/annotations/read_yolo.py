@@ -35,12 +35,14 @@ from a2d_tf.annotations.document import (
     Instance,
     ReadOptions,
     Segmentation,
+    ToolLabel,
     check_tracks_differ,
 )
 from a2d_tf.core.errors import quoted
 
 _SUBSETS = {"train", "val", "valid", "test", "default"}
 _YAMLS = ("data.yaml", "data.yml")
+_OF_CVAT = re.compile(r"(.*/)?frame_[0-9]{6,9}")
 _LINE = re.compile(rb"\s*[0-9]+([ \t]+[-+.0-9eE]+){4,}[ \t]*([\r\n]|$)")
 _ROUNDING = 1e-4  # of shares of the image, which have six digits
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -74,7 +76,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     classes = _classes(file, dataset)
 
     def label_of_class(number):
-        return classes[number]
+        return ToolLabel(classes[number])
 
     subsets = set(_SUBSETS)
     for key, value in dataset.items():
@@ -131,6 +133,9 @@ def read_labels(file: File, options: ReadOptions) -> list[Document]:
             document.left_out["text files without boxes and polygons"] += 1
             continue
         stem = posixpath.splitext(posixpath.basename(name))[0]
+        if _OF_CVAT.fullmatch(stem):
+            problem = "is named as in CVAT; export 'Ultralytics YOLO' there"
+            raise label_file.error("", problem)
         frame_name = _frame_name(file, stem, None)
         if frame_name is None:
             raise label_file.error("", frame_names.not_a_frame(name))
@@ -235,7 +240,7 @@ def _frame_name(file: File, stem: str, image_path: str | None) -> FrameName | No
     Raises:
       InputError: the name may be one of CVAT, which counts from 0, or not.
     """
-    if image_path is None and re.fullmatch(r"(.*/)?frame_[0-9]{6,9}", stem):
+    if image_path is None and _OF_CVAT.fullmatch(stem):
         problem = (
             "may be numbered from 0, as in CVAT, or from 1; add train.txt or the images"
         )
@@ -244,7 +249,7 @@ def _frame_name(file: File, stem: str, image_path: str | None) -> FrameName | No
 
 
 def _instances(
-    file: File, label_of_class: Callable[[str], str]
+    file: File, label_of_class: Callable[[str], ToolLabel]
 ) -> tuple[Instance, ...]:
     """Return the instances in the lines of a text file.
 
@@ -279,8 +284,15 @@ def _instances(
             box = [x - width / 2, y - height / 2, width, height]
         else:
             parts = ([numbers],)
-        place = file.place(f"line {i}")
-        instances.append(Instance(label, parts, place, track=track, box=box))
+        instance = Instance(
+            label=label.label,
+            action=label.action,
+            parts=parts,
+            where=file.place(f"line {i}"),
+            track=track,
+            box=box,
+        )
+        instances.append(instance)
     check_tracks_differ(instances)
     return tuple(instances)
 
