@@ -27,6 +27,7 @@ from test_annotation_formats import (
 
 from a2d_tf.annotations import conventions
 from a2d_tf.annotations.conventions import Tracks
+from a2d_tf.annotations.formats import FORMATS
 from a2d_tf.annotations.names import NO_NAMES
 
 
@@ -52,6 +53,12 @@ def test_the_table_in_the_docs_is_that_of_the_code():
     expected = [re.sub(" +", " ", row(tool)) for tool in conventions.ALL]
     assert lines[first : first + len(expected)] == expected
     assert lines[first + len(expected)] == ""
+
+
+def test_every_format_is_in_the_docs():
+    text = (ROOT / "docs" / "own_data.md").read_text()
+    named = {name for name in FORMATS if f"(`{name}`)" in text}
+    assert named == set(FORMATS)
 
 
 def test_frames_are_counted_from_the_first_one_of_the_tool():

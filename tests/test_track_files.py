@@ -1,5 +1,7 @@
 """Tracks of trackers: MOT Challenge's files, and the labels of `yolo track`."""
 
+import zipfile
+
 import pytest
 from a2d_files import moving_frames, write_video
 from test_annotation_formats import SIZE, found, left_out, open_source, read, write
@@ -109,6 +111,18 @@ def test_the_path_names_the_video(tmp_path, videos, path):
     annotation = source.read_annotation("clip", 2, SIZE)
     assert annotation.boxes.tolist() == [[2, 4, 10, 10]]
     assert annotation.tracks.tolist() == [1] and not annotation.masks.any()
+
+
+def test_a_task_of_cvat_in_motchallenges_layout(tmp_path, videos):
+    """As on docs.cvat.ai: a zip, here named after the video."""
+    with zipfile.ZipFile(tmp_path / "clip.zip", "w") as archive:
+        archive.writestr("gt/gt.txt", "1,1,4,2,6,8,1,2,0.86014\n4,1,5,2,6,8,1,2,1.0\n")
+        archive.writestr("gt/labels.txt", "cat-run\ndog-sit\n")
+        archive.writestr("img1/frame_000000.PNG", b"PNG")
+    source = open_source(tmp_path / "clip.zip", videos)
+    assert source.annotated_frames("clip") == (1, 4)
+    annotation = source.read_annotation("clip", 1, SIZE)
+    assert [source.label_space.name(code) for code in annotation.codes] == ["dog-sit"]
 
 
 def test_tables_beside_an_export_are_no_tracks(tmp_path):

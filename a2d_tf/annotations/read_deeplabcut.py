@@ -37,7 +37,7 @@ from a2d_tf.annotations.document import (
     Numbering,
     ReadOptions,
 )
-from a2d_tf.core.errors import quoted
+from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import UNREADABLE
 
 LIKELIHOOD = 0.6
@@ -141,7 +141,7 @@ def _read_csv(text: str) -> _Table:
 
 
 def _read_hdf5(content: bytes) -> _Table:
-    """Return the table in an HDF5 file; ValueError, which names no file, if broken."""
+    """Return the table in an HDF5 file; InputError, which names no file, if broken."""
     try:
         with h5py.File(io.BytesIO(content)) as hdf5:
             group = _stored_frame(hdf5)
@@ -158,7 +158,7 @@ def _read_hdf5(content: bytes) -> _Table:
                     for names in _unpickled(table.attrs[f"{field}_kind"]):
                         columns.append(dict(zip(levels, names)))
     except (*UNREADABLE, AttributeError) as error:
-        raise ValueError(f"not a table that pandas has stored ({error})") from error
+        raise InputError(f"cannot be read ({error}); export it again") from error
     frames = [_frame_number(str(number)) for number in index]
     values = np.concatenate(blocks, axis=1).astype(np.float64)
     return _Table(columns, frames, values)
