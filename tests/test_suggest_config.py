@@ -261,13 +261,13 @@ def test_for_actions_that_single_frames_tell(
         assert reading.preset is expected
 
 
-def with_skills(monkeypatch, action, worth=""):
+def with_skills(monkeypatch, action, worth="", unread=()):
     """Let the fit of a readout find these skills; return the maps it is asked for."""
     asked = []
 
     def fit(manifest, maps):
-        asked.append(maps)
-        return Skills(0.9, action, worth)
+        asked.append({**maps})
+        return Skills(0.9, action, worth, unread)
 
     monkeypatch.setattr(suggestion_readout, "fit_to_left_out", fit)
     return asked
@@ -345,6 +345,20 @@ def test_all_motion_maps_are_read_where_nothing_tells_their_worth(
         " (docs/real_video.md)",
     )
     assert not reading.preset.remark
+
+
+def test_motion_maps_that_add_nothing_are_not_read(mini_records, monkeypatch):
+    manifest = with_maps(mini_records)
+    kept = {"i3d": {"flow_histograms": True}}
+    kept["flow_histograms"] = {"action_backbone": "i3d"}
+    for name, flags_kept in kept.items():
+        with_skills(monkeypatch, 0.4, "alone 46", [name])
+        reading = choose_reading(manifest, presets.LITE0)
+        assert reading.motion.flags == flags_kept
+        assert reading.preset is presets.STILL_WITH_MOTION and not reading.remark
+    with_skills(monkeypatch, 0.4, "alone 46", [*kept])
+    reading = choose_reading(manifest, presets.LITE0)
+    assert reading == suggestion_readout.Reading(presets.STILL)
 
 
 def test_no_map_is_read_for_actions_that_the_maps_do_not_show(

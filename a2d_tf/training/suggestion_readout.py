@@ -58,6 +58,10 @@ def choose_reading(manifest: Manifest, preset: Preset) -> Reading:
     remark = _missing_maps(maps)
     if skills.action is not None and skills.action < LEAST_SKILL:
         return Reading(preset, None, remark)
+    if maps.get("action_backbone") in skills.unread:
+        del maps["action_backbone"]
+    if "flow_histograms" in skills.unread:
+        del maps["flow_histograms"]
     if not maps:
         known = STILL_UNTESTED if skills.action is None else STILL
         return Reading(known, None, remark)

@@ -69,11 +69,13 @@ class Skills(NamedTuple):
       actor, action: from 0 for chance to 1; None if the videos are too few to tell.
       worth: a sentence of what each group of features knows of the actions; "" without
         motion maps, or where the videos are too few to tell.
+      unread: the groups of motion maps that add nothing.
     """
 
     actor: float | None
     action: float | None
     worth: str = ""
+    unread: Sequence[str] = ()
 
 
 MotionGroups = Mapping[str, Sequence[MotionMap]]
@@ -270,7 +272,11 @@ class Readout:
         )
         if self._motion is not None:
             self._motion.assign(self._kernels_of_maps(action.kernels[1:]))
-        return Skills(actor.skill, action.skill, choice.worth)
+        unread = []
+        for name, share in zip(groups, choice.strength.shares):
+            if share == 0 and name != APPEARANCE:
+                unread.append(name)
+        return Skills(actor.skill, action.skill, choice.worth, unread)
 
     def _kernels_of_maps(self, kernels):
         """Return the kernel [2 C, |Y|] of each motion map, of those of their groups."""
