@@ -21,6 +21,7 @@ from a2d_tf.model.heads import feature_groups, ridge
 from a2d_tf.model.heads import readout as readouts
 from a2d_tf.model.inference import infer
 from a2d_tf.model.suppression import vote
+from a2d_tf.ops import motion_maps
 from a2d_tf.training.fit_readout import fit_readout
 
 SETTINGS = dataclasses.replace(tiny_network.INFERENCE, score_threshold=0.05)
@@ -105,7 +106,8 @@ def test_the_skill_is_what_is_right_in_videos_left_out_beyond_chance():
     head = readouts.Readout(A2D, tiny_network.CANVAS)
     head.build([tf.zeros([1, 4, 6, 1]), tf.zeros([1, 2, 3, 2])])
     one_class = np.zeros(60, int)
-    assert head.fit(instances(x, one_class, one_class, videos)) == (0.0, 0.0, "")
+    skills = head.fit(instances(x, one_class, one_class, videos))
+    assert skills == (0.0, 0.0, "", ())
 
 
 def test_groups_of_features_have_their_shares_in_the_whole():
@@ -182,6 +184,25 @@ def test_videos_left_out_decide_which_features_tell_actions(monkeypatch):
     assert few == (ridge.Strength((0.5, 0.5)), "")
     assert choose(rows=labels == 1, appearance=telling, i3d=other).worth == ""
     assert choose(appearance=telling) == (ridge.Strength((1.0,)), "")
+
+
+def test_groups_of_motion_maps_without_a_share_are_named(monkeypatch):
+    rng = np.random.default_rng(5)
+    videos = np.repeat(np.arange(10), 3)
+    x = rng.normal(size=(30, 8))
+    groups = motion_maps.groups("i3d", flow_histograms=True)
+    head = readouts.Readout(A2D, tiny_network.CANVAS, groups)
+    head.build([tf.zeros([1, 4, 6, 1]), tf.zeros([1, 2, 3, 3])])
+    rows = instances(x, videos % 3, videos % 2, videos, i3d=x, flow_histograms=x)
+    for shares, unread in (
+        ((0.0, 0.75, 0.25), ()),  # appearance is no motion map
+        ((0.25, 0.0, 0.75), ("i3d",)),
+        ((0.5, 0.5, 0.0), ("flow_histograms",)),
+    ):
+        choice = feature_groups.Choice(ridge.Strength(shares), "worth it")
+        monkeypatch.setattr(feature_groups, "choose", lambda *_, choice=choice: choice)
+        skills = head.fit(rows)
+        assert (skills.worth, skills.unread) == ("worth it", unread)
 
 
 def test_labels_that_it_does_not_know_are_left_to_the_network():

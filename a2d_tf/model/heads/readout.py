@@ -75,7 +75,7 @@ class Skills(NamedTuple):
     actor: float | None
     action: float | None
     worth: str = ""
-    unread: Sequence[str] = ()
+    unread: tuple[str, ...] = ()
 
 
 MotionGroups = Mapping[str, Sequence[MotionMap]]
@@ -276,7 +276,7 @@ class Readout:
         for name, share in zip(groups, choice.strength.shares):
             if share == 0 and name != APPEARANCE:
                 unread.append(name)
-        return Skills(actor.skill, action.skill, choice.worth, unread)
+        return Skills(actor.skill, action.skill, choice.worth, tuple(unread))
 
     def _kernels_of_maps(self, kernels):
         """Return the kernel [2 C, |Y|] of each motion map, of those of their groups."""
