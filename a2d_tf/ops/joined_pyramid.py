@@ -15,8 +15,8 @@ class SampleGrid(NamedTuple):
     Attributes:
       first, last: float32 [R, 2], row and column of the outermost samples as indices of
         a map. Outside of 0..H - 1 the map's edge is repeated.
-      frames: [R], the number of each box's frame, as float32 because a GPU would wait
-        for arithmetic of int32 (see `roi_gradients`).
+      frame_of_box: [R], the index of its frame, as float32 because a GPU would wait for
+        arithmetic of int32 (see `roi_gradients`).
       levels: int64 [R], the map of each box in the pyramid.
       size: cells per side.
       samples: samples per cell and side.
@@ -24,7 +24,7 @@ class SampleGrid(NamedTuple):
 
     first: tf.Tensor
     last: tf.Tensor
-    frames: tf.Tensor
+    frame_of_box: tf.Tensor
     levels: tf.Tensor
     size: int
     samples: int

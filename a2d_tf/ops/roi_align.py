@@ -91,26 +91,26 @@ def roi_align(
     rois = tf.stop_gradient(rois)
     joined = JoinedPyramid([tuple(features.shape[1:3]) for features in pyramid])
     grid = _sample_grid(joined.shapes, rois, size, convention, image_size)
-    frames = tf.shape(rois)[0]
+    batch_size = tf.shape(rois)[0]
     maps = [tf.cast(features, tf.float32) for features in pyramid]
     if gradient is None:
         cells = _sample_cells(joined.join(maps), joined, grid)
     else:
-        cells = _sample_with_gradient(maps, joined, grid, frames, gradient)
+        cells = _sample_with_gradient(maps, joined, grid, batch_size, gradient)
     count = tf.shape(rois)[1]
     channels = pyramid[0].shape[-1]
-    cells = tf.reshape(cells, [frames, count, size, size, channels])
+    cells = tf.reshape(cells, [batch_size, count, size, size, channels])
     return tf.ensure_shape(cells, [rois.shape[0], rois.shape[1], size, size, channels])
 
 
-def _sample_with_gradient(maps, joined, grid, frames, gradient):
+def _sample_with_gradient(maps, joined, grid, batch_size, gradient):
     """Sample cells [R, n, n, C] of maps; `gradient` backpropagates to the pixels."""
 
     @tf.custom_gradient
     def sample(*maps: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         def backward(cells: tf.Tensor) -> list[tf.Tensor]:
             with tf.name_scope("gradient_tape/roi_align"):  # for profiles
-                return joined.split(gradient(cells, joined, grid, frames))
+                return joined.split(gradient(cells, joined, grid, batch_size))
 
         return _sample_cells(joined.join(maps), joined, grid), backward
 
@@ -131,27 +131,27 @@ def _sample_grid(shapes, rois, size, convention, image_size):
         scales = tf.gather(np.float32(0.25 * 0.5 ** np.arange(len(shapes))), levels)
         first, last = outermost_samples(rois * scales[..., None], samples * size)
     frames = tf.cast(tf.range(tf.shape(rois)[0]), tf.float32)
-    frames_of_rois = frames[:, None] + tf.zeros_like(rois[..., 0])  # [B, R]
+    frame_of_box = frames[:, None] + tf.zeros_like(rois[..., 0])  # [B, R]
     return SampleGrid(
         first=tf.reshape(first, [-1, 2]),
         last=tf.reshape(last, [-1, 2]),
-        frames=tf.reshape(frames_of_rois, [-1]),
+        frame_of_box=tf.reshape(frame_of_box, [-1]),
         levels=tf.reshape(levels, [-1]),
         size=size,
         samples=samples,
     )
 
 
-def _sample_cells(pixels, pyramid, grid):
+def _sample_cells(pixels, joined, grid):
     """Sample pixels float32 [B, P, C] of a joined pyramid: cells [R, n, n, C]."""
-    atlas = pyramid.atlas()
+    atlas = joined.atlas()
     sheet = tf.gather(pixels, atlas.pixels, axis=1)
     corners = tf.gather(atlas.corners, grid.levels)
     cells = sample_between(
         sheet,
         grid.first + corners,
         grid.last + corners,
-        tf.cast(grid.frames, tf.int32),
+        tf.cast(grid.frame_of_box, tf.int32),
         grid.size * grid.samples,
     )
     if grid.samples > 1:

@@ -30,37 +30,37 @@ _BOXES = 512  # assumed if the number of boxes is not static
 
 
 def sparse(
-    cells: tf.Tensor, pyramid: JoinedPyramid, grid: SampleGrid, batch: tf.Tensor
+    cells: tf.Tensor, joined: JoinedPyramid, grid: SampleGrid, batch_size: tf.Tensor
 ) -> tf.Tensor:
     """Backpropagate from cells to pixels by the product with a sparse matrix.
 
     Args:
       cells: float32 [R, n, n, C], gradients.
-      batch: B, the number of frames.
+      batch_size: B, the number of frames.
 
     Returns:
-      float32 [B, P, C], gradients of the pixels of `pyramid`.
+      float32 [B, P, C], gradients of the pixels of `joined`.
     """
     # The raw op accepts int32 indices, which are half as large.
-    sources = _sources_of_cells(pyramid, grid, tf.int32)
-    number = tf.shape(grid.frames)[0] * grid.size**2
+    sources = _sources_of_cells(joined, grid, tf.int32)
+    number = tf.shape(grid.frame_of_box)[0] * grid.size**2
     channels = cells.shape[-1]
     rows = tf.repeat(tf.range(number), sources.pixels.shape[-1])
     total = tf.raw_ops.SparseTensorDenseMatMul(
         a_indices=tf.stack([rows, tf.reshape(sources.pixels, [-1])], axis=1),
         a_values=tf.reshape(sources.weights, [-1]),
-        a_shape=tf.cast([number, batch * pyramid.pixels], tf.int64),
+        a_shape=tf.cast([number, batch_size * joined.pixels], tf.int64),
         b=tf.reshape(cells, [-1, channels]),
         adjoint_a=True,
     )
-    return tf.reshape(total, [-1, pyramid.pixels, channels])
+    return tf.reshape(total, [-1, joined.pixels, channels])
 
 
 def segments(
-    cells: tf.Tensor, pyramid: JoinedPyramid, grid: SampleGrid, batch: tf.Tensor
+    cells: tf.Tensor, joined: JoinedPyramid, grid: SampleGrid, batch_size: tf.Tensor
 ) -> tf.Tensor:
     """Backpropagate as `sparse`, with neither loops nor sizes that depend on data."""
-    sources = _sources_of_cells(pyramid, grid, tf.int64)
+    sources = _sources_of_cells(joined, grid, tf.int64)
     segment_ids = tf.reshape(sources.pixels, [-1])
     weights = sources.weights[..., None]
     channels = cells.shape[-1]
@@ -76,41 +76,53 @@ def segments(
     sums = []
     for part in parts:
         shares = tf.reshape(weights * part[..., None, :], [-1, part.shape[-1]])
-        number = batch * pyramid.pixels
+        number = batch_size * joined.pixels
         sums.append(tf.math.unsorted_segment_sum(shares, segment_ids, number))
     pixels = sums[0]
     if len(sums) > 1:
         pixels = tf.concat(sums, axis=1)
-    return tf.reshape(pixels, [-1, pyramid.pixels, channels])
+    return tf.reshape(pixels, [-1, joined.pixels, channels])
 
 
-class _Sources(NamedTuple):
+class _CellSources(NamedTuple):
     """The k pixels that each cell is a weighted sum of.
 
     Attributes:
-      pixels: [R, n, n, k], among those of all frames; or [R, 2, n, k] along each axis.
-      weights: float32 of the same shape.
+      pixels: [R, n, n, k], among those of all frames.
+      weights: float32 [R, n, n, k].
     """
 
     pixels: tf.Tensor
     weights: tf.Tensor
 
 
-def _sources_of_cells(pyramid, grid, dtype):
+class _AxisSources(NamedTuple):
+    """The k rows and the k columns that each row and column of cells reads.
+
+    Attributes:
+      positions: float32 [R, 2, n, k], first along the height, then along the width.
+      weights: float32 [R, 2, n, k].
+    """
+
+    positions: tf.Tensor
+    weights: tf.Tensor
+
+
+def _sources_of_cells(joined, grid, dtype):
     """Return the pixels that the cells read, [R, n, n, k]."""
-    starts = np.float32(pyramid.starts)
-    table = np.column_stack([np.array(pyramid.shapes, np.float32), starts])
+    starts = np.float32(joined.starts)
+    table = np.column_stack([np.array(joined.shapes, np.float32), starts])
     maps = tf.gather(table, grid.levels)  # [R, 3]: height, width and first pixel
     along_axes = _sources_along_axes(grid, maps[:, :2])
-    rows, columns = tf.unstack(along_axes.pixels, axis=1)
+    rows, columns = tf.unstack(along_axes.positions, axis=1)
     row_weights, column_weights = tf.unstack(along_axes.weights, axis=1)
     rows = rows * maps[:, 1, None, None] + maps[:, 2, None, None]
     pixels = rows[:, :, None, :, None] + columns[:, None, :, None, :]
-    frames = tf.reshape(tf.cast(grid.frames, dtype), [-1, 1, 1, 1, 1])
-    pixels = tf.cast(pixels, dtype) + frames * pyramid.pixels
+    frame_of_box = tf.reshape(tf.cast(grid.frame_of_box, dtype), [-1, 1, 1, 1, 1])
+    pixels = tf.cast(pixels, dtype) + frame_of_box * joined.pixels
     weights = row_weights[:, :, None, :, None] * column_weights[:, None, :, None, :]
     shape = [-1, grid.size, grid.size, (2 * grid.samples) ** 2]
-    return _Sources(tf.reshape(pixels, shape), tf.reshape(weights, shape))
+    return _CellSources(tf.reshape(pixels, shape), tf.reshape(weights, shape))
 
 
 def _sources_along_axes(grid, map_sizes):
@@ -130,4 +142,4 @@ def _sources_along_axes(grid, map_sizes):
     pixels = tf.stack([low, tf.minimum(low + 1.0, end)], axis=-1)
     weights = tf.stack([1.0 - fraction, fraction], axis=-1) / grid.samples
     shape = [-1, 2, grid.size, 2 * grid.samples]
-    return _Sources(tf.reshape(pixels, shape), tf.reshape(weights, shape))
+    return _AxisSources(tf.reshape(pixels, shape), tf.reshape(weights, shape))
