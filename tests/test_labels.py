@@ -59,6 +59,8 @@ def test_own_label_space_round_trips_through_json(tmp_path):
         ('{"actors": ["a"]}', "actions"),
         ('{"actors": ["a"], "actions": ["b"], "pairs": [["a", "c"]]}', "pairs"),
         ('{"actors": ["a"], "actions": ["b"], "codes": [99]}', "99"),
+        ('{"actors": ["a"], "actions": ["b"], "codes": []}', "codes"),
+        ('{"actors": ["a"], "actions": ["b"], "pairs": []}', "codes"),
         ('{"actors": ["a", "a"], "actions": ["b"]}', "actors"),
         (
             '{"actors": ["a"], "actions": ["b"], "colours": {"11": [1, 2, 256]}}',
@@ -72,7 +74,7 @@ def test_own_label_space_round_trips_through_json(tmp_path):
             "16 bits",
         ),
     ],
-    ids=range(7),
+    ids=range(9),
 )
 def test_bad_label_space_names_file_and_field(tmp_path, text, field):
     path = tmp_path / "labels.json"

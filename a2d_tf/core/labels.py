@@ -193,23 +193,18 @@ class LabelSpace:
             raise _error(f"unknown field {quoted(sorted(unknown)[0])}")
         actors = tuple(fields["actors"])
         actions = tuple(fields["actions"])
-        pairs = fields.get("pairs") or itertools.product(actors, actions)
-        base = _base(actions)
-        codes = []
-        for pair in pairs:
-            if len(pair) != 2 or pair[0] not in actors or pair[1] not in actions:
-                raise _error(f"pairs: {quoted(pair)} is not [actor, action]")
-            actor, action = pair
-            codes.append(base * (actors.index(actor) + 1) + actions.index(action) + 1)
+        codes = fields.get("codes")
+        if codes is None:
+            codes = _codes_of_pairs(fields.get("pairs"), actors, actions)
         colours = []
         for code, rgb in fields.get("colours", {}).items():
             colours.append((int(code), tuple(rgb)))
         return cls(
-            actors,
-            actions,
-            tuple(sorted(fields.get("codes") or codes)),
-            fields.get("none_action"),
-            tuple(sorted(colours)),
+            actors=actors,
+            actions=actions,
+            codes=tuple(sorted(codes)),
+            none_action=fields.get("none_action"),
+            colours=tuple(sorted(colours)),
         )
 
     @classmethod
@@ -230,6 +225,20 @@ class LabelSpace:
             return cls.from_fields(fields)
         except ValueError as error:
             raise InputError(f"{path}: {error}; {remedy}") from error
+
+
+def _codes_of_pairs(pairs, actors, actions):
+    """Return the codes of [actor, action] names; None stands for all pairs."""
+    if pairs is None:
+        pairs = itertools.product(actors, actions)
+    base = _base(actions)
+    codes = []
+    for pair in pairs:
+        if len(pair) != 2 or pair[0] not in actors or pair[1] not in actions:
+            raise _error(f"pairs: {quoted(pair)} is not [actor, action]")
+        actor, action = pair
+        codes.append(base * (actors.index(actor) + 1) + actions.index(action) + 1)
+    return codes
 
 
 def _error(problem):
