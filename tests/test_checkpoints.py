@@ -39,6 +39,13 @@ def save(made, network, step, number):
     made.save()
 
 
+def read(network, folder):
+    """Read the newest checkpoint; return its path."""
+    path = checkpoints.newest(str(folder))
+    checkpoints.load(path, {"network": network})
+    return path
+
+
 def names(folder):
     return sorted(path.stem for path in folder.glob("*.index"))
 
@@ -154,13 +161,13 @@ def test_the_best_is_kept_apart(tmp_path):
     best = json.loads((tmp_path / "best" / "validation.json").read_text())
     assert best == {"step": 4, "score": 30.0, "score_threshold": 0.4}
     other = Toy()
-    assert checkpoints.restore(other, str(tmp_path), "best").endswith("best/ckpt-4")
+    assert read(other, tmp_path / "best").endswith("best/ckpt-4")
     assert other.weight.numpy().tolist() == [4, 4, 4]
     # A run that goes back to step 2, and finds less than before.
     for number, score in ((2, 10.0), (3, 20.0), (4, 20.0)):
         save(made, network, step, number)
         made.save_best(score, 0.1 * number)
-    assert checkpoints.restore(other, str(tmp_path), "best").endswith("best/ckpt-3")
+    assert read(other, tmp_path / "best").endswith("best/ckpt-3")
     # It repeats what it was killed in, with the same end.
     for number, score in ((2, 10.0), (4, 30.0), (6, 20.0)):
         save(made, network, step, number)
@@ -178,7 +185,7 @@ def test_averages_are_what_a_reader_gets_and_a_run_goes_on_with_its_own(tmp_path
     made.save()
     assert network.weight.numpy().tolist() == [2, 2, 2]
     reader = Toy()
-    checkpoints.restore(reader, str(tmp_path))
+    read(reader, tmp_path / "checkpoints")
     assert reader.weight.numpy().tolist() == [1, 1, 1]
     other, network, step, means = checkpointer(tmp_path, averages=True)
     assert other.resume()
@@ -196,7 +203,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path, caplog, monkeypatc
     with pytest.raises(InputError, match="a checkpoint of another network"):
         other.resume()
     with pytest.raises(InputError, match="a checkpoint of another network"):
-        checkpoints.restore(Toy(4), str(tmp_path))
+        read(Toy(4), tmp_path / "checkpoints")
     gc.collect()
     assert not caplog.records
     assert tf.get_logger().level == logging.WARNING

@@ -118,7 +118,7 @@ def test_marks_of_a_run(run):
     def read(run):
         config = run_folder.settings(str(run))
         is_finished = run_folder.is_finished(str(run), step)
-        return config, is_finished, loading._best_threshold(str(run))
+        return config, is_finished, loading._read_best(str(run))
 
     check(run, read)
 

@@ -21,7 +21,7 @@ from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, coco, layouts, transfer
 from a2d_tf.pretrained.weights_file import Weights
-from a2d_tf.runs import loading
+from a2d_tf.runs import coco_detector
 from tools import make_random_weights
 
 pytestmark = pytest.mark.slow
@@ -211,7 +211,7 @@ def chosen_classes(matterport, weights, tmp_path_factory):
     path = str(tmp_path_factory.mktemp("chosen") / "coco.h5")
     weights.write(path)
     actors = ["mouse=cat", "person", "thing=dog", "thing=apple"]
-    network = loading.untrained(path, {}, actors).network
+    network = coco_detector.load(path, {}, actors).network
     return compare(matterport[0], network, side=256, score_threshold=0.01)
 
 

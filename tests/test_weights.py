@@ -23,7 +23,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.pretrained import coco, transfer
 from a2d_tf.pretrained.anchor_deltas import anchor_ratios
 from a2d_tf.pretrained.weights_file import Weights
-from a2d_tf.runs import loading, run_folder
+from a2d_tf.runs import coco_detector, run_folder
 from a2d_tf.training import run_start
 from a2d_tf.video.predictor import Predictor
 
@@ -473,7 +473,7 @@ def test_coco_weights_predict_before_any_training(coco, caplog):
     with caplog.at_level("INFO", "a2d_tf"):
         actors = ["person", "pet=cat", "pet=dog"]
         predictor = Predictor.from_run(
-            loading.untrained(coco, {"max_detections": 5}, actors)
+            coco_detector.load(coco, {"max_detections": 5}, actors)
         )
     assert " 0 initialised (none)" in caplog.text
     assert not predictor.info["use_flow"] and predictor.info["score_threshold"] == 0.7
@@ -536,4 +536,4 @@ def test_actors_that_are_no_classes_of_coco(coco):
         ("mouse=cat,cat", "cat has two names, mouse and cat"),
     ):
         with pytest.raises(InputError, match=f"^--actors: {message}"):
-            loading.untrained(coco, actors=value.split(","))
+            coco_detector.load(coco, actors=value.split(","))

@@ -109,13 +109,24 @@ def newest(folder: str) -> str | None:
     return None
 
 
-def restore(network: Network, run: str, kind: str = "last") -> str:
-    """Load the weights of a run folder's checkpoint into the network.
+def find(run: str) -> str:
+    """Return the path, without suffix, of a run folder's newest whole checkpoint.
+
+    Raises:
+      InputError: no checkpoint there, or damaged ones alone.
+    """
+    folder = checkpoint_files.folder(run)
+    path = newest(folder)
+    if path is None:
+        raise InputError(f"{folder}: no checkpoint; train first, with --workdir={run}")
+    return path
+
+
+def restore(network: Network, run: str) -> str:
+    """Load the weights of a run folder's newest checkpoint into the network.
 
     Args:
       network: a Network of the run's own ModelConfig and label space.
-      run: the run folder.
-      kind: of checkpoint_files.FOLDERS.
 
     Returns:
       the checkpoint's path.
@@ -123,10 +134,7 @@ def restore(network: Network, run: str, kind: str = "last") -> str:
     Raises:
       InputError: no checkpoint there, or one of another network.
     """
-    folder = checkpoint_files.folder(run, kind)
-    path = newest(folder)
-    if path is None:
-        raise InputError(f"{folder}: no checkpoint; train first, with --workdir={run}")
+    path = find(run)
     load(path, {"network": network})
     return path
 

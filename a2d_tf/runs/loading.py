@@ -1,29 +1,20 @@
-"""Load a network and its settings.
-
-They are those of a run folder, of a packed model, or of COCO's weights alone.
-"""
+"""Load the network of a run folder or of a packed model, and its settings."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import logging
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from a2d_tf.annotations.conventions import UNDEFINED
 from a2d_tf.core import checked_json, files
-from a2d_tf.core.config import Config, InferenceConfig, ModelConfig
-from a2d_tf.core.errors import InputError, quoted
-from a2d_tf.core.labels import LabelSpace, is_name
+from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import FACTS, Manifest, MotionFacts
-from a2d_tf.model.label_modes import Detected
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import cache, transfer
-from a2d_tf.pretrained.weights_file import Weights
+from a2d_tf.pretrained import transfer
 from a2d_tf.runs import (
     checkpoint_files,
     checkpoints,
@@ -32,19 +23,17 @@ from a2d_tf.runs import (
     run_folder,
 )
 
-logger = logging.getLogger(__name__)
-
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A loaded run folder.
+    """A loaded network with its settings: of a run, a packed model or a detector.
 
     Attributes:
-      config: its settings, with those given to `load` and the resolved score_threshold.
-      network: with the weights of the checkpoint.
-      records: {'flow_method', 'image_height', 'image_width', 'clip_stride'} of its
-        records.
-      checkpoint: path of its weights.
+      config: the settings, with those given to `load` and the resolved score_threshold.
+      network: with its weights.
+      records: {'flow_method', 'image_height', 'image_width', 'clip_stride'} of the
+        records that it was trained on.
+      checkpoint: path of the weights.
       trained_on: names of the videos of its training split.
       motion: the motion maps of its records; None without any.
     """
@@ -108,7 +97,11 @@ def load(
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
     threshold = None
     if kind == "best":
-        threshold = _best_threshold(workdir)
+        checkpoint, threshold = _read_best(workdir)
+    elif packed.is_packed(workdir):
+        checkpoint = workdir
+    else:
+        checkpoint = checkpoints.find(workdir)
     if config.inference.score_threshold < 0:
         if threshold is None:
             threshold = chosen_threshold.read(workdir)
@@ -116,9 +109,8 @@ def load(
     network = Network(config.model, labels, config.compute)
     if packed.is_packed(workdir):
         _assign_packed(network, os.path.join(workdir, packed.WEIGHTS))
-        checkpoint = workdir
     else:
-        checkpoint = checkpoints.restore(network, workdir, kind)
+        checkpoints.load(checkpoint, {"network": network})
     facts = run_folder.record_facts(workdir)
     motion = None
     if "motion" in facts:
@@ -145,8 +137,8 @@ def _assign_packed(network, path):
         ) from error
 
 
-def _best_threshold(workdir):
-    """Read the threshold of a run's best validation.
+def _read_best(workdir):
+    """Return the checkpoint of a run's best validation, and its threshold.
 
     Raises:
       InputError: there was none, or the run was killed while its weights were written.
@@ -163,77 +155,4 @@ def _best_threshold(workdir):
             f"{path}: for step {best['step']}, but the checkpoint is {newest}: the run"
             f" was killed; run its command again, or {remedy}"
         )
-    return best["score_threshold"]
-
-
-def untrained(
-    path: str, settings: dict[str, Any] | None = None, actors: Sequence[str] = ()
-) -> Run:
-    """Load a network with COCO's weights alone.
-
-    It finds COCO's classes, and knows no actions.
-
-    Args:
-      path: of a detector's imported weights, or a name of `pretrained`.
-      settings: {setting of inference or computing: value}.
-      actors: the classes to find, each as CLASS or NAME=CLASS; several may have one
-        name. Without any, all classes by their own names.
-
-    Raises:
-      InputError: no such file, or not a detector's; or an actor that is none of its
-        classes.
-    """
-    path = cache.resolve(path)
-    weights = Weights.read(path)
-    if not weights.classes:
-        raise InputError(
-            f"{path}: {weights.source} weights are for a backbone only and cannot "
-            "detect actors; use detector weights"
-        )
-    actor_of_class = _actors_of_classes(actors, weights.classes)
-    names = list(dict.fromkeys(actor_of_class.values()))
-    # It has learned no action.
-    labels = LabelSpace.from_fields({"actors": names, "actions": [UNDEFINED]})
-    actor_indices = {}
-    for coco_class in weights.classes:
-        actor_indices[coco_class] = -1
-        if coco_class in actor_of_class:
-            actor_indices[coco_class] = names.index(actor_of_class[coco_class])
-    model = ModelConfig(use_flow=False, temporal_layers=0, **weights.model_fields())
-    config = Config(model, InferenceConfig(score_threshold=chosen_threshold.DEFAULT))
-    config = config.with_inference(**(settings or {})).checked()
-    label_mode = Detected(labels, actor_indices)
-    network = Network(model, labels, config.compute, label_mode)
-    logger.info(transfer.load(network, weights).summary())
-    records = {
-        "flow_method": "dis",
-        "image_height": model.image_height,
-        "image_width": model.image_width,
-        "clip_stride": 1,
-    }
-    return Run(config, network, records, path)
-
-
-def _actors_of_classes(actors, classes):
-    """Return {class of COCO: name of its actor} of the `actors` of `untrained`.
-
-    Raises:
-      InputError: an actor is of no class, or a class has two names.
-    """
-    actor_of_class: dict[str, str] = {}
-    for actor in actors or classes:
-        name, equals, coco_class = actor.rpartition("=")
-        if not equals:
-            name = coco_class
-        if coco_class not in classes or not is_name(name):
-            nearest = difflib.get_close_matches(coco_class.lower(), classes, 1, 0)[0]
-            raise InputError(
-                f"--actors: {quoted(actor)} is not CLASS or NAME=CLASS with a class of"
-                f" COCO; did you mean {nearest}?"
-            )
-        first_name = actor_of_class.setdefault(coco_class, name)
-        if first_name != name:
-            raise InputError(
-                f"--actors: {coco_class} has two names, {first_name} and {name}"
-            )
-    return actor_of_class
+    return newest, best["score_threshold"]

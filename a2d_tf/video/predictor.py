@@ -227,16 +227,16 @@ def load(
       device: as for `devices.prepare`.
       settings: {name: value} of inference and computing that are given; a SavedModel
         takes none.
-      actors: of "init_rgb", as for `loading.untrained`.
+      actors: of "init_rgb", as for `coco_detector.load`.
 
     Raises:
       InputError: there is no such model, it is damaged, or the settings are not for it.
     """
     gpus = devices.prepare(device)
     if source == "init_rgb":
-        from a2d_tf.runs import loading
+        from a2d_tf.runs import coco_detector
 
-        predictor = Predictor.from_run(loading.untrained(path, settings, actors))
+        predictor = Predictor.from_run(coco_detector.load(path, settings, actors))
     else:
         predictor = Predictor.load(path, checkpoint=checkpoint, **settings)
     devices.announce(gpus, predictor.info["precision"])

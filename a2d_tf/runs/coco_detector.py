@@ -1,0 +1,94 @@
+"""Load a detector of COCO's classes, as its public weights are, as if it was a run."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from a2d_tf.annotations.conventions import UNDEFINED
+from a2d_tf.core.config import Config, InferenceConfig, ModelConfig
+from a2d_tf.core.errors import InputError, quoted
+from a2d_tf.core.labels import LabelSpace, is_name
+from a2d_tf.model.label_modes import Detected
+from a2d_tf.model.network import Network
+from a2d_tf.pretrained import cache, transfer
+from a2d_tf.pretrained.weights_file import Weights
+from a2d_tf.runs import chosen_threshold
+from a2d_tf.runs.loading import Run
+
+logger = logging.getLogger(__name__)
+
+
+def load(
+    path: str, settings: dict[str, Any] | None = None, actors: Sequence[str] = ()
+) -> Run:
+    """Load a network with COCO's weights alone.
+
+    It finds COCO's classes, and knows no actions.
+
+    Args:
+      path: of a detector's imported weights, or a name of `pretrained`.
+      settings: {setting of inference or computing: value}.
+      actors: the classes to find, each as CLASS or NAME=CLASS; several may have one
+        name. Without any, all classes by their own names.
+
+    Raises:
+      InputError: no such file, or not a detector's; or an actor that is none of its
+        classes.
+    """
+    path = cache.resolve(path)
+    weights = Weights.read(path)
+    if not weights.classes:
+        raise InputError(
+            f"{path}: {weights.source} weights are for a backbone only and cannot "
+            "detect actors; use detector weights"
+        )
+    actor_of_class = _actors_of_classes(actors, weights.classes)
+    names = list(dict.fromkeys(actor_of_class.values()))
+    # It has learned no action.
+    labels = LabelSpace.from_fields({"actors": names, "actions": [UNDEFINED]})
+    actor_indices = {}
+    for coco_class in weights.classes:
+        actor_indices[coco_class] = -1
+        if coco_class in actor_of_class:
+            actor_indices[coco_class] = names.index(actor_of_class[coco_class])
+    model = ModelConfig(use_flow=False, temporal_layers=0, **weights.model_fields())
+    config = Config(model, InferenceConfig(score_threshold=chosen_threshold.DEFAULT))
+    config = config.with_inference(**(settings or {})).checked()
+    label_mode = Detected(labels, actor_indices)
+    network = Network(model, labels, config.compute, label_mode)
+    logger.info(transfer.load(network, weights).summary())
+    records = {
+        "flow_method": "dis",
+        "image_height": model.image_height,
+        "image_width": model.image_width,
+        "clip_stride": 1,
+    }
+    return Run(config, network, records, path)
+
+
+def _actors_of_classes(actors, classes):
+    """Return {class of COCO: name of its actor} of the `actors` of `load`.
+
+    Raises:
+      InputError: an actor is of no class, or a class has two names.
+    """
+    actor_of_class: dict[str, str] = {}
+    for actor in actors or classes:
+        name, equals, coco_class = actor.rpartition("=")
+        if not equals:
+            name = coco_class
+        if coco_class not in classes or not is_name(name):
+            nearest = difflib.get_close_matches(coco_class.lower(), classes, 1, 0)[0]
+            raise InputError(
+                f"--actors: {quoted(actor)} is not CLASS or NAME=CLASS with a class of"
+                f" COCO; did you mean {nearest}?"
+            )
+        first_name = actor_of_class.setdefault(coco_class, name)
+        if first_name != name:
+            raise InputError(
+                f"--actors: {coco_class} has two names, {first_name} and {name}"
+            )
+    return actor_of_class
