@@ -250,6 +250,20 @@ def test_features_of_a_block(conversion, filled, tmp_path):
         assert_near(made[name], expected.numpy()[0], 1e-5)
 
 
+def test_features_on_another_machine_have_the_weights_of_its_cache(
+    conversion, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("A2D_TF_CACHE", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    path = str(tmp_path / "weights/i3d.h5")
+    conversion.weights.write(path)
+    block = frames(32, 32, 64)
+    expected = ActionFeatures("i3d", path, "abc")(block)
+    found = ActionFeatures("i3d", "/elsewhere/i3d.h5", "abc")(block)
+    for name, maps in expected.items():
+        np.testing.assert_array_equal(found[name], maps)
+
+
 def test_a_file_through_the_command(published, tmp_path, monkeypatch, capsys):
     write_flax(tmp_path / "i3d.ckpt", published)
     options = {

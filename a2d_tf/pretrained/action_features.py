@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +24,7 @@ class ActionFeatures:
 
     Attributes:
       backbone: a name in `backbones.ACTION_BACKBONES`.
-      path: of its imported weights.
+      path: of its imported weights; on another machine, those of its cache are read.
       sha256: of the published file.
     """
 
@@ -58,8 +59,11 @@ class ActionFeatures:
 
 @functools.lru_cache(maxsize=1)
 def _network(features: ActionFeatures):
+    path = features.path
+    if not os.path.exists(path):
+        path = ActionFeatures.get(features.backbone).path
     model = backbones.build_action_backbone(features.backbone)
-    load(model, Weights.read(features.path))
+    load(model, Weights.read(path))
     # One trace for all sizes of frames.
     frames = tf.TensorSpec([1, None, None, None, 3], tf.uint8)
     return tf.function(model, input_signature=[frames])
