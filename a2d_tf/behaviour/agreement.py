@@ -16,13 +16,13 @@ from a2d_tf.annotations.observations import (
 )
 from a2d_tf.behaviour import spans
 from a2d_tf.behaviour.bouts import Prediction
-from a2d_tf.behaviour.spans import Span
+from a2d_tf.behaviour.spans import TimeSpan
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.evaluation.metrics.tables import Table
 
 logger = logging.getLogger(__name__)
 
-SpansByAction = dict[str, list[Span]]
+SpansByAction = dict[str, list[TimeSpan]]
 """Action -> its bouts of all individuals of a video."""
 
 
@@ -37,7 +37,7 @@ class _Agreement:
     predicted_seconds: float = 0.0
     predicted_bouts: int = 0
 
-    def add(self, coded: Sequence[Span], predicted: Sequence[Span]) -> None:
+    def add(self, coded: Sequence[TimeSpan], predicted: Sequence[TimeSpan]) -> None:
         """Add the bouts of a video."""
         self.agreed_seconds += spans.agreed_seconds(coded, predicted)
         self.agreed_bouts += spans.count_matches(coded, predicted)
@@ -144,7 +144,7 @@ def compare(
         )
     agreements: dict[str, _Agreement] = collections.defaultdict(_Agreement)
     for name, coded in coded_of.items():
-        segmented = Span(*prediction_of[name].video.span)
+        segmented = TimeSpan(*prediction_of[name].video.span)
         predicted = _predicted_spans(prediction_of[name])
         for action in sorted(actions & (behaviours | set(predicted))):
             coded_spans = spans.cut(coded.get(action, ()), segmented)
@@ -208,13 +208,15 @@ def _coded_spans(
                 continue
             if observation.counts_images:
                 numbers = images.of_bout(bout)
-                span = Span(
+                span = TimeSpan(
                     (numbers.start - 1) / video.fps, (numbers.stop - 1) / video.fps
                 )
             elif observation.from_first_frame:
-                span = Span(bout.start, bout.end)
+                span = TimeSpan(bout.start, bout.end)
             else:
-                span = Span(bout.start - video.film_start, bout.end - video.film_start)
+                span = TimeSpan(
+                    bout.start - video.film_start, bout.end - video.film_start
+                )
             coded[bout.action].append(span)
     return coded
 
@@ -240,5 +242,5 @@ def _predicted_spans(prediction: Prediction) -> SpansByAction:
     predicted: SpansByAction = collections.defaultdict(list)
     for track in prediction.tracks:
         for bout in track.bouts:
-            predicted[bout.action].append(Span(bout.start, bout.end))
+            predicted[bout.action].append(TimeSpan(bout.start, bout.end))
     return predicted

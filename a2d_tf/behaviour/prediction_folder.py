@@ -190,7 +190,8 @@ def read_tracks(folder: str | os.PathLike, kind: Any) -> Iterator[dict]:
     """Yield the tracks of `tracks.json`, which has a track a line.
 
     They are read line by line, because a long video's file as a whole takes twice its
-    size in memory.
+    size in memory. A list of tracks on one line, as another program may have written
+    it, is read, too.
 
     Args:
       kind: what a track must hold, as for `check_json`.

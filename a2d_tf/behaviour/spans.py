@@ -9,29 +9,29 @@ from typing import NamedTuple
 _LEAST_IOU = 0.5  # in time, of a coded and a predicted bout that match
 
 
-class Span(NamedTuple):
+class TimeSpan(NamedTuple):
     """A part of a video, in seconds."""
 
     start: float
     end: float
 
 
-def total_seconds(spans: Iterable[Span]) -> float:
+def total_seconds(spans: Iterable[TimeSpan]) -> float:
     """Return how long spans last together."""
     return math.fsum(span.end - span.start for span in spans)
 
 
-def cut(spans: Iterable[Span], limits: Span) -> list[Span]:
+def cut(spans: Iterable[TimeSpan], limits: TimeSpan) -> list[TimeSpan]:
     """Return the parts of spans that are within limits."""
     parts = []
     for span in spans:
-        part = Span(max(span.start, limits.start), min(span.end, limits.end))
+        part = TimeSpan(max(span.start, limits.start), min(span.end, limits.end))
         if part.start < part.end:
             parts.append(part)
     return parts
 
 
-def agreed_seconds(coded: Sequence[Span], predicted: Sequence[Span]) -> float:
+def agreed_seconds(coded: Sequence[TimeSpan], predicted: Sequence[TimeSpan]) -> float:
     """Integrate over time the smaller of the two numbers of individuals."""
     times: set[float] = set()
     for span in (*coded, *predicted):
@@ -44,7 +44,7 @@ def agreed_seconds(coded: Sequence[Span], predicted: Sequence[Span]) -> float:
     return math.fsum(agreed)
 
 
-def _count_at(spans: Iterable[Span], time: float) -> int:
+def _count_at(spans: Iterable[TimeSpan], time: float) -> int:
     return sum(span.start <= time < span.end for span in spans)
 
 
@@ -56,7 +56,7 @@ class _Pair(NamedTuple):
     predicted: int
 
 
-def count_matches(coded: Sequence[Span], predicted: Sequence[Span]) -> int:
+def count_matches(coded: Sequence[TimeSpan], predicted: Sequence[TimeSpan]) -> int:
     """Count pairs of a coded and a predicted bout, the best first, each bout once."""
     pairs = []
     for i, one in enumerate(coded):

@@ -16,7 +16,7 @@ class Row(NamedTuple):
 
     Attributes:
       video_seconds, fps: of the video.
-      individual: VIDEO_TRACK.
+      individual: name of the video and number of the track, as in clip_1.
       seconds: how long the bouts last together.
       share: of the time in which the track was followed, 0 to 1.
       bouts: how many there are.
@@ -37,7 +37,7 @@ class Row(NamedTuple):
 
 
 COLUMNS = Row._fields
-VIDEO_COLUMNS = ("video", "video_seconds", "fps", "individual")
+VIDEO_COLUMNS = COLUMNS[:4]
 """First columns of all tables of several videos."""
 
 
