@@ -120,14 +120,15 @@ def announce(gpus: Sequence[Gpu], precision: str, used: int = 1) -> None:
     """
     counts = collections.Counter(gpus[:used])
     parts = []
+    products = ""
     for gpu, count in counts.items():
         parts.append(f"{count} x {gpu.name}{_size_text(gpu.memory)}")
         has_tensor_cores = gpu.capability and gpu.capability >= _TENSOR_CORES
         if precision == "float32" and has_tensor_cores:
-            precision = "float32 with products in TF32"
+            products = " with products in TF32"
     if not counts:
         parts.append(f"CPU, {cores()} cores, {memory() / 2**30:.0f} GB")
-    parts.append(precision)
+    parts.append(f"{precision}{products}")
     print(f"device: {', '.join(parts)}", flush=True)
 
 
@@ -148,34 +149,59 @@ def prepare(device: str = "auto", deterministic: bool = True) -> list[Gpu]:
     """
     import tensorflow as tf
 
-    gpus = []
-    if device == "cpu":
-        hide_gpus()
-    else:
-        gpus = tf.config.get_visible_devices("GPU")
-        if not gpus:
-            _check_unused(device)
+    gpus = _choose_gpus(device)
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
-    if not gpus:
-        # On a CPU, graph rewriting gains nothing here (step time within 5 %), doubles
-        # the time of the first call, and warns at length about crops of unknown number.
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+    computing = _describe(gpus)
+    _set_graph_options(computing)
+    return computing
+
+
+def _choose_gpus(device):
+    """Return TensorFlow's GPUs that compute, none for the CPU; errors of `prepare`."""
+    import tensorflow as tf
+
+    if device == "cpu":
+        hide_gpus()
+        return []
+    gpus = tf.config.get_visible_devices("GPU")
+    if not gpus:
+        _check_unused(device)
+    return gpus
+
+
+def _describe(gpus):
+    """Return a `Gpu` for each of TensorFlow's GPUs."""
+    import tensorflow as tf
+
     if not gpus:
         return []
     sizes = {card.name: card.memory for card in nvidia_cards()}
-    computing = []
+    described = []
     for gpu in gpus:
         details = tf.config.experimental.get_device_details(gpu)
         name = details.get("device_name", "GPU")
-        computing.append(Gpu(name, sizes.get(name), details.get("compute_capability")))
-    if any((gpu.capability or (0,)) >= _TENSOR_CORES for gpu in computing):
+        described.append(Gpu(name, sizes.get(name), details.get("compute_capability")))
+    return described
+
+
+def _set_graph_options(gpus):
+    """Turn off what TensorFlow's graph optimizer does to no good."""
+    import tensorflow as tf
+
+    options = {}
+    if not gpus:
+        # On a CPU, graph rewriting gains nothing here (step time within 5 %), doubles
+        # the time of the first call, and warns at length about crops of unknown number.
+        options["disable_meta_optimizer"] = True
+    elif any((gpu.capability or (0,)) >= _TENSOR_CORES for gpu in gpus):
         # It would transpose float32 to channels first, but these cards convolve
         # channels last.
-        tf.config.optimizer.set_experimental_options({"layout_optimizer": False})
-    return computing
+        options["layout_optimizer"] = False
+    if options:
+        tf.config.optimizer.set_experimental_options(options)
 
 
 def hide_gpus() -> None:
