@@ -27,7 +27,7 @@ from a2d_tf.model import label_modes
 @pytest.fixture(scope="module")
 def frames(evaluator):
     """The frames of the test split."""
-    return [clip() for clip in evaluator.clips("test")]
+    return [make_frame() for make_frame in evaluator.frame_makers("test")]
 
 
 def test_frames_come_in_the_records_order_and_native_pixels(frames, mini_records):
@@ -209,7 +209,7 @@ def test_only_scores_make_way_for_scores_and_an_empty_split_has_none(
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     before = (tmp_path / "run" / "metrics.json").stat()
     assert before.st_size
-    monkeypatch.setattr(evaluator, "clips", lambda *_: iter(()))
+    monkeypatch.setattr(evaluator, "frame_makers", lambda *_: iter(()))
     with pytest.raises(InputError, match="no records in split 'val'"):
         evaluator.evaluate("val", 0.3, str(tmp_path / "run"))
     assert (tmp_path / "run" / "metrics.json").stat() == before

@@ -11,6 +11,7 @@ import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -38,8 +39,22 @@ THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Least p(actor) of instances: below every threshold, yet it bounds the number of masks.
 FLOOR = 0.05
 _MARKS = ("metrics.json", "truth.json")  # a folder of scores has these
-Clip = Callable[[], Frame]
+FrameMaker = Callable[[], Frame]
 """Makes the frame of a clip. Call it off the main thread: it decodes the truth."""
+
+
+class PaintedMap(NamedTuple):
+    """A frame's label map, codes [H, W], and the thresholds at which it is this one."""
+
+    thresholds: list[float]
+    label_map: np.ndarray
+
+
+class _WrittenFrame(NamedTuple):
+    """A frame whose label maps are written, and its instances as COCO results."""
+
+    frame: Frame
+    entries: list[dict]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +102,8 @@ class Evaluator:
 
         self._graph = graph
 
-    def clips(self, split: str) -> Iterator[Clip]:
-        """Run the network over a split; yield its clips in the records' order.
+    def frame_makers(self, split: str) -> Iterator[FrameMaker]:
+        """Run the network over a split; yield a maker of each frame in their order.
 
         Args:
           split: 'train' (without the validation videos), 'val' or 'test'.
@@ -125,13 +140,12 @@ class Evaluator:
         """Paint a frame's label map at native size, of codes in the label space's
         dtype.
         """
-        ((_, painted),) = self.label_maps(frame, [threshold])
-        return painted
+        return next(self.label_maps(frame, [threshold])).label_map
 
     def label_maps(
         self, frame: Frame, thresholds: Iterable[float] = THRESHOLDS
-    ) -> Iterator[tuple[list[float], np.ndarray]]:
-        """Yield (thresholds, their common `label_map`), from the highest down.
+    ) -> Iterator[PaintedMap]:
+        """Yield the label map of each threshold, from the highest down.
 
         Instances come best first, so each threshold only paints those that it adds.
         """
@@ -147,22 +161,25 @@ class Evaluator:
             for i in range(painted, number):
                 painter.paint(frame.patches[i], instances.score[i], instances.code[i])
             painted = number
-            yield list(with_this_number), painter.labels.copy()
+            yield PaintedMap(list(with_this_number), painter.labels.copy())
 
-    def scored(self, clips: Iterable[Clip]) -> Iterator[Frame]:
-        """Yield the frame of each clip in order, its pixels counted at THRESHOLDS."""
+    def scored(self, frame_makers: Iterable[FrameMaker]) -> Iterator[Frame]:
+        """Yield each frame in order, its pixels counted at THRESHOLDS."""
 
-        def score(clip: Clip) -> Frame:
-            frame = clip()
+        def score(make_frame: FrameMaker) -> Frame:
+            frame = make_frame()
             if frame.truth.is_complete:
-                for thresholds, label_map in self.label_maps(frame):
-                    counts = segmentation.count_pixels(frame.truth.label_map, label_map)
-                    frame.pixel_counts.update(dict.fromkeys(thresholds, counts))
+                for painted in self.label_maps(frame):
+                    counts = segmentation.count_pixels(
+                        frame.truth.label_map, painted.label_map
+                    )
+                    for threshold in painted.thresholds:
+                        frame.pixel_counts[threshold] = counts
             return frame
 
-        yield from workers.in_threads(score, clips, self._ahead)
+        yield from workers.in_threads(score, frame_makers, self._ahead)
 
-    def _split(
+    def _split_data(
         self,
         threshold: float,
         rois: scored_rois.ScoredRois,
@@ -186,7 +203,7 @@ class Evaluator:
         """Choose the p(actor) threshold of the best score, and score a split with it.
 
         Args:
-          split: as of `clips`.
+          split: as of `frame_makers`.
           pictures: number of videos of which the first key frame is drawn.
           most: number of frames, by default all.
 
@@ -202,7 +219,7 @@ class Evaluator:
             if metric_class.validates:
                 metrics.append(metric_class(self.labels))
         pictured: dict[str, Frame] = {}  # by video
-        scored = self.scored(itertools.islice(self.clips(split), most))
+        scored = self.scored(itertools.islice(self.frame_makers(split), most))
         for frame in progress_bar(scored, desc=split, unit="frame", leave=False):
             for metric in metrics:
                 metric.update(frame)
@@ -212,7 +229,7 @@ class Evaluator:
         if not collected.truths:
             return None
         threshold, score = choose(metrics, THRESHOLDS)
-        data = self._split(threshold, collected.rois(), collected.truth())
+        data = self._split_data(threshold, collected.rois(), collected.truth())
         drawn = {}
         for frame in pictured.values():
             picture = frame.picture(threshold, self.labels)
@@ -263,10 +280,10 @@ class Evaluator:
         metrics = [metric(self.labels) for metric in METRICS]
         instances: list[dict] = []
 
-        def write_maps(numbered: tuple[int, Clip]) -> tuple[Frame, list[dict]]:
-            """Write a frame's label maps and count pixels; return it with entries."""
-            number, clip = numbered
-            frame = clip()
+        def write_frame(numbered: tuple[int, FrameMaker]) -> _WrittenFrame:
+            """Write a frame's label maps, and count its pixels."""
+            number, make_frame = numbered
+            frame = make_frame()
             truth = frame.truth
             predicted = self.label_map(frame, threshold)
             write_png(folder / "label_maps" / f"{truth.name}.png", predicted)
@@ -274,21 +291,19 @@ class Evaluator:
                 write_png(folder / "label_truth" / f"{truth.name}.png", truth.label_map)
                 counts = segmentation.count_pixels(truth.label_map, predicted)
                 frame.pixel_counts[threshold] = counts
-            return frame, frame.entries(number)
+            return _WrittenFrame(frame, frame.entries(number))
 
         total = self.manifest.counts[split]["records"] if split == "test" else None
         frames = workers.in_threads(
-            write_maps, enumerate(self.clips(split), 1), self._ahead
+            write_frame, enumerate(self.frame_makers(split), 1), self._ahead
         )
         # Closed, so that the threads stop writing when this loop is interrupted.
         with contextlib.closing(frames):
-            for frame, entries in progress_bar(
-                frames, desc=split, unit="frame", total=total
-            ):
-                collected.add(frame)
-                instances += entries
+            for written in progress_bar(frames, desc=split, unit="frame", total=total):
+                collected.add(written.frame)
+                instances += written.entries
                 for metric in metrics:
-                    metric.update(frame)
+                    metric.update(written.frame)
         if not collected.truths:
             raise InputError(
                 f"{self.manifest.directory}: no records in split '{split}' "
@@ -299,7 +314,7 @@ class Evaluator:
         truth.save(folder / "truth.json", self.labels)
         write_text(folder / "instances.json", json.dumps(instances))
         coco_results = box_data.Results.of_entries(instances, truth)
-        data = self._split(threshold, rois, truth, coco_results)
+        data = self._split_data(threshold, rois, truth, coco_results)
         with futures.ThreadPoolExecutor(1) as pool:
             # Compressing releases Python's lock. The others would take turns.
             saved = pool.submit(rois.save, folder / "detections.npz")
