@@ -84,6 +84,7 @@ def _train(config: Config, manifest: Manifest, workdir: str) -> None:
             )
         report = None
         if run_folder.is_new(workdir):
+            run_start.check_motion(config, manifest)
             report = run_start.initialise(network, config)
             fit_readout(network, manifest, config)
         run_folder.create(workdir, config, manifest)

@@ -100,6 +100,29 @@ def mini_records(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def random_i3d(tmp_path_factory):
+    """A cache that has I3D with small random weights."""
+    import numpy as np
+
+    from a2d_tf.model import backbones
+    from a2d_tf.pretrained.weights_file import Weights
+
+    folder = tmp_path_factory.mktemp("cache")
+    rng = np.random.default_rng(0)
+    tensors = {}
+    for layer in backbones.build_action_backbone("i3d").layers:
+        for variable in layer.weights:
+            weight = variable.name.split(":")[0].split("/")[-1]
+            deviation = (2 / np.prod(variable.shape[:-1])) ** 0.5
+            values = deviation * rng.normal(size=variable.shape)
+            tensors[f"backbone/{layer.name[4:]}/{weight}"] = values.astype(np.float32)
+    (folder / "weights").mkdir()
+    weights = Weights(tensors, "i3d", "i3d", (), "5eed", "")
+    weights.write(str(folder / "weights/i3d.h5"))
+    return folder
+
+
+@pytest.fixture(scope="session")
 def small_source(tmp_path_factory):
     """Folder of `a2d_files.small_release`, not to be changed."""
     from a2d_files import small_release

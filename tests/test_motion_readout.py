@@ -65,16 +65,17 @@ def slow_pool(values, box, inside, stride):
     return np.reshape(points, [2, 32, -1]).mean(axis=1)
 
 
-def pooled_by_hand(maps, name, boxes, inside):
+def pooled_by_hand(maps, name, boxes, inside, sizes=SIZES):
     """The features that the readout takes of a map, [B, N, 2, C]."""
     kinds = (*motion_maps.BACKBONE_MAPS["i3d"], motion_maps.FLOW_HISTOGRAMS)
     stride = {kind.name: kind.stride for kind in kinds}[name]
     rows = []
-    for values, size, own_boxes, frame in zip(maps[name], SIZES, boxes, inside):
+    for values, size, own_boxes, frame in zip(maps[name], sizes, boxes, inside):
         values = values[: size[0] // stride, : size[1] // stride].astype(float)
         halves = [slow_pool(values, box, frame, stride) for box in own_boxes]
         if name == "flow_histograms":
             heights = (own_boxes[:, 2] - own_boxes[:, 0]) / frame[0]
+            heights = np.maximum(heights, 1e-3)  # of rows without an instance
             halves = np.sqrt(halves / heights[:, None, None])
         rows.append(halves)
     return np.array(rows)

@@ -25,8 +25,6 @@ from a2d_tf.data.conversion import Conversion, MotionSettings
 from a2d_tf.data.manifest import Manifest, MotionFacts
 from a2d_tf.data.motion_stream import MotionStream
 from a2d_tf.data.release import Release
-from a2d_tf.model import backbones
-from a2d_tf.pretrained.weights_file import Weights
 
 SETTINGS = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
 KEYS = {"long": (3, 50, 200), "short": (1, 12), "c": (2,)}
@@ -270,24 +268,6 @@ def test_the_other_fields_of_batches_are_as_without_maps(records):
 
 SIZE_FLAGS = ("--image_height=48", "--image_width=48", "--shard_videos=1")
 MAP_FLAGS = ("--action_backbone=i3d", "--flow_histograms")
-
-
-@pytest.fixture(scope="module")
-def random_i3d(tmp_path_factory):
-    """A cache that has I3D with small random weights."""
-    folder = tmp_path_factory.mktemp("cache")
-    rng = np.random.default_rng(0)
-    tensors = {}
-    for layer in backbones.build_action_backbone("i3d").layers:
-        for variable in layer.weights:
-            weight = variable.name.split(":")[0].split("/")[-1]
-            deviation = (2 / np.prod(variable.shape[:-1])) ** 0.5
-            values = deviation * rng.normal(size=variable.shape)
-            tensors[f"backbone/{layer.name[4:]}/{weight}"] = values.astype(np.float32)
-    (folder / "weights").mkdir()
-    weights = Weights(tensors, "i3d", "i3d", (), "5eed", "")
-    weights.write(str(folder / "weights/i3d.h5"))
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ def text() -> str:
 def _row(field):
     """Return the line of the page about one setting."""
     row = f"- `--{field.name}={flag_text(field.default)}`: {about(field).help}"
-    choices = [f"`{choice}`" for choice in about(field).choices]
+    choices = [f"`{choice}`" for choice in about(field).choices if choice]
     if choices:
         row += f" ({', '.join(choices)})"
     return f"{row}\n"

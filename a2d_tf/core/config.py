@@ -159,7 +159,8 @@ class ModelConfig:
     action_backbone: str = setting(
         "",
         "Also read actions from the features of this network over the frames around "
-        "(--readout, and records with its maps): i3d; empty: none.",
+        "(--readout, and records with its maps); empty: none.",
+        choices=["", "i3d"],
     )
     flow_histograms: bool = setting(
         False,

@@ -21,7 +21,7 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
 from a2d_tf.model.frozen_norms import FROZEN
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import cache, load_report, transfer
+from a2d_tf.pretrained import action_features, cache, load_report, transfer
 from a2d_tf.pretrained.load_report import LoadReport
 from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs import run_folder
@@ -35,7 +35,8 @@ def resolve_config(
 ) -> Config:
     """Complete the settings by the conventions of the weights that the run starts from.
 
-    `readout` is turned off if the RGB backbone did not start from pretrained weights.
+    `readout`, and the motion maps that it would read, are turned off if the RGB
+    backbone did not start from pretrained weights.
 
     Call this after `devices.prepare`: some settings are slow on a CPU. Weights given by
     name are fetched if they are not in the cache; a run that resumes does not need
@@ -70,7 +71,8 @@ def resolve_config(
         logger.warning(
             "--readout=false: no --init_rgb, nor a run with a readout, to start from"
         )
-        settings["readout"] = False
+        # Nothing else reads motion maps.
+        settings.update(readout=False, action_backbone="", flow_histograms=False)
     model = dataclasses.replace(config.model, **settings)
     return dataclasses.replace(config, model=model)
 
@@ -193,16 +195,55 @@ def initialise(network: Network, config: Config) -> LoadReport | None:
         path = restore(network, training.init_run)
         loaded = {name: name for name in transfer.variables(network)}
         return LoadReport(path, loaded, {}, {})
-    if training.init_checkpoint:
-        return _warm_start(network, config, training.init_checkpoint)
     reports = {}
+    if training.init_checkpoint:
+        run = training.init_checkpoint
+        reports["checkpoint"] = _warm_start(network, config, run)
     for stream in ("rgb", "flow"):
         path = cache.resolve(getattr(training, f"init_{stream}"))
         if path:
             reports[stream] = transfer.load(network, Weights.read(path), stream)
+    if network.action_backbone is not None:
+        weights = _action_weights(config)
+        reports["actions"] = action_features.load(network.action_backbone, weights)
     if not reports:
         return None
     return load_report.join(reports)
+
+
+def check_motion(config: Config, manifest: Manifest) -> None:
+    """Check that records have the motion maps that a new run reads.
+
+    Those of an action backbone must be by the weights that the run starts from.
+
+    Raises:
+      InputError: they have not; or the weights are missing.
+    """
+    model = config.model
+    manifest.check_motion(model.action_backbone, model.flow_histograms)
+    if not model.action_backbone:
+        return
+    assert manifest.motion is not None
+    run = config.training.init_run
+    if run and Config.read(os.path.join(run, "flags.txt")).model.action_backbone:
+        sha256 = run_folder.record_facts(run)["motion"]["sha256"]
+        origin = run
+    else:
+        weights = _action_weights(config)
+        sha256 = weights.sha256
+        origin = weights.path
+    if manifest.motion.sha256 != sha256:
+        raise InputError(
+            f"{manifest.directory}: motion maps by other weights of"
+            f" {model.action_backbone} than those of {origin}; build the records again"
+            " in another folder"
+        )
+
+
+def _action_weights(config):
+    """Return the public weights of the action backbone, of the cache."""
+    backbone = backbones.ACTION_BACKBONES[config.model.action_backbone]
+    return Weights.read(str(cache.get(backbone.published.name)))
 
 
 def _check_withheld(training: TrainingConfig) -> None:
