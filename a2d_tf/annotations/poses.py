@@ -103,11 +103,10 @@ def add_frame(
         document.left_out["frames without poses, which the tool may have missed"] += 1
 
 
-def check_any(file: File, documents: Iterable[Document]) -> None:
-    """Raise InputError if no pose of a file has a box."""
-    for document in documents:
-        if any(frame.instances for frame in document.frames):
-            return
-    raise file.error(
-        "", "no pose has two points that were found; pass the file of a tracked video"
-    )
+def check_any(file: File, document: Document, options: ReadOptions) -> None:
+    """Raise InputError if no pose of a file has a box, so that it has no frames."""
+    if not document.frames and not options.empty_frames:
+        raise file.error(
+            "",
+            "no pose has two points that were found; pass the file of a tracked video",
+        )

@@ -93,9 +93,13 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         if missing:
             raise ValueError(f"the columns have no {', '.join(sorted(missing))}")
     document = Document(file.path, "deeplabcut")
-    names = dict.fromkeys(column.get("individuals") for column in table.columns)
+    names: list[str | None] = []
+    for column in table.columns:
+        name = column.get("individuals")
+        if name not in names:
+            names.append(name)
     if len(names) > 1 and _OF_SCENE in names:
-        names.pop(_OF_SCENE)
+        names.remove(_OF_SCENE)
         document.left_out[f"points of {quoted(_OF_SCENE)}, which are of the scene"] += 1
     boxes = {}
     for name in names:
@@ -110,8 +114,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         frame_name = FrameName(video, DEEPLABCUT.frame(number), _FROM_0)
         with file.at(where):
             poses.add_frame(document, where, frame_name, poses_of_frame, options)
-    if not options.empty_frames:
-        poses.check_any(file, [document])
+    poses.check_any(file, document, options)
     return [document]
 
 

@@ -139,8 +139,10 @@ def _class_names(file: File) -> dict[str, str] | None:
     name = posixpath.join(posixpath.dirname(file.name), _CLASSES)
     if name not in file.container.names:
         return None
-    lines = file.container.text(name).splitlines()
-    return {str(number): line.strip() for number, line in enumerate(lines, 1)}
+    names = {}
+    for number, line in enumerate(file.container.text(name).splitlines(), 1):
+        names[str(number)] = line.strip()
+    return names
 
 
 def _label(

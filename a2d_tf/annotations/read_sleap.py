@@ -56,9 +56,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     """
     with _local_path(file) as path:
         labels = _load(file, path)
-        document = Document(file.path, "sleap")
-        videos = {id(video): _video_name(video, path) for video in labels.videos}
-    tracks = {id(track): number for number, track in enumerate(labels.tracks)}
+    document = Document(file.path, "sleap")
     for frame in labels.labeled_frames:
         number = SLEAP.frame(int(frame.frame_idx))
         where = f"frame {frame.frame_idx}"
@@ -68,14 +66,13 @@ def read(file: File, options: ReadOptions) -> list[Document]:
             track = None
             if instance.track is not None:
                 name = instance.track.name
-                track = tracks[id(instance.track)]
+                track = labels.tracks.index(instance.track)
             box = poses.boxes_around(instance.numpy())
             poses_of_frame.append(poses.Pose(file.place(where), name, track, box))
-        frame_name = FrameName(videos[id(frame.video)], number, _FROM_0)
+        frame_name = FrameName(_video_name(frame.video, path), number, _FROM_0)
         with file.at(where):
             poses.add_frame(document, where, frame_name, poses_of_frame, options)
-    if not options.empty_frames:
-        poses.check_any(file, [document])
+    poses.check_any(file, document, options)
     return [document]
 
 
