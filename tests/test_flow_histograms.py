@@ -10,18 +10,15 @@ from a2d_tf.ops.flow_histograms import (
     CELL,
     CHANNELS,
     DIRECTIONS,
-    FLOW_SCALE,
     flow_histograms,
     flow_histograms_in_graph,
 )
 from a2d_tf.ops.motion_maps import FLOW_HISTOGRAMS
 
-SIDE = round(CELL * FLOW_SCALE)  # of a cell, in pixels of the flow
-
 
 def still(rows=8, columns=8):
     """No motion, of so many cells."""
-    return np.zeros((rows * SIDE, columns * SIDE, 2), np.float32)
+    return np.zeros((rows * CELL, columns * CELL, 2), np.float32)
 
 
 def looped(flow):
@@ -47,23 +44,23 @@ def looped(flow):
         return change / (bottom - top + stop - start)
 
     def histogram(vector_at):
-        means = np.zeros((height // SIDE, width // SIDE, DIRECTIONS + 1))
+        means = np.zeros((height // CELL, width // CELL, DIRECTIONS + 1))
         for y in range(height):
             for x in range(width):
                 right, down = vector_at(y, x)
                 length = math.hypot(right, down)
-                cell = means[y // SIDE, x // SIDE]
-                cell[DIRECTIONS] += length / SIDE**2
+                cell = means[y // CELL, x // CELL]
+                cell[DIRECTIONS] += length / CELL**2
                 for k in range(DIRECTIONS):
                     cosine = math.cos(math.atan2(down, right) - k * math.pi / 4)
                     share = (cosine - math.sqrt(0.5)) / (1 - math.sqrt(0.5))
-                    cell[k] += length * max(share, 0) / SIDE**2
+                    cell[k] += length * max(share, 0) / CELL**2
         return means
 
     def gradient_of(field):
         return lambda y, x: (
-            SIDE * slope(field, y, x, 0, 1),
-            SIDE * slope(field, y, x, 1, 0),
+            CELL * slope(field, y, x, 0, 1),
+            CELL * slope(field, y, x, 1, 0),
         )
 
     of_flow = histogram(lambda y, x: (percent[0][y, x], percent[1][y, x]))
@@ -73,7 +70,7 @@ def looped(flow):
 
 def test_they_equal_a_loop_over_pixels():
     random = np.random.default_rng(0)
-    flow = random.normal(size=(5 * SIDE, 6 * SIDE, 2)).astype(np.float32)
+    flow = random.normal(size=(5 * CELL, 6 * CELL, 2)).astype(np.float32)
     flow = cv2.GaussianBlur(flow, (0, 0), 3) * 20 + np.float32([2, -1])
     histograms = flow_histograms(flow)
     assert histograms.dtype == np.float32
@@ -89,7 +86,7 @@ def test_their_shape_is_that_of_the_motion_map():
 def test_a_moving_cell_is_in_its_direction(direction):
     angle = math.radians(45 * direction)
     flow = still()
-    moving = np.s_[3 * SIDE : 6 * SIDE, 3 * SIDE : 6 * SIDE]
+    moving = np.s_[3 * CELL : 6 * CELL, 3 * CELL : 6 * CELL]
     # 2 percent of the frame's height
     flow[moving] = 0.02 * len(flow) * np.array([math.cos(angle), math.sin(angle)])
     histograms = flow_histograms(flow)
@@ -103,7 +100,7 @@ def test_a_moving_cell_is_in_its_direction(direction):
 
 def test_between_two_directions_a_vector_counts_alike_in_both():
     flow = still()
-    moving = np.s_[3 * SIDE : 6 * SIDE, 3 * SIDE : 6 * SIDE]
+    moving = np.s_[3 * CELL : 6 * CELL, 3 * CELL : 6 * CELL]
     angle = math.radians(22.5)
     flow[moving] = 0.01 * len(flow) * np.array([math.cos(angle), math.sin(angle)])
     share = (math.cos(angle) - math.sqrt(0.5)) / (1 - math.sqrt(0.5))
@@ -115,8 +112,8 @@ def test_between_two_directions_a_vector_counts_alike_in_both():
 def test_boundaries_of_motion_are_gradients():
     flow = still()
     # u falls to the right and v grows downwards, by 1 percent of the height a cell.
-    middle = np.s_[3 * SIDE : 6 * SIDE]
-    ramp = np.arange(3 * SIDE) * 0.01 * len(flow) / SIDE
+    middle = np.s_[3 * CELL : 6 * CELL]
+    ramp = np.arange(3 * CELL) * 0.01 * len(flow) / CELL
     flow[middle, middle, 0] = -ramp
     flow[middle, middle, 1] = ramp[:, None]
     of_u, of_v = np.split(flow_histograms(flow)[4, 4, DIRECTIONS + 1 :], 2)
@@ -130,9 +127,9 @@ def test_boundaries_of_motion_are_gradients():
 def test_the_motion_of_the_camera_does_not_count():
     random = np.random.default_rng(1)
     flow = still()
-    flow[3 * SIDE : 6 * SIDE, 3 * SIDE : 6 * SIDE] = random.normal(size=2)
+    flow[3 * CELL : 6 * CELL, 3 * CELL : 6 * CELL] = random.normal(size=2)
     # Below, where actors stand, motion is not taken for the camera's.
-    flow[-SIDE:, SIDE:-SIDE] = 1
+    flow[-CELL:, CELL:-CELL] = 1
     panned = flow + np.float32([5, -3])
     np.testing.assert_allclose(
         flow_histograms(panned), flow_histograms(flow), atol=1e-3
@@ -142,7 +139,7 @@ def test_the_motion_of_the_camera_does_not_count():
 @pytest.mark.parametrize("rows, columns", [(20, 20), (20, 28)])
 def test_the_graph_computes_the_same(rows, columns):
     rng = np.random.default_rng(rows + columns)
-    flows = rng.normal(0, 3, (2, rows * SIDE, columns * SIDE, 2)).astype(np.float32)
+    flows = rng.normal(0, 3, (2, rows * CELL, columns * CELL, 2)).astype(np.float32)
     made = flow_histograms_in_graph(flows).numpy()
     for flow, histograms in zip(flows, made):
         expected = flow_histograms(flow)

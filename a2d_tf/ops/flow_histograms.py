@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 CELL = 8
 """Pixels of the motion frame along the side of a cell: the stride of the map."""
-FLOW_SCALE = 1
-"""Sides of the frames that flow is computed on, as a multiple of the motion frame's."""
 DIRECTIONS = 8
 CHANNELS = 3 * (DIRECTIONS + 1)
 _BORDER = 8  # the border is an eighth of the frame's height, or of its width
@@ -37,21 +35,19 @@ def flow_histograms(flow: np.ndarray) -> np.ndarray:
     the frame's, both are relative to the box, whatever the size of the frame.
 
     Args:
-      flow: float32 [FLOW_SCALE * h, FLOW_SCALE * w, 2], (u, v) in its own pixels, of a
-        motion frame of h x w pixels.
+      flow: float32 [h, w, 2], (u, v) in pixels of the motion frame.
 
     Returns:
       float32 [h / CELL, w / CELL, CHANNELS]: the histograms of the flow, of u's
       gradient, and of v's. Each has the mean magnitude of the vectors in DIRECTIONS
       directions, the first to the right and the others clockwise, and in all.
     """
-    cell = CELL * FLOW_SCALE
     percent = np.float32(100 / len(flow))
     u, v = cv2.split((flow - _of_camera(flow)) * percent)
-    histograms = [_histogram(u, v, cell)]
+    histograms = [_histogram(u, v)]
     for component in (u, v):
-        down, right = np.gradient(component * np.float32(cell))
-        histograms.append(_histogram(right, down, cell))
+        down, right = np.gradient(component * np.float32(CELL))
+        histograms.append(_histogram(right, down))
     return np.concatenate(histograms, axis=2)
 
 
@@ -67,7 +63,7 @@ def _of_camera(flow):
     return np.median(border, axis=0)
 
 
-def _histogram(x, y, cell):
+def _histogram(x, y):
     """Return the histogram of the vectors in each cell, [rows, columns, 9].
 
     A vector counts in full in its direction and less in those beside it, down to
@@ -78,15 +74,15 @@ def _histogram(x, y, cell):
     for angle in np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS):
         along = np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y
         beyond = np.maximum(along - _LEAST_COSINE * magnitude, 0)
-        channels.append(_means(beyond, cell) / (1 - _LEAST_COSINE))
-    channels.append(_means(magnitude, cell))
+        channels.append(_means(beyond) / (1 - _LEAST_COSINE))
+    channels.append(_means(magnitude))
     return np.stack(channels, axis=2)
 
 
-def _means(channel, cell):
+def _means(channel):
     """Return the mean of a channel [h, w] in each cell."""
     height, width = channel.shape
-    size = (width // cell, height // cell)
+    size = (width // CELL, height // CELL)
     return cv2.resize(channel, size, interpolation=cv2.INTER_AREA)
 
 
@@ -94,23 +90,22 @@ def flow_histograms_in_graph(flow: tf.Tensor) -> tf.Tensor:
     """Compute the histograms of flows by TensorFlow, for a SavedModel.
 
     Args:
-      flow: float32 [N, FLOW_SCALE * h, FLOW_SCALE * w, 2], see `flow_histograms`.
+      flow: float32 [N, h, w, 2], see `flow_histograms`.
 
     Returns:
       float32 [N, h / CELL, w / CELL, CHANNELS].
     """
     import tensorflow as tf  # late: conversion does without
 
-    cell = CELL * FLOW_SCALE
     percent = 100 / tf.cast(tf.shape(flow)[1], tf.float32)
     motion = (flow - _of_camera_in_graph(flow)[:, None, None]) * percent
     channels = _histogram_channels(motion[..., 0], motion[..., 1])
     for i in range(2):
-        component = motion[..., i] * cell
+        component = motion[..., i] * CELL
         down = _slope(component)
         right = tf.transpose(_slope(tf.transpose(component, [0, 2, 1])), [0, 2, 1])
         channels += _histogram_channels(right, down)
-    return tf.nn.avg_pool2d(tf.stack(channels, axis=3), cell, cell, "VALID")
+    return tf.nn.avg_pool2d(tf.stack(channels, axis=3), CELL, CELL, "VALID")
 
 
 def _of_camera_in_graph(flow):

@@ -14,7 +14,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.model.structures import MotionFeatures
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops import motion_maps
-from a2d_tf.ops.flow_histograms import FLOW_SCALE, flow_histograms_in_graph
+from a2d_tf.ops.flow_histograms import flow_histograms_in_graph
 from a2d_tf.ops.motion_maps import BACKBONE_MAPS, BLOCK, FLOW_HISTOGRAMS, MotionMap
 
 MOTION_SIZE = "motion_size"
@@ -169,9 +169,9 @@ def _flow_histograms_of_clip(clip):
     batch = tf.shape(flow)[0]
     count = tf.shape(flow)[1]
     flow = tf.reshape(flow, _joined_shape(flow))
-    size = FLOW_SCALE * clip.motion_size
-    scale = tf.cast(size, tf.float32) / tf.cast(tf.shape(flow)[1:3], tf.float32)
-    vectors = canvas_ops.resize(flow, size)
+    stored_size = tf.cast(tf.shape(flow)[1:3], tf.float32)
+    scale = tf.cast(clip.motion_size, tf.float32) / stored_size
+    vectors = canvas_ops.resize(flow, clip.motion_size)
     vectors = canvas_ops.scale_vectors(vectors, scale[::-1])
     maps = flow_histograms_in_graph(vectors)
     maps = tf.reshape(maps, tf.concat([[batch, count], tf.shape(maps)[1:]], axis=0))
