@@ -91,7 +91,7 @@ def test_figures_of_final_runs_go_before(results, mini_records):
     def built(*shown):
         blocks = report.build([*shown], mini_records, "x")
         tables = [
-            block for block in blocks if isinstance(block, report_blocks.HtmlTable)
+            block for block in blocks if isinstance(block, report_blocks.TableBlock)
         ]
         return [block.text for block in blocks if hasattr(block, "text")][1], tables
 
@@ -147,7 +147,7 @@ def test_seeds_are_summed_up_and_that_with_the_most_runs_is_shown(
     (table,) = (
         b
         for b in blocks
-        if isinstance(b, report_blocks.HtmlTable) and b.heads[1] == "runs"
+        if isinstance(b, report_blocks.TableBlock) and b.heads[1] == "runs"
     )
     miou, other = (r.metrics["segmentation"]["actor"]["miou"] for r in results[:2])
     assert [row[:3] for row in table.rows] == [
@@ -172,7 +172,7 @@ def test_folds_have_means_and_deviations(results, tmp_path, monkeypatch):
     blocks = report.build_folds([*done, results[3]], A2D, "x")
     assert "published" not in str(blocks)
     means, differences, each = (
-        b for b in blocks if isinstance(b, report_blocks.HtmlTable)
+        b for b in blocks if isinstance(b, report_blocks.TableBlock)
     )
     column = means.heads.index("joint mIoU")
     mious = [
@@ -197,7 +197,7 @@ def test_folds_have_means_and_deviations(results, tmp_path, monkeypatch):
     # A single sample: all are alike, as those of a single video are.
     monkeypatch.setattr(comparison, "SAMPLES", 1)
     blocks = report.build_folds(done, A2D, "x")
-    tables = [block for block in blocks if isinstance(block, report_blocks.HtmlTable)]
+    tables = [block for block in blocks if isinstance(block, report_blocks.TableBlock)]
     assert tables[1].rows[0][3] == "+0.0"
 
 

@@ -101,8 +101,9 @@ def write_project(path: str | os.PathLike, predictions: Sequence[Prediction]) ->
     observations = {}
     for prediction in predictions:
         events = _events(prediction)
-        subjects.update(event.subject for event in events)
-        behaviours.update(event.behaviour for event in events)
+        for event in events:
+            subjects.add(event.subject)
+            behaviours.add(event.behaviour)
         observations[prediction.name] = _observation(prediction, events)
     subjects_conf = {}
     for i, subject in enumerate(sorted(subjects)):

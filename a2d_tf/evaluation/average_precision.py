@@ -246,8 +246,13 @@ class _Planes(NamedTuple):
 
     def take(self, indices: np.ndarray) -> _Planes:
         """Return the boxes at indices [F, n] of each frame."""
-        return _Planes._make(
-            np.take_along_axis(plane, indices, axis=1) for plane in self
+        rows = np.arange(len(indices))[:, None]
+        return _Planes(
+            top=self.top[rows, indices],
+            left=self.left[rows, indices],
+            bottom=self.bottom[rows, indices],
+            right=self.right[rows, indices],
+            area=self.area[rows, indices],
         )
 
     def overlap_much(self, other: _Planes) -> np.ndarray:

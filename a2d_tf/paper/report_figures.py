@@ -13,7 +13,7 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import label_maps
 from a2d_tf.evaluation.metrics.tables import figure
 from a2d_tf.evaluation.reports import charts
-from a2d_tf.evaluation.reports.blocks import Block, Heading, HtmlTable, Picture
+from a2d_tf.evaluation.reports.blocks import Block, Heading, Picture, TableBlock
 from a2d_tf.ops import visualize
 from a2d_tf.paper import table_rows
 from a2d_tf.paper.results import Result
@@ -136,17 +136,13 @@ def zero_shot(metrics: Mapping[str, dict[str, Any]], labels: LabelSpace) -> list
         )
     if not withheld:
         return []
-    groups: dict[str, list[float | None]] = {
-        "zero-shot": [row.ap for row in withheld],
-        "full model": [row.full_ap for row in withheld],
-        "chance": [row.chance for row in withheld],
-    }
-    actors = [row.actor for row in withheld]
+    actors, aps, full_aps, chances = map(list, zip(*withheld))
+    groups = {"zero-shot": aps, "full model": full_aps, "chance": chances}
     png = charts.bars(groups, actors, "AP per held-out actor")
     caption = "AP per held-out actor, beside the full model and chance."
     heads = ("held out", "AP", "full model", "chance", "r_zs", "r of chance")
     return [
         Heading("Fig. 4: actions of an actor whose action labels were withheld"),
         Picture("zero_shot", png, caption),
-        HtmlTable(heads, [row.cells() for row in withheld]),
+        TableBlock(heads, [row.cells() for row in withheld]),
     ]

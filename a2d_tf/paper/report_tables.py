@@ -10,7 +10,7 @@ from a2d_tf.evaluation.metrics.detection import Detection
 from a2d_tf.evaluation.metrics.segmentation import Segmentation
 from a2d_tf.evaluation.metrics.summaries import scalars
 from a2d_tf.evaluation.metrics.tables import figure
-from a2d_tf.evaluation.reports.blocks import Block, Heading, HtmlTable, Text
+from a2d_tf.evaluation.reports.blocks import Block, Heading, TableBlock, Text
 from a2d_tf.paper import bootstrap, comparison, published
 from a2d_tf.paper.results import Result
 from a2d_tf.paper.table_rows import OUR_ROWS
@@ -39,8 +39,8 @@ class _PaperTable:
 
     def add_published(self, name: str) -> None:
         """Add a published row."""
-        cells = [figure(value) for value in self._published_rows[name].figures()]
-        self._rows.append([f"{name}, published", *cells])
+        figures = self._published_rows[name].figures()
+        self._rows.append([f"{name}, published", *map(figure, figures)])
 
     def add_ours(self, row: str) -> None:
         """Add a row of ours, if it has these figures."""
@@ -48,12 +48,12 @@ class _PaperTable:
         if figures is None:
             return
         self._ours.add(len(self._rows))
-        cells = [figure(value) for value in figures.values()]
-        self._rows.append([f"ours, {OUR_ROWS[row].title}", *cells])
+        name = f"ours, {OUR_ROWS[row].title}"
+        self._rows.append([name, *map(figure, figures.values())])
 
-    def block(self, heads: list[str]) -> HtmlTable:
+    def block(self, heads: list[str]) -> TableBlock:
         """Return the table, whose columns have these headings."""
-        return HtmlTable(("", *heads), self._rows, frozenset(self._ours))
+        return TableBlock(("", *heads), self._rows, frozenset(self._ours))
 
 
 def of_paper(metrics: Mapping[str, dict[str, Any]]) -> list[Block]:
@@ -200,4 +200,4 @@ def _table(heads, rows):
     for row in rows:
         cells = [row[column] for column in filled]
         texts.append(["-" if cell is None else cell for cell in cells])
-    return HtmlTable(tuple(heads[column] for column in filled), texts)
+    return TableBlock(tuple(heads[column] for column in filled), texts)

@@ -179,7 +179,7 @@ class Behaviours(Metric):
         return {
             "behaviours": rows,
             "tested": {kinds: _means(of_kind) for kinds, of_kind in tested.items()},
-            "confusions": [list(confusion) for confusion in confusions],
+            "confusions": list(map(list, confusions)),
             "mistakes": totals.mistakes,
         }
 

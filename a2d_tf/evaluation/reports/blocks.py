@@ -12,24 +12,30 @@ from a2d_tf.evaluation.reports.templates import data_url, render
 
 @dataclasses.dataclass(frozen=True)
 class Heading:
+    """A heading of a section."""
+
     text: str
     kind: ClassVar = "heading"
 
     def markdown(self) -> str:
+        """Return a heading of the second level."""
         return f"## {self.text}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Text:
+    """A paragraph."""
+
     text: str
     kind: ClassVar = "text"
 
     def markdown(self) -> str:
+        """Return its text."""
         return self.text
 
 
 @dataclasses.dataclass(frozen=True)
-class HtmlTable:
+class TableBlock:
     """Rows of cells under headings.
 
     Attributes:
@@ -44,6 +50,7 @@ class HtmlTable:
     kind: ClassVar = "table"
 
     def markdown(self) -> str:
+        """Return a table."""
         lines = [_markdown_row(self.heads)]
         alignments = ["---"] + ["---:"] * (len(self.heads) - 1)
         lines.append(_markdown_row(alignments))
@@ -70,10 +77,11 @@ class Picture:
         return data_url(self.png)
 
     def markdown(self) -> str:
+        """Return a picture, with its caption below."""
         return f"![{self.caption}](report/{self.name}.png)\n\n*{self.caption}*"
 
 
-Block = Union[Heading, Text, HtmlTable, Picture]
+Block = Union[Heading, Text, TableBlock, Picture]
 """A part of a report: its kind tells the HTML template how to show it."""
 
 
