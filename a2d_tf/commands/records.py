@@ -408,8 +408,11 @@ def _suggested_motion(source: Source) -> dict[str, Any]:
 
 def _kilobytes_a_clip(manifest: Manifest) -> float:
     """Return the mean size of a record."""
-    size = sum(shard["bytes"] for shard in manifest.files)
-    clips = sum(shard["records"] for shard in manifest.files)
+    size = 0
+    clips = 0
+    for shard in manifest.files:
+        size += shard["bytes"]
+        clips += shard["records"]
     return size / clips / 1000
 
 
