@@ -20,6 +20,7 @@ from a2d_tf.runs import (
     checkpoints,
     chosen_threshold,
     packed,
+    run_checks,
     run_folder,
 )
 
@@ -47,9 +48,9 @@ class Run:
 
     def check_records(self, manifest: Manifest) -> None:
         """Raise InputError unless the network learned from records of this kind."""
-        run_folder.check_made_alike(self.records, manifest)
+        run_checks.check_made_alike(self.records, manifest)
         self._check_motion(manifest)
-        run_folder.compare(
+        run_checks.compare(
             manifest.directory,
             dataclasses.asdict(self.network.labels),
             dataclasses.asdict(manifest.label_space),
@@ -69,7 +70,7 @@ class Run:
             return
         manifest.check_motion(model.action_backbone, model.flow_histograms)
         if model.action_backbone and self.motion is not None:
-            run_folder.compare(
+            run_checks.compare(
                 manifest.directory,
                 {"sha256": self.motion.sha256},
                 {"sha256": manifest.motion.sha256},
@@ -93,7 +94,7 @@ def load(
     Raises:
       InputError: no run folder, a damaged one, or a setting out of range.
     """
-    config = run_folder.settings(workdir).with_inference(**(settings or {})).checked()
+    config = run_folder.settings(workdir).with_settings(**(settings or {})).checked()
     labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
     threshold = None
     if kind == "best":
@@ -105,7 +106,7 @@ def load(
     if config.inference.score_threshold < 0:
         if threshold is None:
             threshold = chosen_threshold.read(workdir)
-        config = config.with_inference(score_threshold=threshold)
+        config = config.with_settings(score_threshold=threshold)
     network = Network(config.model, labels, config.compute)
     if packed.is_packed(workdir):
         _assign_packed(network, os.path.join(workdir, packed.WEIGHTS))

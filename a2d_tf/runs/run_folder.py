@@ -30,18 +30,16 @@ import logging
 import os
 import pathlib
 import shutil
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import a2d_tf
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.config import Config
-from a2d_tf.core.errors import InputError, quoted
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json, write_text
-from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import FACTS, FORMAT, MOTION_KIND, Manifest, load_current
 from a2d_tf.pretrained import notices
-from a2d_tf.runs import checkpoint_files, chosen_threshold
+from a2d_tf.runs import checkpoint_files, chosen_threshold, run_checks
 
 STARTS = ("init_run", "init_rgb", "init_flow", "init_checkpoint")
 """The settings that name the weights which a new run takes."""
@@ -87,7 +85,7 @@ def _begin(workdir, config, manifest):
     """Make a run folder; remove what an earlier training has left there."""
     first_run = config.training.init_run
     if first_run:
-        check_made_alike(record_facts(first_run), manifest)
+        run_checks.check_made_alike(record_facts(first_run), manifest)
     _forget(workdir)
     trained_on = manifest.videos("train")
     for start in (first_run, config.training.init_checkpoint):
@@ -102,10 +100,12 @@ def _resume(workdir, config, manifest):
     """Check that a run goes on as it began, and write what may change."""
     # Read first: a run of another version may have other settings.
     facts = record_facts(workdir)
-    check_network(workdir, config, manifest.label_space)
-    check_made_alike(facts, manifest)
-    check_same(os.path.join(workdir, "flags.txt"), config, _FIXED)
-    compare(
+    flags_path = os.path.join(workdir, "flags.txt")
+    run_config = Config.read(flags_path)
+    run_checks.check_network(workdir, run_config, config, manifest.label_space)
+    run_checks.check_made_alike(facts, manifest)
+    run_checks.check_settings(flags_path, run_config.training, config.training, _FIXED)
+    run_checks.compare(
         manifest.directory,
         {"source": facts["source"]},
         vars(manifest),
@@ -114,10 +114,10 @@ def _resume(workdir, config, manifest):
         ),
     )
     trained_on = manifest.videos("train") | set(facts["videos"])
-    config = _with_start(config, os.path.join(workdir, "flags.txt"))
+    config = _with_start(config, run_config, flags_path)
     _write_data_facts(workdir, manifest, trained_on)
     if not _is_done(workdir, config):
-        config.write(os.path.join(workdir, "flags.txt"))
+        config.write(flags_path)
 
 
 def _write_data_facts(workdir, manifest, trained_on):
@@ -161,15 +161,15 @@ def _forget(workdir):
         path.unlink()
 
 
-def _with_start(config, path):
+def _with_start(config, run_config, path):
     """Keep the settings that a run started with; warn that changes have no effect.
 
     Args:
       config: the settings of this call.
+      run_config: those of the run.
       path: of the run's flags.txt.
     """
-    first_training = Config.read(path).training
-    start = {name: getattr(first_training, name) for name in STARTS}
+    start = {name: getattr(run_config.training, name) for name in STARTS}
     for name, first_value in start.items():
         value = getattr(config.training, name)
         if value and value != first_value:
@@ -178,78 +178,6 @@ def _with_start(config, path):
             )
     return dataclasses.replace(
         config, training=dataclasses.replace(config.training, **start)
-    )
-
-
-def compare(
-    path: str | os.PathLike,
-    run_values: Mapping[str, Any],
-    values: Mapping[str, Any],
-    remedy: str,
-) -> None:
-    """Check that values are those of a run.
-
-    Args:
-      path: of what holds the differing value, for the message.
-      run_values: {field: its value in the run}.
-      values: {field: value}, with at least the run's fields.
-      remedy: end of the message.
-
-    Raises:
-      InputError: the first field that differs.
-    """
-    for name, run_value in run_values.items():
-        if values[name] != run_value:
-            raise InputError(
-                f"{path}: {name}={quoted(values[name])} differs from the run's"
-                f" {quoted(run_value)}; {remedy}"
-            )
-
-
-def check_same(
-    path: str, config: Config, fields: Iterable[str], section: str = "training"
-) -> None:
-    """Check that settings are those of a run.
-
-    Args:
-      path: of the run's flags.txt.
-      config: the settings.
-      fields: which of them are compared.
-      section: of the settings that has these fields.
-
-    Raises:
-      InputError: the first field that differs.
-    """
-    run_section = getattr(Config.read(path), section)
-    run_values = {}
-    values = {}
-    for name in fields:
-        run_values[f"--{name}"] = getattr(run_section, name)
-        values[f"--{name}"] = getattr(getattr(config, section), name)
-    compare(path, run_values, values, "use that, or another run folder")
-
-
-def check_network(workdir: str, config: Config, labels: LabelSpace) -> None:
-    """Raise InputError unless a run's network has these settings and labels."""
-    names = [field.name for field in dataclasses.fields(config.model)]
-    check_same(os.path.join(workdir, "flags.txt"), config, names, "model")
-    path = os.path.join(workdir, "labels.json")
-    run_labels = LabelSpace.from_json(path)
-    compare(
-        path,
-        dataclasses.asdict(run_labels),
-        dataclasses.asdict(labels),
-        "use another run folder",
-    )
-
-
-def check_made_alike(facts: Mapping[str, Any], manifest: Manifest) -> None:
-    """Raise InputError unless records are made as those that a network learned from."""
-    compare(
-        manifest.directory,
-        {name: facts[name] for name in FACTS},
-        vars(manifest),
-        "rebuild the records with that",
     )
 
 

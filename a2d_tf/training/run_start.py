@@ -24,7 +24,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.pretrained import action_features, cache, load_report, transfer
 from a2d_tf.pretrained.load_report import LoadReport
 from a2d_tf.pretrained.weights_file import Weights
-from a2d_tf.runs import run_folder
+from a2d_tf.runs import run_checks, run_folder
 from a2d_tf.runs.checkpoints import restore
 
 logger = logging.getLogger(__name__)
@@ -191,8 +191,10 @@ def initialise(network: Network, config: Config) -> LoadReport | None:
     if training.zero_shot_actor:
         _check_withheld(training)
     if training.init_run:
-        run_folder.check_network(training.init_run, config, network.labels)
-        path = restore(network, training.init_run)
+        run = training.init_run
+        run_config = Config.read(os.path.join(run, "flags.txt"))
+        run_checks.check_network(run, run_config, config, network.labels)
+        path = restore(network, run)
         loaded = {name: name for name in transfer.variables(network)}
         return LoadReport(path, loaded, {}, {})
     reports = {}
@@ -287,7 +289,7 @@ def _warm_start(network, config, run):
     ]
     if both_have_flow:
         names += ["flow_norm", "flow_convention", "flow_bound"]
-    run_folder.check_same(path, config, names, "model")
+    run_checks.check_settings(path, run_model, config.model, names)
     labels = LabelSpace.from_json(os.path.join(run, "labels.json"))
     run_network = Network(run_model, labels)
     origin = restore(run_network, run)

@@ -1,0 +1,91 @@
+"""Checks that settings, labels and records are those of a run, with one clear error."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError, quoted
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data.manifest import FACTS, Manifest
+
+
+def compare(
+    path: str | os.PathLike,
+    run_values: Mapping[str, Any],
+    values: Mapping[str, Any],
+    remedy: str,
+) -> None:
+    """Check that values are those of a run.
+
+    Args:
+      path: of what holds the differing value, for the message.
+      run_values: {field: its value in the run}.
+      values: {field: value}, with at least the run's fields.
+      remedy: end of the message.
+
+    Raises:
+      InputError: the first field that differs.
+    """
+    for name, run_value in run_values.items():
+        if values[name] != run_value:
+            raise InputError(
+                f"{path}: {name}={quoted(values[name])} differs from the run's"
+                f" {quoted(run_value)}; {remedy}"
+            )
+
+
+def check_settings(
+    path: str, run_section: Any, section: Any, names: Iterable[str]
+) -> None:
+    """Check that settings are those of a run.
+
+    Args:
+      path: of the run's flags.txt, for the message.
+      run_section, section: the run's settings, and those to check: dataclasses such as
+        `Config.training`.
+      names: of the settings that are compared.
+
+    Raises:
+      InputError: the first setting that differs.
+    """
+    run_values = {}
+    values = {}
+    for name in names:
+        run_values[f"--{name}"] = getattr(run_section, name)
+        values[f"--{name}"] = getattr(section, name)
+    compare(path, run_values, values, "use that, or another run folder")
+
+
+def check_network(
+    workdir: str, run_config: Config, config: Config, labels: LabelSpace
+) -> None:
+    """Raise InputError unless a run's network has these settings and labels.
+
+    Args:
+      run_config: the settings of the run.
+    """
+    names = [field.name for field in dataclasses.fields(config.model)]
+    path = os.path.join(workdir, "flags.txt")
+    check_settings(path, run_config.model, config.model, names)
+    path = os.path.join(workdir, "labels.json")
+    run_labels = LabelSpace.from_json(path)
+    compare(
+        path,
+        dataclasses.asdict(run_labels),
+        dataclasses.asdict(labels),
+        "use another run folder",
+    )
+
+
+def check_made_alike(facts: Mapping[str, Any], manifest: Manifest) -> None:
+    """Raise InputError unless records are made as those that a network learned from."""
+    compare(
+        manifest.directory,
+        {name: facts[name] for name in FACTS},
+        vars(manifest),
+        "rebuild the records with that",
+    )
