@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from a2d_tf.core.limits import MAX_SERVED_FLOW
 from a2d_tf.model.network import Network
 from a2d_tf.model.structures import MotionFeatures
 from a2d_tf.ops import canvas as canvas_ops
@@ -38,7 +39,9 @@ def input_specs(network: Network) -> dict[str, tf.TensorSpec]:
     if network.model_config.flow_histograms:
         name = FLOW_HISTOGRAMS.name
         shapes[name] = [None, None, None, FLOW_HISTOGRAMS.channels]
-    specs = {name: tf.TensorSpec(shape, name=name) for name, shape in shapes.items()}
+    specs = {}
+    for name, shape in shapes.items():
+        specs[name] = tf.TensorSpec(shape, name=name)
     specs[MOTION_SIZE] = tf.TensorSpec([None, 2], tf.int32, MOTION_SIZE)
     return specs
 
@@ -62,17 +65,29 @@ def block_logits(network: Network, rgb: tf.Tensor) -> dict[str, tf.Tensor]:
     return network.motion_readout(maps)
 
 
+def histograms(flow: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Compute the signature `histograms`.
+
+    Args:
+      flow: float32 [B, h, w, 2], of motion frames.
+    """
+    finite = tf.debugging.assert_all_finite(flow, "flow must be finite")
+    with tf.control_dependencies([finite]):
+        flow = tf.clip_by_value(flow, -MAX_SERVED_FLOW, MAX_SERVED_FLOW)
+    return {FLOW_HISTOGRAMS.name: flow_histograms_in_graph(flow)}
+
+
 def _joined_shape(values):
     """Return the shape of a tensor whose first two axes are joined."""
     return tf.concat([[-1], tf.shape(values)[2:]], axis=0)
 
 
-def features(network: Network, motion: dict[str, tf.Tensor]) -> MotionFeatures:
+def features(motion: dict[str, tf.Tensor]) -> MotionFeatures:
     """Return the features of key frames that `key_frame` takes as its motion inputs."""
-    logits = {kind.name: motion[kind.name] for kind in backbone_maps(network)}
-    return MotionFeatures(
-        logits, motion.get(FLOW_HISTOGRAMS.name), size=motion[MOTION_SIZE]
-    )
+    logits = dict(motion)
+    size = logits.pop(MOTION_SIZE)
+    flow_histograms = logits.pop(FLOW_HISTOGRAMS.name, None)
+    return MotionFeatures(logits, flow_histograms, size)
 
 
 class _Clip(NamedTuple):
@@ -164,18 +179,20 @@ def _logits_of_clip(network, clip):
 
 def _flow_histograms_of_clip(clip):
     """Return the flow histograms of the key frames, [B, h, w, channels]."""
-    # Of pairs of frames, by the flow of the second one.
-    flow = clip.flow[:, 1::2]
-    batch = tf.shape(flow)[0]
-    count = tf.shape(flow)[1]
+    # Of pairs of frames, by the flow of the second one; only those around.
+    kind = FLOW_HISTOGRAMS
+    flow = clip.flow[:, 1 :: kind.frames]
+    first = tf.maximum(clip.key - kind.span, 0) // kind.frames
+    flow = flow[:, first : (clip.key + kind.span) // kind.frames + 1]
+    leading = tf.shape(flow)[:2]
     flow = tf.reshape(flow, _joined_shape(flow))
     stored_size = tf.cast(tf.shape(flow)[1:3], tf.float32)
     scale = tf.cast(clip.motion_size, tf.float32) / stored_size
     vectors = canvas_ops.resize(flow, clip.motion_size)
     vectors = canvas_ops.scale_vectors(vectors, scale[::-1])
-    maps = flow_histograms_in_graph(vectors)
-    maps = tf.reshape(maps, tf.concat([[batch, count], tf.shape(maps)[1:]], axis=0))
-    return _mean_around(FLOW_HISTOGRAMS, maps, 0, count, clip.key)
+    maps = histograms(vectors)[kind.name]
+    maps = tf.reshape(maps, tf.concat([leading, tf.shape(maps)[1:]], axis=0))
+    return _mean_around(kind, maps, first, first + leading[1], clip.key)
 
 
 def _mean_around(
@@ -186,7 +203,7 @@ def _mean_around(
     Args:
       maps: [B, n, h, w, C], by number.
       first: number of the first one.
-      count: of the maps that exist: others are of padding.
+      count: number of the first one that does not exist, but is of padding.
       key: number of the key frame.
 
     Returns:

@@ -27,7 +27,6 @@ from a2d_tf.model.layers import ConvNorm
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops import masks as mask_ops
-from a2d_tf.ops.flow_histograms import flow_histograms_in_graph
 from a2d_tf.ops.motion_maps import BLOCK, FLOW_HISTOGRAMS
 from a2d_tf.serving import served_motion
 
@@ -249,14 +248,13 @@ class ServedNetwork(tf.Module):
             block_rgb = _spec("rgb", [BLOCK, None, None, 3], tf.uint8)
             self.block = tf.function(block, [block_rgb])
         if FLOW_HISTOGRAMS.name in motion_specs:
-            self.histograms = tf.function(_flow_histograms, [frame_flow])
-        if motion_specs:
-            return
-        state = _stacked(features, 2 * self._reach, prefix="state_")
-        state["state_count"] = _spec("state_count", [], tf.int32)
-        self.stream = tf.function(
-            self._stream, [frame_rgb, frame_flow, answer_size, state]
-        )
+            self.histograms = tf.function(served_motion.histograms, [frame_flow])
+        if not self.reads_motion:
+            state = _stacked(features, 2 * self._reach, prefix="state_")
+            state["state_count"] = _spec("state_count", [], tf.int32)
+            self.stream = tf.function(
+                self._stream, [frame_rgb, frame_flow, answer_size, state]
+            )
 
     @property
     def _reach(self) -> int:
@@ -396,11 +394,6 @@ def _features(network, rgb, flow):
     return outputs
 
 
-def _flow_histograms(flow):
-    """Compute the signature `histograms`."""
-    return {FLOW_HISTOGRAMS.name: flow_histograms_in_graph(flow)}
-
-
 def _answer(network, settings, frames, size, motion=None):
     """Compute the signature `key_frame`.
 
@@ -418,7 +411,7 @@ def _answer(network, settings, frames, size, motion=None):
     inside = frames["inside"][:, network.model_config.frames // 2]
     features = network.fuse(pyramids)
     if motion is not None:
-        features = features._replace(motion=served_motion.features(network, motion))
+        features = features._replace(motion=served_motion.features(motion))
     detections = infer_key_frames(
         network, features, inside, settings, frames.get("image")
     ).detections
