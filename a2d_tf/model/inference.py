@@ -2,7 +2,8 @@
 
 Proposals, scores and boxes of classes, NMS per class, the best valid action, then what
 is computed of instances alone, such as masks. One way for evaluation, which wants every
-RoI, and for video, where the action head runs on the instances only.
+RoI, and for video, where the action head runs on the instances only. Boxes that are
+given, such as annotated ones, get labels and masks only.
 """
 
 from __future__ import annotations
@@ -49,11 +50,20 @@ def infer(
         `Network.motion_features` reads.
       settings: a negative score_threshold counts as 0.
     """
-    features = network.clip_features(clip)
-    features = features._replace(motion=network.motion_features(clip))
+    features = features_of(network, clip)
     return infer_key_frames(
         network, features, clip["size"], settings, clip["rgb"], every_roi=True
     )
+
+
+def features_of(network: Network, clip: Mapping[str, tf.Tensor]) -> Features:
+    """Return the features of clips, those of motion too.
+
+    Args:
+      clip: as of `infer`.
+    """
+    features = network.clip_features(clip)
+    return features._replace(motion=network.motion_features(clip))
 
 
 def infer_key_frames(
@@ -106,6 +116,63 @@ def infer_key_frames(
         instances.roi_table,
         detections._replace(more=results),
     )
+
+
+def infer_boxes(
+    network: Network,
+    features: Features,
+    boxes: tf.Tensor,
+    number: tf.Tensor,
+    size: tf.Tensor,
+    rgb: tf.Tensor | None = None,
+) -> Inference:
+    """Label boxes of key frames that are given. Call it in a tf.function.
+
+    Each is an instance: nothing is proposed, moved, suppressed or left out, and rows
+    keep their order. Background has no share in p(actor) and p(action).
+
+    Args:
+      features: as for `infer_key_frames`.
+      boxes: [B, N, 4], in pixels of the canvas; N is at least 1.
+      number: int32 [B], rows in use, the first ones.
+      size, rgb: as for `infer_key_frames`.
+
+    Returns:
+      an `Inference` whose RoIs are the boxes, and with the same rows as instances.
+    """
+    mode = network.label_mode
+    used = tf.sequence_mask(number, tf.shape(boxes)[1])
+    boxes = tf.where(used[..., None], boxes, 0.0)
+    seen = network.run_roi_heads(features, boxes, rgb)
+    scores = network.actor.scores_of_instances(seen, used)
+    action_logits = None
+    if network.action is not None:
+        action_logits = mode.without_background(seen.outputs["action_logits"])
+    if network.readout is None:
+        class_boxes = tf.repeat(boxes[:, :, None], mode.num_classes, axis=2)
+        table = mode.table(scores, class_boxes, action_logits, used)
+    else:
+        rows = _HeadRows(
+            boxes,
+            used,
+            foreground=tf.cast(used, tf.float32),
+            actor_scores=scores,
+            action_logits=action_logits,
+        )
+        table = _read_table(network, features, rows, size)
+
+    instances = Kept(
+        number,
+        boxes=boxes,
+        classes=tf.argmax(table.class_scores, axis=2, output_type=tf.int32),
+        class_scores=tf.reduce_max(table.class_scores, axis=2),
+        roi=tf.ones_like(used, tf.int32) * tf.range(tf.shape(boxes)[1]),
+    )
+    detections = assign_pairs(mode, instances, table, action_threshold=0.0)
+    results = {}
+    for name, head in network.instance_heads.items():
+        results[name] = head.decode(seen, boxes, detections.classes)
+    return Inference(boxes, used, table, detections._replace(more=results))
 
 
 class _ScoredRois(NamedTuple):
@@ -212,6 +279,53 @@ def _action_logits(
     return _apply_to_used_rows(run, kept.number, kept_rois, on_gpu=network.on_gpu)
 
 
+class _HeadRows(NamedTuple):
+    """Boxes to be labelled by the readout, and what the heads say of them.
+
+    Attributes:
+      boxes: [B, N, 4].
+      used: bool [B, N].
+      foreground: 1 - p(background), [B, N]; 0 in rows that are not used.
+      actor_scores: [B, N, |X|].
+      action_logits: [B, N, num_actions]. A background among the actions keeps its
+        share.
+    """
+
+    boxes: tf.Tensor
+    used: tf.Tensor
+    foreground: tf.Tensor
+    actor_scores: tf.Tensor
+    action_logits: tf.Tensor
+
+
+def _read_table(
+    network: Network, features: Features, rows: _HeadRows, size: tf.Tensor
+) -> RoiTable:
+    """Label boxes by the readout: p(x) = (1 - p(background)) q(x)."""
+    assert network.readout is not None
+    count = len(network.labels.actions)
+    head_actions = rows.action_logits[..., :count]
+    background = rows.action_logits[..., count:]
+    log_q_actor, log_q_action = network.readout.decode(
+        features.readout_logits,
+        rows.boxes,
+        actor_scores=rows.actor_scores,
+        action_logits=head_actions,
+        inside=size,
+        motion=features.motion,
+    )
+    actions = tf.reduce_logsumexp(head_actions, axis=2, keepdims=True) + log_q_action
+    scores = (
+        rows.foreground[..., None]
+        * tf.exp(log_q_actor)
+        * tf.cast(rows.used, tf.float32)[..., None]
+    )
+    boxes = tf.repeat(rows.boxes[:, :, None], scores.shape[2], axis=2)
+    return network.label_mode.table(
+        scores, boxes, tf.concat([actions, background], axis=2), rows.used
+    )
+
+
 def _read_labels(
     network: Network,
     scored: _ScoredRois,
@@ -219,42 +333,27 @@ def _read_labels(
     action_logits: tf.Tensor,
     threshold: float,
 ) -> tuple[Kept, RoiTable]:
-    """Label what suppression kept by the readout: p(x) = (1 - p(background)) q(x).
+    """Label what suppression kept by the readout.
 
     Args:
       kept: with 1 - p(background) as scores.
-      action_logits: the action head's of these, [B, N, num_actions]. The background
-        among the actions keeps its share.
+      action_logits: the action head's of these, [B, N, num_actions].
       threshold: least p(actor).
 
     Returns:
       (`kept` with the likeliest actor, best first; the table of all that was kept, in
       that order).
     """
-    assert network.readout is not None
-    count = len(network.labels.actions)
     used = tf.sequence_mask(kept.number, kept.classes.shape[1])
-    head_actions = action_logits[..., :count]
-    background = action_logits[..., count:]
-    features = scored.seen.features
-    log_q_actor, log_q_action = network.readout.decode(
-        features.readout_logits,
+    rows = _HeadRows(
         kept.boxes,
+        used,
+        foreground=kept.class_scores,
         actor_scores=gather_rows(scored.scores, kept.roi),
-        action_logits=head_actions,
-        inside=scored.size,
-        motion=features.motion,
+        action_logits=action_logits,
     )
-    actions = tf.reduce_logsumexp(head_actions, axis=2, keepdims=True) + log_q_action
-    scores = (
-        kept.class_scores[..., None]
-        * tf.exp(log_q_actor)
-        * tf.cast(used, tf.float32)[..., None]
-    )
-    boxes = tf.repeat(kept.boxes[:, :, None], scores.shape[2], axis=2)
-    table = network.label_mode.table(
-        scores, boxes, tf.concat([actions, background], axis=2), used
-    )
+    table = _read_table(network, scored.seen.features, rows, scored.size)
+    scores = table.class_scores
 
     best_scores = tf.reduce_max(scores, axis=2)
     best_actors = tf.argmax(scores, axis=2, output_type=tf.int32)
@@ -282,7 +381,8 @@ def assign_pairs(
     Args:
       table: of the instances' RoIs, [B, N, ...].
     """
-    used = tf.sequence_mask(kept.number, kept.classes.shape[1])
+    count = kept.classes.shape[1] or tf.shape(kept.classes)[1]
+    used = tf.sequence_mask(kept.number, count)
     pairs = mode.pairs_of(kept.classes, table)
     detections = BatchInstances(
         number=kept.number,

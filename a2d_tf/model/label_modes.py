@@ -129,6 +129,10 @@ class LabelMode(ABC):
         """Return what suppression ranks classes by, from p(class); both [B, R, C]."""
         return scores
 
+    def without_background(self, action_logits: tf.Tensor) -> tf.Tensor:
+        """Return action logits [B, R, num_actions] without those of background."""
+        return action_logits
+
     def pairs_of(self, classes: tf.Tensor, table: RoiTable) -> Pairs:
         """Return the pairs of instances: the best valid action of each class's actor.
 
@@ -172,6 +176,9 @@ class Decoupled(LabelMode):
             actions=tf.where(rows.positive, actions, background),
             counted=rows.counted,
         )
+
+    def without_background(self, action_logits: tf.Tensor) -> tf.Tensor:
+        return action_logits[..., : len(self.labels.actions)]
 
     def table(
         self,

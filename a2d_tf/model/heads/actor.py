@@ -128,3 +128,16 @@ class ActorHead(Head):
         scores = self._mode.pooled(probabilities * row)
         deltas = seen.outputs["deltas"]
         return scores, box_ops.clip(self.coder.decode(deltas, boxes[:, :, None]), size)
+
+    def scores_of_instances(self, seen: Seen, valid: tf.Tensor) -> tf.Tensor:
+        """Return scores [B, R, C] of RoIs that are instances: none is background.
+
+        Args:
+          valid: as of `decode`.
+        """
+        probabilities = tf.nn.softmax(seen.outputs["class_logits"][..., :-1])
+        scores = self._mode.pooled(probabilities)
+        # A detector's classes that are no actor have a share, too.
+        total = tf.reduce_sum(scores, axis=2, keepdims=True)
+        row = tf.cast(valid, tf.float32)[..., None]
+        return tf.math.divide_no_nan(scores, total) * row
