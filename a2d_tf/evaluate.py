@@ -22,6 +22,9 @@ _RECORDS = FLAGS.define_string("records", None, "Folder written by a2d records."
 _SPLIT = FLAGS.define_enum(
     "split", "test", ["train", "val", "test"], "Videos to score."
 )
+_TRUE_BOXES = FLAGS.define_bool(
+    "true_boxes", False, "Also score the labels in the annotated boxes."
+)
 _CHECKPOINT = Config.define_checkpoint(FLAGS)
 _DEVICE = Config.define_device(FLAGS)
 Config.define_flags(FLAGS, ["inference", "compute"])
@@ -49,7 +52,9 @@ def main(argv: list[str]) -> None:
     if _CHECKPOINT.value == "best":
         name += "_best"
     output = _OUTPUT.value or str(scores.folder_of(folder, name))
-    result = scoring.evaluate(model, manifest, _SPLIT.value, output=output)
+    result = scoring.evaluate(
+        model, manifest, _SPLIT.value, output=output, true_boxes=_TRUE_BOXES.value
+    )
     threshold = model.config.inference.score_threshold
     print(f"{model.checkpoint} on {_SPLIT.value}, p(actor) >= {threshold:g}")
     print(scoring.table(result))

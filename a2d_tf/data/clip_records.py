@@ -22,6 +22,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -320,10 +321,50 @@ def read_truth(serialized: bytes) -> ClipTruth:
         features = tf.train.Example.FromString(serialized).features.feature
         truth = _truth_of(features)
     except (DecodeError, IndexError, ValueError, cv2.error) as error:
-        raise InputError("not a clip record, or a field is missing") from error
+        raise _not_a_record() from error
     if not is_file_name(truth.video):  # it becomes part of paths
         raise InputError(f"'video' {quoted(truth.video)} is not a valid file name")
     return truth
+
+
+class StoredBoxes(NamedTuple):
+    """The boxes of a record.
+
+    Attributes:
+      boxes: float32 [N, 4], y1, x1, y2, x2 in native pixels.
+      native_size: (height, width) of the video.
+    """
+
+    boxes: np.ndarray
+    native_size: tuple[int, int]
+
+    def scaled(self, size: np.ndarray) -> np.ndarray:
+        """Return the boxes in pixels of frames of this (height, width)."""
+        return self.boxes * np.tile(size / np.array(self.native_size), 2)
+
+
+def read_boxes(serialized: bytes) -> StoredBoxes:
+    """Return the boxes of a record, and decode nothing else.
+
+    Raises:
+      InputError: as of `read_truth`.
+    """
+    try:
+        features = tf.train.Example.FromString(serialized).features.feature
+        height = features["native_height"].int64_list.value[0]
+        width = features["native_width"].int64_list.value[0]
+        return StoredBoxes(_boxes_of(features), (height, width))
+    except (DecodeError, IndexError, ValueError) as error:
+        raise _not_a_record() from error
+
+
+def _not_a_record():
+    return InputError("not a clip record, or a field is missing")
+
+
+def _boxes_of(features):
+    """Return the boxes of a tf.train.Example's features."""
+    return np.array(features["boxes"].float_list.value, np.float32).reshape(-1, 4)
 
 
 def _truth_of(features):
@@ -337,7 +378,7 @@ def _truth_of(features):
 
     height = number("native_height")
     width = number("native_width")
-    boxes = np.array(features["boxes"].float_list.value, np.float32).reshape(-1, 4)
+    boxes = _boxes_of(features)
     codes = np.array(features["codes"].int64_list.value, np.int64).astype(np.int32)
     rles = []
     for counts in features["mask_rle"].bytes_list.value:

@@ -142,7 +142,7 @@ class ClassScorer:
         rois = self._by_frame(kept & counted)
         ranked = rois[np.argsort(-scores[rois], kind="stable")]
         if self.weights is None:
-            curve = _curve(hits[ranked], of_class.sum())
+            curve = curve_of_hits(hits[ranked], of_class.sum())
         else:
             curve = self._sampled_curve(self.weights, ranked, hits[ranked], of_class)
         return 100 * self.measure(curve)
@@ -210,7 +210,7 @@ class ClassScorer:
         return Curve(true, np.maximum(detections, 1), positives)
 
 
-def _curve(hits, positives):
+def curve_of_hits(hits: np.ndarray, positives: Any) -> Curve:
     """Return the `Curve` of detections, the best first, of which some are hits."""
     true = np.arange(1, hits.sum() + 1)
     return Curve(true, np.flatnonzero(hits) + 1, positives)

@@ -15,6 +15,7 @@ from a2d_tf.data import clip_records
 from a2d_tf.data.instance_fields import scale_fields
 from a2d_tf.evaluation import box_data, coco_json, scored_rois
 from a2d_tf.evaluation.metrics.segmentation import PixelCounts
+from a2d_tf.evaluation.metrics.true_boxes import LabelledBoxes
 from a2d_tf.model.inference import Inference
 from a2d_tf.model.structures import BatchInstances, RoiTable
 from a2d_tf.ops import visualize
@@ -37,6 +38,7 @@ class Frame:
       instances: arrays of the instances, [N, ...]; `number` is N.
       rgb: uint8 [h, w, 3], the key frame as stored, without padding.
       flow: float32 [h, w, 2].
+      true_boxes: the labels in the true boxes, if these were labelled.
       pixel_counts: {threshold: pixels of the true label map and of the one predicted at
         this threshold}; empty if the true one is incomplete.
     """
@@ -46,13 +48,26 @@ class Frame:
     instances: BatchInstances
     rgb: np.ndarray
     flow: np.ndarray
+    true_boxes: LabelledBoxes | None = None
     pixel_counts: dict[float, PixelCounts] = dataclasses.field(
         default_factory=dict, init=False
     )
 
     @classmethod
-    def of(cls, batch: dict[str, np.ndarray], outputs: Inference, row: int) -> Frame:
-        """Return the frame of a row of a batch's FIELDS and of its inference.
+    def of(
+        cls,
+        batch: dict[str, np.ndarray],
+        outputs: Inference,
+        in_true_boxes: Inference | None,
+        row: int,
+    ) -> Frame:
+        """Return the frame of a row of a batch.
+
+        Args:
+          batch: FIELDS.
+          outputs: its inference.
+          in_true_boxes: that of `infer_boxes` in the true boxes; None without one.
+          row: of the frame.
 
         Raises:
           InputError: the record holds no ground truth.
@@ -76,6 +91,7 @@ class Frame:
             instances=_scaled(instances, ratio),
             rgb=_key_frame(batch["rgb"][row], size),
             flow=_key_frame(batch["flow"][row], size),
+            true_boxes=in_true_boxes and _labels(in_true_boxes, row),
         )
 
     @functools.cached_property
@@ -133,6 +149,17 @@ def _scaled(values, ratio):
         if name.endswith("boxes") and array is not None:
             boxes[name] = array * ratio
     return values._replace(**boxes)
+
+
+def _labels(outputs, row):
+    """Return the `LabelledBoxes` of a row of the outputs of `infer_boxes`."""
+    valid = outputs.valid[row]
+    return LabelledBoxes(
+        actor_scores=outputs.table.actor_scores[row][valid],
+        action_scores=outputs.table.action_scores[row][valid],
+        joint_scores=outputs.table.joint_scores[row][valid],
+        codes=outputs.detections.code[row][valid],
+    )
 
 
 def _key_frame(clip, size):

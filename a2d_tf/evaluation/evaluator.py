@@ -30,7 +30,13 @@ from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.evaluation.metrics.metric import SplitData
 from a2d_tf.evaluation.metrics.registry import METRICS, choose, results
-from a2d_tf.model.inference import Inference, infer
+from a2d_tf.model.inference import (
+    Inference,
+    features_of,
+    infer,
+    infer_boxes,
+    infer_key_frames,
+)
 from a2d_tf.model.network import Network
 from a2d_tf.ops.label_painter import LabelPainter
 from a2d_tf.runs import scores
@@ -38,6 +44,7 @@ from a2d_tf.runs import scores
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Least p(actor) of instances: below every threshold, yet it bounds the number of masks.
 FLOOR = 0.05
+_BOX_ROWS = 8  # numbers of rows of true boxes are multiples of it: a GPU sees few
 _MARKS = ("metrics.json", "truth.json")  # a folder of scores has these
 FrameMaker = Callable[[], Frame]
 """Makes the frame of a clip. Call it off the main thread: it decodes the truth."""
@@ -48,6 +55,36 @@ class PaintedMap(NamedTuple):
 
     thresholds: list[float]
     label_map: np.ndarray
+
+
+class _GivenBoxes(NamedTuple):
+    """The true boxes of a batch, as `infer_boxes` takes them.
+
+    Attributes:
+      boxes: float32 [B, N, 4].
+      number: int32 [B].
+    """
+
+    boxes: np.ndarray
+    number: np.ndarray
+
+    @classmethod
+    def of(cls, batch: dict[str, tf.Tensor]) -> _GivenBoxes:
+        """Return those of a batch's `record` and `size`."""
+        boxes = []
+        for record, size in zip(batch["record"].numpy(), batch["size"].numpy()):
+            boxes.append(clip_records.read_boxes(record).scaled(size))
+        number = np.array([len(of_frame) for of_frame in boxes], np.int32)
+        rows = _BOX_ROWS * max(-(-number.max() // _BOX_ROWS), 1)
+        padded = np.zeros((len(boxes), rows, 4), np.float32)
+        for of_frame, into in zip(boxes, padded):
+            into[: len(of_frame)] = of_frame
+        return cls(padded, number)
+
+
+_BOX_SPECS = _GivenBoxes(
+    tf.TensorSpec([None, None, 4], tf.float32), tf.TensorSpec([None], tf.int32)
+)
 
 
 class _WrittenFrame(NamedTuple):
@@ -100,13 +137,32 @@ class Evaluator:
         def graph(batch: dict[str, tf.Tensor]) -> Inference:
             return infer(network, batch, settings)
 
-        self._graph = graph
+        @tf.function(autograph=False)
+        def graph_with_boxes(
+            batch: dict[str, tf.Tensor], boxes: tf.Tensor, number: tf.Tensor
+        ) -> tuple[Inference, Inference]:
+            features = features_of(network, batch)
+            size = batch["size"]
+            rgb = batch["rgb"]
+            outputs = infer_key_frames(
+                network, features, size, settings, rgb, every_roi=True
+            )
+            in_boxes = infer_boxes(network, features, boxes, number, size, rgb)
+            return outputs, in_boxes._replace(
+                detections=in_boxes.detections._replace(more={})
+            )
 
-    def frame_makers(self, split: str) -> Iterator[FrameMaker]:
+        self._graph = graph
+        self._graph_with_boxes = graph_with_boxes
+
+    def frame_makers(
+        self, split: str, true_boxes: bool = False
+    ) -> Iterator[FrameMaker]:
         """Run the network over a split; yield a maker of each frame in their order.
 
         Args:
           split: 'train' (without the validation videos), 'val' or 'test'.
+          true_boxes: whether the true boxes are labelled, too.
         """
         directory = self.manifest.directory
         if split not in self._batches:
@@ -119,7 +175,10 @@ class Evaluator:
             )
         # For batches of any size, so that a smaller last one is not traced by itself.
         specs = {name: self._batches[split].element_spec[name] for name in self._needed}
-        traced = self._graph.get_concrete_function(specs)
+        if true_boxes:
+            traced = self._graph_with_boxes.get_concrete_function(specs, *_BOX_SPECS)
+        else:
+            traced = self._graph.get_concrete_function(specs)
         batches = iter(self._batches[split])
         frame_of = clip_records.naming(directory)(Frame.of)
         while True:
@@ -127,14 +186,21 @@ class Evaluator:
                 batch = next(batches, None)
             if batch is None:
                 return
-            outputs = traced({name: batch[name] for name in self._needed})
+            inputs = {name: batch[name] for name in self._needed}
+            in_true_boxes = None
+            if true_boxes:
+                with clip_records.naming(directory):
+                    given = _GivenBoxes.of(batch)
+                outputs, in_true_boxes = traced(inputs, *given)
+            else:
+                outputs = traced(inputs)
             # What is on the host is not copied.
-            outputs, arrays = tf.nest.map_structure(
+            arrays, outputs, in_true_boxes = tf.nest.map_structure(
                 lambda x: None if x is None else np.asarray(x),
-                (outputs, {name: batch[name] for name in FIELDS}),
+                ({name: batch[name] for name in FIELDS}, outputs, in_true_boxes),
             )
             for row in range(len(arrays["size"])):
-                yield functools.partial(frame_of, arrays, outputs, row)
+                yield functools.partial(frame_of, arrays, outputs, in_true_boxes, row)
 
     def label_map(self, frame: Frame, threshold: float) -> np.ndarray:
         """Paint a frame's label map at native size, of codes in the label space's
@@ -249,6 +315,8 @@ class Evaluator:
         output: str,
         notes: dict | None = None,
         origin: dict | None = None,
+        *,
+        true_boxes: bool = False,
     ) -> dict:
         """Score a split; write the scores and all that they are computed from.
 
@@ -261,6 +329,7 @@ class Evaluator:
             `label_truth/...`.
           notes: further fields of `metrics.json`.
           origin: what `origin.json` holds, of `runs.scores.origin`; None for no file.
+          true_boxes: whether the labels in the true boxes are scored, too.
 
         Returns:
           the contents of `metrics.json`.
@@ -272,9 +341,11 @@ class Evaluator:
         with whole_folder(output) as partial:
             if origin is not None:
                 write_json(os.path.join(partial, scores.ORIGIN), origin)
-            return self._evaluate(split, threshold, pathlib.Path(partial), notes)
+            frame_makers = self.frame_makers(split, true_boxes)
+            folder_path = pathlib.Path(partial)
+            return self._evaluate(split, frame_makers, threshold, folder_path, notes)
 
-    def _evaluate(self, split, threshold, folder, notes):
+    def _evaluate(self, split, frame_makers, threshold, folder, notes):
         """Evaluate into a folder beside the final one."""
         collected = Collected(self.network.label_mode.columns)
         metrics = [metric(self.labels) for metric in METRICS]
@@ -295,7 +366,7 @@ class Evaluator:
 
         total = self.manifest.counts[split]["records"] if split == "test" else None
         frames = workers.in_threads(
-            write_frame, enumerate(self.frame_makers(split), 1), self._ahead
+            write_frame, enumerate(frame_makers, 1), self._ahead
         )
         # Closed, so that the threads stop writing when this loop is interrupted.
         with contextlib.closing(frames):

@@ -59,6 +59,7 @@ def evaluate(
     split: str = "test",
     *,
     output: str | None = None,
+    true_boxes: bool = False,
 ) -> dict[str, Any]:
     """Score a run on a split of the records.
 
@@ -68,6 +69,7 @@ def evaluate(
       split: "train" (without the validation videos), "val" or "test".
       output: folder for metrics, detections and label maps, replaced as a whole; by
         default `evaluation/<split>` in the run folder. A loaded run needs one.
+      true_boxes: whether also the labels in the annotated boxes are scored.
 
     Returns:
       the contents of `metrics.json`; `table` prints them.
@@ -102,4 +104,6 @@ def evaluate(
     evaluator = Evaluator(run.network, run.config, manifest)
     threshold = run.config.inference.score_threshold
     origin = scores.origin(run.checkpoint, run.config, manifest.source)
-    return evaluator.evaluate(split, threshold, output, notes, origin)
+    return evaluator.evaluate(
+        split, threshold, output, notes, origin, true_boxes=true_boxes
+    )

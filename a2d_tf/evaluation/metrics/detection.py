@@ -94,20 +94,32 @@ def voc_aps(
         boxes = _action_boxes(rois, labels, number - 1)
         action_ap[str(number)] = scorer.ap(boxes, scores, true_actions == number)
     pair_ap = pair_aps(scorer, rois, labels, labels.pairs)
+    return {
+        "detection": mean_aps(actor_ap, action_ap, pair_ap, labels),
+        "per_pair_ap": pair_ap,
+        "per_actor_ap": actor_ap,
+        "per_action_ap": action_ap,
+    }
+
+
+def mean_aps(
+    actor_ap: dict, action_ap: dict, pair_ap: dict, labels: LabelSpace
+) -> dict:
+    """Return the means {"actor", "action", "joint"} of the APs of classes.
+
+    Those of action leave out `none_action`.
+
+    Args:
+      actor_ap, action_ap, pair_ap: in the order of the labels.
+    """
     real_actions = []
     for name, ap in zip(labels.actions, action_ap.values()):
         if name != labels.none_action:
             real_actions.append(ap)
-    means = {
+    return {
         "actor": _mean(list(actor_ap.values())),
         "action": _mean(real_actions),
         "joint": _mean(list(pair_ap.values())),
-    }
-    return {
-        "detection": means,
-        "per_pair_ap": pair_ap,
-        "per_actor_ap": actor_ap,
-        "per_action_ap": action_ap,
     }
 
 

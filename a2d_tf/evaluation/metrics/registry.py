@@ -11,6 +11,7 @@ from a2d_tf.evaluation.metrics.detection import Detection
 from a2d_tf.evaluation.metrics.metric import Metric, SplitData
 from a2d_tf.evaluation.metrics.over_time import OverTime
 from a2d_tf.evaluation.metrics.segmentation import Segmentation
+from a2d_tf.evaluation.metrics.true_boxes import TrueBoxes
 from a2d_tf.evaluation.metrics.zero_shot import ZeroShot
 
 METRICS: tuple[type[Metric], ...] = (
@@ -21,6 +22,7 @@ METRICS: tuple[type[Metric], ...] = (
     ZeroShot,  # averages those of Detection
     Coco,
     OverTime,
+    TrueBoxes,  # its note compares it with Detection or Behaviours
 )
 """In this order results are computed, each from those before it, and printed."""
 

@@ -1,0 +1,171 @@
+"""Labels in the true boxes: what the scores would be if boxes were perfect.
+
+Each true box is ranked by its scores in every class. There are no other boxes, so that
+nothing needs to be matched, and none suppresses another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.evaluation.average_precision import (
+    Curve,
+    area_under_curve,
+    average_precision,
+    curve_of_hits,
+)
+from a2d_tf.evaluation.metrics.detection import mean_aps
+from a2d_tf.evaluation.metrics.metric import INSTANCES, KINDS, Metric, SplitData
+from a2d_tf.evaluation.metrics.tables import Table, figure
+
+if TYPE_CHECKING:
+    from a2d_tf.evaluation.evaluated_frames import Frame
+
+_ROWS = {"actor": "actors", "action": "actions", "joint": "pairs"}
+"""{kind: its plural, as in "tested" of `Behaviours`}."""
+
+
+class LabelledBoxes(NamedTuple):
+    """Labels of given boxes, arrays of N.
+
+    Attributes:
+      actor_scores: [N, |X|]; action_scores: [N, |Y|]; joint_scores: [N, |X|, |Y|].
+      codes: int [N], of the best pair.
+    """
+
+    actor_scores: np.ndarray
+    action_scores: np.ndarray
+    joint_scores: np.ndarray
+    codes: np.ndarray
+
+    @classmethod
+    def of_frames(cls, frames: Iterable[LabelledBoxes]) -> LabelledBoxes:
+        """Return the boxes of all frames, in their order."""
+        return cls._make(np.concatenate(arrays) for arrays in zip(*frames))
+
+
+class TrueBoxes(Metric):
+    """AP and accuracy of labels in the true boxes, if these were labelled."""
+
+    section = "true_boxes"
+    needs = (INSTANCES,)
+
+    def __init__(self, labels: LabelSpace) -> None:
+        super().__init__(labels)
+        self._boxes: list[LabelledBoxes] = []
+        self._true_codes: list[np.ndarray] = []
+
+    def update(self, frame: Frame) -> None:
+        """Keep the labels in the true boxes of a frame."""
+        if frame.true_boxes is not None:
+            self._boxes.append(frame.true_boxes)
+            self._true_codes.append(frame.truth.codes)
+
+    def result(self, split: SplitData, earlier: dict) -> dict:
+        """Return {"true_boxes": see `label_scores`}."""
+        if not self._boxes:
+            return {}
+        true_codes = np.concatenate(self._true_codes)
+        if not len(true_codes):
+            return {}
+        boxes = LabelledBoxes.of_frames(self._boxes)
+        return {"true_boxes": label_scores(boxes, true_codes, self.labels)}
+
+    @classmethod
+    def tables(cls, metrics: dict) -> list[Table]:
+        """Return a row for each kind of class, and what perfect boxes would change."""
+        figures = metrics.get("true_boxes")
+        if not figures:
+            return []
+        if "behaviours" in metrics:  # own labels, of which only tested classes count
+            name = "tested"
+            mean = "mean AP of the pairs tested"
+            before = metrics.get("tested", {}).get("pairs", {}).get("ap")
+        else:
+            name = "detection"
+            mean = "joint mAP"
+            before = metrics.get("detection", {}).get("joint")
+        rows = {}
+        for kind in KINDS:
+            rows[_ROWS[kind]] = {
+                "map": figures[name][kind],
+                "accuracy": figures["accuracy"][kind],
+            }
+        notes = []
+        if before is not None:
+            now = figure(figures[name]["joint"])
+            notes.append(
+                f"with perfect boxes the {mean} would be {now} instead of"
+                f" {figure(before)}"
+            )
+        columns = {"map": "mAP", "accuracy": "mean accuracy"}
+        title = "Labels in the true boxes, percent"
+        return [Table(title, columns, rows, notes=tuple(notes))]
+
+
+def label_scores(
+    boxes: LabelledBoxes, true_codes: np.ndarray, labels: LabelSpace
+) -> dict[str, Any]:
+    """Score the labels of true boxes.
+
+    Args:
+      boxes: their labels, N of all frames.
+      true_codes: int [N].
+
+    Returns:
+      {"detection": {"actor", "action", "joint"}, means as of `detection.voc_aps`;
+      "tested": the same over classes with truth; "frame_map50": of pairs with truth,
+      from areas under the curve, as in "video_map"; "accuracy": {"actor", "action",
+      "joint"}, means over classes with truth of the share of their boxes whose label is
+      right}, percent.
+    """
+    true_actors, true_actions = labels.split(true_codes)
+    aps: dict[str, dict[str, float]] = {kind: {} for kind in KINDS}
+    tested: dict[str, list[float]] = {kind: [] for kind in KINDS}
+
+    def add(kind: str, number: int, scores: np.ndarray, of_class: np.ndarray) -> None:
+        ap = _ap(scores, of_class, average_precision)
+        aps[kind][str(number)] = ap
+        if of_class.any():
+            tested[kind].append(ap)
+
+    for number, scores in enumerate(boxes.actor_scores.T, 1):
+        add("actor", number, scores, true_actors == number)
+    for number, scores in enumerate(boxes.action_scores.T, 1):
+        add("action", number, scores, true_actions == number)
+    areas = []
+    for code, (actor, action) in zip(labels.codes, labels.pairs):
+        scores = boxes.joint_scores[:, actor, action]
+        of_pair = true_codes == code
+        add("joint", code, scores, of_pair)
+        if of_pair.any():
+            areas.append(_ap(scores, of_pair, area_under_curve))
+    actors, actions = labels.split(boxes.codes)
+    return {
+        "detection": mean_aps(aps["actor"], aps["action"], aps["joint"], labels),
+        "tested": {kind: float(np.mean(of_kind)) for kind, of_kind in tested.items()},
+        "frame_map50": float(np.mean(areas)),
+        "accuracy": {
+            "actor": _mean_accuracy(true_actors, actors),
+            "action": _mean_accuracy(true_actions, actions),
+            "joint": _mean_accuracy(true_codes, boxes.codes),
+        },
+    }
+
+
+def _ap(scores, of_class, measure: Callable[[Curve], Any]):
+    """Return the AP in percent of a class; both [N]: its scores, its boxes."""
+    ranked = np.argsort(-scores.astype(np.float64), kind="stable")
+    return 100 * float(measure(curve_of_hits(of_class[ranked], of_class.sum())))
+
+
+def _mean_accuracy(true_labels, labels):
+    """Return the mean, over classes with truth, of the percentage that is right."""
+    shares = []
+    for label in np.unique(true_labels):
+        shares.append((labels[true_labels == label] == label).mean())
+    return 100 * float(np.mean(shares))
