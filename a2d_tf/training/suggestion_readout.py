@@ -96,6 +96,7 @@ def fit_to_left_out(manifest: Manifest, maps: dict[str, Any]) -> Skills:
         ]
     )
     config = run_start.resolve_config(config, ())
+    run_start.check_motion(config, manifest)
     network = Network(config.model, manifest.label_space, config.compute)
     run_start.initialise(network, config)
     return fit_readout(network, manifest, config)
