@@ -187,3 +187,22 @@ def test_the_action_backbone_makes_the_maps_that_are_read():
     assert {name: tuple(values.shape) for name, values in logits.items()} == {
         name: (*shape[:-1], 18) for name, shape in shapes.items()
     }
+
+
+@pytest.mark.slow
+def test_motion_is_read_in_float32_in_any_precision():
+    """So that what is fitted and what records hold is what is read."""
+    rng = np.random.default_rng(0)
+    values = {"mixed_4f": rng.random((1, 2, 3, 832), np.float32)}
+    frames = rng.integers(0, 256, (1, 8, 32, 32, 3), np.uint8)
+    kernel = rng.normal(size=(2 * 832, 9))
+    logits = []
+    features = []
+    for precision in ("float32", "mixed_bfloat16"):
+        network = made(precision=precision, **MOTION)
+        network.motion_readout.assign({"mixed_4f": kernel})
+        logits.append(network.motion_readout(values)["mixed_4f"])
+        features.append(network.action_backbone(frames)["mixed_5c"])
+    for usual, mixed in (logits, features):
+        assert mixed.dtype == tf.float32
+        np.testing.assert_array_equal(usual, mixed)

@@ -28,7 +28,7 @@ class MotionReadout(tf.keras.Model):
     """
 
     def __init__(self, maps: Sequence[MotionMap], num_actions: int) -> None:
-        super().__init__(name="motion_readout")
+        super().__init__(name="motion_readout", dtype="float32")
         self._num_actions = num_actions
         self._weights_of = {}
         for motion_map in maps:
