@@ -19,10 +19,10 @@ from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.clips import clip_frames
-from a2d_tf.model.inference import infer
+from a2d_tf.model.inference import features_of, infer, infer_boxes
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas, masks
-from a2d_tf.serving import exporter
+from a2d_tf.serving import export_folder, exporter
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video import streaming, video_reader
 from a2d_tf.video.predictor import Predictor
@@ -40,7 +40,7 @@ INSTANCES = (
     "masks",
 )
 NAMES = {*INSTANCES, "num_detections", "label_map"}
-SIGNATURES = {"serving_default", "encoded", "stream", "frame", "key_frame"}
+SIGNATURES = {"serving_default", "encoded", "stream", "frame", "key_frame", "boxes"}
 
 
 @pytest.fixture(scope="module")
@@ -367,6 +367,48 @@ def test_only_the_middle_of_a_long_clip_is_decoded(model):
     ):
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             call(model, "encoded", images=[clip], flow=vectors)
+
+
+def test_given_boxes_are_labelled_as_by_the_network(model, saved_model, loaded_run):
+    rgb, flow = clip(1, 3, 64, 96)
+    features = call(model, "frame", rgb=rgb[0], flow=flow[0])
+    frames = {name: values[None] for name, values in features.items()}
+    boxes = np.float32([[[8, 10, 60, 100], [40, 20, 110, 170], [0, 0, 0, 0]]])
+    size = np.int32([128, 192])  # twice the canvas
+    found = call(
+        model, "boxes", **frames, size=size, boxes=boxes, num_boxes=np.int32([2])
+    )
+    network = loaded_run.network
+    pair = {"rgb": tf.constant(rgb), "flow": tf.constant(flow)}
+    given = infer_boxes(
+        network,
+        features_of(network, pair),
+        tf.constant(boxes / 2),
+        tf.constant([2]),
+        tf.constant([[64, 96]]),
+    ).detections
+    np.testing.assert_array_equal(found["code"], given.code)
+    np.testing.assert_array_equal(found["boxes"], boxes)
+    assert found["code"].all(axis=0).tolist() == [True, True, False]
+    for name in ("score", "actor_scores", "action_scores"):
+        np.testing.assert_allclose(found[name], getattr(given, name), atol=1e-4)
+    np.testing.assert_allclose(found["masks"], given.more["masks"], atol=1e-3)
+    assert found["label_map"].shape == (1, 128, 192) and found["label_map"].any()
+
+    loaded = export_folder.load_for_boxes(str(saved_model))
+    inputs = {name: tf.constant(values) for name, values in frames.items()}
+    again = loaded.boxes(**inputs, size=size, boxes=boxes, num_boxes=np.int32([2]))
+    np.testing.assert_array_equal(again["code"], found["code"])
+
+
+def test_an_export_without_boxes_says_so(saved_model, tmp_path):
+    copy = shutil.copytree(saved_model, tmp_path / "older")
+    facts = json.loads((copy / "a2d_tf.json").read_text())
+    del facts["signatures"]["boxes"]
+    (copy / "a2d_tf.json").write_text(json.dumps(facts))
+    with pytest.raises(InputError, match="cannot label given boxes; export the run"):
+        export_folder.load_for_boxes(str(copy))
+    assert export_folder.load(str(copy)).block is None
 
 
 def test_functions_answer_a_video_as_the_saved_model_to_the_bit(saved_model, predictor):

@@ -252,7 +252,7 @@ def test_answers_are_those_of_quantised_records(mini_records):
 def test_signatures_and_what_is_said_of_them():
     for motion in KINDS:
         network, model = served(**motion)
-        names = {"serving_default", "encoded", "frame", "key_frame"}
+        names = {"serving_default", "encoded", "frame", "key_frame", "boxes"}
         if motion["action_backbone"]:
             names.add("block")
         if motion["flow_histograms"]:
@@ -358,3 +358,39 @@ def test_the_client_says_what_predict_says(exported, tmp_path):
     for (number, label, score), own in zip(said, expected):
         assert (int(number), label) == own[:2]
         assert float(score) == pytest.approx(own[2], abs=2e-4)
+
+
+def test_given_boxes_have_the_labels_of_the_boxes_that_were_found():
+    motion = dict(action_backbone="", flow_histograms=True)
+    network = network_of(**motion)
+    network.backbones.get_layer("readout").share.assign([0.0] * 16)
+    model = ServedNetwork(network, tiny_network.INFERENCE)
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (2, 100, 130, 3), np.uint8)
+    features = model.frame(rgb, np.zeros((2, 100, 130, 2), np.float32))
+    frames = {name: x[:, None] for name, x in features.items()}
+    maps = {
+        "flow_histograms": tf.constant(
+            rng.random((2, 20, 28, 27), np.float32), tf.float32
+        ),
+        "motion_size": tf.constant([[160, 224]] * 2),
+    }
+    size = tf.constant([100, 130])
+    found = model.key_frame(frames, size, maps)
+    number = found["num_detections"]
+    assert tf.reduce_min(number) > 0
+    # in another order, and more rows than count
+    boxes = tf.pad(
+        tf.reverse_sequence(found["boxes"], number, 1), [[0, 0], [0, 3], [0, 0]]
+    )
+    given = model.boxes(frames, size, boxes, number, maps)
+    assert set(given) == set(found)
+    np.testing.assert_array_equal(given["num_detections"], number)
+    for b, count in enumerate(number.numpy()):
+        for name in ("boxes", "actor", "action", "actor_scores", "action_scores"):
+            own = found[name][b, :count].numpy()[::-1]
+            if name.endswith("scores"):  # background's share is left out
+                own = own / own.sum(1, keepdims=True)
+            np.testing.assert_allclose(given[name][b, :count], own, atol=1e-5)
+            assert not given[name].numpy()[b, count:].any()
+    assert np.ptp(found["action_scores"].numpy(), axis=1).max() > 0.01

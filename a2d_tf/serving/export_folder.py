@@ -61,6 +61,15 @@ class VideoFunctions(NamedTuple):
     block: Function | None = None
 
 
+class BoxFunctions(NamedTuple):
+    """What labels boxes that are given; as of `VideoFunctions`."""
+
+    frame: Function
+    boxes: Function
+    info: dict[str, Any]
+    block: Function | None = None
+
+
 def load(folder: str) -> VideoFunctions:
     """Load an exported folder for videos.
 
@@ -68,25 +77,53 @@ def load(folder: str) -> VideoFunctions:
       InputError: a folder that a2d export did not make, a damaged one, or a path that
         TensorFlow cannot read.
     """
+    info = _load_info(folder)
+    functions = _load_functions(folder, info, ["frame", "key_frame"])
+    return VideoFunctions(**functions, info=info)
+
+
+def load_for_boxes(folder: str) -> BoxFunctions:
+    """Load an exported folder to label boxes that are given.
+
+    Raises:
+      InputError: as of `load`, or the export is of an older version.
+    """
+    info = _load_info(folder)
+    if "boxes" not in info.get("signatures", {}):
+        raise InputError(
+            f"{folder}: an export of an older a2d_tf cannot label given boxes; export"
+            " the run again"
+        )
+    functions = _load_functions(folder, info, ["frame", "boxes"])
+    return BoxFunctions(**functions, info=info)
+
+
+def _load_info(folder):
+    """Return the contents of `a2d_tf.json`."""
     checkpoint_files.check_path(folder)
-    info = load_current(
+    return load_current(
         os.path.join(folder, INFO),
         _KIND,
         "use a folder of a2d export or a2d train",
         "export the run again with a2d export",
     )
-    names = ["frame", "key_frame"]
+
+
+def _load_functions(folder, info, names):
+    """Return {name: signature}, with `block` where there is an action backbone.
+
+    The digests are checked, and removed from `info`.
+    """
     if info.get("motion", {}).get("action_backbone"):
-        names.append("block")
+        names = [*names, "block"]
     try:
         for file, digest in info.pop("sha256").items():
             if files.file_digest(os.path.join(folder, file)) != digest:
                 raise OSError(f"{file} has changed since the export")
-        functions = stored_functions.load(folder, names)
+        return stored_functions.load(folder, names)
     except (OSError, KeyError, tf.errors.OpError) as error:
         # TensorFlow's messages begin with the node: {{function_node ...}}.
         reason = str(error).splitlines()[0].rpartition("}} ")[2]
         raise InputError(
             f"{folder}: corrupt ({reason}); export the run again"
         ) from error
-    return VideoFunctions(**functions, info=info)

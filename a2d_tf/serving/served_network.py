@@ -1,9 +1,10 @@
 """The served network: frames of any size in, answers in their pixels out.
 
-It has five signatures, for clips of pixels or of encoded images and for the frames of a
+It has six signatures, for clips of pixels or of encoded images and for the frames of a
 video one by one. `frame` computes the backbones' features of a frame, and `key_frame`
-the answer from the features of 2L + 1 frames; the other three are built from these two,
-so that all give the same answers. A run and its export use this same `tf.Module`.
+the answer from the features of 2L + 1 frames, or `boxes` that in boxes which are given;
+the other three are built from the first two, so that all give the same answers. A run
+and its export use this same `tf.Module`.
 
 A network that reads motion maps has `block` for those of an action backbone, and no
 `stream`: its state would be a block of frames.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -22,9 +23,10 @@ from a2d_tf.core.limits import MAX_PIXELS, MAX_SERVED_FLOW
 from a2d_tf.data.instance_fields import scale_fields
 from a2d_tf.model.frozen_norms import FROZEN
 from a2d_tf.model.heads.readout import LEVELS
-from a2d_tf.model.inference import infer_key_frames
+from a2d_tf.model.inference import infer_boxes, infer_key_frames
 from a2d_tf.model.layers import ConvNorm
 from a2d_tf.model.network import Network
+from a2d_tf.model.structures import BatchInstances, Features
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops import masks as mask_ops
 from a2d_tf.ops.motion_maps import BLOCK, FLOW_HISTOGRAMS
@@ -82,6 +84,13 @@ SIGNATURES = {
         " and size, int32 [2], the height and width in whose pixels to answer -> the"
         " outputs; for a missing neighbour take the nearest frame, with the flow_p* of"
         " a frame whose flow is zero"
+    ),
+    "boxes": (
+        "what key_frame takes, and boxes, float32 [B, N, 4], y1, x1, y2, x2, pixels of"
+        " size, and num_boxes, int32 [B], how many of them count, the first ones; N is"
+        " at least 1 -> the outputs, a row for each box in the order of the boxes."
+        " Each is taken for an instance: background has no share in p(actor) and"
+        " p(action), and no threshold holds"
     ),
 }
 _MOTION_INPUTS = {
@@ -184,9 +193,9 @@ class ServedNetwork(tf.Module):
       serve: tf.function (rgb, flow) -> dict; see INPUTS and OUTPUTS. Fails with a clear
         message on a clip of fewer than 2L + 1 frames, or flow of another shape than the
         frames.
-      encoded, stream, frame, key_frame: tf.functions; see SIGNATURES. Tensors of
-        `stream`'s state are [B, 2 L stride, ...], those of `key_frame`'s frames [B, 2L
-        + 1, ...].
+      encoded, stream, frame, key_frame, boxes: tf.functions; see SIGNATURES. Tensors
+        of `stream`'s state are [B, 2 L stride, ...], those of `key_frame`'s frames [B,
+        2L + 1, ...].
       block, histograms: likewise; absent without the motion maps that they make, with
         which `stream` is.
       reads_motion: whether `key_frame` also takes motion maps.
@@ -226,6 +235,15 @@ class ServedNetwork(tf.Module):
         ) -> dict[str, tf.Tensor]:
             return _answer(network, settings, frames, size, motion)
 
+        def boxes(
+            frames: dict[str, tf.Tensor],
+            size: tf.Tensor,
+            boxes: tf.Tensor,
+            num_boxes: tf.Tensor,
+            motion: dict[str, tf.Tensor] | None = None,
+        ) -> dict[str, tf.Tensor]:
+            return _answer_boxes(network, frames, size, boxes, num_boxes, motion)
+
         def block(rgb: tf.Tensor) -> dict[str, tf.Tensor]:
             return served_motion.block_logits(network, rgb)
 
@@ -236,12 +254,20 @@ class ServedNetwork(tf.Module):
         features = self.frame.get_concrete_function().structured_outputs
         clip_features = _stacked(features, self._clip_frames)
         self._maps_of_clips = maps_of_clips
+        box_specs = [
+            clip_features,
+            answer_size,
+            _spec("boxes", [None, 4]),
+            _spec("num_boxes", [], tf.int32),
+        ]
         if motion_specs:
             self.key_frame = tf.function(
                 key_frame_in_motion, [clip_features, answer_size, motion_specs]
             )
+            box_specs.append(motion_specs)
         else:
             self.key_frame = tf.function(key_frame, [clip_features, answer_size])
+        self.boxes = tf.function(boxes, box_specs)
         self.serve = tf.function(self._serve, [clip_rgb, clip_flow])
         self.encoded = tf.function(self._encoded, [clip_images, clip_flow])
         if network.action_backbone is not None:
@@ -263,7 +289,11 @@ class ServedNetwork(tf.Module):
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Return {name in the SavedModel: concrete function}."""
-        functions = {SIGNATURE: self.serve, "encoded": self.encoded}
+        functions = {
+            SIGNATURE: self.serve,
+            "encoded": self.encoded,
+            "boxes": self.boxes,
+        }
         for name in ("stream", "histograms"):
             if hasattr(self, name):
                 functions[name] = getattr(self, name)
@@ -405,6 +435,55 @@ def _answer(network, settings, frames, size, motion=None):
     Returns:
       the outputs.
     """
+    key = _key_features(network, frames, motion)
+    detections = infer_key_frames(
+        network, key.features, key.inside, settings, frames.get("image")
+    ).detections
+    return _outputs(network, detections, key.ratio(size), size)
+
+
+def _answer_boxes(network, frames, size, boxes, num_boxes, motion):
+    """Compute the signature `boxes`.
+
+    Args:
+      frames, size, motion: as of `_answer`.
+      boxes: float32 [B, N, 4], in pixels of `size`.
+      num_boxes: int32 [B].
+
+    Returns:
+      the outputs.
+    """
+    key = _key_features(network, frames, motion)
+    ratio = key.ratio(size)
+    detections = infer_boxes(
+        network,
+        key.features,
+        boxes / tf.tile(ratio, [1, 2])[:, None],
+        num_boxes,
+        key.inside,
+        frames.get("image"),
+    ).detections
+    return _outputs(network, detections, ratio, size)
+
+
+class _KeyFeatures(NamedTuple):
+    """What is known of the key frames of clips.
+
+    Attributes:
+      inside: int32 [B, 2], height and width of the frames inside the canvas.
+    """
+
+    features: Features
+    inside: tf.Tensor
+
+    def ratio(self, size: tf.Tensor) -> tf.Tensor:
+        """Return pixels of an answer by pixels of the canvas, [B, 2]; check `size`."""
+        with tf.control_dependencies([_size_check(size[0], size[1])]):
+            return tf.cast(size, tf.float32) / tf.cast(self.inside, tf.float32)
+
+
+def _key_features(network, frames, motion):
+    """Fuse the features of frames; the arguments are those of `_answer`."""
     pyramids = {}
     for name, levels in _pyramid_levels(network).items():
         pyramids[name] = [frames[f"{name}_p{level}"] for level in levels]
@@ -412,11 +491,13 @@ def _answer(network, settings, frames, size, motion=None):
     features = network.fuse(pyramids)
     if motion is not None:
         features = features._replace(motion=served_motion.features(motion))
-    detections = infer_key_frames(
-        network, features, inside, settings, frames.get("image")
-    ).detections
-    with tf.control_dependencies([_size_check(size[0], size[1])]):
-        ratio = tf.cast(size, tf.float32) / tf.cast(inside, tf.float32)
+    return _KeyFeatures(features, inside)
+
+
+def _outputs(
+    network: Network, detections: BatchInstances, ratio: tf.Tensor, size: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Return OUTPUTS in pixels of `size`, of instances in pixels of the canvas."""
     answers = detections._asdict()
     answers.update(scale_fields(detections.more, ratio[:, None]))
     answers["num_detections"] = detections.number
