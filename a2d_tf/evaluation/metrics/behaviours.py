@@ -179,7 +179,7 @@ class Behaviours(Metric):
         return {
             "behaviours": rows,
             "tested": {kinds: _means(of_kind) for kinds, of_kind in tested.items()},
-            "confusions": list(map(list, confusions)),
+            "confusions": [[*confusion] for confusion in confusions],
             "mistakes": totals.mistakes,
         }
 
