@@ -117,7 +117,7 @@ def test_each_record_has_the_maps_of_its_key_frame(release, records):
     found = serialized_records(records / "both")
     assert [*found] == [(vid, key) for vid, keys in KEYS.items() for key in keys]
     for (vid, key), record in found.items():
-        clip = clip_records.parse(record, motion=NAMES)
+        clip = clip_records.parse_motion_maps(record, NAMES)
         sides = {"long": [160, 256], "short": [256, 160], "c": [160, 160]}
         assert clip["motion_size"].numpy().tolist() == sides[vid]
         for name, expected in maps_of_whole_film(release, vid, key).items():
@@ -239,7 +239,7 @@ def test_batches_are_padded_to_their_largest_maps(records):
         for i, record in enumerate([*found.values()][:4]):
             rows, columns = np.array(sizes[i]) // stride
             padded = batch[name][i].numpy()
-            expected = clip_records.parse(record, motion=[name])[name]
+            expected = clip_records.parse_motion_maps(record, [name])[name]
             np.testing.assert_array_equal(padded[:rows, :columns], expected)
             assert not padded[rows:].any() and not padded[:, columns:].any()
     specification = pipeline.evaluation(
@@ -297,7 +297,7 @@ def test_the_command_stores_maps_and_says_their_size(
     plain = serialized_records(records / "without")
     for key, record in serialized_records(output).items():
         assert without_maps(record) == plain[key]
-        clip = clip_records.parse(record, motion=NAMES)
+        clip = clip_records.parse_motion_maps(record, NAMES)
         for name in NAMES[:2]:
             assert np.ptp(clip[name].numpy()) > 0
 

@@ -212,10 +212,8 @@ def test_labels_that_it_does_not_know_are_left_to_the_network():
     actors, actions = np.arange(30) % 3, rng.integers(0, 4, 30)
     x = rng.normal(size=(30, size)) + 2 * rng.normal(size=(3, size))[actors]
     x = np.repeat(x, 4, axis=0) + 0.01 * rng.normal(size=(120, size))
-    known, unknown, _ = head.fit(
-        instances(x, np.repeat(actors, 4), np.repeat(actions, 4), videos)
-    )
-    assert known > 0.8 and unknown < 0.2
+    skills = head.fit(instances(x, np.repeat(actors, 4), np.repeat(actions, 4), videos))
+    assert skills.actor > 0.8 and skills.action < 0.2
     *kernels, bias, share = (w.numpy() for w in weights(network))
     assert all(np.any(k[..., :3]) and not np.any(k[..., 7:]) for k in kernels)
     np.testing.assert_array_equal(share, [0.0] * 7 + [1.0] * 9)

@@ -234,7 +234,7 @@ def test_answers_are_those_of_quantised_records(mini_records):
     assert len(records) >= 3 and sum(x["num_detections"][0] for x in said) > 0
     for record in records:
         serialized = tf.constant(clip_records.encode(record))
-        clip = clip_records.parse(serialized, motion=NAMES)
+        clip = clip_records.parse_motion_maps(serialized, NAMES)
         motion = {name: clip[name][None] for name in NAMES}
         # JPEG would change the actors, too.
         placed = canvas.place(

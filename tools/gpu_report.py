@@ -173,7 +173,7 @@ class _Page:
     def html(self) -> str:
         """Return the page."""
         from a2d_tf.evaluation.reports import templates
-        from a2d_tf.evaluation.reports.blocks import Heading, HtmlTable, Text
+        from a2d_tf.evaluation.reports.blocks import Heading, TableBlock, Text
 
         blocks: list[Any] = []
         for title, rows in self.tables.items():
@@ -187,7 +187,7 @@ class _Page:
             for name, figures in rows.items():
                 cells = [_text_of(figures.get(column, "")) for column in columns]
                 lines.append([name, *cells])
-            blocks.append(HtmlTable(("", *columns), lines))
+            blocks.append(TableBlock(("", *columns), lines))
         for text in self.texts:
             blocks.append(Text(text))
         return templates.render("base.html", "Training on a GPU", blocks=blocks)

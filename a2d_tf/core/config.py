@@ -477,7 +477,7 @@ class Config:
             values.update(setting_flags.named(flag_values, SECTIONS[name]))
         return values
 
-    def with_settings(self, **settings: Any) -> Config:
+    def with_inference(self, **settings: Any) -> Config:
         """Return a copy in which settings of inference and computing are replaced."""
         compute = {}
         for field in dataclasses.fields(self.compute):

@@ -43,11 +43,8 @@ JPEG_QUALITY = 95
 FLOW_QUALITY = 100
 
 
-def _features(motion=()):
-    """Return the features that training needs, {name: how it is parsed}.
-
-    `motion` are names of motion maps.
-    """
+def _features():
+    """Return the features that training needs, {name: how it is parsed}."""
     number = tf.io.FixedLenFeature((), tf.int64)
     text = tf.io.FixedLenFeature((), tf.string)
     features = {
@@ -70,11 +67,6 @@ def _features(motion=()):
         if np.issubdtype(field.dtype, np.floating):
             dtype = tf.float32
         features[field.name] = _list_of(dtype, field.shape)
-    for name in motion:
-        features[name] = text
-        features[f"{name}_scale"] = tf.io.FixedLenFeature(
-            (MAPS[name].channels,), tf.float32
-        )
     return features
 
 
@@ -219,9 +211,7 @@ def parse_video(serialized: tf.Tensor) -> tf.Tensor:
     return tf.io.parse_single_example(serialized, features)["video"]
 
 
-def parse(
-    serialized: tf.Tensor, frames: int | None = None, motion: Collection[str] = ()
-) -> dict[str, tf.Tensor]:
+def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tensor]:
     """Decode a record for training, inside a TensorFlow graph.
 
     T, h, w and N are dynamic, and N may be 0.
@@ -229,7 +219,6 @@ def parse(
     Args:
       serialized: string scalar, one record.
       frames: number of clip frames to decode, those in the middle; by default all.
-      motion: names of the motion maps to decode, which the record must have.
 
     Returns:
       rgb: uint8 [T, h, w, 3].
@@ -241,11 +230,9 @@ def parse(
       video: string.
       frame: int32, 1-based number of the key frame.
       native_size: int32 [2], height and width of the video.
-      and each of `instance_fields.FIELDS`, [N, ...]; with motion maps also
-      motion_size: int32 [2], height and width of the motion frame.
-      and each of the maps, float32 [h, w, C].
+      and each of `instance_fields.FIELDS`, [N, ...].
     """
-    stored = tf.io.parse_single_example(serialized, _features(motion))
+    stored = tf.io.parse_single_example(serialized, _features())
     if frames is not None:
         first = tf.shape(stored["rgb"])[0] // 2 - frames // 2
         for name in ("rgb", "flow", "flow_scale"):
@@ -279,12 +266,35 @@ def parse(
         missing = tf.fill([count, *field.shape], field.dtype(field.missing))
         values = tf.cast(stored[field.name], missing.dtype)
         clip[field.name] = field.scaled(_stored_or(values, missing), ratio)
-    for name in motion:
+    return clip
+
+
+def parse_motion_maps(
+    serialized: tf.Tensor, names: Collection[str]
+) -> dict[str, tf.Tensor]:
+    """Decode motion maps of a record, inside a TensorFlow graph.
+
+    Args:
+      serialized: string scalar, one record.
+      names: of the maps, at least one, which the record must have.
+
+    Returns:
+      each of the maps, float32 [h, w, C].
+      motion_size: int32 [2], height and width of the motion frame.
+    """
+    features = {}
+    for name in names:
+        shape = (MAPS[name].channels,)
+        features[name] = tf.io.FixedLenFeature((), tf.string)
+        features[f"{name}_scale"] = tf.io.FixedLenFeature(shape, tf.float32)
+    stored = tf.io.parse_single_example(serialized, features)
+    found = {}
+    for name in names:
         kind = MAPS[name]
         scales = stored[f"{name}_scale"]
-        clip[name] = _decode_motion_map(stored[name], scales, kind.channels)
-        clip["motion_size"] = tf.shape(clip[name])[:2] * kind.stride
-    return clip
+        found[name] = _decode_motion_map(stored[name], scales, kind.channels)
+        found["motion_size"] = tf.shape(found[name])[:2] * kind.stride
+    return found
 
 
 def _decode_motion_map(image, scales, channels):

@@ -171,8 +171,7 @@ def _loader(manifest, config, batch_size, augmentation=None, motion=()):
     manifest.check_frames(frames)
 
     def load(position: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        stored = clip_records.parse(serialized, frames, motion)
-        example = fitting.resize(stored, canvas)
+        example = fitting.resize(clip_records.parse(serialized, frames), canvas)
         example["annotated"] = tf.constant(True)
         if augmentation is not None:
             example = augmentation(example, position)
@@ -183,9 +182,8 @@ def _loader(manifest, config, batch_size, augmentation=None, motion=()):
             max_instances=config.training.max_instances,
             base=manifest.label_space.base,
         )
-        for name in MOTION:
-            if name in stored:
-                clip[name] = stored[name]
+        if motion:
+            clip.update(clip_records.parse_motion_maps(serialized, motion))
         clip["row"] = tf.cast(position % batch_size, tf.int32)
         return clip
 
