@@ -8,7 +8,7 @@ import shlex
 
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config
-from a2d_tf.runs import model_source, scores
+from a2d_tf.runs import chosen_threshold, model_source, scores
 
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.define_string("workdir", None, "Run folder of a2d train.")
@@ -57,6 +57,9 @@ def main(argv: list[str]) -> None:
     )
     threshold = model.config.inference.score_threshold
     print(f"{model.checkpoint} on {_SPLIT.value}, p(actor) >= {threshold:g}")
+    choice = chosen_threshold.describe_choice(folder, threshold)
+    if choice:
+        print(choice)
     print(scoring.table(result))
     print(f"written to {output}")
     if not _OUTPUT.value:  # a2d browse reads the scores in the run's folder only

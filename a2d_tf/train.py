@@ -140,7 +140,9 @@ def _validation(
         validation = evaluator.validate("val", _PICTURES.value)
         if validation is None:
             return None
-        chosen_threshold.save(workdir, validation.threshold, validation.metrics)
+        chosen_threshold.save(
+            workdir, validation.threshold, validation.metrics, validation.figures
+        )
         scalars = summaries.scalars(validation.metrics)
         scalars["segmentation/threshold"] = validation.threshold
         images = {tag: image[None] for tag, image in validation.pictures.items()}

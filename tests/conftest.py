@@ -176,7 +176,7 @@ def loaded_run(tmp_path_factory):
             if name in weight.name and "kernel" in weight.name:
                 weight.assign(weight * factor)
     run_folder.create(folder, config, tiny_network.manifest())
-    chosen_threshold.save(folder, 0.3, {})
+    chosen_threshold.save(folder, 0.3, {}, {0.3: 50.0})
     saver = tf.train.Checkpoint(network=network)
     path = tf.train.CheckpointManager(saver, str(folder / "checkpoints"), 1).save(7)
     facts = {name: getattr(tiny_network.manifest(), name) for name in run_folder.FACTS}

@@ -22,6 +22,7 @@ from a2d_tf.evaluation import evaluator as evaluators
 from a2d_tf.evaluation.evaluated_frames import Collected
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.model import label_modes
+from a2d_tf.runs import chosen_threshold
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +175,7 @@ def test_detections_carry_joint_arrays_where_labels_are_joint(mode, joint, tmp_p
         )
 
 
-def test_validation_scores_as_evaluation_does_at_the_best_threshold(
+def test_validation_scores_as_evaluation_does_at_the_chosen_threshold(
     evaluator, validated, evaluated, frames
 ):
     metrics, _ = evaluated
@@ -188,8 +189,10 @@ def test_validation_scores_as_evaluation_does_at_the_best_threshold(
                 frame.truth.label_map, evaluator.label_map(frame, candidate)
             )
         scores[candidate] = confusion.metrics()["joint"]["miou"]
-    best = validated.metrics["segmentation"]["joint"]["miou"]
-    assert scores[validated.threshold] == max(scores.values()) == best
+    assert validated.figures == scores
+    assert validated.threshold == chosen_threshold.choose(scores)
+    joint = validated.metrics["segmentation"]["joint"]
+    assert scores[validated.threshold] == joint["miou"] == validated.score
     assert len(validated.pictures) == 2
     for image in validated.pictures.values():  # three native frames wide
         assert image.shape == (320, 3 * 400, 3) and image.dtype == np.uint8

@@ -163,7 +163,7 @@ def test_a_readout_is_fitted_once_and_its_backbone_stays(
     ],
 )
 def test_damaged_scores_of_a_validation_are_named(tmp_path, mini_records, metrics):
-    chosen_threshold.save(tmp_path, 0.5, metrics)
+    chosen_threshold.save(tmp_path, 0.5, metrics, {0.5: 50.0})
     problem = "score_threshold.json: no scores of a validation .*; delete it"
     with pytest.raises(InputError, match=problem):
         train._conclude(str(tmp_path), mini_records)

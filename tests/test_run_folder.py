@@ -177,7 +177,7 @@ def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path, monkeypatc
 def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):
     config = Config(tiny_network.config())
     run_folder.create(tmp_path, config, manifest())
-    chosen_threshold.save(tmp_path, 0.4, {"segmentation": 1})
+    chosen_threshold.save(tmp_path, 0.4, {"segmentation": 1}, {0.4: 50.0})
     (tmp_path / "finished.json").write_text('{"steps": 3}')
     for name in ("best/validation.json", "weights.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -29,7 +29,7 @@ from a2d_tf.evaluation.evaluated_frames import FIELDS, Collected, Frame
 from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.evaluation.metrics.metric import SplitData
-from a2d_tf.evaluation.metrics.registry import METRICS, choose, results
+from a2d_tf.evaluation.metrics.registry import METRICS, figures_at, results
 from a2d_tf.model.inference import (
     Inference,
     features_of,
@@ -39,7 +39,7 @@ from a2d_tf.model.inference import (
 )
 from a2d_tf.model.network import Network
 from a2d_tf.ops.label_painter import LabelPainter
-from a2d_tf.runs import scores
+from a2d_tf.runs import chosen_threshold, scores
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Least p(actor) of instances: below every threshold, yet it bounds the number of masks.
@@ -100,8 +100,8 @@ class Validation:
 
     Attributes:
       frames: how many were scored.
-      threshold: on p(actor), that of the best score.
-      score: percent, by which the best weights are kept; see `registry.choose`.
+      threshold: on p(actor), see `chosen_threshold.choose`.
+      figures: {threshold: percent}, see `registry.figures_at`.
       metrics: as in `metrics.json`: segmentation at that threshold, detection, APs of
         classes.
       pictures: {split/VID/frame: uint8 [H, 3 W, 3]}, truth | prediction | flow.
@@ -109,9 +109,14 @@ class Validation:
 
     frames: int
     threshold: float
-    score: float
+    figures: dict[float, float]
     metrics: dict
     pictures: dict
+
+    @property
+    def score(self) -> float:
+        """The figure at the threshold, percent; by it the best weights are kept."""
+        return self.figures[self.threshold]
 
 
 class Evaluator:
@@ -266,7 +271,7 @@ class Evaluator:
     def validate(
         self, split: str = "val", pictures: int = 0, most: int | None = None
     ) -> Validation | None:
-        """Choose the p(actor) threshold of the best score, and score a split with it.
+        """Choose a threshold of p(actor), and score a split with it.
 
         Args:
           split: as of `frame_makers`.
@@ -294,7 +299,8 @@ class Evaluator:
                 pictured.setdefault(frame.truth.video, frame)
         if not collected.truths:
             return None
-        threshold, score = choose(metrics, THRESHOLDS)
+        figures = figures_at(metrics, THRESHOLDS)
+        threshold = chosen_threshold.choose(figures)
         data = self._split_data(threshold, collected.rois(), collected.truth())
         drawn = {}
         for frame in pictured.values():
@@ -303,7 +309,7 @@ class Evaluator:
         return Validation(
             frames=len(collected.truths),
             threshold=threshold,
-            score=score,
+            figures=figures,
             metrics=results(metrics, data),
             pictures=drawn,
         )

@@ -1,9 +1,14 @@
-"""The threshold of p(actor) that a validation chose for a run, kept in a file."""
+"""The threshold of p(actor) that a validation chose for a run, kept in a file.
+
+A dozen videos cannot tell nine thresholds apart: on the test split their best one lost
+up to six points. So it is chosen only where it is clearly better than the default.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 
 from a2d_tf.core.checked_json import load_json, number
 from a2d_tf.core.files import write_json
@@ -14,8 +19,27 @@ KIND = {"score_threshold": number(0, 1)}
 """What a JSON file with a chosen threshold holds."""
 FILE = "score_threshold.json"
 """Its name in a run folder, or in a packed model."""
+_AS_GOOD = 1.0  # percent below the best figure
 
 logger = logging.getLogger(__name__)
+
+
+def choose(figures: Mapping[float, float]) -> float:
+    """Choose the threshold nearest to the default of those as good as the best.
+
+    Args:
+      figures: {threshold: percent}, of a validation.
+    """
+    return min(
+        as_good_as_best(figures),
+        key=lambda threshold: (round(abs(threshold - DEFAULT), 6), -figures[threshold]),
+    )
+
+
+def as_good_as_best(figures: Mapping[float, float]) -> list[float]:
+    """Return the thresholds within 1 percent of the best figure, ascending."""
+    least = max(figures.values()) - _AS_GOOD
+    return sorted(threshold for threshold in figures if figures[threshold] >= least)
 
 
 def read(workdir: str | os.PathLike) -> float:
@@ -32,7 +56,46 @@ def read(workdir: str | os.PathLike) -> float:
     return chosen["score_threshold"]
 
 
-def save(workdir: str | os.PathLike, threshold: float, metrics: dict) -> None:
-    """Write the threshold that a validation chose, with that split's metrics."""
-    fields = {"score_threshold": threshold, "validation": metrics}
+def save(
+    workdir: str | os.PathLike,
+    threshold: float,
+    metrics: dict,
+    figures: Mapping[float, float],
+) -> None:
+    """Write the threshold that a validation chose, and what it chose it by.
+
+    Args:
+      metrics: of the validation split, at this threshold.
+      figures: as of `choose`.
+    """
+    fields = {
+        "score_threshold": threshold,
+        "figures": {f"{threshold:g}": figures[threshold] for threshold in figures},
+        "validation": metrics,
+    }
     write_json(os.path.join(workdir, FILE), fields)
+
+
+def describe_choice(workdir: str | os.PathLike, threshold: float) -> str:
+    """Describe how alike the thresholds were in a run's last validation.
+
+    Args:
+      threshold: the one that is used.
+
+    Returns:
+      a line with the figure of each threshold; "" if it chose another one, or most of
+      them are worse than the best.
+    """
+    path = os.path.join(workdir, FILE)
+    if not os.path.isfile(path):
+        return ""
+    stored = load_json(path, KIND, "delete it or set --score_threshold")
+    figures = {float(key): value for key, value in stored.get("figures", {}).items()}
+    alike = as_good_as_best(figures) if figures else []
+    if threshold != stored["score_threshold"] or 2 * len(alike) <= len(figures):
+        return ""
+    listed = ", ".join(f"{key:g}: {figures[key]:.1f}" for key in sorted(figures))
+    return (
+        f"validation can hardly tell thresholds apart ({listed} %); of those within"
+        f" {_AS_GOOD:g} point of the best, the nearest to {DEFAULT:g} was taken"
+    )

@@ -32,13 +32,13 @@ def computable(need: str) -> list[type[Metric]]:
     return [metric for metric in METRICS if need in metric.needs]
 
 
-def choose(
+def figures_at(
     metrics: Sequence[Metric], thresholds: Sequence[float]
-) -> tuple[float, float]:
-    """Choose a threshold, and the figure by which the best weights are kept.
+) -> dict[float, float]:
+    """Return the figure by which validation chooses, at each threshold.
 
     Returns:
-      (threshold, percent): the best `Metric.at` of the first metric that has one.
+      {threshold: percent}: `Metric.at` of the first metric that has such figures.
     """
     for metric in metrics:
         figures: dict[float, float] = {}
@@ -47,8 +47,7 @@ def choose(
             if figure is not None:
                 figures[threshold] = figure
         if len(figures) == len(thresholds):
-            best = max(figures, key=figures.__getitem__)
-            return best, figures[best]
+            return figures
     raise LookupError("no metric has a figure for each threshold")
 
 
