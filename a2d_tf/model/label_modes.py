@@ -125,6 +125,23 @@ class LabelMode(ABC):
           valid: bool [B, R].
         """
 
+    def _table_of_actors(self, scores, boxes, actions, joint):
+        """Return the table of a mode whose classes are the actors.
+
+        Args:
+          scores, boxes: as of `table`.
+          actions: p(action), [B, R, |Y|].
+          joint: scores of pairs, [B, R, |X|, |Y|]; those of invalid pairs become 0.
+        """
+        return RoiTable(
+            class_scores=scores,
+            class_boxes=boxes,
+            boxes=boxes,
+            actor_scores=scores,
+            action_scores=actions,
+            joint_scores=joint * self._valid,
+        )
+
     def pooled(self, scores: tf.Tensor) -> tf.Tensor:
         """Return what suppression ranks classes by, from p(class); both [B, R, C]."""
         return scores
@@ -192,14 +209,7 @@ class Decoupled(LabelMode):
         # on which the actions were never trained, would lead the ranking by p(action).
         actions = tf.nn.softmax(action_logits)[..., : len(self.labels.actions)] * row
         joint = scores[..., None] * actions[:, :, None, :]
-        return RoiTable(
-            class_scores=scores,
-            class_boxes=boxes,
-            boxes=boxes,
-            actor_scores=scores,
-            action_scores=actions,
-            joint_scores=joint * self._valid,
-        )
+        return self._table_of_actors(scores, boxes, actions, joint)
 
 
 class Hierarchical(LabelMode):
@@ -238,14 +248,7 @@ class Hierarchical(LabelMode):
         joint = scores[..., None] * tf.nn.softmax(logits)
         # Over valid pairs only: an actor adds nothing to an action that it cannot do.
         actions = tf.reduce_sum(joint * self._valid, axis=2)
-        return RoiTable(
-            class_scores=scores,
-            class_boxes=boxes,
-            boxes=boxes,
-            actor_scores=scores,
-            action_scores=actions,
-            joint_scores=joint * self._valid,
-        )
+        return self._table_of_actors(scores, boxes, actions, joint)
 
 
 class Cartesian(LabelMode):
