@@ -8,9 +8,11 @@ norms of all of them in a few operations, and lends the results to the layers.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -34,14 +36,23 @@ class Folded(NamedTuple):
 
 
 class LentFolds(threading.local):
-    """What a `JoinedNorms` model lends its layers while it runs in this thread.
-
-    Attributes:
-      by_layer: {name of a layer: its Folded}; empty while the model does not run.
-    """
+    """What a `JoinedNorms` model lends its layers while it runs in this thread."""
 
     def __init__(self) -> None:
-        self.by_layer: dict[str, Folded] = {}
+        self._by_layer: Mapping[str, Folded] = {}
+
+    @contextlib.contextmanager
+    def lend(self, by_layer: Mapping[str, Folded]) -> Iterator[None]:
+        """Lend {name of a layer: its Folded} inside a `with` block."""
+        self._by_layer = by_layer
+        try:
+            yield
+        finally:
+            self._by_layer = {}
+
+    def find(self, layer_name: str) -> Folded | None:
+        """Return what is lent to a layer; None while the model does not run."""
+        return self._by_layer.get(layer_name)
 
 
 class Statistics(NamedTuple):
@@ -53,8 +64,23 @@ class Statistics(NamedTuple):
     variance: tf.Tensor
 
 
-def fold(layer: Any) -> Folded:
-    """Fold the frozen norm of a ConvNorm."""
+class NormedLayer(Protocol):
+    """What is read here of a `ConvNorm` with a frozen norm."""
+
+    name: str
+    norm: str
+    filters: int
+    epsilon: float
+    kernel: tf.Variable
+    gamma: tf.Variable
+    beta: tf.Variable
+    mean: tf.Variable
+    variance: tf.Variable
+    compute_dtype: str
+
+
+def fold(layer: NormedLayer) -> Folded:
+    """Fold the frozen norm of a layer."""
     statistics = Statistics(layer.gamma, layer.beta, layer.mean, layer.variance)
     scale, offset = _affine(statistics, layer.epsilon)
     return Folded(layer.kernel * scale, offset)
@@ -87,11 +113,8 @@ class JoinedNorms(tf.keras.Model):
             # Each norm by itself, so that the constants of frozen_bn get no gradient.
             for norm in FROZEN:
                 folds.update(_fold_all(self._layers_with([norm]), stack_kernels=False))
-        self._folds.by_layer = folds
-        try:
+        with self._folds.lend(folds):
             return super().call(inputs, training, mask)
-        finally:
-            self._folds.by_layer = {}
 
     def _layers_with(self, norms):
         """Return its layers with one of these norms."""

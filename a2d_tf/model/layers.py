@@ -213,14 +213,16 @@ class ConvNorm(tf.keras.layers.Layer):
         """Return kernel and bias of the equivalent convolution without frozen norm."""
         if self.norm == "none":
             return Folded(self.kernel, self.bias)
-        if self.lent_folds is not None and self.lent_folds.by_layer:
-            return self.lent_folds.by_layer[self.name]
+        if self.lent_folds is not None:
+            lent_fold = self.lent_folds.find(self.name)
+            if lent_fold is not None:
+                return lent_fold
         return frozen_norms.fold(self)
 
     def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """Convolve x [N, H, W, C] with a kernel of this layer's shape."""
-        once = self.size == 1 or self.padding == "VALID"
-        if once and x.shape[1:3] == kernel.shape[:2]:
+        adds_no_border = self.size == 1 or self.padding == "VALID"
+        if adds_no_border and x.shape[1:3] == kernel.shape[:2]:
             # A fully connected layer. The convolution would first reorder the whole
             # kernel: for the 64 RoIs of a head it takes twice as long, gradients
             # included.

@@ -39,32 +39,33 @@ def build_backbones(builder: Builder, readout: Readout | None) -> Backbones:
     rgb = builder.rgb()
     inputs = {"rgb": rgb}
     pixels = builder.convention.preprocess(rgb)
-    maps = builder.backbone(pixels, "rgb", config.norm)
-    all_maps = [*maps]
-    outputs = {"actor": fpn.fpn(maps, config.fpn_channels, "rgb_fpn")}
+    rgb_maps = builder.backbone(pixels, "rgb", config.norm)
+    all_maps = [*rgb_maps]
+    outputs = {"actor": fpn.fpn(rgb_maps, config.fpn_channels, "rgb_fpn")}
 
     readout_maps = None
     if readout is not None:
-        read = [maps[level - 2] for level in LEVELS]
-        readout_maps = tf.keras.Model(rgb, read)
-        outputs["labels"] = readout.build(read)
+        maps_to_read = [rgb_maps[level - 2] for level in LEVELS]
+        readout_maps = tf.keras.Model(rgb, maps_to_read)
+        outputs["labels"] = readout.build(maps_to_read)
 
     # The appearance pyramid of the action branch.
     if config.action_topdown == "shared":
         outputs["rgb"] = outputs["actor"]
     else:
+        action_maps = rgb_maps
         if config.action_topdown == "own_backbone":
-            maps = builder.backbone(pixels, "action", config.norm)
-            all_maps += maps
-        outputs["rgb"] = fpn.fpn(maps, config.fpn_channels, "action_fpn")
+            action_maps = builder.backbone(pixels, "action", config.norm)
+            all_maps += action_maps
+        outputs["rgb"] = fpn.fpn(action_maps, config.fpn_channels, "action_fpn")
 
     if config.use_flow:
         flow = builder.flow()
         inputs["flow"] = flow
         vectors = _scale_flow(flow, config.flow_scale, config.flow_bound)
-        maps = builder.backbone(vectors, "flow", config.motion_norm)
-        all_maps += maps
-        outputs["flow"] = fpn.fpn(maps, config.fpn_channels, "flow_fpn")
+        flow_maps = builder.backbone(vectors, "flow", config.motion_norm)
+        all_maps += flow_maps
+        outputs["flow"] = fpn.fpn(flow_maps, config.fpn_channels, "flow_fpn")
     model = JoinedNorms(inputs, outputs, name="backbones", on_gpu=builder.on_gpu)
     return Backbones(model, all_maps, readout_maps)
 

@@ -86,7 +86,8 @@ class Instances:
         num_classes = np.count_nonzero(sizes)
         if num_classes < 2:
             return None
-        weights = (1.0 / (np.maximum(sizes, 1) * num_classes))[labels]
+        class_weights = 1.0 / (np.maximum(sizes, 1) * num_classes)
+        weights = class_weights[labels]
         roots = np.sqrt(weights)
         inputs = []
         centres = []
