@@ -11,6 +11,7 @@ from tiny_network import LEARNING
 
 from a2d_tf.model.heads import LOSS_TERMS
 from a2d_tf.model.heads.proposals import Proposals
+from a2d_tf.model.structures import Term
 from a2d_tf.training import forward
 from a2d_tf.training.phases import set_phase
 from a2d_tf.training.train_step import TrainState, make_train_step
@@ -117,10 +118,10 @@ def test_frames_without_annotation_and_rows_of_padding_add_nothing(network):
 
 def test_each_lambda_weighs_its_own_term():
     terms = {
-        term: [(tf.constant(float(i + 2)), tf.constant(2.0))]
+        term: [Term(tf.constant(float(i + 2)), tf.constant(2.0))]
         for i, term in enumerate(LOSS_TERMS)
     }
-    terms["box_reg"].append((tf.constant(5.0), tf.constant(0.0)))
+    terms["box_reg"].append(Term(tf.constant(5.0), tf.constant(0.0)))
     base = {term: (i + 2) / 2 for i, term in enumerate(LOSS_TERMS)}
     for name in LOSS_TERMS:
         made = forward.weighted(

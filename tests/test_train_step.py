@@ -8,6 +8,7 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.core import devices
+from a2d_tf.model.structures import Term
 from a2d_tf.pretrained.transfer import variables
 from a2d_tf.training import train_step
 
@@ -58,7 +59,7 @@ def test_from_a_non_finite_loss_on_nothing_changes(monkeypatch):
         terms, health = forward(network, batch, seed, *arguments, **options)
         ((total, count),) = terms["objectness"]
         bad = tf.where(seed[1] == BAD, np.nan, 1.0)
-        return {**terms, "objectness": [(total * bad, count)]}, health
+        return {**terms, "objectness": [Term(total * bad, count)]}, health
 
     monkeypatch.setattr(train_step, "forward", spoilt)
     log, kept = run(BAD + 3)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import statistics
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 
@@ -14,9 +13,7 @@ from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
 from a2d_tf.runs import checkpoint_files, checkpoints
-
-if TYPE_CHECKING:
-    from a2d_tf.training.train_step import TrainState
+from a2d_tf.training.train_step import TrainState
 
 _KEPT = 3  # number of checkpoints, as the last ones may be damaged
 
@@ -82,7 +79,7 @@ class Checkpointer:
         if path is None:
             return False
         checkpoints.load(path, self._parts)
-        if self._state.averages:
+        if self._state.averages is not None:
             self._state.averages.exchange()
         return True
 
@@ -108,8 +105,7 @@ class Checkpointer:
         if kind == "best":
             parts = {"network": self._state.network}
             keep = 1
-        averages = self._state.averages
-        with averages.in_place() if averages else contextlib.nullcontext():
+        with self._state.averaged_weights():
             checkpoints.save(self._folder(kind), parts, self.step, keep)
 
     def save_best(self, score: float, threshold: float) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from typing import Any, Callable, NamedTuple
@@ -132,8 +131,7 @@ def _validate(validate, state, checkpointer, events):
     The step has been saved, so that a signal may end it at once.
     """
     with stop_at_once():
-        averages = state.averages
-        with averages.in_place() if averages else contextlib.nullcontext():
+        with state.averaged_weights():
             outcome = validate()
         if outcome:
             events.write(

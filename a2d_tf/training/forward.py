@@ -1,7 +1,7 @@
 """The forward pass of training: features, proposals, RoIs, terms of each head (3.3).
 
-Loss terms and health figures are pairs (sum, count), so that replicas can add them up
-before they divide.
+Loss terms and health figures are `Term`s, a sum and its divisor, so that replicas can
+add them up before they divide.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ def forward(
     network: Network,
     batch: Mapping[str, tf.Tensor],
     seed: tf.Tensor,
-    settings: TrainingConfig,
+    training: TrainingConfig,
 ) -> tuple[Terms, dict[str, Term]]:
     """Compute the loss terms of a batch.
 
     Args:
       batch: an element of `pipeline.training`.
       seed: int [2], of the sampling of anchors and RoIs.
-      settings: its `train_phase` decides which terms there are.
+      training: its `train_phase` decides which terms there are.
 
     Returns:
       (terms, health): health maps `proposal_recall` (of instances, at IoU 0.5) and
@@ -38,9 +38,9 @@ def forward(
       'refiner'.
     """
     truth = BatchTruth.of(batch)
-    options = _options(network, settings)
-    rng = targets.Rng(seed, batch["row"], settings.batch_size)
-    phase = settings.train_phase
+    options = _options(network, training)
+    rng = targets.Rng(seed, batch["row"], training.batch_size)
+    phase = training.train_phase
     for instance_head in network.instance_heads.values():
         if phase == instance_head.phase:
             image = network.key_image(batch["rgb"])
@@ -53,17 +53,17 @@ def forward(
         proposals, valid = network.proposals.decode(
             features,
             truth.size,
-            settings.train_proposals_before_nms,
-            settings.train_proposals,
+            training.train_proposals_before_nms,
+            training.train_proposals,
         )
     with tf.name_scope("targets"):
         rows = targets.sample_rois(
             proposals,
             valid,
             truth,
-            samples=settings.roi_samples,
+            samples=training.roi_samples,
             positives=options.most_positives,
-            add_truth=settings.add_truth_rois,
+            add_truth=training.add_truth_rois,
             rng=roi_rng,
         )
     seen = network.run_roi_heads(features, rows.rois, batch["rgb"], training=True)
@@ -77,18 +77,18 @@ def forward(
     return terms, _health(truth, proposals, rows)
 
 
-def _options(network: Network, settings: TrainingConfig) -> Options:
+def _options(network: Network, training: TrainingConfig) -> Options:
     """Return the settings that sampling and losses read."""
     zero_shot_actor = -1
-    if settings.zero_shot_actor:
-        zero_shot_actor = network.labels.actor_index(settings.zero_shot_actor)
+    if training.zero_shot_actor:
+        zero_shot_actor = network.labels.actor_index(training.zero_shot_actor)
     return Options(
-        rpn_samples=settings.rpn_samples,
-        rpn_beta=settings.rpn_beta,
-        rpn_box_normaliser=settings.rpn_box_normaliser,
-        box_normaliser=settings.box_normaliser,
+        rpn_samples=training.rpn_samples,
+        rpn_beta=training.rpn_beta,
+        rpn_box_normaliser=training.rpn_box_normaliser,
+        box_normaliser=training.box_normaliser,
         most_positives=targets.most_positives(
-            settings.roi_samples, settings.positive_fraction
+            training.roi_samples, training.positive_fraction
         ),
         zero_shot_actor=zero_shot_actor,
     )
@@ -113,38 +113,38 @@ def _health(truth: BatchTruth, proposals: tf.Tensor, rows: Rows) -> dict[str, Te
     }
 
 
-def weighted(terms: Terms, settings: TrainingConfig) -> dict[str, tf.Tensor]:
+def weighted(terms: Terms, training: TrainingConfig) -> dict[str, tf.Tensor]:
     """Return each term times its lambda, and their sum as `total` (paper, Eq. 1)."""
     values = {}
     for name, parts in terms.items():
-        quotients = [tf.math.divide_no_nan(total, count) for total, count in parts]
-        values[name] = getattr(settings, f"lambda_{name}") * tf.add_n(quotients)
+        quotients = [tf.math.divide_no_nan(x.total, x.divisor) for x in parts]
+        values[name] = getattr(training, f"lambda_{name}") * tf.add_n(quotients)
     values["total"] = tf.add_n(list(values.values()))
     return values
 
 
-def scalars(
-    terms: Terms, health: dict[str, Term], settings: TrainingConfig
+def reported_values(
+    terms: Terms, health: dict[str, Term], training: TrainingConfig
 ) -> dict[str, tf.Tensor]:
     """Return what a step reports: weighted terms, their total, and health figures.
 
-    In a replica the counts are those of all replicas and the sums its own, so that the
-    results, added up over the replicas, are those of the whole batch.
+    In a replica the divisors are those of all replicas and the sums its own, so that
+    the results, added up over the replicas, are those of the whole batch.
 
     Args:
       terms, health: of `forward`.
     """
-    own_counts = {}
+    own_divisors = {}
     for name, parts in terms.items():
-        own_counts[name] = [count for _, count in parts]
-    own_health_counts = {name: count for name, (_, count) in health.items()}
-    counts, health_counts = replicas.total((own_counts, own_health_counts))
+        own_divisors[name] = [term.divisor for term in parts]
+    own_health_divisors = {name: term.divisor for name, term in health.items()}
+    divisors, health_divisors = replicas.total((own_divisors, own_health_divisors))
     over_all: Terms = {}
     for name, parts in terms.items():
         over_all[name] = []
-        for (total, _), count in zip(parts, counts[name]):
-            over_all[name].append(Term(total, count))
-    values = weighted(over_all, settings)
-    for name, (total, _) in health.items():
-        values[name] = tf.math.divide_no_nan(total, health_counts[name])
+        for term, divisor in zip(parts, divisors[name]):
+            over_all[name].append(Term(term.total, divisor))
+    values = weighted(over_all, training)
+    for name, term in health.items():
+        values[name] = tf.math.divide_no_nan(term.total, health_divisors[name])
     return values

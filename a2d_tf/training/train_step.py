@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Callable
 
@@ -11,7 +12,7 @@ from a2d_tf.core.config import TrainingConfig
 from a2d_tf.model.network import Network
 from a2d_tf.training import optimizer, replicas
 from a2d_tf.training.averages import Averages
-from a2d_tf.training.forward import forward, scalars
+from a2d_tf.training.forward import forward, reported_values
 
 Step = Callable[[dict, int], dict[str, tf.Tensor]]
 Probe = Callable[[dict, tf.Tensor], dict[str, tf.Tensor]]
@@ -51,6 +52,12 @@ class TrainState:
             )
         return cls(network, optimizer.make(training), averages)
 
+    def averaged_weights(self) -> contextlib.AbstractContextManager:
+        """Return a context in which the network has the averages, if there are any."""
+        if self.averages is None:
+            return contextlib.nullcontext()
+        return self.averages.in_place()
+
 
 def make_train_step(state: TrainState, training: TrainingConfig) -> Step:
     """Compile the step: (batch, number of steps before) -> {name: scalar}.
@@ -86,6 +93,7 @@ def _step(state, training, batch, step):
     values, gradients = strategy.run(_gradients, (state.network, batch, seed, training))
     values = replicas.first(values)
     converges &= tf.reduce_all(tf.math.is_finite(tf.stack(list(values.values()))))
+    # Both branches return a bool, as tf.cond wants it; nothing reads it.
     tf.cond(converges, lambda: _update(state, gradients, step, training), lambda: False)
     state.diverged.assign(~converges)
     return values
@@ -126,7 +134,7 @@ def _gradients(network, batch, seed, training):
         # graph.
         with tf.name_scope("losses"):
             terms, health = forward(network, batch, seed, training)
-            values = scalars(terms, health, training)
+            values = reported_values(terms, health, training)
     gradients = tape.gradient(
         values["total"], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
