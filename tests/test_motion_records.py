@@ -290,7 +290,8 @@ def test_the_command_stores_maps_and_says_their_size(
     assert manifest.motion == MotionFacts("i3d", "5eed", True)
     size = sum((output / shard["name"]).stat().st_size for shard in manifest.files)
     ending = f"complete, 0 items skipped, {size / 6000:.0f} kB a clip with motion maps"
-    assert said.splitlines()[-1] == f"{output}: {ending}"
+    assert said.splitlines()[-2] == f"{output}: {ending}"
+    assert said.splitlines()[-1].startswith("flow beside RGB: r = ")
     words = (f"--release={release}", f"--output={output}", *SIZE_FLAGS)
     line = complaint(run_a2d("records", *words))
     assert "another --action_backbone --flow_histograms; use" in line

@@ -98,7 +98,9 @@ def gathered(mini_records):
 @pytest.fixture
 def still(gathered):
     """The same records, of videos in which nothing moves."""
-    return dataclasses.replace(gathered, deviations={"rgb": 3.5, "flow": 0.0})
+    return dataclasses.replace(
+        gathered, deviations=inspection.Deviations(rgb=3.5, flow=0.0)
+    )
 
 
 def flags(manifest, contents, machine, minutes=None, speed=None, preset=None):
@@ -160,7 +162,7 @@ def test_a_suggestion_is_for_its_records_minutes_and_run():
 
 def flow_scale(contents, divisor):
     """--flow_scale by which flow deviates as RGB that is divided."""
-    rgb, flow = contents.deviations["rgb"], contents.deviations["flow"]
+    rgb, flow = contents.deviations
     return float(f"{rgb / divisor / flow:.2g}")
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
+from a2d_tf.data import inspection
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.training.host import Speed
 
@@ -165,6 +166,7 @@ def main(argv: list[str]) -> None:
     manifest.check_frames(config.model.frames)
     import tensorflow as tf
 
+    from a2d_tf.model import backbones
     from a2d_tf.training import run_start
 
     gpus = devices.prepare(_DEVICE.value, config.training.deterministic)
@@ -176,6 +178,13 @@ def main(argv: list[str]) -> None:
         f" TensorFlow {tf.__version__}, Python {platform.python_version()}",
         flush=True,
     )
+    if config.model.use_flow:
+        model = config.model
+        deviations = inspection.sample_deviations(
+            manifest, (model.image_height, model.image_width)
+        )
+        rgb_scale = backbones.convention(model, "rgb").std[0]
+        print(inspection.describe_flow(deviations, model.flow_scale, rgb_scale))
     computation = train(config, manifest, bool(gpus))
     print(computation.text(), flush=True)
     clips_per_second = feed(config, manifest)

@@ -16,10 +16,11 @@ from typing import Any
 
 from a2d_tf.annotations.formats import FORMATS
 from a2d_tf.core import command_line, devices, tasks
+from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data import convert
+from a2d_tf.data import convert, inspection
 from a2d_tf.data.clips import ConversionSettings
 from a2d_tf.data.conversion import MotionSettings
 from a2d_tf.data.flow import METHODS
@@ -368,6 +369,10 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
     if manifest.motion:
         line += f", {_kilobytes_a_clip(manifest):.0f} kB a clip with motion maps"
     print(line)
+    if built and "train" in manifest.splits:
+        deviations = inspection.sample_deviations(manifest)
+        scale = ModelConfig.flow_scale
+        print(inspection.describe_flow(deviations, scale, rgb_scale=1.0))
     return 0
 
 

@@ -98,21 +98,67 @@ class Boxes:
         return np.reshape(boxes, (-1, 4)), np.reshape(frame_sizes, (-1, 2))
 
 
+class Deviations(NamedTuple):
+    """Standard deviations over key frames: roots of the channels' mean variance.
+
+    ImageNet's filters and norms expect RGB, and flow is many times smaller: hence
+    --flow_scale.
+
+    Attributes:
+      rgb: in levels.
+      flow: in pixels.
+    """
+
+    rgb: float
+    flow: float
+
+
+class _Moments:
+    """Sums the moments of key frames, each of which has the same weight."""
+
+    def __init__(self) -> None:
+        self._rgb: list[np.ndarray] = []
+        self._flow: list[np.ndarray] = []
+
+    def add(self, fields: dict[str, np.ndarray], scale: float = 1.0) -> None:
+        """Add the only frame of a record.
+
+        Args:
+          fields: as of `clip_records.parse`, with one frame.
+          scale: pixels of the flow's unit by those of the record.
+        """
+        self._rgb.append(_moments(fields["rgb"][0]))
+        self._flow.append(_moments(fields["flow"][0] * scale))
+
+    def deviations(self) -> Deviations:
+        return Deviations(_deviation(self._rgb), _deviation(self._flow))
+
+
+def _moments(image):
+    """Return the mean and the mean square of each channel of an image: [2, C]."""
+    values = image.reshape(-1, image.shape[-1]).astype(np.float64)
+    return [values.mean(axis=0), np.square(values).mean(axis=0)]
+
+
+def _deviation(moments_of_frames):
+    """Return the root of the channels' mean variance over frames."""
+    mean, mean_square = np.mean(moments_of_frames, axis=0)
+    variances = mean_square - np.square(mean)
+    return float(np.sqrt(np.mean(variances)))
+
+
 @dataclasses.dataclass
 class Contents:
     """Statistics of records that the settings of a run depend on.
 
     Attributes:
       boxes: those of the training split, on the canvas.
-      deviations: {"rgb", "flow"}, standard deviations over the training split's key
-        frames, in levels and in pixels of the canvas: roots of the channels' mean
-        variance. ImageNet's filters and norms expect RGB, and flow is many times
-        smaller: hence --flow_scale.
+      deviations: of the training split's key frames, in pixels of the canvas.
       summaries: {split: Summary} of the splits that there are.
     """
 
     boxes: Boxes
-    deviations: dict[str, float]
+    deviations: Deviations
     summaries: dict[str, Summary]
 
 
@@ -130,6 +176,7 @@ def read(
     limit: int | None = None,
     decode: bool = False,
     frames: int | None = None,
+    every: int = 1,
 ) -> Iterator[InspectedRecord]:
     """Read records, shard after shard.
 
@@ -138,6 +185,7 @@ def read(
       limit: largest number of records; by default all.
       decode: whether to decode frames, flow and masks; otherwise there are no fields.
       frames: number of clip frames to decode, those in the middle; by default all.
+      every: only every so many records are read.
 
     Raises:
       InputError: there is no such split, or a shard is missing or damaged.
@@ -155,9 +203,14 @@ def read(
         for shard in manifest.shards(split):
             shards.append((split, shard))
 
+    numbers = itertools.count()
+
     def inspect_shards() -> Iterator[InspectedRecord]:
         for split, shard in shards:
             for serialized in clip_records.read_shard(shard):
+                index = next(numbers)
+                if index % every:
+                    continue
                 fields = {}
                 with clip_records.naming(shard):
                     truth = clip_records.read_truth(serialized)
@@ -177,15 +230,12 @@ def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
     """
     summaries = {split: Summary() for split in manifest.splits}
     boxes = Boxes(canvas)
-    # Of each key frame, see `_moments`.
-    moments: dict[str, list] = {"rgb": [], "flow": []}
+    moments = _Moments()
     for record in read(manifest, ["train"], decode=True, frames=1):
         truth = record.truth
         summaries["train"].add(truth)
         boxes.add(truth)
-        scale = min(canvas[0] / truth.size[0], canvas[1] / truth.size[1])
-        moments["rgb"].append(_moments(record.fields["rgb"][0]))
-        moments["flow"].append(_moments(record.fields["flow"][0] * scale))
+        moments.add(record.fields, _canvas_scale(truth, canvas))
     if not summaries["train"].pair_videos:
         raise InputError(
             f"{manifest.directory}: no instances in the training split, so nothing to "
@@ -194,15 +244,49 @@ def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
     other_splits = [split for split in manifest.splits if split != "train"]
     for record in read(manifest, other_splits):
         summaries[record.split].add(record.truth)
-    deviations = {}
-    for name, moments_of_frames in moments.items():
-        mean, mean_square = np.mean(moments_of_frames, axis=0)
-        variances = mean_square - np.square(mean)
-        deviations[name] = float(np.sqrt(np.mean(variances)))
-    return Contents(boxes, deviations, summaries)
+    return Contents(boxes, moments.deviations(), summaries)
 
 
-def _moments(image):
-    """Return the mean and the mean square of each channel of an image: [2, C]."""
-    values = image.reshape(-1, image.shape[-1]).astype(np.float64)
-    return [values.mean(axis=0), np.square(values).mean(axis=0)]
+def _canvas_scale(truth, canvas):
+    """Return the pixels of the canvas by those of a record."""
+    return min(canvas[0] / truth.size[0], canvas[1] / truth.size[1])
+
+
+def sample_deviations(
+    manifest: Manifest, canvas: tuple[int, int] | None = None, most: int = 256
+) -> Deviations:
+    """Return the deviations of some of the training split's key frames.
+
+    Args:
+      canvas: the network's (height, width), in whose pixels the flow counts; by default
+        it counts in those of the stored frames.
+      most: about the number of records that are decoded, evenly over the split.
+
+    Raises:
+      InputError: no training split, or a damaged shard.
+    """
+    every = -(-manifest.counts["train"]["records"] // most)
+    moments = _Moments()
+    for record in read(manifest, ["train"], decode=True, frames=1, every=every):
+        scale = 1.0
+        if canvas is not None:
+            scale = _canvas_scale(record.truth, canvas)
+        moments.add(record.fields, scale)
+    return moments.deviations()
+
+
+def describe_flow(deviations: Deviations, flow_scale: float, rgb_scale: float) -> str:
+    """Describe how large the flow is beside RGB, as a network sees both.
+
+    Args:
+      flow_scale: factor on the flow in pixels.
+      rgb_scale: what the weights divide mean-free levels by.
+    """
+    if not deviations.flow:
+        return "flow beside RGB: nothing moves in the key frames"
+    ratio = deviations.flow * flow_scale / (deviations.rgb / rgb_scale)
+    return (
+        f"flow beside RGB: r = {ratio:.2g} with --flow_scale={flow_scale:g}, of a"
+        f" deviation of {deviations.flow:.2g} pixels; frozen batch norm is best at 1"
+        " (docs/training.md, flow beside RGB)"
+    )

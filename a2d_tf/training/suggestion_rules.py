@@ -22,7 +22,7 @@ from a2d_tf.core.config import Config, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline
-from a2d_tf.data.inspection import Contents, Summary
+from a2d_tf.data.inspection import Contents, Deviations, Summary
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
 from a2d_tf.runs import run_folder
@@ -209,11 +209,11 @@ def _backbone_settings(reads: bool) -> Settings:
 
 
 def _motion_settings(
-    deviations: dict[str, float], preset: Preset, model: ModelConfig
+    deviations: Deviations, preset: Preset, model: ModelConfig
 ) -> list[Settings]:
     """Return the use of flow and its scale, and the public weights of both streams."""
-    flow = deviations["flow"]
-    rgb = deviations["rgb"]
+    flow = deviations.flow
+    rgb = deviations.rgb
     moves = flow > _LEAST_FLOW and rgb > 0
     settings = []
     if preset.on_gpu:
