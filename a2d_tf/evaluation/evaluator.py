@@ -33,7 +33,6 @@ from a2d_tf.evaluation.metrics.registry import METRICS, figures_at, results
 from a2d_tf.model.inference import (
     Inference,
     features_of,
-    infer,
     infer_boxes,
     infer_key_frames,
 )
@@ -65,8 +64,8 @@ class _GivenBoxes(NamedTuple):
       number: int32 [B].
     """
 
-    boxes: np.ndarray
-    number: np.ndarray
+    boxes: tf.Tensor
+    number: tf.Tensor
 
     @classmethod
     def of(cls, batch: dict[str, tf.Tensor]) -> _GivenBoxes:
@@ -79,7 +78,7 @@ class _GivenBoxes(NamedTuple):
         padded = np.zeros((len(boxes), rows, 4), np.float32)
         for of_frame, into in zip(boxes, padded):
             into[: len(of_frame)] = of_frame
-        return cls(padded, number)
+        return cls(tf.constant(padded), tf.constant(number))
 
 
 _BOX_SPECS = _GivenBoxes(
@@ -139,26 +138,23 @@ class Evaluator:
 
         # There is no `if` or `for` on tensors for AutoGraph to find.
         @tf.function(autograph=False)
-        def graph(batch: dict[str, tf.Tensor]) -> Inference:
-            return infer(network, batch, settings)
-
-        @tf.function(autograph=False)
-        def graph_with_boxes(
-            batch: dict[str, tf.Tensor], boxes: tf.Tensor, number: tf.Tensor
-        ) -> tuple[Inference, Inference]:
+        def graph(
+            batch: dict[str, tf.Tensor], given: _GivenBoxes | None
+        ) -> tuple[Inference, Inference | None]:
+            """Return the inference of a batch, and that in given boxes, if any."""
             features = features_of(network, batch)
             size = batch["size"]
             rgb = batch["rgb"]
             outputs = infer_key_frames(
                 network, features, size, settings, rgb, every_roi=True
             )
-            in_boxes = infer_boxes(network, features, boxes, number, size, rgb)
-            return outputs, in_boxes._replace(
-                detections=in_boxes.detections._replace(more={})
-            )
+            if given is None:
+                return outputs, None
+            in_boxes = infer_boxes(network, features, *given, size, rgb)
+            labels = in_boxes.detections._replace(more={})
+            return outputs, in_boxes._replace(detections=labels)
 
         self._graph = graph
-        self._graph_with_boxes = graph_with_boxes
 
     def frame_makers(
         self, split: str, true_boxes: bool = False
@@ -180,10 +176,8 @@ class Evaluator:
             )
         # For batches of any size, so that a smaller last one is not traced by itself.
         specs = {name: self._batches[split].element_spec[name] for name in self._needed}
-        if true_boxes:
-            traced = self._graph_with_boxes.get_concrete_function(specs, *_BOX_SPECS)
-        else:
-            traced = self._graph.get_concrete_function(specs)
+        box_specs = _BOX_SPECS if true_boxes else None
+        traced = self._graph.get_concrete_function(specs, box_specs)
         batches = iter(self._batches[split])
         frame_of = clip_records.naming(directory)(Frame.of)
         while True:
@@ -192,13 +186,11 @@ class Evaluator:
             if batch is None:
                 return
             inputs = {name: batch[name] for name in self._needed}
-            in_true_boxes = None
+            given = None
             if true_boxes:
                 with clip_records.naming(directory):
                     given = _GivenBoxes.of(batch)
-                outputs, in_true_boxes = traced(inputs, *given)
-            else:
-                outputs = traced(inputs)
+            outputs, in_true_boxes = traced(inputs, given)
             # What is on the host is not copied.
             arrays, outputs, in_true_boxes = tf.nest.map_structure(
                 lambda x: None if x is None else np.asarray(x),
