@@ -104,21 +104,3 @@ BORIS = Conventions(
     gap="not coded",
     blanks=("", "NA", "Not found", "No focal subject"),
 )
-ALL = (
-    CVAT,
-    COCO_OF_CVAT,
-    COCO_OF_OURS,
-    COCO_OF_LABEL_STUDIO,
-    COCO_OF_ROBOFLOW,
-    COCO,
-    YOUTUBE_VIS,
-    LABELME,
-    YOLO,
-    MOT,
-    DEEPLABCUT,
-    SLEAP,
-    MASKS,
-    OWN_JSON,
-    PAGES,
-    BORIS,
-)
