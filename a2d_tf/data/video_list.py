@@ -15,17 +15,7 @@ from a2d_tf.core.files import is_file_name, read_text
 from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.manifest import SPLITS
 
-_COLUMNS = (
-    "vid",
-    "label",
-    "start",
-    "end",
-    "height",
-    "width",
-    "frames",
-    "annotated",
-    "usage",
-)
+_COLUMNS = "vid label start end height width frames annotated usage".split()
 _RANGES = {
     "label": (0, 10**9),
     "annotated": (0, 10**9),

@@ -66,8 +66,6 @@ class Run:
         Those of an action backbone must be by the weights that the network has.
         """
         model = self.config.model
-        if not (model.action_backbone or model.flow_histograms):
-            return
         manifest.check_motion(model.action_backbone, model.flow_histograms)
         if model.action_backbone and self.motion is not None:
             run_checks.compare(
