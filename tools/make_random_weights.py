@@ -105,7 +105,7 @@ def shapes(source: str, sizes: Any = None) -> Shapes:
     from a2d_tf.pretrained import layouts
 
     recorded = Shapes()
-    layouts.by_roles(recorded.take, source, sizes or layouts.Sizes())
+    layouts.take_all(recorded.take, source, sizes or layouts.Sizes())
     return recorded
 
 

