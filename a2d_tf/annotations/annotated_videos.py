@@ -16,6 +16,7 @@ from a2d_tf.annotations.coded_videos import code_videos, coding_notes
 from a2d_tf.annotations.coding import Coding
 from a2d_tf.annotations.document import DEFAULTS, Document, Instance, ReadOptions
 from a2d_tf.annotations.formats import read_export
+from a2d_tf.annotations.frame_shapes import check_size, decode_shape
 from a2d_tf.annotations.matching import (
     Export,
     ReadExport,
@@ -39,7 +40,6 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import video_frames
 from a2d_tf.data.a2d_annotations import Annotation, paint
 from a2d_tf.data.instance_fields import FIELDS
-from a2d_tf.data.segmentations import box_of, decode_box, decode_parts
 from a2d_tf.data.video_list import Video, with_tests
 
 
@@ -266,16 +266,9 @@ class AnnotatedVideos:
         annotated = self._annotations[vid].frames[frame]
         path = self.frames_path(vid)
         size = size or video_frames.size(path, self.remedy)
-        annotated_size = annotated.size or size
-        if not annotated.fits(size):
-            kind = "shape" if annotated.scaled else "size"
-            raise InputError(
-                f"{annotated.where}: 'width' and 'height' say"
-                f" {annotated_size[1]}x{annotated_size[0]}, but the frames of {path}"
-                f" are {size[1]}x{size[0]}; annotate them at that {kind}"
-            )
+        check_size(annotated, size, path)
         count = len(annotated.instances)
-        ratio = np.divide(size, annotated_size)
+        ratio = np.divide(size, annotated.size or size)
         masks = np.zeros((count, *size), bool)
         boxes = np.zeros((count, 4), np.float32)
         codes = np.zeros(count, np.int32)
@@ -286,16 +279,14 @@ class AnnotatedVideos:
                 for field in FIELDS:
                     value = instance.fields.get(field.name)
                     fields[field.name][i] = field.read(value, ratio)
-                if instance.parts:
-                    masks[i] = decode_parts(instance.parts, annotated_size, size)
-                if instance.box is None:
-                    boxes[i] = box_of(masks[i])
-                else:
-                    boxes[i] = decode_box(instance.box, annotated_size, size)
+                shape = decode_shape(instance, annotated, size)
             except InputError as error:
                 raise InputError(
                     f"{instance.where}: {error} (frame {frame} of '{vid}')"
                 ) from error
+            boxes[i] = shape.box
+            if shape.mask is not None:
+                masks[i] = shape.mask
         return Annotation(
             label_map=paint(masks, codes, self.label_space.code_dtype),
             masks=masks,

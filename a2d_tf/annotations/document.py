@@ -238,6 +238,7 @@ class ReadOptions:
       frame_step: the number of video frames from one sampled frame to the next.
       actor: the actor of instances whose file does not name their class; None if the
         user does not say.
+      needs_actor: whether an instance needs one of both; else its label may be "".
     """
 
     format_name: str | None = None
@@ -246,6 +247,7 @@ class ReadOptions:
     empty_frames: bool = False
     frame_step: int = 1
     actor: str | None = None
+    needs_actor: bool = True
 
     def label(self, class_number: str | None = None) -> ToolLabel:
         """Return the label of an instance whose class has no name.
@@ -257,6 +259,8 @@ class ReadOptions:
         """
         if self.actor:
             return ToolLabel(self.actor, action="")  # a hyphen belongs to the actor
+        if class_number is None and not self.needs_actor:
+            return ToolLabel("", action="")
         if class_number is None:
             raise InputError(
                 "names no actor; say whose tracks these are, as in --actor=mouse, or"

@@ -12,7 +12,7 @@ import dataclasses
 import os
 import pathlib
 import shlex
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from a2d_tf.annotations.conventions import COCO, MASKS
@@ -35,7 +35,7 @@ _USUAL_FIRST = {
 
 
 class Export(NamedTuple):
-    """A value of `--annotations`.
+    """A value of `--annotations`, or of `--tracks`.
 
     Attributes:
       path: the file, folder or zip.
@@ -46,14 +46,18 @@ class Export(NamedTuple):
     video: str | None = None
 
     @classmethod
-    def parse(cls, argument: str) -> Export:
-        """Parse 'PATH', or 'VIDEO=PATH' if there is no file of that whole name."""
+    def parse(cls, argument: str, flag: str = "annotations") -> Export:
+        """Parse 'PATH', or 'VIDEO=PATH' if there is no file of that whole name.
+
+        Args:
+          flag: the flag with this value, for messages.
+        """
         video, equals, path = argument.partition("=")
         if not equals or pathlib.Path(argument).exists():
             return cls(pathlib.Path(argument))
         if not is_file_name(video):
             problem = f"no such file, and {quoted(video)} is not a valid video name"
-            raise InputError(f"--annotations={argument}: {problem}")
+            raise InputError(f"--{flag}={argument}: {problem}")
         return cls(pathlib.Path(path), video)
 
 
@@ -97,6 +101,9 @@ def find_videos(
     exports: Iterable[ReadExport],
     folder: VideoFolder,
     first_frame: int | None = None,
+    *,
+    flag: str = "annotations",
+    wanted: Collection[str] | None = None,
 ) -> dict[str, VideoAnnotations]:
     """Find the videos of exports and of their frames.
 
@@ -105,6 +112,9 @@ def find_videos(
       first_frame: 0 or 1, the number of the first frame of a video file if images are
         numbered by name; by default 1. Folders of images begin with 0 or 1 by
         themselves.
+      flag: the flag that names the exports, for messages.
+      wanted: names of videos; once each of them has annotations, documents that fit no
+        video are left out. None: each document must fit one.
 
     Returns:
       {video: its annotations}.
@@ -120,10 +130,11 @@ def find_videos(
     for match in matches:
         taken.update(match.videos.values())
     _match_by_size(matches, taken, folder)
-    annotations = _collect_frames(matches, folder, first_frame)
+    annotations = _collect_frames(matches, folder, first_frame, flag)
     unmatched = [match.document for match in matches if match.unmatched_names]
-    if unmatched:
-        raise _no_video_error(unmatched, taken, folder)
+    is_complete = wanted is not None and set(wanted) <= set(annotations)
+    if unmatched and not is_complete:
+        raise _no_video_error(unmatched, taken, folder, flag)
     for video in annotations:
         _check_single_path(video, folder)
     return annotations
@@ -223,13 +234,13 @@ def _videos_of_size(document, taken, folder):
     return videos
 
 
-def _collect_frames(matches, folder, first_frame):
+def _collect_frames(matches, folder, first_frame, flag):
     """Return {video: its annotations} of the documents whose videos are all known.
 
     Raises:
       InputError: two documents contradict each other, or a number is no frame's.
     """
-    conflicts = _Conflicts()
+    conflicts = _Conflicts(flag)
     annotations: dict[str, VideoAnnotations] = {}
     for match in matches:
         if match.unmatched_names:
@@ -258,7 +269,7 @@ def _check_single_path(video, folder):
         )
 
 
-def _no_video_error(documents, taken, folder):
+def _no_video_error(documents, taken, folder, flag):
     """Return the error of documents of which each fits no video, or several."""
     document, *others = documents
     fitting = _videos_of_size(document, taken, folder)
@@ -273,7 +284,7 @@ def _no_video_error(documents, taken, folder):
         f"{document.path}: does not name its video, and {len(fitting)} of those in"
         f" {folder.path} have its size and number of frames{likewise}; candidates:"
         f" {join_names(candidates)}; add the video, or name the video of each such"
-        f" file, e.g. --annotations={argument}"
+        f" file, e.g. --{flag}={argument}"
     )
 
 
@@ -292,9 +303,14 @@ def _check_numbering(document, video, folder):
 
 
 class _Conflicts:
-    """Documents so far, to find those that contradict each other."""
+    """Documents so far, to find those that contradict each other.
 
-    def __init__(self) -> None:
+    Args:
+      flag: the flag that names the exports, for messages.
+    """
+
+    def __init__(self, flag: str) -> None:
+        self._flag = flag
         # {(video, number of the task, range of frames): the first export}
         self._exports: dict[tuple, Document] = {}
         # {video: the first task of all its frames}
@@ -315,7 +331,7 @@ class _Conflicts:
             return
         other = self._whole_tasks.setdefault(video, document)
         if other.task != document.task:
-            argument = shlex.quote(f"--annotations={video}={_file(document)}")
+            argument = shlex.quote(f"--{self._flag}={video}={_file(document)}")
             raise InputError(
                 f"{document.path}: tasks {other.task} and {document.task} are both of a"
                 f" video '{video}'; if these are two, rename one, else name the video"
@@ -350,7 +366,7 @@ class _Conflicts:
             return
         other = self._frames_in_folders.setdefault(video, frame)
         if other.folder.casefold() != frame.folder.casefold():
-            argument = shlex.quote(f"--annotations={video}={_file(frame)}")
+            argument = shlex.quote(f"--{self._flag}={video}={_file(frame)}")
             raise InputError(
                 f"{frame.where}: '{frame.folder}/{video}' is another video than"
                 f" '{other.folder}/{video}' of {other.where}; rename one, also in the"

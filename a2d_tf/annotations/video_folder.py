@@ -11,7 +11,7 @@ import os
 import pathlib
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from a2d_tf.core.errors import InputError
@@ -72,8 +72,15 @@ class VideoFolder:
             raise InputError(
                 f"{path}: no such folder; --videos must be the folder of videos"
             )
+        return cls.of_paths(path, sorted(path.iterdir()))
+
+    @classmethod
+    def of_paths(
+        cls, path: pathlib.Path, entries: Iterable[pathlib.Path]
+    ) -> VideoFolder:
+        """Return the videos among some files and folders; `path` is for messages."""
         videos: dict[str, VideoFiles] = {}
-        for entry in sorted(path.iterdir()):
+        for entry in entries:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
