@@ -106,8 +106,9 @@ class _Hdf5:
         codes = self._rows("id")[used]
         _check_codes("id", codes, label_space.codes)
         masks = self._rows("reMask", self._size[::-1]).transpose(0, 2, 1)[used] != 0
-        for i in np.flatnonzero(~masks.any(axis=(1, 2))):
-            raise ValueError(f"'reMask': the mask of instance {used[i] + 1} is empty")
+        empty = used[~masks.any(axis=(1, 2))]
+        if empty.size:
+            raise ValueError(f"'reMask': the mask of instance {empty[0] + 1} is empty")
         boxes = self._boxes(self._rows("reBBox", (4,), axis=1)[used], used)
         if self._is_numbered and "reS_id" not in self._file:
             label_map = paint(masks, codes, label_space.code_dtype)
@@ -159,18 +160,14 @@ class _Hdf5:
         field numbers the instances, others may hold more.
         """
         shape_in_file = self._shape(field)
-        count = math.prod(shape_in_file)
-        if shape and count:
-            count = 1
-            if len(shape_in_file) > len(shape):
-                count = shape_in_file[axis]
-        if self._is_numbered and count > self._count:
+        stored_count = _count_rows(shape_in_file, shape, axis)
+        count = self._count
+        if self._is_numbered and stored_count > count:
             self._notes.append(
-                f"'{field}' has {count} instances, but 'instance' has {self._count}:"
+                f"'{field}' has {stored_count} instances, but 'instance' has {count}:"
                 " the surplus is dropped"
             )
-        else:
-            count = self._count
+            count = stored_count
         if count == 0 and 0 in shape_in_file:
             return np.zeros((0, *shape))
         whole = (*shape[:axis], count, *shape[axis:])
@@ -203,12 +200,23 @@ class _Hdf5:
         boxes = np.stack([y1 - 1, x1 - 1, y2, x2], axis=1)
         boxes = np.clip(boxes, 0, [height, width, height, width]).astype(np.float32)
         is_inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # False for NaN, too
-        for i in np.flatnonzero(~is_inside):
+        if not is_inside.all():
+            first = is_inside.argmin()
             raise ValueError(
-                f"'reBBox': box {corners[i].tolist()} (x1, y1, x2, y2) of instance"
-                f" {used[i] + 1} is outside the frame, {width}x{height}"
+                f"'reBBox': box {corners[first].tolist()} (x1, y1, x2, y2) of instance"
+                f" {used[first] + 1} is outside the frame, {width}x{height}"
             )
         return boxes
+
+
+def _count_rows(shape_in_file, shape, axis):
+    """Return how many instances an array of the file holds; see `_Hdf5._rows`."""
+    size = math.prod(shape_in_file)
+    if not shape or not size:
+        return size
+    if len(shape_in_file) > len(shape):
+        return shape_in_file[axis]
+    return 1
 
 
 def _check_codes(field, codes, codes_of_space):

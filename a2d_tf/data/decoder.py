@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import collections
 import contextlib
 import itertools
 import math
@@ -120,9 +119,10 @@ class Decoder:
         self._remedy = remedy
         self.is_broken = False
         self._file = _open(self._path, remedy)
-        # Of a transport stream those ahead; None until one has been reported.
-        self._gaps: collections.deque[transport_stream.Gap] | None = None
         stream = self._file.stream
+        self._gaps: transport_stream.GapReader | None = None
+        if self._file.format_name == _TRANSPORT_STREAM:
+            self._gaps = transport_stream.GapReader(self._path, stream.id)
         self.fps = stated_rate(stream.average_rate, stream.guessed_rate)
         self.count: int | None = stream.frames or None
         self.duration = _claimed_duration(self._file)
@@ -312,24 +312,15 @@ class Decoder:
 
     def _is_before_join(self, packet):
         """Return whether a packet is taken for damaged as another film follows it."""
-        if self._file.format_name != _TRANSPORT_STREAM or packet.pos is None:
+        if self._gaps is None or packet.pos is None:
             return False
-        if self._gaps is None:
-            gaps = transport_stream.find_gaps(self._path, self._file.stream.id)
-            self._gaps = collections.deque(gaps)
-        while self._gaps and self._gaps[0].position <= packet.pos:
-            self._gaps.popleft()
-        return bool(self._gaps) and self._gaps[0].is_join
+        return self._gaps.is_before_join(packet.pos)
 
     def _is_after_pause(self, packet):
         """Return whether a packet begins a film that lacks frames before it."""
-        if not self._gaps or packet.pos is None:
+        if self._gaps is None or packet.pos is None:
             return False
-        gap = self._gaps[0]
-        if packet.pos < gap.position:
-            return False
-        self._gaps.popleft()
-        return gap.is_join and gap.is_pause
+        return self._gaps.pass_pause(packet.pos)
 
     def _packets(self):
         """Yield the packets from the position in the file, to where it breaks off."""

@@ -141,18 +141,18 @@ class Scene:
             path[:, int(axis == "vertical")] = np.cumsum(steps)
         path = path - path[self._middle] - self._camera
         whole_area = (figure.sprite(0)[..., 3] >= _OPAQUE).sum()
-        # Sixty places in the frame, in shares of its sides, and its middle.
-        places = [*rng.uniform(0.1, 0.9, size=(60, 2)), np.array([0.5, 0.5])]
-        for place in places:
-            layer = _Layer(
-                owner=owner,
-                sprite=lambda index: figure.sprite(swings[index]),
-                pivot=figure.pivot,
-                centres=path + place * SIZE,
-                tilts=tilts,
-            )
-            if all(layer.area(key) >= MIN_INSIDE * whole_area for key in self._keys):
-                break
+        layer = _Layer(
+            owner=owner,
+            sprite=lambda index: figure.sprite(swings[index]),
+            pivot=figure.pivot,
+            centres=path + np.array([0.5, 0.5]) * SIZE,  # the middle of the frame
+            tilts=tilts,
+        )
+        # The first of sixty places, in shares of the sides, at which it is inside.
+        for place in rng.uniform(0.1, 0.9, size=(60, 2)):
+            placed = dataclasses.replace(layer, centres=path + place * SIZE)
+            if all(placed.area(key) >= MIN_INSIDE * whole_area for key in self._keys):
+                return placed
         return layer
 
     def _occluder(self, rng):

@@ -6,6 +6,7 @@ frame is damaged.
 
 from __future__ import annotations
 
+import collections
 import os
 from typing import NamedTuple
 
@@ -41,6 +42,42 @@ class Gap(NamedTuple):
     position: int
     is_join: bool
     is_pause: bool
+
+
+class GapReader:
+    """The gaps in a film, told while its packets pass by in their order.
+
+    They are found when they are first asked for.
+
+    Args:
+      film: the number of its packets (PID).
+    """
+
+    def __init__(self, path: str | os.PathLike[str], film: int) -> None:
+        self._path = path
+        self._film = film
+        self._ahead: collections.deque[Gap] | None = None
+
+    def is_before_join(self, position: int) -> bool:
+        """Return whether the next gap behind a damaged packet is a join of films.
+
+        The packet is whole then: the demuxer took the gap behind it for a loss.
+        """
+        if self._ahead is None:
+            self._ahead = collections.deque(find_gaps(self._path, self._film))
+        while self._ahead and self._ahead[0].position <= position:
+            self._ahead.popleft()
+        return bool(self._ahead) and self._ahead[0].is_join
+
+    def pass_pause(self, position: int) -> bool:
+        """Pass a gap if a packet lies behind it; return whether films pause there.
+
+        Nothing is passed before a damaged packet has come.
+        """
+        if not self._ahead or position < self._ahead[0].position:
+            return False
+        gap = self._ahead.popleft()
+        return gap.is_join and gap.is_pause
 
 
 def find_gaps(path: str | os.PathLike[str], film: int) -> list[Gap]:
