@@ -14,8 +14,7 @@ import pathlib
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
-from a2d_tf.core.labels import LabelSpace
-from a2d_tf.runs import scores
+from a2d_tf.runs import run_files, scores
 
 FLAGS = command_line.Register()
 _RUN = FLAGS.define_string("run", None, "Run folder of a2d train.")
@@ -44,7 +43,7 @@ def main(argv: list[str]) -> None:
         if split != _SPLIT.value:
             command += " --checkpoint=best"
         raise InputError(f"{folder}: no such folder; run {command}")
-    labels = LabelSpace.from_json(workdir / "labels.json")
+    labels = run_files.read_labels(workdir)
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.evaluation.reports import frame_browser
 

@@ -19,7 +19,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_text
 from a2d_tf.data import video_frames
 from a2d_tf.data.manifest import NAME, Manifest
-from a2d_tf.runs import scores
+from a2d_tf.runs import run_files, scores
 from a2d_tf.training.suggestion import Settings, Suggestion, json_path, motion_flags
 from a2d_tf.video.library_videos import Job
 
@@ -72,7 +72,7 @@ class Round:
         return self.folder / "logs"
 
     def is_trained(self) -> bool:
-        return (self.run / "finished.json").is_file()
+        return (self.run / run_files.FINISHED).is_file()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,7 +20,7 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.paper import table_rows
 from a2d_tf.paper.folds import Fold
 from a2d_tf.paper.results import Result
-from a2d_tf.runs import scores
+from a2d_tf.runs import run_files, scores
 
 _NO_SETTINGS = ("--pictures", "--device", "--debug", "--nodebug")
 """Flags of `a2d train` that are no settings."""
@@ -217,7 +217,7 @@ class Plan:
         if not scores.are_current(last.run, scores.folder_of(last.run), source):
             return False
         wanted = _config(self._settings(stage, last))
-        written = Config.read(last.run / "flags.txt")
+        written = run_files.read_config(last.run)
         return _compared_settings(wanted) == _compared_settings(written)
 
     def run_all(self, fold: Fold, seeds: list[int], rows: list[str]) -> list[Result]:

@@ -11,7 +11,6 @@ import numpy as np
 from a2d_tf.core import checked_json, files
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import FACTS, Manifest, MotionFacts
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import transfer
@@ -21,6 +20,7 @@ from a2d_tf.runs import (
     chosen_threshold,
     packed,
     run_checks,
+    run_files,
     run_folder,
 )
 
@@ -66,6 +66,8 @@ class Run:
         Those of an action backbone must be by the weights that the network has.
         """
         model = self.config.model
+        if not (model.action_backbone or model.flow_histograms):
+            return
         manifest.check_motion(model.action_backbone, model.flow_histograms)
         if model.action_backbone and self.motion is not None:
             run_checks.compare(
@@ -93,7 +95,7 @@ def load(
       InputError: no run folder, a damaged one, or a setting out of range.
     """
     config = run_folder.settings(workdir).with_inference(**(settings or {})).checked()
-    labels = LabelSpace.from_json(os.path.join(workdir, "labels.json"))
+    labels = run_files.read_labels(workdir)
     threshold = None
     if kind == "best":
         checkpoint, threshold = _read_best(workdir)

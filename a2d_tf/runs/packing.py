@@ -13,10 +13,16 @@ from typing import NamedTuple
 import numpy as np
 
 from a2d_tf.core import files, folders
-from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.pretrained import notices, transfer
-from a2d_tf.runs import chosen_threshold, loading, packed, run_folder, scores
+from a2d_tf.runs import (
+    chosen_threshold,
+    loading,
+    packed,
+    run_files,
+    run_folder,
+    scores,
+)
 
 
 class PackedModel(NamedTuple):
@@ -47,16 +53,16 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> Pack
         or it cannot be written.
     """
     folders.check_output_folder(
-        output, [packed.WEIGHTS, "flags.txt", "labels.json"], "a packed model"
+        output, [packed.WEIGHTS, run_files.FLAGS, run_files.LABELS], "a packed model"
     )
     run = loading.load(workdir, kind=kind)
     weights = {}
     for name, variable in transfer.variables(run.network).items():
         weights[name] = _halve(name, variable.numpy())
-    config = _without_start(Config.read(os.path.join(workdir, "flags.txt")))
+    config = _without_start(run_files.read_config(workdir))
     with folders.whole_folder(output) as folder:
-        config.write(os.path.join(folder, "flags.txt"))
-        for name in ("labels.json", "records.json"):
+        config.write(run_files.flags_path(folder))
+        for name in (run_files.LABELS, run_files.RECORDS):
             shutil.copyfile(os.path.join(workdir, name), os.path.join(folder, name))
         files.write_json(
             os.path.join(folder, chosen_threshold.FILE),

@@ -11,6 +11,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import FACTS, Manifest
+from a2d_tf.runs import run_files
 
 
 def compare(
@@ -69,9 +70,9 @@ def check_network(
       run_config: the settings of the run.
     """
     names = [field.name for field in dataclasses.fields(config.model)]
-    path = os.path.join(workdir, "flags.txt")
+    path = run_files.flags_path(workdir)
     check_settings(path, run_config.model, config.model, names)
-    path = os.path.join(workdir, "labels.json")
+    path = run_files.labels_path(workdir)
     run_labels = LabelSpace.from_json(path)
     compare(
         path,

@@ -39,7 +39,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json, write_text
 from a2d_tf.data.manifest import FACTS, FORMAT, MOTION_KIND, Manifest, load_current
 from a2d_tf.pretrained import notices
-from a2d_tf.runs import checkpoint_files, chosen_threshold, run_checks
+from a2d_tf.runs import checkpoint_files, chosen_threshold, run_checks, run_files
 
 STARTS = ("init_run", "init_rgb", "init_flow", "init_checkpoint")
 """The settings that name the weights which a new run takes."""
@@ -93,14 +93,14 @@ def _begin(workdir, config, manifest):
             trained_on |= set(record_facts(start)["videos"])
     _write_data_facts(workdir, manifest, trained_on)
     notices.write(workdir, config.model.action_backbone)
-    config.write(os.path.join(workdir, "flags.txt"))
+    config.write(run_files.flags_path(workdir))
 
 
 def _resume(workdir, config, manifest):
     """Check that a run goes on as it began, and write what may change."""
     # Read first: a run of another version may have other settings.
     facts = record_facts(workdir)
-    flags_path = os.path.join(workdir, "flags.txt")
+    flags_path = run_files.flags_path(workdir)
     run_config = Config.read(flags_path)
     run_checks.check_network(workdir, run_config, config, manifest.label_space)
     run_checks.check_made_alike(facts, manifest)
@@ -122,14 +122,14 @@ def _resume(workdir, config, manifest):
 
 def _write_data_facts(workdir, manifest, trained_on):
     """Write the labels, how the records were made, and the videos trained on."""
-    write_text(os.path.join(workdir, "labels.json"), manifest.label_space.to_json())
+    write_text(run_files.labels_path(workdir), manifest.label_space.to_json())
     facts = dict(FORMAT)
     for name in (*FACTS, "source"):
         facts[name] = getattr(manifest, name)
     facts["videos"] = sorted(trained_on)
     if manifest.motion is not None:
         facts["motion"] = dataclasses.asdict(manifest.motion)
-    write_json(os.path.join(workdir, "records.json"), facts)
+    write_json(os.path.join(workdir, run_files.RECORDS), facts)
 
 
 def _is_done(workdir, config):
@@ -145,7 +145,7 @@ def is_finished(workdir: str, step: int) -> bool:
     Raises:
       InputError: the mark, finished.json, is damaged.
     """
-    path = os.path.join(workdir, "finished.json")
+    path = os.path.join(workdir, run_files.FINISHED)
     if not os.path.isfile(path):
         return False
     return load_json(path, {"steps": int}, "delete it")["steps"] == step
@@ -154,7 +154,7 @@ def is_finished(workdir: str, step: int) -> bool:
 def _forget(workdir):
     """Remove what an earlier training has left whose checkpoints are gone."""
     shutil.rmtree(checkpoint_files.folder(workdir, "best"), ignore_errors=True)
-    names = ("finished.json", chosen_threshold.FILE, "weights.txt", notices.FILE)
+    names = (run_files.FINISHED, chosen_threshold.FILE, "weights.txt", notices.FILE)
     for name in names:
         pathlib.Path(workdir, name).unlink(missing_ok=True)
     for path in pathlib.Path(workdir, "tensorboard").rglob(EVENTS):
@@ -184,7 +184,7 @@ def _with_start(config, run_config, path):
 def record_facts(workdir: str) -> dict[str, Any]:
     """Read records.json; raise InputError unless it is there, whole and current."""
     return load_current(
-        os.path.join(workdir, "records.json"),
+        os.path.join(workdir, run_files.RECORDS),
         kind={**FACTS, "source": str, "videos": [str], "motion?": MOTION_KIND},
         missing="is this a run folder?",
         remake="build the records again with a2d records, and train on them",
@@ -197,7 +197,7 @@ def settings(workdir: str) -> Config:
     Raises:
       InputError: the folder is neither, or its network is of an earlier version.
     """
-    path = os.path.join(workdir, "flags.txt")
+    path = run_files.flags_path(workdir)
     if not os.path.isfile(path):
         raise InputError(
             f"{workdir}: not a run folder (no flags.txt); use one of a2d train"

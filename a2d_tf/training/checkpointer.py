@@ -12,7 +12,7 @@ import tensorflow as tf
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
-from a2d_tf.runs import checkpoint_files, checkpoints
+from a2d_tf.runs import checkpoint_files, checkpoints, run_files
 from a2d_tf.training.train_step import TrainState
 
 _KEPT = 3  # number of checkpoints, as the last ones may be damaged
@@ -130,7 +130,7 @@ class Checkpointer:
 
     def mark_finished(self) -> None:
         """Write `finished.json`, after the validation of the last step."""
-        write_json(os.path.join(self.workdir, "finished.json"), {"steps": self.step})
+        write_json(os.path.join(self.workdir, run_files.FINISHED), {"steps": self.step})
 
     def _folder(self, kind):
         return checkpoint_files.folder(self.workdir, kind)

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 from a2d_tf.core import devices
 from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
 from a2d_tf.model.frozen_norms import FROZEN
@@ -30,7 +29,7 @@ from a2d_tf.pretrained import (
 )
 from a2d_tf.pretrained.load_report import LoadReport
 from a2d_tf.pretrained.weights_file import Weights
-from a2d_tf.runs import run_checks, run_folder
+from a2d_tf.runs import run_checks, run_files, run_folder
 from a2d_tf.runs.checkpoints import restore
 
 logger = logging.getLogger(__name__)
@@ -116,7 +115,7 @@ def _required_settings(config: Config, run: str, resumes: bool) -> dict[str, _Re
                 required[f"{stream}_convention"] = _Required(convention, path)
     if run:
         run_model = run_folder.settings(run).model
-        flagfile = os.path.join(run, "flags.txt")
+        flagfile = run_files.flags_path(run)
         for name in ("rgb_convention", "flow_convention"):
             required[name] = _Required(getattr(run_model, name), flagfile)
     own = config.model.rgb_convention
@@ -198,7 +197,7 @@ def initialise(network: Network, config: Config) -> LoadReport | None:
         _check_withheld(training)
     if training.init_run:
         run = training.init_run
-        run_config = Config.read(os.path.join(run, "flags.txt"))
+        run_config = run_files.read_config(run)
         run_checks.check_network(run, run_config, config, network.labels)
         path = restore(network, run)
         loaded = {name: name for name in transfer.variables(network)}
@@ -233,7 +232,7 @@ def check_motion(config: Config, manifest: Manifest) -> None:
         return
     assert manifest.motion is not None
     run = config.training.init_run
-    if run and Config.read(os.path.join(run, "flags.txt")).model.action_backbone:
+    if run and run_files.read_config(run).model.action_backbone:
         sha256 = run_folder.record_facts(run)["motion"]["sha256"]
         origin = run
     else:
@@ -262,9 +261,9 @@ def _check_withheld(training: TrainingConfig) -> None:
     actor = training.zero_shot_actor
     run = training.init_run or training.init_checkpoint
     # A run before the last may be gone: its weights are not needed.
-    while run and os.path.isfile(os.path.join(run, "flags.txt")):
-        run_training = Config.read(os.path.join(run, "flags.txt")).training
-        run_labels = LabelSpace.from_json(os.path.join(run, "labels.json"))
+    while run and os.path.isfile(run_files.flags_path(run)):
+        run_training = run_files.read_config(run).training
+        run_labels = run_files.read_labels(run)
         trains_actions = run_training.train_phase in ("joint", "action")
         withholds = run_training.zero_shot_actor == actor
         if actor in run_labels.actors and trains_actions and not withholds:
@@ -282,7 +281,7 @@ def _warm_start(network, config, run):
     If --flow_scale differs, the kernel that reads the flow is rescaled to make up for
     it (not for flow beyond --flow_bound).
     """
-    path = os.path.join(run, "flags.txt")
+    path = run_files.flags_path(run)
     run_model = Config.read(path).model
     both_have_flow = config.model.use_flow and run_model.use_flow
     names = [
@@ -296,7 +295,7 @@ def _warm_start(network, config, run):
     if both_have_flow:
         names += ["flow_norm", "flow_convention", "flow_bound"]
     run_checks.check_settings(path, run_model, config.model, names)
-    labels = LabelSpace.from_json(os.path.join(run, "labels.json"))
+    labels = run_files.read_labels(run)
     run_network = Network(run_model, labels)
     origin = restore(run_network, run)
     if both_have_flow:

@@ -25,7 +25,7 @@ from a2d_tf.data import pipeline
 from a2d_tf.data.inspection import Contents, Deviations, Summary
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
-from a2d_tf.runs import run_folder
+from a2d_tf.runs import run_files, run_folder
 from a2d_tf.training.host import Host, Speed
 from a2d_tf.training.presets import (
     LITE0,
@@ -130,7 +130,7 @@ def _start_of_run(run: str, manifest: Manifest) -> _Start:
             f"--after={run}: has no masks, as these records have; start anew"
         )
     folder = os.path.abspath(run)
-    flagfile = {"flagfile": os.path.join(folder, "flags.txt")}
+    flagfile = {"flagfile": run_files.flags_path(folder)}
     weights = {
         "init_checkpoint": "",
         "init_rgb": "",
