@@ -247,7 +247,7 @@ class Served(tf.Module):
         )
         self.key_frame = self.frame
 
-    def signatures(self):
+    def signatures(self, names=None):
         return {
             name: self.frame.get_concrete_function() for name in ("frame", "key_frame")
         }
@@ -395,7 +395,7 @@ def test_given_boxes_are_labelled_as_by_the_network(model, saved_model, loaded_r
     np.testing.assert_allclose(found["masks"], given.more["masks"], atol=1e-3)
     assert found["label_map"].shape == (1, 128, 192) and found["label_map"].any()
 
-    loaded = export_folder.load_for_boxes(str(saved_model))
+    loaded = export_folder.load(str(saved_model), for_boxes=True)
     inputs = {name: tf.constant(values) for name, values in frames.items()}
     again = loaded.boxes(**inputs, size=size, boxes=boxes, num_boxes=np.int32([2]))
     np.testing.assert_array_equal(again["code"], found["code"])
@@ -407,7 +407,7 @@ def test_an_export_without_boxes_says_so(saved_model, tmp_path):
     del facts["signatures"]["boxes"]
     (copy / "a2d_tf.json").write_text(json.dumps(facts))
     with pytest.raises(InputError, match="cannot label given boxes; export the run"):
-        export_folder.load_for_boxes(str(copy))
+        export_folder.load(str(copy), for_boxes=True)
     assert export_folder.load(str(copy)).block is None
 
 

@@ -25,6 +25,8 @@ CHECKED = (stored_functions.GRAPH, f"{stored_functions.VARIABLES}.index")
 """Files whose digests `a2d_tf.json` holds: TensorFlow checks the weights itself, but
 not the graph.
 """
+VIDEO_SIGNATURES = ("frame", "key_frame")
+BOX_SIGNATURES = ("frame", "boxes")
 _POSITIVE = whole(1)
 _KIND = {
     "labels": LabelSpace.from_fields,
@@ -70,31 +72,26 @@ class BoxFunctions(NamedTuple):
     block: Function | None = None
 
 
-def load(folder: str) -> VideoFunctions:
+def load(folder: str, for_boxes: bool = False) -> VideoFunctions | BoxFunctions:
     """Load an exported folder for videos.
+
+    Args:
+      for_boxes: whether boxes will be given, and only labels are wanted.
 
     Raises:
       InputError: a folder that a2d export did not make, a damaged one, or a path that
-        TensorFlow cannot read.
+        TensorFlow cannot read; or an export that cannot do what is wanted.
     """
     info = _load_info(folder)
-    functions = _load_functions(folder, info, ["frame", "key_frame"])
-    return VideoFunctions(**functions, info=info)
-
-
-def load_for_boxes(folder: str) -> BoxFunctions:
-    """Load an exported folder to label boxes that are given.
-
-    Raises:
-      InputError: as of `load`, or the export is of an older version.
-    """
-    info = _load_info(folder)
+    if not for_boxes:
+        functions = _load_functions(folder, info, VIDEO_SIGNATURES)
+        return VideoFunctions(**functions, info=info)
     if "boxes" not in info.get("signatures", {}):
         raise InputError(
             f"{folder}: an export of an older a2d_tf cannot label given boxes; export"
             " the run again"
         )
-    functions = _load_functions(folder, info, ["frame", "boxes"])
+    functions = _load_functions(folder, info, BOX_SIGNATURES)
     return BoxFunctions(**functions, info=info)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Collection
 from typing import Any
 
 import tensorflow as tf
@@ -15,7 +16,12 @@ from a2d_tf.data.manifest import FORMAT, MotionFacts
 from a2d_tf.pretrained import notices
 from a2d_tf.runs.loading import Run
 from a2d_tf.serving import served_motion, stored_functions
-from a2d_tf.serving.export_folder import CHECKED, INFO, VideoFunctions
+from a2d_tf.serving.export_folder import (
+    CHECKED,
+    INFO,
+    BoxFunctions,
+    VideoFunctions,
+)
 from a2d_tf.serving.served_network import ServedNetwork, descriptions
 
 
@@ -49,14 +55,13 @@ def describe(run: Run) -> dict[str, Any]:
     return info
 
 
-def export(run: Run, output: str, for_videos_only: bool = False) -> None:
+def export(run: Run, output: str, signatures: Collection[str] | None = None) -> None:
     """Write a run as a SavedModel folder, whole or not at all.
 
     An older export is replaced.
 
     Args:
-      for_videos_only: store the signatures that `export_folder.load` reads alone, which
-        takes less time.
+      signatures: names of those to store; fewer take less time. None for all.
 
     Raises:
       InputError: something else is at `output`, or the folder cannot be written.
@@ -67,13 +72,13 @@ def export(run: Run, output: str, for_videos_only: bool = False) -> None:
     )
     try:
         with folders.whole_folder(output) as folder:
-            if for_videos_only:
-                weights = tf.Module()
-                weights.weights = served.weights
-                signatures = served.video_signatures()
-                tf.saved_model.save(weights, folder, signatures=signatures)
-            else:
-                tf.saved_model.save(served, folder, signatures=served.signatures())
+            stored: tf.Module = served
+            if signatures is not None:
+                stored = tf.Module()  # without the functions of the others
+                stored.weights = served.weights
+            tf.saved_model.save(
+                stored, folder, signatures=served.signatures(signatures)
+            )
             digests = {}
             for name in CHECKED:
                 digests[name] = files.file_digest(os.path.join(folder, name))
@@ -84,17 +89,27 @@ def export(run: Run, output: str, for_videos_only: bool = False) -> None:
         raise InputError(f"{output}: cannot be written ({error})") from error
 
 
-def serve(run: Run) -> VideoFunctions:
+def serve(run: Run, for_boxes: bool = False) -> VideoFunctions | BoxFunctions:
     """Return what `export_folder.load` would return of an export of a run."""
     served = ServedNetwork(run.network, run.config.inference)
-
     motion_names = served_motion.input_specs(run.network)
+
+    def pop_motion(frames):
+        return {name: frames.pop(name) for name in motion_names}
 
     def key_frame(size, **frames):
         if not motion_names:
             return served.key_frame(frames, size)
-        motion = {name: frames.pop(name) for name in motion_names}
+        motion = pop_motion(frames)
         return served.key_frame(frames, size, motion)
 
+    def label_boxes(size, boxes, num_boxes, **frames):
+        if not motion_names:
+            return served.boxes(frames, size, boxes, num_boxes)
+        motion = pop_motion(frames)
+        return served.boxes(frames, size, boxes, num_boxes, motion)
+
     block = getattr(served, "block", None)
+    if for_boxes:
+        return BoxFunctions(served.frame, label_boxes, describe(run), block)
     return VideoFunctions(served.frame, key_frame, describe(run), block)

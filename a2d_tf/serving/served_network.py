@@ -13,7 +13,7 @@ A network that reads motion maps has `block` for those of an action backbone, an
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -287,29 +287,30 @@ class ServedNetwork(tf.Module):
         """Frames of the video on either side that a key frame's answer depends on."""
         return self._clip_frames // 2 * self._stride
 
-    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """Return {name in the SavedModel: concrete function}."""
+    def signatures(
+        self, names: Collection[str] | None = None
+    ) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """Return {name in the SavedModel: concrete function}.
+
+        Args:
+          names: of those that are wanted, `block` apart, which is always among them;
+            None for all.
+        """
         functions = {
             SIGNATURE: self.serve,
             "encoded": self.encoded,
             "boxes": self.boxes,
+            "stream": getattr(self, "stream", None),
+            "histograms": getattr(self, "histograms", None),
+            "frame": self.frame,
+            "key_frame": self.key_frame,
+            "block": getattr(self, "block", None),
         }
-        for name in ("stream", "histograms"):
-            if hasattr(self, name):
-                functions[name] = getattr(self, name)
         signatures = {}
         for name, function in functions.items():
-            signatures[name] = function.get_concrete_function()
-        return {**signatures, **self.video_signatures()}
-
-    def video_signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """Return the signatures that answer a video frame by frame."""
-        signatures = {
-            "frame": self.frame.get_concrete_function(),
-            "key_frame": self.key_frame.get_concrete_function(),
-        }
-        if hasattr(self, "block"):
-            signatures["block"] = self.block.get_concrete_function()
+            is_wanted = names is None or name in names or name == "block"
+            if function is not None and is_wanted:
+                signatures[name] = function.get_concrete_function()
         return signatures
 
     def _serve(self, rgb, flow):

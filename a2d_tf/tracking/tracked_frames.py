@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,21 +71,41 @@ def track_instances(
         labels.
       joint: as for `read_label`.
 
-    Yields:
+    Returns:
       the frames in the same order.
     """
     tracker = Tracker(labels, groups, window=window, patience=patience)
+    return read_labels(answers, tracker.add, labels, window=window, joint=joint)
+
+
+def read_labels(
+    answers: Iterable[tuple[Any, FoundInstances]],
+    link: Callable[[Any], LinkedInstances],
+    labels: LabelSpace,
+    *,
+    window: int = WINDOW,
+    joint: bool = False,
+) -> Iterator[TrackedFrame]:
+    """Add steady labels to the instances of every answered frame, which are linked.
+
+    Args:
+      link: returns the tracks of the instances of the next answered frame.
+      answers, labels, window, joint: as for `track_instances`.
+
+    Yields:
+      the frames in the same order.
+    """
     pending_frames: collections.deque[_PendingFrame] = collections.deque()
     for index, (frame, instances) in enumerate(answers):
-        linked = tracker.add(instances)
+        linked = link(instances)
         pending_frames.append(_PendingFrame(index, frame, instances, linked))
         if len(pending_frames) > window // 2:
-            yield _read_labels(pending_frames.popleft(), labels, window, joint)
+            yield _read_frame(pending_frames.popleft(), labels, window, joint)
     while pending_frames:
-        yield _read_labels(pending_frames.popleft(), labels, window, joint)
+        yield _read_frame(pending_frames.popleft(), labels, window, joint)
 
 
-def _read_labels(pending, labels, window, joint):
+def _read_frame(pending, labels, window, joint):
     """Read the labels of the tracks in a frame from the frames around it."""
     last = pending.frame_index + window // 2
     first = last - window + 1

@@ -137,6 +137,14 @@ class _LostTracks(NamedTuple):
     ended: list[int]
 
 
+class LabelledTrack(Protocol):
+    """What reading a track's label takes of it; see `Track`."""
+
+    id: int
+    detections: collections.deque[Detection]
+    label: int | None
+
+
 class LinkedInstances(NamedTuple):
     """The tracks of the N instances of a frame, and what became of the others.
 
@@ -147,7 +155,7 @@ class LinkedInstances(NamedTuple):
       extra: how many sure instances are beyond the number of individuals.
     """
 
-    tracks: Sequence[Track | None]
+    tracks: Sequence[LabelledTrack | None]
     resting: Sequence[int]
     ended: Sequence[int]
     extra: int

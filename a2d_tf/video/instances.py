@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from pycocotools import mask as rle_tools
 
+from a2d_tf.annotations.given_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.motion_stream import MotionStream
+from a2d_tf.video.span import Span
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -78,8 +80,58 @@ class Instances:
         return np.array(masks, bool).reshape(-1, *self.label_map.shape)
 
 
-class Finder(Protocol):
-    """What finds instances frame by frame, as `predictor.Predictor` does.
+@dataclasses.dataclass(frozen=True)
+class GivenAnswer(Instances):
+    """The instances of a frame whose boxes are given.
+
+    Attributes:
+      tracks: int64 [N], the numbers of their tracks.
+    """
+
+    tracks: np.ndarray = dataclasses.field(
+        default_factory=lambda: np.zeros(0, np.int64)
+    )
+
+
+class Answer(NamedTuple):
+    """A frame of a video, RGB uint8 [H, W, 3], and its instances."""
+
+    image: np.ndarray
+    instances: Instances
+
+
+class GivenFrames(Protocol):
+    """The given instances of a video, as of `given_tracks.VideoTracks`."""
+
+    def instances(self, number: int, size: tuple[int, int]) -> GivenInstances:
+        """Return those of a frame: its 1-based number, and its (height, width)."""
+
+
+class Labeller(Protocol):
+    """What labels given instances frame by frame, as `box_labeller.BoxLabeller` does.
+
+    Attributes:
+      info: the contents of `a2d_tf.json`.
+    """
+
+    info: dict[str, Any]
+    labels: LabelSpace
+
+    def answers(
+        self, frames: Iterable[np.ndarray | None], span: Span, given: GivenFrames
+    ) -> Generator[Answer, None, None]:
+        """Label the instances in the frames of a span, one frame after the other.
+
+        Args:
+          frames: as of `streaming.find_instances`.
+
+        Yields:
+          answers with a `GivenAnswer`.
+        """
+
+
+class FrameNetwork(Protocol):
+    """What computes the features of frames, as `served_frames.ServedFrames` does.
 
     Attributes:
       info: the contents of `a2d_tf.json`.
@@ -93,6 +145,10 @@ class Finder(Protocol):
 
     def motion_stream(self) -> MotionStream:
         """Return what makes the motion maps of a video, if `info` has 'motion'."""
+
+
+class Finder(FrameNetwork, Protocol):
+    """What finds instances frame by frame, as `predictor.Predictor` does."""
 
     def instances(
         self,

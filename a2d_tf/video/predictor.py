@@ -13,14 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from a2d_tf.core import devices
-from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.instance_fields import FIELDS
-from a2d_tf.data.motion_stream import MotionStream
-from a2d_tf.ops.motion_maps import frame_size
-from a2d_tf.runs import packed
 from a2d_tf.video import streaming
 from a2d_tf.video.instances import FrameFeatures, Instances
+from a2d_tf.video.served_frames import ServedFrames, key_frame_inputs, load_functions
 from a2d_tf.video.span import Span
 from a2d_tf.video.track_settings import TrackSettings
 from a2d_tf.video.video_reader import open_video
@@ -29,7 +25,7 @@ if TYPE_CHECKING:
     from a2d_tf.runs.loading import Run
 
 
-class Predictor:
+class Predictor(ServedFrames):
     """A network that finds the instances in the frames of a video.
 
     `load` makes one from a folder.
@@ -52,11 +48,8 @@ class Predictor:
         info: dict[str, Any],
         block: Callable | None = None,
     ) -> None:
-        self._frame = frame
+        super().__init__(frame, info, block)
         self._key_frame = key_frame
-        self._block = block
-        self.info = info
-        self.labels = LabelSpace.from_fields(info["labels"])
 
     @classmethod
     def load(
@@ -75,24 +68,7 @@ class Predictor:
           InputError: neither is there, or it is damaged; or settings were given for a
             SavedModel, whose settings are fixed.
         """
-        folder = os.path.normpath(path)
-        if not os.path.isdir(folder) and folder in packed.names():
-            folder = packed.find(folder)
-        is_run = os.path.isfile(os.path.join(folder, "flags.txt"))
-        if not is_run and (settings or checkpoint != "last"):
-            names = ", ".join(settings) or "checkpoint"
-            raise InputError(
-                f"{folder}: a SavedModel takes no settings ({names}); pass them to a2d"
-                " export, or use its run folder"
-            )
-        if is_run:
-            from a2d_tf.serving import kept_exports
-
-            functions = kept_exports.load(folder, settings, checkpoint)
-        else:
-            from a2d_tf.serving import export_folder
-
-            functions = export_folder.load(folder)
+        functions = load_functions(path, checkpoint, settings)
         return cls(**functions._asdict())
 
     @classmethod
@@ -136,30 +112,6 @@ class Predictor:
             self, reader, span, TrackSettings(**track_settings)
         )
 
-    def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
-        """Compute the backbones' features of a frame.
-
-        Args:
-          rgb: uint8 [h, w, 3].
-          flow: float32 [h, w, 2] from the previous frame to this one, pixels.
-        """
-        import tensorflow as tf
-
-        return self._frame(rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None]))
-
-    def motion_stream(self) -> MotionStream:
-        """Return what makes the motion maps of a video, if `info` has 'motion'."""
-        block_function = None if self._block is None else self._block_maps
-        return MotionStream(block_function, self.info["motion"]["flow_histograms"])
-
-    def _block_maps(self, frames: np.ndarray) -> dict[str, np.ndarray]:
-        """Compute the maps of a block, see `motion_stream.BlockFunction`."""
-        import tensorflow as tf
-
-        assert self._block is not None
-        maps = self._block(rgb=tf.constant(frames[None]))
-        return {name: values.numpy()[0] for name, values in maps.items()}
-
     def instances(
         self,
         clip: Sequence[FrameFeatures],
@@ -176,18 +128,9 @@ class Predictor:
         Returns:
           the instances in native pixels, by descending p(actor).
         """
-        import tensorflow as tf
-
         from a2d_tf.ops.label_painter import mask_patches
 
-        stacked = {}
-        for name in clip[0]:
-            stacked[name] = tf.stack([features[name] for features in clip], axis=1)
-        if motion is not None:
-            stacked["motion_size"] = tf.constant([frame_size(*size)], tf.int32)
-            for name, values in motion.items():
-                stacked[name] = tf.constant(values[None])
-        answer = self._key_frame(size=tf.constant(size, tf.int32), **stacked)
+        answer = self._key_frame(**key_frame_inputs(clip, size, motion))
         outputs = {name: values.numpy()[0] for name, values in answer.items()}
 
         count = outputs["num_detections"]

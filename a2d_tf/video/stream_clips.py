@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from a2d_tf.data.stored_frames import FramePreparer
-from a2d_tf.video.instances import Finder, FrameFeatures
+from a2d_tf.video.instances import FrameFeatures, FrameNetwork
 from a2d_tf.video.span import Span
 
 
@@ -37,14 +37,21 @@ class Clip(NamedTuple):
     """A key frame with the features of the frames around it.
 
     Attributes:
+      key: 0-based index of the key frame.
       image: RGB uint8 [H, W, 3].
       features: of the 2L + 1 frames.
       motion: see `PreparedFrame`.
     """
 
+    key: int
     image: np.ndarray
     features: list[FrameFeatures]
     motion: Mapping[str, np.ndarray] | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the key frame."""
+        return self.image.shape[0], self.image.shape[1]
 
 
 def reach(model_info: dict[str, Any]) -> int:
@@ -88,10 +95,10 @@ def prepare(
 
 
 def make_clips(
-    predictor: Finder, frames: Iterable[PreparedFrame], span: Span
+    network: FrameNetwork, frames: Iterable[PreparedFrame], span: Span
 ) -> Generator[Clip, None, None]:
     """Compute the features of frames; yield the clip of each frame of the span."""
-    maker = _ClipMaker(predictor, span)
+    maker = _ClipMaker(network, span)
     for frame in frames:
         maker.add(frame)
         if maker.has_clip():
@@ -111,11 +118,11 @@ class _ClipMaker:
     also pad the end.
     """
 
-    def __init__(self, predictor: Finder, span: Span) -> None:
-        self._predictor = predictor
+    def __init__(self, network: FrameNetwork, span: Span) -> None:
+        self._network = network
         self._span = span
-        self._stride = predictor.info["clip_stride"]
-        self._reach = reach(predictor.info)
+        self._stride = network.info["clip_stride"]
+        self._reach = reach(network.info)
         self._index = -1  # of the newest frame
         self._newest: PreparedFrame
         # Of the newest 2 `reach` + 1 frames, by index.
@@ -129,7 +136,7 @@ class _ClipMaker:
         self._index += 1
         self._newest = frame
         if frame.rgb is not None and frame.flow is not None:
-            features = self._predictor.features(frame.rgb, frame.flow)
+            features = self._network.features(frame.rgb, frame.flow)
             self._features[self._index] = features
             if self._index == 0:
                 self._zero_flow = _of_flow(features)
@@ -168,7 +175,7 @@ class _ClipMaker:
         offsets = range(-self._reach, self._reach + 1, self._stride)
         features = [self._features[max(0, key + offset)] for offset in offsets]
         key_frame = self._waiting.popleft()
-        return Clip(key_frame.native, features, key_frame.motion)
+        return Clip(key, key_frame.native, features, key_frame.motion)
 
     def _end_padding(self):
         """Return the features of the newest frame with zero flow."""
@@ -177,7 +184,7 @@ class _ClipMaker:
             return {**features, **self._zero_flow}
         rgb = self._newest.rgb
         assert rgb is not None  # the span needs the frame
-        return self._predictor.features(rgb, np.zeros((*rgb.shape[:2], 2), np.float32))
+        return self._network.features(rgb, np.zeros((*rgb.shape[:2], 2), np.float32))
 
 
 def _of_flow(features):

@@ -10,18 +10,28 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
+from a2d_tf.annotations.given_tracks import VideoTracks
 from a2d_tf.core import devices
 from a2d_tf.core.workers import in_threads
 from a2d_tf.ops.motion_maps import BLOCK
-from a2d_tf.tracking.tracked_frames import track_instances
+from a2d_tf.tracking.given_tracker import GivenTracker
+from a2d_tf.tracking.tracked_frames import read_labels, track_instances
 from a2d_tf.video import stream_clips, stream_motion
-from a2d_tf.video.instances import Finder, Instances
+from a2d_tf.video.instances import (
+    Answer,
+    Finder,
+    FrameNetwork,
+    Instances,
+    Labeller,
+)
 from a2d_tf.video.span import EVERY_FRAME, Span
+from a2d_tf.video.stream_clips import Clip
 from a2d_tf.video.track_settings import TRACK_DEFAULTS, TrackSettings
 from a2d_tf.video.video_reader import Reader
 
@@ -65,21 +75,29 @@ class VideoFrame:
         return self.instances.label_map
 
 
-class Answer(NamedTuple):
-    """The network's own answer to a frame, RGB uint8 [H, W, 3]."""
-
-    image: np.ndarray
-    instances: Instances
-
-
 def find_instances(
     predictor: Finder, frames: Iterable[np.ndarray | None], span: Span = EVERY_FRAME
 ) -> Generator[Answer, None, None]:
-    """Find the instances in the frames of a span, one frame after the other.
+    """Find the instances in the frames of a span; see `answer_clips`."""
+
+    def find(clip: Clip) -> Instances:
+        return predictor.instances(clip.features, clip.size, clip.motion)
+
+    return answer_clips(predictor, find, frames, span)
+
+
+def answer_clips(
+    network: FrameNetwork,
+    answer: Callable[[Clip], Instances],
+    frames: Iterable[np.ndarray | None],
+    span: Span = EVERY_FRAME,
+) -> Generator[Answer, None, None]:
+    """Answer the frames of a span, one after the other, by the clips around them.
 
     Each frame passes the backbones at most once.
 
     Args:
+      answer: returns the instances of a clip's key frame.
       frames: all native frames, RGB uint8 [H, W, 3]; a frame may be None if the span
         does not need it, see `Span.needs` and `stream_motion.needs`.
     """
@@ -93,27 +111,25 @@ def find_instances(
 
         # One ahead: frames of a camera stay fresh.
         prepared_frames = in_thread(
-            stream_clips.prepare(frames, predictor.info, span),
+            stream_clips.prepare(frames, network.info, span),
             ahead=1,
             start=devices.lower_priority,
         )
-        if "motion" in predictor.info:
+        if "motion" in network.info:
             # A block ahead, so that the next one is computed meanwhile.
             prepared_frames = in_thread(
                 stream_motion.add_maps(
-                    predictor.motion_stream(), prepared_frames, predictor.info, span
+                    network.motion_stream(), prepared_frames, network.info, span
                 ),
                 ahead=BLOCK,
             )
         # A small network leaves cores idle, where the features of the next frame are
         # computed.
         span_clips = in_thread(
-            stream_clips.make_clips(predictor, prepared_frames, span), ahead=1
+            stream_clips.make_clips(network, prepared_frames, span), ahead=1
         )
         for clip in span_clips:
-            height, width = clip.image.shape[:2]
-            instances = predictor.instances(clip.features, (height, width), clip.motion)
-            yield Answer(clip.image, instances)
+            yield Answer(clip.image, answer(clip))
 
 
 def predict_frames(
@@ -146,6 +162,46 @@ def predict_frames(
         joint=predictor.info["joint"],
     )
     yield from _in_thread(_with_times(tracked_frames, reader, span), ahead=2)
+
+
+def label_frames(
+    labeller: Labeller,
+    reader: Reader,
+    given: VideoTracks,
+    span: Span = EVERY_FRAME,
+    window: int = TrackSettings.window,
+    *,
+    stops: Sequence[Any] = (),
+) -> Iterator[VideoFrame]:
+    """Label the given instances of a video, as `predict_frames` does those it finds.
+
+    Args:
+      given: the tracks of the video.
+      window: as of `TrackSettings`.
+      reader, span, stops: as of `predict_frames`.
+
+    Raises:
+      InputError: a frame that cannot be read, a shape outside the frame, or a track
+        that goes on after the end of the video.
+    """
+    if reader.count is not None:
+        # What a file claims may be some frames off; in the end they are counted.
+        given.check_length(reader.count + math.ceil(reader.fps))
+    frames = _needed_frames(reader, span, labeller.info, stops)
+    answers = _in_thread(labeller.answers(frames, span, given), ahead=2)
+    tracker = GivenTracker(
+        given.last_frames, first=span.first + 1, every=span.every, window=window
+    )
+    tracked_frames = read_labels(
+        _until_stopped(answers, stops),
+        tracker.add,
+        labeller.labels,
+        window=window,
+        joint=labeller.info["joint"],
+    )
+    yield from _in_thread(_with_times(tracked_frames, reader, span), ahead=2)
+    if reader.length is not None:
+        given.check_length(reader.length)
 
 
 def _needed_frames(reader, span, model_info, stops):

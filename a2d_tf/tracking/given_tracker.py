@@ -1,0 +1,93 @@
+"""Follow instances whose tracks are given: nothing is linked."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from a2d_tf.tracking.track_labels import Detection
+from a2d_tf.tracking.tracker import WINDOW, FoundInstances, LinkedInstances
+
+
+class GivenInstances(FoundInstances, Protocol):
+    """The instances of an answered frame whose tracks are given."""
+
+    @property
+    def tracks(self) -> np.ndarray:
+        """int [N], the numbers of their tracks."""
+
+
+@dataclasses.dataclass(eq=False)
+class GivenTrack:
+    """A track that is given; the attributes are those of `tracker.Track`."""
+
+    id: int
+    detections: collections.deque[Detection]
+    label: int | None = None
+
+
+class GivenTracker:
+    """Takes the tracks of instances as they are given.
+
+    A track rests while it has no instance, and ends after its last one.
+
+    Args:
+      last_frames: {number of a track: the last frame with it}.
+      first: the number of the first answered frame.
+      every: of so many frames one is answered.
+      window: answered frames of which a track keeps its detections.
+    """
+
+    def __init__(
+        self,
+        last_frames: Mapping[int, int],
+        *,
+        first: int = 1,
+        every: int = 1,
+        window: int = WINDOW,
+    ) -> None:
+        self._last_frames = last_frames
+        self._first = first
+        self._every = every
+        self._window = window
+        self._tracks: dict[int, GivenTrack] = {}  # those that have not ended
+        self._present: set[int] = set()  # in the newest frame
+        self._index = -1
+
+    def add(self, instances: GivenInstances) -> LinkedInstances:
+        """Follow the tracks into the next answered frame."""
+        self._index += 1
+        number = self._first + self._index * self._every
+        present = set(instances.tracks.tolist())
+        resting = []
+        ended = []
+        for track_id in sorted(self._tracks):
+            if self._last_frames[track_id] < number:
+                ended.append(track_id)
+            elif track_id in self._present - present:
+                resting.append(track_id)
+        for track_id in ended:
+            del self._tracks[track_id]
+        self._present = present
+
+        tracks = []
+        for i, track_id in enumerate(instances.tracks.tolist()):
+            track = self._tracks.get(track_id)
+            if track is None:
+                track = GivenTrack(track_id, collections.deque(maxlen=self._window))
+                self._tracks[track_id] = track
+            track.detections.append(
+                Detection(
+                    frame_index=self._index,
+                    code=int(instances.codes[i]),
+                    score=float(instances.scores[i]),
+                    actor_scores=instances.actor_scores[i],
+                    action_scores=instances.action_scores[i],
+                )
+            )
+            tracks.append(track)
+        return LinkedInstances(tracks, resting, ended, extra=0)

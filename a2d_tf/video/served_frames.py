@@ -1,0 +1,133 @@
+"""What a served network computes of the frames of a video, whoever finds the boxes.
+
+TensorFlow takes seconds to load, so it is imported where it is used: the error for a
+mistyped flag does not wait for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data.motion_stream import MotionStream
+from a2d_tf.ops.motion_maps import frame_size
+from a2d_tf.runs import packed
+from a2d_tf.video.instances import FrameFeatures
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from a2d_tf.serving.export_folder import BoxFunctions, VideoFunctions
+
+
+class ServedFrames:
+    """Computes the features of frames, and the motion maps of a video.
+
+    Args:
+      frame: the network's function, which is called by keyword; see
+        `served_network.SIGNATURES`.
+      info: the contents of `a2d_tf.json`.
+      block: likewise, of a network with an action backbone.
+
+    Attributes:
+      info: as given.
+      labels: the label space of the codes.
+    """
+
+    def __init__(
+        self, frame: Callable, info: dict[str, Any], block: Callable | None = None
+    ) -> None:
+        self._frame = frame
+        self._block = block
+        self.info = info
+        self.labels = LabelSpace.from_fields(info["labels"])
+
+    def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
+        """Compute the backbones' features of a frame.
+
+        Args:
+          rgb: uint8 [h, w, 3].
+          flow: float32 [h, w, 2] from the previous frame to this one, pixels.
+        """
+        import tensorflow as tf
+
+        return self._frame(rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None]))
+
+    def motion_stream(self) -> MotionStream:
+        """Return what makes the motion maps of a video, if `info` has 'motion'."""
+        block_function = None if self._block is None else self._block_maps
+        return MotionStream(block_function, self.info["motion"]["flow_histograms"])
+
+    def _block_maps(self, frames: np.ndarray) -> dict[str, np.ndarray]:
+        """Compute the maps of a block, see `motion_stream.BlockFunction`."""
+        import tensorflow as tf
+
+        assert self._block is not None
+        maps = self._block(rgb=tf.constant(frames[None]))
+        return {name: values.numpy()[0] for name, values in maps.items()}
+
+
+def load_functions(
+    path: str | os.PathLike[str],
+    checkpoint: str,
+    settings: dict[str, Any],
+    *,
+    for_boxes: bool = False,
+) -> VideoFunctions | BoxFunctions:
+    """Load the functions of an exported SavedModel or of a run.
+
+    Args:
+      path, checkpoint, settings: as of `Predictor.load`.
+      for_boxes: whether those that label given boxes are loaded, in place of those that
+        find instances.
+
+    Raises:
+      InputError: as of `Predictor.load`; or an older export cannot label boxes, or a
+        model can do nothing else.
+    """
+    folder = os.path.normpath(path)
+    if not os.path.isdir(folder) and folder in packed.names():
+        folder = packed.find(folder)
+    is_run = os.path.isfile(os.path.join(folder, "flags.txt"))
+    if not is_run and (settings or checkpoint != "last"):
+        names = ", ".join(settings) or "checkpoint"
+        raise InputError(
+            f"{folder}: a SavedModel takes no settings ({names}); pass them to a2d"
+            " export, or use its run folder"
+        )
+    if is_run:
+        from a2d_tf.serving import kept_exports
+
+        return kept_exports.load(folder, settings, checkpoint, for_boxes)
+    from a2d_tf.serving import export_folder
+
+    return export_folder.load(folder, for_boxes)
+
+
+def key_frame_inputs(
+    clip: Sequence[FrameFeatures],
+    size: tuple[int, int],
+    motion: Mapping[str, np.ndarray] | None,
+) -> dict[str, tf.Tensor]:
+    """Return what the signatures that answer a key frame have in common.
+
+    Args:
+      clip: the features of the 2L + 1 frames around it.
+      size: (height, width) of the native frame.
+      motion: its motion maps; None without them.
+    """
+    import tensorflow as tf
+
+    inputs = {"size": tf.constant(size, tf.int32)}
+    for name in clip[0]:
+        inputs[name] = tf.stack([features[name] for features in clip], axis=1)
+    if motion is not None:
+        inputs["motion_size"] = tf.constant([frame_size(*size)], tf.int32)
+        for name, values in motion.items():
+            inputs[name] = tf.constant(values[None])
+    return inputs
