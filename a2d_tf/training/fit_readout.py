@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -11,9 +10,9 @@ import tensorflow as tf
 from a2d_tf.core.config import Config
 from a2d_tf.data import clip_records, pipeline
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.model.heads.feature_groups import APPEARANCE
 from a2d_tf.model.heads.readout import LEAST_SKILL, ReadoutInstances, Skills
 from a2d_tf.model.network import Network
+from a2d_tf.training import pooled_features
 
 _INSTANCES = 1000  # about the most that are read, evenly over the videos
 # Boxes beside the true one of each instance, since boxes of the network are not exact.
@@ -50,7 +49,7 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> Skills:
         manifest, "train", config, _BATCH_SIZE, fields=fields, every=every
     )
     rng = np.random.default_rng(0)
-    features = _make_features(network)
+    features = pooled_features.make(network)
     parts = []
     with clip_records.naming(manifest.directory):
         for batch in clips:
@@ -81,47 +80,6 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> Skills:
 
 def _in_words(skill: float | None) -> str:
     return "(too few videos to tell)" if skill is None else f"{skill:.2f}"
-
-
-def _make_features(network: Network) -> Callable[..., dict[str, tf.Tensor]]:
-    """Return the function (batch, boxes [B, N, 4]) -> {group: features [B, N, 2 D]}."""
-    readout = network.readout
-    assert readout is not None
-
-    @tf.function(reduce_retracing=True, autograph=False)
-    def features(
-        batch: Mapping[str, tf.Tensor], boxes: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        clips = network.field(batch["rgb"])
-        frames = tf.reshape(clips, [-1, *clips.shape[2:]])
-        pooled = []
-        for level in network.readout_maps(frames, training=False):
-            level = tf.reshape(level, [-1, clips.shape[1], *level.shape[1:]])
-            # The average over the clip's frames, as of the logits in `Network`.
-            mean = tf.reduce_mean(tf.cast(level, tf.float32), axis=1)
-            pooled.append(readout.pool(mean, boxes))
-        groups = {APPEARANCE: _joined(pooled)}
-        for name, group in readout.motion_groups.items():
-            pooled = []
-            for motion_map in group:
-                halves = readout.pool_motion(
-                    motion_map,
-                    batch[motion_map.name],
-                    boxes,
-                    inside=batch["size"],
-                    size=batch["motion_size"],
-                )
-                pooled.append(halves)
-            groups[name] = _joined(pooled)
-        return groups
-
-    return features
-
-
-def _joined(pooled):
-    """Join what maps have of the halves, [B, N, 2, C]: [B, N, 2 D], upper first."""
-    halves = tf.concat(pooled, axis=-1)
-    return tf.concat(tf.unstack(halves, axis=2), axis=-1)
 
 
 def _read_instances(batch, features, rng) -> ReadoutInstances:

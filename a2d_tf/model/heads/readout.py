@@ -233,38 +233,17 @@ class Readout:
         return tf.add_n(logits)
 
     def fit(self, instances: ReadoutInstances) -> Skills:
-        """Fit it to instances: actors to appearance alone, actions to all features.
+        """Fit it to instances, see `fit_labels`."""
+        fitted = fit_labels(
+            instances, self._num_actors, self._num_actions, [*self.motion_groups]
+        )
+        self.assign(fitted)
+        return fitted.skills
 
-        Labels below LEAST_SKILL are left to the network, those of too few videos to
-        tell are not.
-        """
-        groups = {name: instances.features[name] for name in (APPEARANCE,)}
-        # Actors stay sharp, as thresholds of p(actor) expect them.
-        actor = _fit_labels(
-            groups,
-            instances.actors,
-            self._num_actors,
-            instances.videos,
-            strength=ridge.Strength((1.0,)),
-            calibrates=False,
-        )
-        for name in self.motion_groups:
-            groups[name] = instances.features[name]
-        exact = instances.exact
-        choice = feature_groups.choose(
-            {name: features[exact] for name, features in groups.items()},
-            instances.actions[exact],
-            self._num_actions,
-            instances.videos[exact],
-        )
-        action = _fit_labels(
-            groups,
-            instances.actions,
-            self._num_actions,
-            instances.videos,
-            strength=choice.strength,
-            calibrates=True,
-        )
+    def assign(self, fitted: FittedLabels) -> None:
+        """Set the weights to those of a fit to features of the same groups."""
+        actor = fitted.actor
+        action = fitted.action
         self._layer.assign(
             np.concatenate([actor.kernels[0], action.kernels[0]], axis=1),
             np.concatenate([actor.bias, action.bias]),
@@ -272,11 +251,6 @@ class Readout:
         )
         if self._motion is not None:
             self._motion.assign(self._kernels_of_maps(action.kernels[1:]))
-        unread = []
-        for name, share in zip(groups, choice.strength.shares):
-            if share == 0 and name != APPEARANCE:
-                unread.append(name)
-        return Skills(actor.skill, action.skill, choice.worth, tuple(unread))
 
     def _kernels_of_maps(self, kernels):
         """Return the kernel [2 C, |Y|] of each motion map, of those of their groups."""
@@ -308,7 +282,7 @@ def _average_halves(values, cells, count):
     return tf.reduce_mean(crops, axis=3)
 
 
-class _LabelWeights(NamedTuple):
+class LabelWeights(NamedTuple):
     """The weights of the readout for the actors, or for the actions; C of them.
 
     Attributes:
@@ -316,45 +290,116 @@ class _LabelWeights(NamedTuple):
       bias: [C].
       share: [C], see `_Linear`.
       skill: see `ridge.skill`.
+      left_out: [n, C], the logits that a fit without its own video gives each instance;
+        NaN for one without a label, or where nothing was fitted.
     """
 
     kernels: list[np.ndarray]
     bias: np.ndarray
     share: np.ndarray
     skill: float | None
+    left_out: np.ndarray
 
 
-def _fit_labels(groups, labels, count, videos, *, strength, calibrates):
+class FittedLabels(NamedTuple):
+    """What `fit_labels` returns."""
+
+    actor: LabelWeights
+    action: LabelWeights
+    skills: Skills
+
+
+def fit_labels(
+    instances: ReadoutInstances,
+    num_actors: int,
+    num_actions: int,
+    motion_groups: Sequence[str],
+    *,
+    least_skill: float = LEAST_SKILL,
+) -> FittedLabels:
+    """Fit actors to appearance alone, actions to all features.
+
+    Labels below the least skill are left to the network, those of too few videos to
+    tell are not.
+
+    Args:
+      motion_groups: names of the groups of features beside appearance.
+      least_skill: see LEAST_SKILL; -inf for a network whose heads know nothing.
+    """
+    groups = {name: instances.features[name] for name in (APPEARANCE,)}
+    # Actors stay sharp, as thresholds of p(actor) expect them.
+    actor = _fit_labels(
+        groups,
+        instances.actors,
+        num_actors,
+        instances.videos,
+        strength=ridge.Strength((1.0,)),
+        calibrates=False,
+        least_skill=least_skill,
+    )
+    for name in motion_groups:
+        groups[name] = instances.features[name]
+    exact = instances.exact
+    choice = feature_groups.choose(
+        {name: features[exact] for name, features in groups.items()},
+        instances.actions[exact],
+        num_actions,
+        instances.videos[exact],
+    )
+    action = _fit_labels(
+        groups,
+        instances.actions,
+        num_actions,
+        instances.videos,
+        strength=choice.strength,
+        calibrates=True,
+        least_skill=least_skill,
+    )
+    unread = []
+    for name, share in zip(groups, choice.strength.shares):
+        if share == 0 and name != APPEARANCE:
+            unread.append(name)
+    skills = Skills(actor.skill, action.skill, choice.worth, tuple(unread))
+    return FittedLabels(actor, action, skills)
+
+
+def _fit_labels(groups, labels, count, videos, *, strength, calibrates, least_skill):
     """Fit the readout of `count` labels, int [n], -1 in rows that do not count.
 
     Args:
       groups: {name: features [n, 2 D]}.
       strength: of the fit.
       calibrates: whether videos that are left out decide the sharpness of the softmax.
+      least_skill: as of `fit_labels`.
     """
+    seen = np.bincount(labels[labels >= 0], minlength=count) > 0
+    left_out = np.full((len(labels), count), np.nan)
     skill: float | None = 0.0
     instances = ridge.Instances.of([*groups.values()], labels, count, videos)
     if instances is not None:
         classifier = ridge.fit(instances, strength)
         skill = ridge.skill(classifier.left_out)
-        if skill is None or skill >= LEAST_SKILL:
+        if skill is None or skill >= least_skill:
             sharpness = ridge.SHARPEST
             if calibrates:
                 sharpness = ridge.sharpness(classifier.left_out)
-            seen = np.bincount(labels[labels >= 0], minlength=count) > 0
-            return _LabelWeights(
+            left_out[labels >= 0] = sharpness * classifier.values_left_out
+            left_out[:, ~seen] = _ABSENT
+            return LabelWeights(
                 kernels=[sharpness * kernel for kernel in classifier.kernels],
                 bias=np.where(seen, sharpness * classifier.bias, _ABSENT),
                 share=np.zeros(count),
                 skill=skill,
+                left_out=left_out,
             )
-    # The network's own logits alone.
-    return _LabelWeights(
-        kernels=[np.zeros((x.shape[1], count)) for x in groups.values()],
-        bias=np.zeros(count),
-        share=np.ones(count),
-        skill=skill,
-    )
+    # The network's own logits alone, if its heads know anything.
+    kernels = [np.zeros((x.shape[1], count)) for x in groups.values()]
+    bias = np.zeros(count)
+    share = np.ones(count)
+    if least_skill == -np.inf:
+        bias = np.where(seen, 0.0, _ABSENT)
+        share = np.zeros(count)
+    return LabelWeights(kernels, bias, share, skill, left_out)
 
 
 class _Linear(tf.keras.layers.Layer):

@@ -127,11 +127,14 @@ class RidgeFit:
     Attributes:
       kernels: float64 [D, C] of each group.
       bias: float64 [C].
-      left_out: what it gives for videos that are left out of it.
+      values_left_out: float64 [n, C], what a fit without its own video gives for each
+        instance; NaN if all are of one video.
+      left_out: those of classes with several videos.
     """
 
     kernels: list[np.ndarray]
     bias: np.ndarray
+    values_left_out: np.ndarray
     left_out: LeftOut
 
 
@@ -176,8 +179,8 @@ def fit(instances: Instances, strength: Strength) -> RidgeFit:
         kernel /= instances.scales[group][:, None]
         kernels.append(kernel)
         bias = bias - instances.centres[group] @ kernel
-    left_out = _leave_videos_out(instances, inverse, strength.penalty)
-    return RidgeFit(kernels, bias, left_out)
+    values = _leave_videos_out(instances, inverse, strength.penalty)
+    return RidgeFit(kernels, bias, values, _of_several_videos(instances, values))
 
 
 def _inverse(products, penalty):
@@ -185,15 +188,11 @@ def _inverse(products, penalty):
     return np.linalg.inv(products + penalty * np.eye(len(products)))
 
 
-def _leave_videos_out(instances, inverse, penalty) -> LeftOut:
-    """Return what fits without each video in turn give for its instances."""
-    count = instances.targets.shape[1]
-    in_several_videos = np.zeros(count, bool)
-    for label in range(count):
-        videos_of_label = np.unique(instances.videos[instances.labels == label])
-        in_several_videos[label] = len(videos_of_label) > 1
-    counted = in_several_videos[instances.labels]
-    videos = np.unique(instances.videos[counted])
+def _leave_videos_out(instances, inverse, penalty) -> np.ndarray:
+    """Return what fits without each video in turn give for its instances, [n, C]."""
+    videos = np.unique(instances.videos)
+    if len(videos) < 2:
+        return np.full_like(instances.targets, np.nan)
     # The residuals of the whole fit are its targets times `penalty * inverse`, less
     # what the intercept takes.
     roots = instances.roots
@@ -206,6 +205,17 @@ def _leave_videos_out(instances, inverse, penalty) -> LeftOut:
         remaining -= np.outer(roots[rows], roots[rows])
         errors = np.linalg.solve(remaining, residuals[rows])
         values[rows] = instances.targets[rows] - errors / roots[rows, None]
+    return values
+
+
+def _of_several_videos(instances, values) -> LeftOut:
+    """Return the values of instances whose class several videos show."""
+    count = instances.targets.shape[1]
+    in_several_videos = np.zeros(count, bool)
+    for label in range(count):
+        videos_of_label = np.unique(instances.videos[instances.labels == label])
+        in_several_videos[label] = len(videos_of_label) > 1
+    counted = in_several_videos[instances.labels]
     return LeftOut(
         values=values[counted],
         labels=instances.labels[counted],
@@ -230,7 +240,8 @@ def best_strength(
     def leave_out(strength: Strength) -> LeftOut:
         joined = sum(share * x for share, x in zip(strength.shares, products))
         inverse = _inverse(joined, strength.penalty)
-        return _leave_videos_out(instances, inverse, strength.penalty)
+        values = _leave_videos_out(instances, inverse, strength.penalty)
+        return _of_several_videos(instances, values)
 
     usual_left_out = leave_out(usual)
     if not usual_left_out.is_enough:

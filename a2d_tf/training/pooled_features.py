@@ -1,0 +1,51 @@
+"""The features of instances that the readout is fitted to, pooled in boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+
+from a2d_tf.model.heads.feature_groups import APPEARANCE
+from a2d_tf.model.network import Network
+
+
+def make(network: Network) -> Callable[..., dict[str, tf.Tensor]]:
+    """Return the function (batch, boxes [B, N, 4]) -> {group: features [B, N, 2 D]}."""
+    readout = network.readout
+    assert readout is not None
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def features(
+        batch: Mapping[str, tf.Tensor], boxes: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        clips = network.field(batch["rgb"])
+        frames = tf.reshape(clips, [-1, *clips.shape[2:]])
+        pooled = []
+        for level in network.readout_maps(frames, training=False):
+            level = tf.reshape(level, [-1, clips.shape[1], *level.shape[1:]])
+            # The average over the clip's frames, as of the logits in `Network`.
+            mean = tf.reduce_mean(tf.cast(level, tf.float32), axis=1)
+            pooled.append(readout.pool(mean, boxes))
+        groups = {APPEARANCE: _joined(pooled)}
+        for name, group in readout.motion_groups.items():
+            pooled = []
+            for motion_map in group:
+                halves = readout.pool_motion(
+                    motion_map,
+                    batch[motion_map.name],
+                    boxes,
+                    inside=batch["size"],
+                    size=batch["motion_size"],
+                )
+                pooled.append(halves)
+            groups[name] = _joined(pooled)
+        return groups
+
+    return features
+
+
+def _joined(pooled):
+    """Join what maps have of the halves, [B, N, 2, C]: [B, N, 2 D], upper first."""
+    halves = tf.concat(pooled, axis=-1)
+    return tf.concat(tf.unstack(halves, axis=2), axis=-1)
