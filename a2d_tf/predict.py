@@ -10,6 +10,10 @@ Frames are numbered from 1, as in the video: in `label_maps/`, in `detections.js
 frame and leaves out the others, also in the overlay, which plays at the video's speed;
 clips and flow still use neighbouring frames.
 
+Tracks of any tool that you have are labelled by `--tracks=EXPORT`: their boxes or masks
+and their numbers stay; the model says what each of them is, where the export does not,
+and does.
+
 A folder of videos, a glob or a list (`--videos`) is a library: the results are
 OUTPUT/<file name without suffix>/ for each video, and OUTPUT/summary.csv. The same
 command resumes.
@@ -23,6 +27,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from a2d_tf.annotations import given_tracks
+from a2d_tf.annotations.matching import Export
+from a2d_tf.annotations.reading_flags import ReadingFlags
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core import command_line, tasks
 from a2d_tf.core.config import Config
@@ -34,12 +41,14 @@ from a2d_tf.video import (
     library_tables,
     library_videos,
     predictor,
+    track_predictor,
     video_prediction,
     video_reader,
 )
 from a2d_tf.video.shortfall import shortfall
 from a2d_tf.video.span import Span
 from a2d_tf.video.track_settings import TrackSettings
+from a2d_tf.video.video_prediction import VideoPredictor
 
 Predict = Callable[..., dict[str, str]]
 """Predicts videos of a library, as `library.predict`; returns {failed video: why}."""
@@ -124,6 +133,16 @@ _MAX_TRACKS = FLAGS.define_string(
     None,
     "Number of individuals, for all actors or as in mouse=2,wheel=1.",
 )
+_TRACKS = FLAGS.define_multi_string(
+    "tracks",
+    [],
+    "Tracks that you have, which are labelled in place of those that the model would"
+    " find: an export of an annotation tool or a tracker; may be repeated; VIDEO=PATH"
+    " names its video.",
+)
+_READING = ReadingFlags(FLAGS, "tracks")
+_OF_FINDING = ("patience", "max_tracks", "init_rgb", "actors")
+"""Flags of finding and following instances, which --tracks leaves nothing to do."""
 Config.define_flags(FLAGS, ["inference", "compute"])
 
 
@@ -148,19 +167,32 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
     _check_model_flags()
     _check_times()
     kinds = _kinds_of_results()
+    _check_tracks()
     settings = Config.given(FLAGS, "inference", "compute")
-    load = functools.partial(
-        predictor.load,
-        source_flag,
-        model,
-        actors=_ACTORS.value,
-        checkpoint=_CHECKPOINT.value,
-        device=_DEVICE.value,
-        settings=settings,
-    )
     track_settings = TrackSettings(_WINDOW.value, _PATIENCE.value, _MAX_TRACKS.value)
     output = os.path.normpath(_OUTPUT.value)
     jobs = library_videos.plan(_VIDEO.value, _VIDEOS.value, output)
+    load: Callable[[], VideoPredictor]
+    if _TRACKS.value:
+        load = functools.partial(
+            track_predictor.load,
+            model,
+            reading=_reading(),
+            videos=[job.path for job in jobs or ()] or [_VIDEO.value],
+            checkpoint=_CHECKPOINT.value,
+            device=_DEVICE.value,
+            settings=settings,
+        )
+    else:
+        load = functools.partial(
+            predictor.load,
+            source_flag,
+            model,
+            actors=_ACTORS.value,
+            checkpoint=_CHECKPOINT.value,
+            device=_DEVICE.value,
+            settings=settings,
+        )
     if jobs is None:
         if _TASK.value or predict_elsewhere is not None:
             raise InputError(
@@ -172,6 +204,10 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
     if _WORKDIR.value:
         recorded_settings["checkpoint"] = _CHECKPOINT.value
     recorded_settings["actors"] = ",".join(_ACTORS.value) or None
+    if _TRACKS.value:
+        recorded_settings["tracks"] = given_tracks.digest(_reading().exports)
+        for name in _READING.given(FLAGS):
+            recorded_settings[name] = FLAGS[name].value
     request = library_request.Request(
         start=_START.value,
         end=_END.value,
@@ -202,6 +238,32 @@ def _check_model_flags() -> None:
             )
 
 
+def _check_tracks() -> None:
+    """Check that flags of --tracks come with it, and those of finding without it."""
+    given = _READING.given(FLAGS)
+    if not _TRACKS.value and given:
+        raise InputError(f"--{given[0]} says how --tracks is read, which is missing")
+    if not _TRACKS.value:
+        return
+    useless = [name for name in _OF_FINDING if FLAGS[name].present]
+    useless += Config.given(FLAGS, "inference")
+    if useless:
+        raise InputError(
+            f"--tracks: instances are given, so --{useless[0]} has nothing to do; leave"
+            " out one of both"
+        )
+
+
+def _reading() -> given_tracks.Reading:
+    """Return how the exports of --tracks are read.
+
+    Coordinates of frames between two key frames are those that the tool shows there.
+    """
+    exports = [Export.parse(value, given_tracks.FLAG) for value in _TRACKS.value]
+    options = _READING.options(interpolated=True, needs_actor=False)
+    return given_tracks.Reading(exports, _READING.names(), options)
+
+
 def _check_times() -> None:
     """Check --start and --end."""
     end = sys.float_info.max if _END.value is None else _END.value
@@ -225,7 +287,7 @@ def _kinds_of_results() -> tuple[str, ...]:
 
 
 def _predict_video(
-    load: Callable[[], predictor.Predictor],
+    load: Callable[[], VideoPredictor],
     output: str,
     kinds: tuple[str, ...],
     track_settings: TrackSettings,
@@ -243,6 +305,8 @@ def _predict_video(
     files = ",".join(prediction_folder.RESULT_FILES[kind] for kind in kinds)
     info = outcome.predictor.info
     model = f"{info['checkpoint']}, p(actor) >= {info['score_threshold']:g}"
+    if _TRACKS.value:
+        model = f"{info['checkpoint']}, given tracks"
     print(f"{model}: {outcome.frames} frames -> {output}/{{{files}}}")
     if outcome.is_interrupted:
         raise KeyboardInterrupt

@@ -77,6 +77,7 @@ class VideoTracks:
     Attributes:
       names: {number of a track: the name of its individual}, of those that have one.
       last_frames: {number of a track: the last frame with it}.
+      has_masks: whether any instance has a mask.
     """
 
     def __init__(
@@ -96,12 +97,15 @@ class VideoTracks:
         self._numbers = _shown_numbers(self._frames.values(), self._identities)
         self.names: dict[int, str] = {}
         self.last_frames: dict[int, int] = {}
+        self.has_masks = False
         for number in sorted(self._frames):
             for instance, track in self._tracked(self._frames[number]):
                 self.last_frames[track] = number
                 if instance.name:
                     self.names[track] = instance.name
-                self._actor(instance)
+                if instance.parts:
+                    self.has_masks = True
+                self._actor(instance)  # an unknown one is an error at once
 
     @property
     def last_frame(self) -> int:
@@ -216,7 +220,6 @@ class GivenTracks:
         options = reading.options
         if not options.actor and len(labels.actors) == 1:
             options = dataclasses.replace(options, actor=labels.actors[0])
-        options = dataclasses.replace(options, needs_actor=False)
         read_exports = []
         for export in reading.exports:
             read_exports.append(ReadExport(export, read_export(export.path, options)))

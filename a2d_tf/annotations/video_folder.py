@@ -18,6 +18,11 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.data import video_frames
 
 
+def name_of(path: pathlib.Path) -> str:
+    """Return the name of a video: of its folder of images, or of its file's stem."""
+    return path.name if path.is_dir() else path.stem
+
+
 class VideoExtent(NamedTuple):
     """The (height, width) of a video's frames, in pixels, and their number."""
 
@@ -72,26 +77,30 @@ class VideoFolder:
             raise InputError(
                 f"{path}: no such folder; --videos must be the folder of videos"
             )
-        return cls.of_paths(path, sorted(path.iterdir()))
+        entries = []
+        for entry in sorted(path.iterdir()):
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                is_video = bool(video_frames.files(entry))
+            else:
+                is_video = entry.suffix.lower() in video_frames.VIDEOS
+            if is_video:
+                entries.append(entry)
+        return cls.of_paths(path, entries)
 
     @classmethod
     def of_paths(
         cls, path: pathlib.Path, entries: Iterable[pathlib.Path]
     ) -> VideoFolder:
-        """Return the videos among some files and folders; `path` is for messages."""
+        """Return some videos, files and folders of images; `path` is for messages."""
         videos: dict[str, VideoFiles] = {}
         for entry in entries:
-            if entry.name.startswith("."):
-                continue
+            video = videos.setdefault(name_of(entry), VideoFiles())
+            video.paths.append(entry)
             if entry.is_dir():
-                if video_frames.files(entry):
-                    video = videos.setdefault(entry.name, VideoFiles())
-                    video.paths.append(entry)
-                    video.first_number = (
-                        0 if video_frames.begins_with_zero(entry) else 1
-                    )
-            elif entry.suffix.lower() in video_frames.VIDEOS:
-                videos.setdefault(entry.stem, VideoFiles()).paths.append(entry)
+                begins_with_zero = video_frames.begins_with_zero(entry)
+                video.first_number = 0 if begins_with_zero else 1
         return cls(path, videos)
 
     def without_suffix(self, name: str) -> str:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
-from a2d_tf.annotations.formats import FORMATS
+from a2d_tf.annotations.reading_flags import ReadingFlags
 from a2d_tf.core import command_line, devices, tasks
 from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
@@ -51,21 +52,7 @@ _VIDEOS = FLAGS.define_string(
     None,
     "Folder of the videos; with --release: text file of VIDs to use, one per line.",
 )
-_FORMAT = FLAGS.define_enum(
-    "format", None, FORMATS, "Format of --annotations; by default by content."
-)
-_NAMES = FLAGS.define_string(
-    "names",
-    None,
-    'JSON file that maps labels of --annotations to names: {"label": ["actor",'
-    ' "action"]}, or ["actor", null] to use the attribute \'action\'.',
-)
-_ACTOR = FLAGS.define_string(
-    "actor",
-    None,
-    "Actor of tracks and poses whose file names no class; by default the only one of"
-    " --labels.",
-)
+_READING = ReadingFlags(FLAGS, "annotations")
 _INTERPOLATED = FLAGS.define_bool(
     "interpolated", False, "Also use frames that contain only interpolated shapes."
 )
@@ -74,13 +61,6 @@ _EMPTY = FLAGS.define_bool(
 )
 _FRAME_STEP = FLAGS.define_integer(
     "frame_step", 1, "Sampling interval of Roboflow's frames.", 1
-)
-_FIRST_FRAME = FLAGS.define_enum(
-    "first_frame",
-    None,
-    ("0", "1"),
-    "Number of a video file's first frame in names, and in tracks of MOT; by default"
-    " 1.",
 )
 _TEST = FLAGS.define_list(
     "test_videos",
@@ -249,28 +229,19 @@ def _open_annotated_videos(exports, label_space):
       label_space: None to derive it from the annotations.
     """
     from a2d_tf.annotations.annotated_videos import AnnotatedVideos, Selection
-    from a2d_tf.annotations.document import ReadOptions
     from a2d_tf.annotations.matching import Export
-    from a2d_tf.annotations.names import NO_NAMES, Names
 
-    format_name = _FORMAT.value
-    if _COCO.value:
-        format_name = "a2d_tf"
-    first_frame = None
-    if _FIRST_FRAME.value is not None:
-        first_frame = int(_FIRST_FRAME.value)
-    options = ReadOptions(
-        format_name=format_name,
-        first_frame=first_frame,
+    actors: Sequence[str] = ()
+    if label_space is not None:
+        actors = label_space.actors
+    options = _READING.options(
+        actors,
+        format_name="a2d_tf" if _COCO.value else None,
         # Coded times are known for all frames.
         interpolated=_INTERPOLATED.value or bool(_BOUTS.value),
         empty_frames=_EMPTY.value,
         frame_step=_FRAME_STEP.value,
-        actor=_actor(label_space),
     )
-    names = NO_NAMES
-    if _NAMES.value:
-        names = Names.load(_NAMES.value)
     coding = None
     if _BOUTS.value:
         coding = _read_coding()
@@ -281,7 +252,7 @@ def _open_annotated_videos(exports, label_space):
         [Export.parse(export) for export in exports],
         pathlib.Path(_VIDEOS.value),
         label_space,
-        names=names,
+        names=_READING.names(),
         options=options,
         coding=coding,
         selection=Selection(
@@ -290,15 +261,6 @@ def _open_annotated_videos(exports, label_space):
             max_frames=_MAX_FRAMES.value,
         ),
     )
-
-
-def _actor(label_space):
-    """Return the actor of tracks whose file names none; None if nobody says."""
-    if _ACTOR.value:
-        return _ACTOR.value
-    if label_space is not None and len(label_space.actors) == 1:
-        return label_space.actors[0]
-    return None
 
 
 def _read_coding():

@@ -17,13 +17,13 @@ from a2d_tf.video.shortfall import shortfall
 from a2d_tf.video.span import Span
 
 if TYPE_CHECKING:
-    from a2d_tf.video.predictor import Predictor
+    from a2d_tf.video.video_prediction import VideoPredictor
 
 SKIPPING = "; --on_error=skip skips it"  # ends the error of a video that fails
 
 
 def predict(
-    load: Callable[[], Predictor],
+    load: Callable[[], VideoPredictor],
     jobs: Sequence[Job],
     request: Request,
     on_error: str = "fail",
@@ -66,7 +66,7 @@ def predict(
 
 
 def predict_video(
-    load: Callable[[], Predictor],
+    load: Callable[[], VideoPredictor],
     job: Job,
     request: Request,
     progress: str | None = None,

@@ -4,23 +4,49 @@ from __future__ import annotations
 
 import collections
 import contextlib
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from a2d_tf.behaviour.prediction_folder import RESULT_FILES
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.signals import stop_on_signal
 from a2d_tf.core.workers import in_threads
-from a2d_tf.video import streaming
 from a2d_tf.video.output_folder import open_library_outputs, open_outputs
 from a2d_tf.video.span import EVERY_FRAME, Span
+from a2d_tf.video.streaming import VideoFrame
 from a2d_tf.video.track_settings import TRACK_DEFAULTS, TrackSettings
 from a2d_tf.video.video_reader import Reader
 
-if TYPE_CHECKING:
-    from a2d_tf.video.predictor import Predictor
+
+class VideoPredictor(Protocol):
+    """What predicts videos, as `predictor.Predictor` does.
+
+    Attributes:
+      info: the contents of `a2d_tf.json`.
+      labels: the label space of the codes.
+    """
+
+    @property
+    def info(self) -> dict[str, Any]: ...
+
+    @property
+    def labels(self) -> LabelSpace: ...
+
+    def frames(
+        self,
+        reader: Reader,
+        span: Span,
+        track_settings: TrackSettings,
+        *,
+        stops: Sequence[Any] = (),
+    ) -> Iterator[VideoFrame]:
+        """Yield the answered frames of a video, as `streaming.predict_frames`."""
+
+    def video_facts(self, reader: Reader) -> dict[str, Any]:
+        """Return further fields of `video.json`; see `prediction_folder.VideoInfo`."""
 
 
 class Outcome(NamedTuple):
@@ -32,13 +58,13 @@ class Outcome(NamedTuple):
       is_interrupted: whether a signal ended the prediction.
     """
 
-    predictor: Predictor
+    predictor: VideoPredictor
     frames: int
     is_interrupted: bool
 
 
 def predict(
-    load: Callable[[], Predictor],
+    load: Callable[[], VideoPredictor],
     reader: Reader,
     output: str,
     span: Span = EVERY_FRAME,
@@ -78,12 +104,9 @@ def predict(
         if stops:  # nothing is answered: what is there stays
             raise KeyboardInterrupt
         outputs.further_info["max_tracks"] = track_settings.max_tracks
-        if predictor.info.get("boxes_only"):
-            outputs.further_info["boxes_only"] = True
+        outputs.further_info.update(predictor.video_facts(reader))
         frames = progress_bar(
-            streaming.predict_frames(
-                predictor, reader, span, track_settings, stops=stops
-            ),
+            predictor.frames(reader, span, track_settings, stops=stops),
             desc=progress,
             total=span.count(reader.expected),
             unit="frame",

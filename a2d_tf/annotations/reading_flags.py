@@ -1,0 +1,78 @@
+"""Flags that say how exports of annotation tools are read, for several commands."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from a2d_tf.annotations.document import ReadOptions
+from a2d_tf.annotations.formats import FORMATS
+from a2d_tf.annotations.names import NO_NAMES, Names
+from a2d_tf.core.register import Register
+
+
+class ReadingFlags:
+    """Defines the flags of reading.
+
+    Args:
+      register: of the command.
+      exports: the flag that names the exports.
+    """
+
+    NAMES = ("format", "names", "actor", "first_frame")
+
+    def __init__(self, register: Register, exports: str) -> None:
+        self._format = register.define_enum(
+            "format", None, FORMATS, f"Format of --{exports}; by default by content."
+        )
+        self._names = register.define_string(
+            "names",
+            None,
+            f'JSON file that maps labels of --{exports} to names: {{"label": ["actor",'
+            ' "action"]}, or ["actor", null] to use the attribute \'action\'.',
+        )
+        self._actor = register.define_string(
+            "actor",
+            None,
+            "Actor of tracks and poses whose file names no class; by default the only"
+            " one of the labels.",
+        )
+        self._first_frame = register.define_enum(
+            "first_frame",
+            None,
+            ("0", "1"),
+            "Number of a video file's first frame in names, and in tracks of MOT; by"
+            " default 1.",
+        )
+
+    def given(self, register: Register) -> list[str]:
+        """Return the names of those that a user has given."""
+        return [name for name in self.NAMES if register[name].present]
+
+    def names(self) -> Names:
+        """Return the mapping of labels; InputError if its file is malformed."""
+        return Names.load(self._names.value) if self._names.value else NO_NAMES
+
+    def options(
+        self, actors: Collection[str] = (), format_name: str | None = None, **more: Any
+    ) -> ReadOptions:
+        """Return the options of reading.
+
+        Args:
+          actors: those of the labels, as far as they are known: if there is one alone,
+            it is that of tracks whose file names none.
+          format_name: the format where --format says none.
+          more: further fields of `ReadOptions`.
+        """
+        actor = self._actor.value
+        if not actor and len(actors) == 1:
+            (actor,) = actors
+        first_frame = None
+        if self._first_frame.value is not None:
+            first_frame = int(self._first_frame.value)
+        return ReadOptions(
+            format_name=format_name or self._format.value,
+            first_frame=first_frame,
+            actor=actor or None,
+            **more,
+        )

@@ -1,0 +1,100 @@
+"""Predict a video whose tracks are given: what each of them is and does."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from a2d_tf.annotations.given_tracks import GivenTracks, Reading
+from a2d_tf.annotations.video_folder import VideoFolder, name_of
+from a2d_tf.core import devices
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.video import streaming
+from a2d_tf.video.instances import Labeller
+from a2d_tf.video.span import Span
+from a2d_tf.video.streaming import VideoFrame
+from a2d_tf.video.track_settings import TrackSettings
+from a2d_tf.video.video_reader import Reader
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackPredictor:
+    """Labels the given tracks of videos, in the place of a `Predictor`.
+
+    Attributes:
+      labeller: says what they are and do.
+      given: the tracks.
+    """
+
+    labeller: Labeller
+    given: GivenTracks
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The contents of `a2d_tf.json`."""
+        return self.labeller.info
+
+    @property
+    def labels(self) -> LabelSpace:
+        """The label space of the codes."""
+        return self.labeller.labels
+
+    def frames(
+        self,
+        reader: Reader,
+        span: Span,
+        track_settings: TrackSettings,
+        *,
+        stops: Sequence[Any] = (),
+    ) -> Iterator[VideoFrame]:
+        """Yield the answered frames of a video; see `streaming.label_frames`."""
+        tracks = self.given.videos[name_of(reader.path)]
+        return streaming.label_frames(
+            self.labeller, reader, tracks, span, track_settings.window, stops=stops
+        )
+
+    def video_facts(self, reader: Reader) -> dict[str, Any]:
+        """Return further fields of `video.json`; see `prediction_folder.VideoInfo`."""
+        tracks = self.given.videos[name_of(reader.path)]
+        facts: dict[str, Any] = {"given_tracks": True}
+        if tracks.names:
+            facts["track_names"] = {str(key): tracks.names[key] for key in tracks.names}
+        if self.info.get("boxes_only") and not tracks.has_masks:
+            facts["boxes_only"] = True
+        return facts
+
+
+def load(
+    path: str,
+    *,
+    reading: Reading,
+    videos: Sequence[str],
+    checkpoint: str,
+    device: str,
+    settings: dict[str, Any],
+) -> TrackPredictor:
+    """Load a model, read the tracks of videos, and announce the device.
+
+    Args:
+      path: of the model, as of `Predictor.load`.
+      reading: of the exports of tracks.
+      videos: paths of all videos that are predicted.
+      checkpoint: of a run, "last" or "best".
+      device: as for `devices.prepare`.
+      settings: {name: value} of computing that are given.
+
+    Raises:
+      InputError: as of `BoxLabeller.load` and of `GivenTracks.read`.
+    """
+    from a2d_tf.video.box_labeller import BoxLabeller
+
+    gpus = devices.prepare(device)
+    labeller = BoxLabeller.load(path, checkpoint=checkpoint, **settings)
+    paths = [pathlib.Path(video).absolute() for video in videos]
+    folder = VideoFolder.of_paths(paths[0].parent, paths)
+    wanted = [name_of(video) for video in paths]
+    given = GivenTracks.read(reading, folder, labeller.labels, wanted)
+    devices.announce(gpus, labeller.info["precision"])
+    return TrackPredictor(labeller, given)
