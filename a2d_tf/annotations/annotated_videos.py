@@ -296,6 +296,11 @@ class AnnotatedVideos:
             fields=fields,
         )
 
+    def codes(self, vid: str, frame: int) -> list[int]:
+        """Return the codes of the instances of one of `annotated_frames`."""
+        instances = self._annotations[vid].frames[frame].instances
+        return [self._code(instance) for instance in instances]
+
     def frames_path(self, vid: str) -> pathlib.Path:
         """Return the video file, or else the folder of its frames."""
         return _frames_path(self.folder, vid)

@@ -147,6 +147,21 @@ class VideoTracks:
             actors=np.array(actors, np.int64),
         )
 
+    def numbers(self, number: int) -> list[int]:
+        """Return the numbers of the tracks of a frame, in the order of its file."""
+        return [track for _, track in self._tracked(self._frames[number])]
+
+    def digest(self) -> str:
+        """Return a digest of the places of all tracks."""
+        total = hashlib.sha256()
+        for number in sorted(self._frames):
+            frame = self._frames[number]
+            total.update(repr((number, frame.size, frame.scaled)).encode())
+            for instance, track in self._tracked(frame):
+                shape = (track, instance.box, instance.parts)
+                total.update(repr(shape).encode())
+        return total.hexdigest()
+
     def check_length(self, frames: int) -> None:
         """Raise InputError if a track goes on after the last of a video's frames."""
         if self.last_frame <= frames:

@@ -88,7 +88,7 @@ def find_instances(
 
 def answer_clips(
     network: FrameNetwork,
-    answer: Callable[[Clip], Instances],
+    answer: Callable[[Clip], Any],
     frames: Iterable[np.ndarray | None],
     span: Span = EVERY_FRAME,
 ) -> Generator[Answer, None, None]:
@@ -151,7 +151,7 @@ def predict_frames(
     Raises:
       InputError: a frame that cannot be read, or as of `TrackSettings.groups`.
     """
-    frames = _needed_frames(reader, span, predictor.info, stops)
+    frames = needed_frames(reader, span, predictor.info, stops)
     answers = _in_thread(find_instances(predictor, frames, span), ahead=2)
     tracked_frames = track_instances(
         _until_stopped(answers, stops),
@@ -187,7 +187,7 @@ def label_frames(
     if reader.count is not None:
         # What a file claims may be some frames off; in the end they are counted.
         given.check_length(reader.count + math.ceil(reader.fps))
-    frames = _needed_frames(reader, span, labeller.info, stops)
+    frames = needed_frames(reader, span, labeller.info, stops)
     answers = _in_thread(labeller.answers(frames, span, given), ahead=2)
     tracker = GivenTracker(
         given.last_frames, first=span.first + 1, every=span.every, window=window
@@ -204,8 +204,15 @@ def label_frames(
         given.check_length(reader.length)
 
 
-def _needed_frames(reader, span, model_info, stops):
-    """Yield the frames, and None for those that the span does not need."""
+def needed_frames(
+    reader: Reader, span: Span, model_info: dict[str, Any], stops: Sequence[Any] = ()
+) -> Iterator[np.ndarray | None]:
+    """Yield the frames, and None for those that the span does not need.
+
+    Args:
+      model_info: the contents of `a2d_tf.json`.
+      stops: as of `predict_frames`.
+    """
     reach = stream_clips.reach(model_info)
 
     def is_needed(index: int) -> bool:

@@ -1,0 +1,155 @@
+"""Fit the labels of given tracks to coded times, in closed form, from kept features."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.model.heads.feature_groups import APPEARANCE
+from a2d_tf.model.heads.readout import FittedLabels, ReadoutInstances, fit_labels
+from a2d_tf.training.track_features import TrackFeatures
+
+_INSTANCES = 1500  # the most that are fitted; the time grows with the third power
+
+CodesOfVideo = Mapping[tuple[int, int], int]
+"""{(number of a frame, number of a track): code of its coded pair}."""
+
+
+class CodedInstance(NamedTuple):
+    """An instance that the fit has seen, and what a fit without its video says of it.
+
+    Attributes:
+      video: name.
+      number: 1-based, of the frame.
+      seconds: how long it stands for.
+      action: 0-based, as coded.
+      predicted: 0-based, by the fit without this video; -1 if there is none.
+    """
+
+    video: str
+    number: int
+    seconds: float
+    action: int
+    predicted: int
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackFit:
+    """The fit to the coded instances.
+
+    Attributes:
+      labels: what it labels instances with.
+      groups: names of the groups of features, in the order of the kernels.
+      fitted: the weights.
+      coded: the instances that were fitted, with what fits without their video say.
+    """
+
+    labels: LabelSpace
+    groups: tuple[str, ...]
+    fitted: FittedLabels
+    coded: tuple[CodedInstance, ...]
+
+    def probabilities(
+        self, features: Mapping[str, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return p(actor) [N, |X|] and p(action) [N, |Y|] of N instances.
+
+        Args:
+          features: {group: [N, 2 D]}.
+        """
+        actor_logits = self._logits(self.fitted.actor, features)
+        action_logits = self._logits(self.fitted.action, features)
+        return _softmax(actor_logits), _softmax(action_logits)
+
+    def _logits(self, weights, features):
+        logits = weights.bias
+        for name, kernel in zip(self.groups, weights.kernels):
+            logits = logits + np.asarray(features[name], np.float64) @ kernel
+        return logits
+
+
+def fit_tracks(
+    videos: Mapping[str, TrackFeatures],
+    codes: Mapping[str, CodesOfVideo],
+    labels: LabelSpace,
+) -> TrackFit:
+    """Fit to the coded instances of videos, evenly chosen if there are many.
+
+    Args:
+      videos: {name: features}.
+      codes: {name of a coded video: codes of its instances}.
+      labels: the label space of the codes.
+    """
+    chosen = _coded_rows(videos, codes)
+    step = -(-len(chosen) // _INSTANCES)
+    chosen = chosen[::step]
+    names = tuple(videos[chosen[0].video].groups)
+    features = {}
+    for name in names:
+        parts = []
+        for vid in dict.fromkeys(row.video for row in chosen):
+            rows = [row.row for row in chosen if row.video == vid]
+            parts.append(videos[vid].groups[name][rows])
+        features[name] = np.concatenate(parts)
+    actors, actions = labels.indices(np.array([row.code for row in chosen]))
+    instances = ReadoutInstances(
+        features=features,
+        actors=np.asarray(actors),
+        actions=np.asarray(actions),
+        videos=np.array([row.video for row in chosen]),
+        exact=np.ones(len(chosen), bool),
+    )
+    fitted = fit_labels(
+        instances,
+        len(labels.actors),
+        len(labels.actions),
+        [name for name in names if name != APPEARANCE],
+        least_skill=-np.inf,
+    )
+    logits = fitted.action.left_out
+    coded = []
+    for index, row in enumerate(chosen):
+        predicted = -1
+        if np.isfinite(logits[index]).all():
+            valid = labels.valid[instances.actors[index]]
+            predicted = int(np.where(valid, logits[index], -np.inf).argmax())
+        features_of_video = videos[row.video]
+        coded.append(
+            CodedInstance(
+                video=row.video,
+                number=int(features_of_video.numbers[row.row]),
+                seconds=step * features_of_video.seconds,
+                action=int(instances.actions[index]),
+                predicted=predicted,
+            )
+        )
+    return TrackFit(labels, names, fitted, tuple(coded))
+
+
+class _CodedRow(NamedTuple):
+    """A coded instance: its video, its row in the features of this, and its code."""
+
+    video: str
+    row: int
+    code: int
+
+
+def _coded_rows(videos, codes):
+    """Return the coded instances of all videos."""
+    rows = []
+    for vid, codes_of_video in codes.items():
+        features = videos[vid]
+        for row, number in enumerate(features.numbers):
+            code = codes_of_video.get((int(number), int(features.tracks[row])))
+            if code is not None:
+                rows.append(_CodedRow(vid, row, code))
+    return rows
+
+
+def _softmax(logits):
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)

@@ -1,0 +1,122 @@
+"""A network that only labels instances which are given: no detector is trained.
+
+It is the one that `suggestion` has for few videos: single frames, whose labels are read
+from EfficientNet-Lite0, and motion maps. Its heads know nothing and never count.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+from a2d_tf.core import flagfiles
+from a2d_tf.core.config import Config
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data.manifest import MotionFacts
+from a2d_tf.model.heads.readout import FittedLabels
+from a2d_tf.model.network import Network
+from a2d_tf.pretrained import cache
+from a2d_tf.pretrained.action_features import ActionFeatures
+from a2d_tf.pretrained.weights_file import Weights
+from a2d_tf.runs.loading import Run
+from a2d_tf.training import run_start
+from a2d_tf.training.presets import ACTION_BACKBONE, STILL
+from a2d_tf.training.suggestion import Settings
+from a2d_tf.training.suggestion_sizes import canvas
+
+_MOST_SIDE = 448  # pixels, of the sides of a frame
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelsOnly:
+    """The settings of such a network, before anything is built.
+
+    Attributes:
+      config: of the network.
+      frame_sides: the most (height, width) of frames, as records would hold them.
+      motion: the motion maps that it reads.
+    """
+
+    config: Config
+    frame_sides: tuple[int, int]
+    motion: MotionFacts
+
+    @classmethod
+    def suggest(cls, sizes: Iterable[tuple[int, int]]) -> LabelsOnly:
+        """Suggest settings for videos of these sizes, (height, width).
+
+        Raises:
+          InputError: pretrained weights are missing.
+        """
+        height = 1
+        width = 1
+        for video_height, video_width in sizes:
+            height = max(height, min(video_height, _MOST_SIDE))
+            width = max(width, min(video_width, _MOST_SIDE))
+        canvas_height, canvas_width = canvas(
+            {f"{height}x{width}": 1}, STILL.most_pixels
+        )
+        maps: dict[str, Any] = {"flow_histograms": True}
+        digest = ""
+        if cache.at_hand(ACTION_BACKBONE):
+            maps["action_backbone"] = ACTION_BACKBONE
+            digest = ActionFeatures.get(ACTION_BACKBONE).sha256
+        config = Config.parse(
+            [
+                f"--flagfile={flagfiles.find(STILL.flagfile)}",
+                f"--image_height={canvas_height}",
+                f"--image_width={canvas_width}",
+                "--readout",
+                "--use_flow=false",
+                "--init_flow=",
+                "--temporal_layers=0",
+                "--use_mask=false",
+                "--mask_image=false",
+                *Settings(maps, "").words(),
+            ]
+        )
+        config = run_start.resolve_config(config, ())
+        config = config.with_inference(score_threshold=0.0)
+        motion = MotionFacts(maps.get("action_backbone", ""), digest, True)
+        return cls(config, (height, width), motion)
+
+    def digest(self) -> str:
+        """Return a digest of what the features of an instance depend on."""
+        weights = Weights.read(cache.resolve(self.config.training.init_rgb))
+        model = self.config.model
+        facts = (
+            weights.sha256,
+            (model.image_height, model.image_width),
+            self.frame_sides,
+            dataclasses.astuple(self.motion),
+        )
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+    def build(self, labels: LabelSpace, fitted: FittedLabels | None = None) -> Run:
+        """Return the network with its public weights, as a run has it.
+
+        Args:
+          labels: its label space.
+          fitted: the weights of its readout; None if only features are computed.
+        """
+        network = Network(self.config.model, labels, self.config.compute)
+        run_start.initialise(network, self.config)
+        if fitted is not None:
+            assert network.readout is not None
+            network.readout.assign(fitted)
+        height, width = self.frame_sides
+        records = {
+            "flow_method": "dis",
+            "image_height": height,
+            "image_width": width,
+            "clip_stride": 1,
+        }
+        return Run(
+            config=self.config,
+            network=network,
+            records=records,
+            checkpoint="labels_only",
+            motion=self.motion,
+        )

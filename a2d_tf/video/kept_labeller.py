@@ -1,0 +1,71 @@
+"""Label given instances by a fit to kept features: no network computes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import Any
+
+import numpy as np
+
+from a2d_tf.ops.label_painter import mask_patches
+from a2d_tf.training.fit_tracks import TrackFit
+from a2d_tf.training.track_features import TrackFeatures
+from a2d_tf.video.box_labeller import labelled, no_instances
+from a2d_tf.video.instances import Answer, GivenFrames
+from a2d_tf.video.span import Span
+
+_MASK_SIDE = 28
+
+
+class KeptLabeller:
+    """A `Labeller` of one video.
+
+    Args:
+      fit: says what instances are and do.
+      features: of the video, in the frames that are answered.
+      info: the contents of `a2d_tf.json` of the model with the same labels.
+    """
+
+    def __init__(
+        self, fit: TrackFit, features: TrackFeatures, info: dict[str, Any]
+    ) -> None:
+        self._fit = fit
+        self._features = features
+        # Frames are read to be drawn, and no motion is.
+        self.info = {name: value for name, value in info.items() if name != "motion"}
+        self.labels = fit.labels
+
+    def answers(
+        self, frames: Iterable[np.ndarray | None], span: Span, given: GivenFrames
+    ) -> Generator[Answer, None, None]:
+        """Label the instances in the frames of a span; see `Labeller.answers`."""
+        for index, frame in enumerate(frames):
+            if index not in span:
+                continue
+            assert frame is not None
+            size = (frame.shape[0], frame.shape[1])
+            yield Answer(frame, self._label(given, index + 1, size))
+
+    def _label(self, given, number, size):
+        """Return the answer to a frame (height, width)."""
+        instances = given.instances(number, size)
+        count = len(instances.boxes)
+        if not count:
+            return no_instances(self.labels, size)
+        rows = self._features.rows(number, instances.tracks)
+        features = {}
+        for name, values in self._features.groups.items():
+            features[name] = values[rows]
+        actor_scores, action_scores = self._fit.probabilities(features)
+        filled = np.ones((count, _MASK_SIDE, _MASK_SIDE), np.float32)
+        masks = []
+        patches = mask_patches(filled, instances.boxes, *size)
+        for given_mask, patch in zip(instances.masks, patches):
+            masks.append(given_mask or patch.rle(*size))
+        return labelled(
+            instances,
+            masks,
+            self.labels,
+            actor_scores=actor_scores.astype(np.float32),
+            action_scores=action_scores.astype(np.float32),
+        )
