@@ -31,21 +31,20 @@ class _Coat(NamedTuple):
     Attributes:
       width: rough width, in heights.
       contrast: of the texture.
-      stripe_period: pixels; None without stripes.
       colours: typical colours of its four parts.
+      stripe_period: pixels; None without stripes.
     """
 
     width: float
     contrast: float
-    stripe_period: float | None
     colours: tuple[Colours, Colours, Colours, Colours]
+    stripe_period: float | None = None
 
 
 _COATS = {
     "adult": _Coat(
         width=0.5,
         contrast=0.2,
-        stripe_period=None,
         colours=(
             _SKIN,
             Colours((0, 180), (120, 220), (90, 240)),
@@ -56,7 +55,6 @@ _COATS = {
     "baby": _Coat(
         width=0.8,
         contrast=0.08,
-        stripe_period=None,
         colours=(
             Colours((5, 15), (40, 110), (200, 250)),
             Colours((0, 180), (40, 100), (210, 250)),
@@ -67,7 +65,6 @@ _COATS = {
     "ball": _Coat(
         width=1.0,
         contrast=0.08,
-        stripe_period=None,
         colours=(
             Colours((0, 180), (190, 250), (210, 255)),
             Colours((0, 180), (0, 40), (215, 255)),
@@ -89,7 +86,6 @@ _COATS = {
     "car": _Coat(
         width=2.2,
         contrast=0.06,
-        stripe_period=None,
         colours=(
             Colours((0, 180), (130, 250), (110, 220)),
             Colours((90, 120), (10, 60), (60, 140)),
@@ -111,7 +107,6 @@ _COATS = {
     "dog": _Coat(
         width=1.5,
         contrast=0.35,
-        stripe_period=None,
         colours=(
             Colours((10, 22), (20, 80), (170, 245)),
             Colours((5, 15), (90, 180), (50, 100)),

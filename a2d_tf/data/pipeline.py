@@ -29,21 +29,12 @@ from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.ops.motion_maps import MAPS
 
-CLIP: tuple[str, ...] = (
-    "rgb",
-    "flow",
-    "size",
-    "boxes",
-    "masks",
-    "has_mask",
-    "actors",
-    "actions",
-    "present",
-    "annotated",
-    "native_size",
-    "video",
-    "frame",
-    "row",
+CLIP: tuple[str, ...] = tuple(
+    """
+    rgb flow size boxes masks has_mask
+    actors actions present annotated
+    native_size video frame row
+    """.split()
 )
 CLIP += tuple(field.name for field in FIELDS)
 """The fields of a batch."""

@@ -22,24 +22,11 @@ from a2d_tf.data.image_files import read_image
 
 Path = Union[str, os.PathLike]
 
-VIDEOS = (
-    ".mp4",
-    ".avi",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".3gp",
-    ".asf",
-    ".flv",
-    ".m2ts",
-    ".m4v",
-    ".mpeg",
-    ".mpg",
-    ".mts",
-    ".mxf",
-    ".ogv",
-    ".ts",
-    ".wmv",
+VIDEOS = tuple(
+    """
+    .mp4 .avi .mov .mkv .webm
+    .3gp .asf .flv .m2ts .m4v .mpeg .mpg .mts .mxf .ogv .ts .wmv
+    """.split()
 )
 """Suffixes of the files in a folder that are videos."""
 IMAGES = (".png", ".jpg", ".jpeg")

@@ -77,9 +77,11 @@ class Frame:
         ratio = np.tile(np.array(truth.native_size) / size, 2).astype(np.float32)
         valid = outputs.valid[row]
         assert outputs.table is not None  # an evaluation asks for it
-        table = RoiTable._make(
-            None if v is None else v[row][valid] for v in outputs.table
-        )
+        columns = {}
+        for name, values in outputs.table._asdict().items():
+            if values is not None:
+                columns[name] = values[row][valid]
+        table = RoiTable(**columns)
         number = outputs.detections.number[row]
         instances = outputs.detections.map_rows(lambda values: values[row][:number])
         instances = instances._replace(

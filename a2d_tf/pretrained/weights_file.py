@@ -132,7 +132,9 @@ def _opened(path):
 
 def _attributes(file):
     """Return what a file says of its tensors, by the names in _ATTRIBUTES."""
-    attributes = {name: json.loads(value) for name, value in file.attrs.items()}
+    attributes = {}
+    for name, value in file.attrs.items():
+        attributes[name] = json.loads(value)
     if attributes.pop("format") != _FORMAT:
         raise ValueError("unsupported version")
     return attributes

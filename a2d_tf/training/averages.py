@@ -30,10 +30,10 @@ class Averages(tf.Module):
         self._variables = lambda: variables
         self._decay = decay
         self._limit = joining.limit_for(on_gpu)
-        self.values = [
-            tf.Variable(variable.read_value(), trainable=False)
-            for variable in variables
-        ]
+        averages = []
+        for variable in variables:
+            averages.append(tf.Variable(variable.read_value(), trainable=False))
+        self.values = averages
 
     def update(self, step: tf.Tensor) -> None:
         """Move the averages towards the weights after a step.

@@ -36,12 +36,10 @@ def alternate(
     return results
 
 
-def stopwatch(function: Callable[[], Any], calls: int = 1) -> Callable[[], float]:
-    """Make a candidate for `alternate`: the median seconds of warm calls of a function.
+def stopwatch(function: Callable[[], Any]) -> Callable[[], float]:
+    """Make a candidate for `alternate`: the seconds of a warm call of a function.
 
-    Args:
-      function: takes no arguments; the clock waits for what it does on a GPU.
-      calls: number of calls in a round; more for what takes milliseconds.
+    The clock waits for what the function does on a GPU.
     """
 
     def once():
@@ -51,7 +49,7 @@ def stopwatch(function: Callable[[], Any], calls: int = 1) -> Callable[[], float
         return time.perf_counter() - began
 
     once()  # traces, and fills caches
-    return lambda: statistics.median(once() for _ in range(calls))
+    return once
 
 
 def peak(small: bool = False) -> Callable[[], float]:

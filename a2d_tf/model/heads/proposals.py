@@ -36,9 +36,9 @@ class Proposals:
     ) -> None:
         self.anchors = anchors
         self.coder = coder
-        self._anchors_per_cell = [
-            len(sizes_of_level) * len(RATIOS) for sizes_of_level in sizes
-        ]
+        self._anchors_per_cell = []
+        for sizes_of_level in sizes:
+            self._anchors_per_cell.append(len(sizes_of_level) * len(RATIOS))
         # Of the smooth L1: 1/9 for plain deltas (Ren et al. 2015); matterport's are ten
         # times as large.
         self.beta = 1.0 if max(coder.weights) > 1.0 else 1.0 / 9
