@@ -1,11 +1,13 @@
 """Motion maps in the served network: clips, blocks and videos have the same answers."""
 
 import functools
+import importlib.util
 import json
 import pathlib
 import re
 import subprocess
 import sys
+import types
 
 import cv2
 import numpy as np
@@ -358,6 +360,44 @@ def test_the_client_says_what_predict_says(exported, tmp_path):
     for (number, label, score), own in zip(said, expected):
         assert (int(number), label) == own[:2]
         assert float(score) == pytest.approx(own[2], abs=2e-4)
+
+
+def load_client():
+    path = ROOT / "tools" / "client.py"
+    spec = importlib.util.spec_from_file_location("client", path)
+    client = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(client)
+    return client
+
+
+@pytest.mark.parametrize("motion, most_waiting", zip(KINDS, (45, 6, 45)), ids=str)
+def test_the_client_answers_frames_that_come_one_by_one(motion, most_waiting):
+    network, model = served(**motion)
+    frames = film(83)
+    predictor, expected = predictor_of(network, model, **motion)
+    list(streaming.find_instances(predictor, iter(frames)))
+
+    def key_frame(size, **inputs):
+        taken = {name: inputs.pop(name) for name in served_motion.input_specs(network)}
+        return model.key_frame(inputs, size, taken)
+
+    signatures = {"frame": model.frame, "key_frame": key_frame}
+    for name in ("block", "histograms"):
+        signatures[name] = getattr(model, name, None)
+    saved_model = types.SimpleNamespace(signatures=signatures)
+    follower = load_client().Follower(saved_model, info_of(network, **motion))
+    said = []
+    waiting = []
+    for count, frame in enumerate(frames, 1):
+        said.extend(follower.add(frame[..., ::-1]))
+        waiting.append(count - len(said))
+        assert len(follower._kept) <= most_waiting + 1
+    said.extend(follower.end())
+    assert max(waiting) == most_waiting
+    assert [answer.pop("number") for answer in said] == list(range(1, 84))
+    for answer, own in zip(said, expected):
+        assert_equal(answer, {name: values[0] for name, values in own.items()})
+    assert sum(answer["num_detections"] for answer in said) > 0
 
 
 def test_given_boxes_have_the_labels_of_the_boxes_that_were_found():

@@ -3,8 +3,8 @@
 Boxes are y1 x1 y2 x2, in pixels of the video. This program uses the folder of an export
 with TensorFlow and OpenCV alone; copy and change it.
 
-A network that reads motion maps is asked by the signatures block, frame and key_frame,
-others by stream.
+A network that reads motion maps is asked by the signatures block, histograms, frame and
+key_frame, others by stream. Frames of a camera do as well as those of a file.
 """
 
 import collections
@@ -28,6 +28,7 @@ FLOW_LEAST_SIDE = 16
 BLOCK = 32  # frames of the signature block, counted from the first of the video
 BLOCK_MAPS = {"mixed_4f": 4, "mixed_5c": 8}  # frames of each map in it
 SPAN = 16  # frames before and after a key frame over which these are averaged
+REACH = SPAN - 2  # frames before and after a key frame whose blocks have such a map
 FLOW_SPAN = 6  # the same for the histograms of flow, one for each two frames
 
 
@@ -92,7 +93,22 @@ def read(path):
         yield frame
 
 
-def frames(path, info):
+def answers(model, video, info):
+    """Yield the network's answer for each frame, {name: array}; see a2d_tf.json.
+
+    Args:
+      video: the frames, BGR uint8 [H, W, 3], in any iterable.
+    """
+    if "motion" not in info:
+        yield from answers_of_stream(model, video, info)
+        return
+    follower = Follower(model, info)
+    for frame in video:
+        yield from follower.add(frame)
+    yield from follower.end()
+
+
+def prepared(video, info):
     """Yield (size, RGB, flow) of each frame, as the network takes them.
 
     The network answers a frame when it has seen those after it, so the last frame comes
@@ -100,7 +116,7 @@ def frames(path, info):
     """
     dis = make_flow()
     grey = None
-    for frame in read(path):
+    for frame in video:
         size = frame.shape[:2]
         rgb, flow, grey = prepare(frame, grey, info, dis)
         yield size, rgb, flow
@@ -110,21 +126,14 @@ def frames(path, info):
         yield size, rgb, np.zeros_like(flow)
 
 
-def answers(model, path, info):
-    """Yield the network's answer for each frame, {name: array}; see a2d_tf.json."""
-    if "motion" in info:
-        return answers_from_motion(model, path, info)
-    return answers_of_stream(model, path, info)
-
-
-def answers_of_stream(model, path, info):
+def answers_of_stream(model, video, info):
     """Yield the answers of a network that reads no motion maps."""
     stream = model.signatures["stream"]
     state = {}
     for name, spec in stream.structured_input_signature[1].items():
         if name.startswith("state_"):
             state[name] = tf.zeros([1, *spec.shape[1:]], spec.dtype)
-    for size, rgb, flow in frames(path, info):
+    for size, rgb, flow in prepared(video, info):
         outputs = stream(
             rgb=tf.constant(rgb[None]),
             flow=tf.constant(flow[None]),
@@ -149,8 +158,8 @@ class MotionMaps:
       count: so many frames have come.
     """
 
-    def __init__(self, model, info, native_size):
-        self._signatures = model.signatures
+    def __init__(self, signatures, info, native_size):
+        self._signatures = signatures
         self._has_blocks = bool(info["motion"]["action_backbone"])
         self._has_flow = info["motion"]["flow_histograms"]
         self._dis = make_flow()
@@ -191,6 +200,12 @@ class MotionMaps:
                     self._maps[name][middle] = maps[0, i].numpy()
         self._block = []
 
+    def last_needed(self, key):
+        """Return the index of the last frame that a key frame's maps are made of."""
+        if self._has_blocks:
+            return (key + REACH) // BLOCK * BLOCK + BLOCK - 1
+        return key + FLOW_SPAN
+
     def around(self, key):
         """Return what key_frame takes of motion for a frame; older maps are dropped."""
         motion = {"motion_size": np.array([self.size], np.int32)}
@@ -213,60 +228,79 @@ class MotionMaps:
         return np.zeros([1, self.size[0] // 8, self.size[1] // 8, 27], np.float32)
 
 
-def answers_from_motion(model, path, info):
-    """Yield the answers of a network that reads motion maps.
+class Follower:
+    """Answers a video, whose frames come one by one, by a network with motion maps.
 
-    A frame is answered when its motion maps are there, SPAN frames later at the end of
-    a block.
+    A frame is answered when its motion maps are there: at most 45 frames later, or
+    where neighbours in its clip are further away, so many. Only what later answers need
+    is kept.
     """
-    dis = make_flow()
-    stride = info["clip_stride"]
-    reach = info["frames"] // 2 * stride
-    kept = {}  # {index of a frame: (RGB, flow)}, those that wait and their neighbours
-    grey = None
-    motion = None
-    done = 0
 
-    def features(index):
+    def __init__(self, model, info):
+        self._signatures = model.signatures
+        self._info = info
+        self._stride = info["clip_stride"]
+        self._reach = info["frames"] // 2 * self._stride
+        self._dis = make_flow()
+        self._grey = None
+        self._size = None
+        self._maps = None
+        self._kept = {}  # {index of a frame: (RGB, flow)}
+        self._answered = 0  # so many frames are
+
+    def add(self, frame):
+        """Take the next frame, BGR uint8 [H, W, 3]; return the answers due, a list."""
+        if self._maps is None:
+            self._size = frame.shape[:2]
+            self._maps = MotionMaps(self._signatures, self._info, self._size)
+        rgb, flow, self._grey = prepare(frame, self._grey, self._info, self._dis)
+        self._kept[self._maps.count] = rgb, flow
+        self._maps.add(frame)
+        due = []
+        while self._maps.count > self._last_needed(self._answered):
+            due.append(self._next_answer())
+        return due
+
+    def end(self):
+        """Return the answers to the frames that are left when the video ends."""
+        due = []
+        if self._maps is not None:
+            self._maps.end()
+            while self._answered < self._maps.count:
+                due.append(self._next_answer())
+        return due
+
+    def _last_needed(self, key):
+        """Return the index of the last frame that the answer to a frame depends on."""
+        return max(key + self._reach, self._maps.last_needed(key))
+
+    def _next_answer(self):
+        """Answer the first frame that waits."""
+        key = self._answered
+        clip = []
+        for index in range(key - self._reach, key + self._reach + 1, self._stride):
+            clip.append(self._features(index))
+        inputs = self._maps.around(key)
+        for name in clip[0]:
+            inputs[name] = tf.stack([features[name] for features in clip], axis=1)
+        outputs = self._signatures["key_frame"](
+            size=tf.constant(self._size, tf.int32), **inputs
+        )
+        self._kept.pop(key - self._reach, None)
+        self._answered += 1
+        answer = {name: values[0].numpy() for name, values in outputs.items()}
+        answer["number"] = self._answered
+        return answer
+
+    def _features(self, index):
         """Return those of a frame; beyond an end, of the nearest, without motion."""
-        nearest = min(max(index, 0), motion.count - 1)
-        rgb, flow = kept[nearest]
+        nearest = min(max(index, 0), self._maps.count - 1)
+        rgb, flow = self._kept[nearest]
         if nearest != index:
             flow = np.zeros_like(flow)
-        return model.signatures["frame"](
+        return self._signatures["frame"](
             rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None])
         )
-
-    def answer(key):
-        clip = [features(key + i) for i in range(-reach, reach + 1, stride)]
-        inputs = motion.around(key)
-        for name in clip[0]:
-            inputs[name] = tf.stack([frame[name] for frame in clip], axis=1)
-        outputs = model.signatures["key_frame"](
-            size=tf.constant(frame.shape[:2], tf.int32), **inputs
-        )
-        kept.pop(key - reach, None)
-        return {
-            "number": key + 1,
-            **{name: values[0].numpy() for name, values in outputs.items()},
-        }
-
-    for frame in read(path):
-        if motion is None:
-            motion = MotionMaps(model, info, frame.shape[:2])
-        rgb, flow, grey = prepare(frame, grey, info, dis)
-        kept[motion.count] = rgb, flow
-        motion.add(frame)
-        if motion.count % BLOCK == 0:
-            while done < motion.count - max(SPAN, reach):
-                yield answer(done)
-                done += 1
-    if motion is None:
-        return
-    motion.end()
-    while done < motion.count:
-        yield answer(done)
-        done += 1
 
 
 def main(folder, path):
@@ -276,7 +310,7 @@ def main(folder, path):
     if info["flow_method"] != "dis":
         sys.exit(f"this program computes DIS flow only, not {info['flow_method']}")
     model = tf.saved_model.load(folder)
-    for answer in answers(model, path, info):
+    for answer in answers(model, read(path), info):
         for i in range(answer["num_detections"]):
             actor = info["labels"]["actors"][answer["actor"][i] - 1]
             action = info["labels"]["actions"][answer["action"][i] - 1]
