@@ -16,6 +16,8 @@ from a2d_tf.data.motion_stream import MotionStream
 from a2d_tf.data.sources import Skip, Source, usable_frames
 from a2d_tf.data.stored_frames import FramePreparer, StoredFrame
 from a2d_tf.data.video_list import Video
+from a2d_tf.ops import motion_maps
+from a2d_tf.ops.motion_maps import FLOW_HISTOGRAMS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,12 +111,14 @@ class _VideoPlan(NamedTuple):
       stored: the numbers of the frames that are resized for clips.
       with_flow: the numbers of the frames of which the flow is needed.
       in_motion: the numbers of the frames that motion maps are made from.
+      in_pairs: the numbers of those that flow histograms are made from, if any are.
     """
 
     clips: list[_ClipPlan]
     stored: set[int]
     with_flow: set[int]
     in_motion: set[int]
+    in_pairs: set[int]
 
 
 class _KeptFrame(NamedTuple):
@@ -163,11 +167,13 @@ def clips_of(
 
 def _plan(keys, length, settings, stream):
     """Plan the clips around the key frames of a video of some length."""
-    plan = _VideoPlan([], set(), set(), set())
+    plan = _VideoPlan([], set(), set(), set(), set())
     for key in keys:
         for index in stream.frames_around(key - 1):
             if index < length:
                 plan.in_motion.add(index + 1)
+        for index in motion_maps.frames_around(FLOW_HISTOGRAMS, key - 1):
+            plan.in_pairs.add(index + 1)
         frames = clip_frames(key, settings.clip_frames, settings.clip_stride, length)
         plan.clips.append(_ClipPlan(key, frames))
         for frame in frames:
@@ -200,7 +206,8 @@ class _ClipMaker:
         self._number = number
         self._native_size = native.shape[:2]
         if number in self._plan.in_motion:
-            self._stream.add(number - 1, native)
+            in_pair = number in self._plan.in_pairs
+            self._stream.add(number - 1, native, with_flow=in_pair)
         if number in self._plan.stored:
             frame = self._preparer.prepare(native)
             flow = self._preparer.no_flow(frame)

@@ -62,16 +62,16 @@ class MotionStream:
             return range(blocks.start * BLOCK, blocks.stop * BLOCK)
         if self._flow is None:
             return range(0)
-        pairs = motion_maps.maps_around(FLOW_HISTOGRAMS, key)
-        frames = FLOW_HISTOGRAMS.frames
-        return range(pairs.start * frames, pairs.stop * frames)
+        return motion_maps.frames_around(FLOW_HISTOGRAMS, key)
 
-    def add(self, index: int, native: np.ndarray) -> None:
+    def add(self, index: int, native: np.ndarray, with_flow: bool = True) -> None:
         """Take the next frame, RGB uint8 [H, W, 3], as decoded.
 
         Args:
           index: number of the frame. Numbers ascend. All frames of `frames_around` a
             key frame must come, and of any block either all or none.
+          with_flow: whether the flow histograms of its pair are made, which have no
+            effect on key frames out of their reach.
         """
         self._index = index
         self._motion_size = motion_maps.frame_size(*native.shape[:2])
@@ -80,7 +80,7 @@ class MotionStream:
             self._block_frames.append(frame)
             if index % BLOCK == BLOCK - 1:
                 self._end_block()
-        if self._flow is not None:
+        if self._flow is not None and with_flow:
             self._add_to_pair(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
 
     def _end_block(self):

@@ -57,6 +57,12 @@ MIXED_4F = MotionMap("mixed_4f", stride=16, frames=4, channels=832, span=SPAN)
 MIXED_5C = MotionMap("mixed_5c", stride=32, frames=8, channels=1024, span=SPAN)
 BACKBONE_MAPS = {"i3d": (MIXED_4F, MIXED_5C)}
 """The maps of each action backbone."""
+REACH = SPAN - MIXED_4F.frames // 2
+"""Frames before and after a key frame of whose blocks a map is averaged.
+
+A map's middle lies within the span only if half of its frames do, too; the maps of a
+block's outermost frames are those of 4 frames.
+"""
 FLOW_HISTOGRAMS = MotionMap(
     "flow_histograms", stride=8, frames=2, channels=27, span=FLOW_SPAN
 )
@@ -113,13 +119,19 @@ def maps_around(kind: MotionMap, key: int) -> range:
     return range(max(first, 0), last + 1)
 
 
+def frames_around(kind: MotionMap, key: int) -> range:
+    """Return the numbers of the frames of the maps of `maps_around`."""
+    maps = maps_around(kind, key)
+    return range(maps.start * kind.frames, maps.stop * kind.frames)
+
+
 def blocks_around(key: int) -> range:
     """Return the numbers of the blocks whose features a key frame needs.
 
     Block b has the frames [b * BLOCK, (b + 1) * BLOCK). Those at the end of a video may
     not exist.
     """
-    return range(max(key - SPAN, 0) // BLOCK, (key + SPAN) // BLOCK + 1)
+    return range(max(key - REACH, 0) // BLOCK, (key + REACH) // BLOCK + 1)
 
 
 def keys_of_map(kind: MotionMap, number: int) -> range:
@@ -131,5 +143,5 @@ def keys_of_map(kind: MotionMap, number: int) -> range:
 
 def keys_of_block(number: int) -> range:
     """Return the key frames that need a block: those of `blocks_around`."""
-    first = number * BLOCK - SPAN
-    return range(max(first, 0), (number + 1) * BLOCK + SPAN)
+    first = number * BLOCK - REACH
+    return range(max(first, 0), (number + 1) * BLOCK + REACH)

@@ -149,9 +149,9 @@ def motion_size(size: tf.Tensor) -> tf.Tensor:
 def _logits_of_clip(network, clip):
     """Return the logit maps of the key frames, {name: [B, h, w, 2 |Y|]}."""
     # Only the blocks of `motion_maps.blocks_around`.
-    first = tf.maximum(clip.key - motion_maps.SPAN, 0) // BLOCK * BLOCK
+    first = tf.maximum(clip.key - motion_maps.REACH, 0) // BLOCK * BLOCK
     last = tf.minimum(
-        (clip.key + motion_maps.SPAN) // BLOCK * BLOCK + BLOCK, clip.length
+        (clip.key + motion_maps.REACH) // BLOCK * BLOCK + BLOCK, clip.length
     )
     frames = clip.rgb[:, first:last]
     count = tf.shape(frames)[1]

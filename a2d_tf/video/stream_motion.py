@@ -1,7 +1,7 @@
 """The motion maps of a video's frames, which go before their clips.
 
 The maps of a frame are made of frames after it, too, and it waits for these: at most
-SPAN + BLOCK frames. What waits are pixels. Features, which take more memory, are
+REACH + BLOCK - 1 frames. What waits are pixels. Features, which take more memory, are
 computed when the maps are there.
 """
 
@@ -28,12 +28,17 @@ def needs(model_info: dict[str, Any], span: Span, index: int) -> bool:
     facts = model_info.get("motion")
     if facts is None:
         return False
-    if facts["action_backbone"]:
-        # A block also holds the pairs of frames around its key frames.
-        keys = motion_maps.keys_of_block(index // BLOCK)
-    else:
-        pair = index // FLOW_HISTOGRAMS.frames
-        keys = motion_maps.keys_of_map(FLOW_HISTOGRAMS, pair)
+    if not facts["action_backbone"]:
+        return _needs_flow(span, index)
+    # A block also holds the pairs of frames around its key frames.
+    keys = motion_maps.keys_of_block(index // BLOCK)
+    return span.any(keys.start, keys.stop - 1)
+
+
+def _needs_flow(span, index):
+    """Return whether flow histograms of the span's frames are made of a frame."""
+    pair = index // FLOW_HISTOGRAMS.frames
+    keys = motion_maps.keys_of_map(FLOW_HISTOGRAMS, pair)
     return span.any(keys.start, keys.stop - 1)
 
 
@@ -59,7 +64,7 @@ def add_maps(
     done = 0  # so many frames have left the queue
     for index, frame in enumerate(frames):
         if needs(model_info, span, index):
-            stream.add(index, frame.native)
+            stream.add(index, frame.native, with_flow=_needs_flow(span, index))
         if index not in span:
             frame = frame._replace(native=None)
         waiting.append(frame)
