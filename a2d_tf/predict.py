@@ -166,7 +166,7 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
     )
     _check_model_flags()
     _check_times()
-    kinds = _kinds_of_results()
+    kinds = kinds_of_results()
     _check_tracks()
     settings = Config.given(FLAGS, "inference", "compute")
     track_settings = TrackSettings(_WINDOW.value, _PATIENCE.value, _MAX_TRACKS.value)
@@ -272,7 +272,7 @@ def _check_times() -> None:
         raise InputError(f"{span}: use seconds, with the end after the start")
 
 
-def _kinds_of_results() -> tuple[str, ...]:
+def kinds_of_results() -> tuple[str, ...]:
     """Return the kinds of --results, and what the page is made of."""
     known = prediction_folder.RESULT_FILES
     kinds = set(_RESULTS.value)

@@ -15,6 +15,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from a2d_tf.annotations import given_tracks
+from a2d_tf.annotations.matching import Export
 from a2d_tf.annotations.reading_flags import ReadingFlags
 from a2d_tf.core import command_line, devices, tasks
 from a2d_tf.core.config import ModelConfig
@@ -222,6 +224,13 @@ def _open_release(release, exports, label_space):
     )
 
 
+def reading_of_tracks() -> given_tracks.Reading:
+    """Return how the flags say that --annotations are read if they are given tracks."""
+    exports = [Export.parse(export) for export in _ANNOTATIONS.value]
+    options = _READING.options(interpolated=True, needs_actor=False)
+    return given_tracks.Reading(exports, _READING.names(), options)
+
+
 def _open_annotated_videos(exports, label_space):
     """Return a user's own annotated videos as the source.
 
@@ -229,7 +238,6 @@ def _open_annotated_videos(exports, label_space):
       label_space: None to derive it from the annotations.
     """
     from a2d_tf.annotations.annotated_videos import AnnotatedVideos, Selection
-    from a2d_tf.annotations.matching import Export
 
     actors: Sequence[str] = ()
     if label_space is not None:

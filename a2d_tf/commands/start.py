@@ -10,6 +10,13 @@ and prints each of them with its time; what they say is in own/first/logs. If it
 interrupted, run the same command again to continue. A round --after another has its
 settings, weights, labels and split, and scores both on the same frames.
 
+Tracks that you have, of all videos, and coded times of some need no training:
+
+  a2d start --tracks=EXPORT --bouts=TIMES --videos=FOLDER --output=own/first
+
+labels each track by a fit to the coded ones, and scores each behaviour in coded videos
+that are left out of the fit. More coded times and the same command: a new fit.
+
 Flags of the single commands follow after `--`, as in: -- --names=names.json --steps=900
 --every=2. The last line is the path of the page.
 """
@@ -36,6 +43,11 @@ _ANNOTATIONS = FLAGS.define_multi_string(
 )
 _BOUTS = FLAGS.define_multi_string(
     "bouts", [], "Coded times, as for a2d records; may be repeated."
+)
+_TRACKS = FLAGS.define_multi_string(
+    "tracks",
+    [],
+    "In place of --annotations: tracks of all videos, as for a2d predict; repeatable.",
 )
 _VIDEOS = FLAGS.define_string("videos", None, "Folder of all videos, annotated or not.")
 _OUTPUT = FLAGS.define_string("output", None, "Folder for all results.")
@@ -99,6 +111,9 @@ def _commands_with(flag: str) -> list[str]:
 def main(argv: list[str]) -> None:
     # A training that is stopped then saves its step.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if _TRACKS.value:
+        _label_tracks(argv)
+        return
     command_line.require(
         argv[:1],
         annotations=_ANNOTATIONS.value,
@@ -134,6 +149,43 @@ def main(argv: list[str]) -> None:
     for line in _next_steps(steps, manifest, suggestion):
         print(f"- {line}")
     print(this.videos / "index.html")
+
+
+def _label_tracks(argv: list[str]) -> None:
+    """Do a round by tracks that are given, see `track_round`."""
+    from a2d_tf.commands import track_round
+
+    for flag in (_ANNOTATIONS, _AFTER, _MINUTES):
+        if flag.present:
+            raise InputError(
+                f"--tracks needs no training, so --{flag.name} has nothing to do; leave"
+                " out one of both"
+            )
+    command_line.require(
+        argv[:1], bouts=_BOUTS.value, videos=_VIDEOS.value, output=_OUTPUT.value
+    )
+    this = Round(pathlib.Path(_OUTPUT.value))
+    jobs = library_videos.plan(_VIDEOS.value, None, str(this.videos))
+    if jobs is None:
+        raise InputError(f"--videos={_VIDEOS.value}: not a folder of videos")
+    further_flags = share(argv[1:])
+    for word in argv[1:]:
+        name = word[2:].partition("=")[0]
+        is_of_predict = name in track_round.PREDICT_FLAGS
+        if not is_of_predict and not {name, name.removeprefix("no")} & {*records.FLAGS}:
+            raise InputError(f"{word}: has nothing to do with --tracks; leave it out")
+    predict_words = []
+    for word in further_flags["predict"]:
+        if word[2:].partition("=")[0] in track_round.PREDICT_FLAGS:
+            predict_words.append(word)
+    further_flags["predict"] = predict_words
+    track_round.TrackRound(
+        output=this.folder,
+        tracks=_TRACKS.value,
+        bouts=_BOUTS.value,
+        videos=_VIDEOS.value,
+        jobs=jobs,
+    ).run(further_flags)
 
 
 def _round_before(folder: str, this: Round) -> Round:

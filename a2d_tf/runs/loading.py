@@ -37,6 +37,7 @@ class Run:
       checkpoint: path of the weights.
       trained_on: names of the videos of its training split.
       motion: the motion maps of its records; None without any.
+      labels_only: whether its detector is not trained: it labels given tracks alone.
     """
 
     config: Config
@@ -45,6 +46,7 @@ class Run:
     checkpoint: str
     trained_on: frozenset[str] = frozenset()
     motion: MotionFacts | None = None
+    labels_only: bool = False
 
     def check_records(self, manifest: Manifest) -> None:
         """Raise InputError unless the network learned from records of this kind."""

@@ -37,6 +37,7 @@ _KIND = {
     "use_flow": bool,
     "joint": bool,
     "boxes_only?": bool,
+    "labels_only?": bool,
     "label_mode": str,
     "flow_method": str,
     "precision": str,
@@ -82,7 +83,12 @@ def load(folder: str, for_boxes: bool = False) -> VideoFunctions | BoxFunctions:
       InputError: a folder that a2d export did not make, a damaged one, or a path that
         TensorFlow cannot read; or an export that cannot do what is wanted.
     """
-    info = _load_info(folder)
+    info = read_info(folder)
+    if info.get("labels_only") and not for_boxes:
+        raise InputError(
+            f"{folder}: a model of a2d start --tracks finds no instances, it only"
+            " labels those of tracks; pass --tracks"
+        )
     if not for_boxes:
         functions = _load_functions(folder, info, VIDEO_SIGNATURES)
         return VideoFunctions(**functions, info=info)
@@ -95,8 +101,8 @@ def load(folder: str, for_boxes: bool = False) -> VideoFunctions | BoxFunctions:
     return BoxFunctions(**functions, info=info)
 
 
-def _load_info(folder):
-    """Return the contents of `a2d_tf.json`."""
+def read_info(folder: str) -> dict[str, Any]:
+    """Return the contents of `a2d_tf.json`; errors as of `load`."""
     checkpoint_files.check_path(folder)
     return load_current(
         os.path.join(folder, INFO),

@@ -17,6 +17,7 @@ from a2d_tf.pretrained import notices
 from a2d_tf.runs.loading import Run
 from a2d_tf.serving import served_motion, stored_functions
 from a2d_tf.serving.export_folder import (
+    BOX_SIGNATURES,
     CHECKED,
     INFO,
     BoxFunctions,
@@ -52,6 +53,13 @@ def describe(run: Run) -> dict[str, Any]:
         info["motion"] = dataclasses.asdict(motion)
     if not (model.use_mask or model.use_refiner):
         info["boxes_only"] = True  # masks fill their boxes
+    if run.labels_only:
+        info["labels_only"] = True
+        signatures = info["signatures"]
+        info["signatures"] = {}
+        for name in (*BOX_SIGNATURES, "block"):
+            if name in signatures:
+                info["signatures"][name] = signatures[name]
     return info
 
 

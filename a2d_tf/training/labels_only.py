@@ -119,4 +119,5 @@ class LabelsOnly:
             records=records,
             checkpoint="labels_only",
             motion=self.motion,
+            labels_only=True,
         )
