@@ -35,12 +35,12 @@ Config.define_flags(FLAGS)
 
 
 def main(argv: list[str]) -> None:
-    flag_config = Config.from_flags(FLAGS)
+    config = Config.from_flags(FLAGS)
     command_line.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
     checkpoint_files.check_path(_WORKDIR.value)
-    training = flag_config.training
+    training = config.training
     manifest = Manifest.load(_RECORDS.value)
-    manifest.check_frames(flag_config.model.frames)
+    manifest.check_frames(config.model.frames)
     if training.zero_shot_actor:
         manifest.label_space.actor_index(training.zero_shot_actor)
     import tensorflow as tf
@@ -48,12 +48,10 @@ def main(argv: list[str]) -> None:
     from a2d_tf.training import replicas, run_start
 
     gpus = devices.prepare(_DEVICE.value, training.deterministic)
-    config = run_start.without_masks(
-        run_start.resolve_config(
-            flag_config, Config.given(FLAGS, "model", "training"), _WORKDIR.value
-        ),
-        manifest,
-    )
+    # These complete the settings of the model; those of the training stay.
+    named = Config.given(FLAGS, "model", "training")
+    config = run_start.resolve_config(config, named, _WORKDIR.value)
+    config = run_start.without_masks(config, manifest)
     tf.keras.utils.set_random_seed(training.seed)
     strategy = replicas.make(training.strategy, training.replicas)
     devices.announce(gpus, config.compute.precision, strategy.num_replicas_in_sync)

@@ -16,7 +16,6 @@ A motion map is quantised to 8 bits over the range of each channel.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
 import os
@@ -450,8 +449,7 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
         if isinstance(error, tf.errors.ResourceExhaustedError):
             raise  # the records are not at fault
         if isinstance(error, tf.errors.DataLossError) and os.path.isdir(path):
-            for shard in sorted(pathlib.Path(path).glob("*.tfrecord")):
-                collections.deque(read_shard(shard), maxlen=0)
+            _read_all(path)
         if isinstance(error, InputError):
             problem = str(error)
         else:  # TensorFlow's messages go on for lines about its graph.
@@ -459,6 +457,13 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
         raise InputError(
             f"{path}: corrupt records ({problem}); rebuild them"
         ) from error
+
+
+def _read_all(folder):
+    """Read all shards of a folder; the InputError of the first damaged one names it."""
+    for shard in sorted(pathlib.Path(folder).glob("*.tfrecord")):
+        for _ in read_shard(shard):
+            pass
 
 
 def write_shard(path: str | os.PathLike, records: Iterable[bytes]) -> None:
