@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import os
 import pathlib
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,14 +25,19 @@ def frames_of(folder: pathlib.Path) -> list[str]:
     return [frame.as_posix() for frame in sorted(frames)]
 
 
-def read_maps(
-    folder: pathlib.Path, frame: str, label_space: LabelSpace
-) -> list[np.ndarray]:
-    """Read the label maps of a frame of an evaluated split: truth and prediction."""
-    return [
-        read_label_map(folder / "label_truth" / f"{frame}.png", label_space),
-        read_label_map(folder / "label_maps" / f"{frame}.png", label_space),
-    ]
+class LabelMaps(NamedTuple):
+    """The codes of a frame, [H, W]: its truth, and what is predicted."""
+
+    truth: np.ndarray
+    prediction: np.ndarray
+
+
+def read_maps(folder: pathlib.Path, frame: str, label_space: LabelSpace) -> LabelMaps:
+    """Read the label maps of a frame of an evaluated split."""
+    return LabelMaps(
+        truth=read_label_map(folder / "label_truth" / f"{frame}.png", label_space),
+        prediction=read_label_map(folder / "label_maps" / f"{frame}.png", label_space),
+    )
 
 
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:

@@ -14,17 +14,6 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import checked_arrays
 from a2d_tf.evaluation.box_data import Truth
 
-_FIELDS = (
-    "frames",
-    "roi_frame",
-    "boxes",
-    "actor_scores",
-    "action_scores",
-    "joint_scores",
-    "joint_boxes",
-)
-"""The arrays of `detections.npz`."""
-
 
 @dataclasses.dataclass
 class ScoredRois:
@@ -79,7 +68,7 @@ class ScoredRois:
     def save(self, path: str | os.PathLike) -> None:
         """Write `detections.npz` atomically, without pickles."""
         arrays = {}
-        for name in _FIELDS:
+        for name in _array_names():
             array = getattr(self, name)
             if array is not None:
                 arrays[name] = _turned(array) if name.endswith("boxes") else array
@@ -96,7 +85,7 @@ class ScoredRois:
                 f"{path}: not a readable .npz archive ({error})"
             ) from error
         arrays: dict[str, Any] = {}
-        for name in _FIELDS:
+        for name in _array_names():
             array = stored.get(name)
             arrays[name] = array
             is_boxes = array is not None and array.shape[-1:] == (4,)  # else refused
@@ -124,6 +113,13 @@ class ScoredRois:
                 f" label space has {count} {kind}s; use the label space of these"
                 " detections"
             )
+
+
+def _array_names():
+    """Return the names of the arrays of `detections.npz`: the fields but `source`."""
+    names = [field.name for field in dataclasses.fields(ScoredRois)]
+    names.remove("source")
+    return names
 
 
 def _turned(boxes):

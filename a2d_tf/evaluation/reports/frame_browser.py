@@ -49,13 +49,6 @@ class Page(NamedTuple):
     frame_count: int
 
 
-class _LabelMaps(NamedTuple):
-    """The codes of a frame, [H, W]: its truth, and what is predicted."""
-
-    truth: np.ndarray
-    prediction: np.ndarray
-
-
 class _Picture(NamedTuple):
     """A picture of a label map.
 
@@ -235,19 +228,19 @@ def _describe(mistakes, labels):
 
 
 def _read_maps(folder, name, labels, truth):
-    """Read the `_LabelMaps` of a frame.
+    """Read the `LabelMaps` of a frame.
 
     If it has no true one, its boxes are filled.
     """
     if (folder / "label_truth" / f"{name}.png").exists():
-        return _LabelMaps(*label_maps.read_maps(folder, name, labels))
+        return label_maps.read_maps(folder, name, labels)
     predicted = label_maps.read_label_map(folder / "label_maps" / f"{name}.png", labels)
     rows = np.flatnonzero(truth.frames[truth.box_frame] == name)
     masks = np.zeros((len(rows), *predicted.shape), bool)
     for mask, (y1, x1, y2, x2) in zip(masks, np.round(truth.boxes[rows]).astype(int)):
         mask[y1:y2, x1:x2] = True
     filled = paint(masks, truth.codes[rows], predicted.dtype)
-    return _LabelMaps(filled, predicted)
+    return label_maps.LabelMaps(filled, predicted)
 
 
 def _card(frame, maps, labels, image):
