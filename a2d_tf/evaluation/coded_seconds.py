@@ -46,7 +46,11 @@ class BehaviourSeconds:
 
     def sentence(self) -> str:
         """Say how well it was found."""
-        videos = "1 video" if self.videos == 1 else f"{self.videos} videos"
+        if self.videos == 1:
+            return (
+                f"{self.name}: {_seconds(self.coded)} seconds of one video, which"
+                " nothing tells once that is left out; code it in another"
+            )
         text = (
             f"{self.name}: found in {_seconds(self.right)} of"
             f" {_seconds(self.coded)} coded seconds"
@@ -56,7 +60,7 @@ class BehaviourSeconds:
                 f"; of {_seconds(self.predicted)} predicted {_seconds(self.right)} are"
                 " right"
             )
-        text += f"; in {videos} left out"
+        text += f"; in {self.videos} videos left out"
         if self.confused:
             other = max(self.confused, key=lambda name: self.confused[name])
             if self.confused[other] >= 0.1 * self.coded:
@@ -140,13 +144,16 @@ class CodedSeconds:
             for video in disagreeing[:_SEEN_FIRST]:
                 texts.append(f"{video.name} ({100 * video.share:.0f} % agree)")
             lines.append(f"look at these first: {', '.join(texts)}")
+        few = []
         for behaviour in self.behaviours:
             is_short = behaviour.coded < _ENOUGH_SECONDS
             if is_short or behaviour.videos < _ENOUGH_VIDEOS:
-                lines.append(
-                    f"code more of {behaviour.name}: {_seconds(behaviour.coded)} s of"
-                    f" {behaviour.videos} video(s) are few"
-                )
+                few.append(f"{behaviour.name} ({_seconds(behaviour.coded)} s)")
+        if few:
+            lines.append(
+                f"code more of: {', '.join(few)}; some {_ENOUGH_SECONDS:.0f} s in"
+                f" {_ENOUGH_VIDEOS} videos or more"
+            )
         return lines
 
     def write(self, folder: str | os.PathLike, note: str = NOTE) -> None:
