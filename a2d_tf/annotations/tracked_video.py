@@ -63,12 +63,14 @@ class TrackShapes:
       shapes: one for each frame that shows it, ascending by frame.
       split_from: id of the track from which it was split, because a track has one actor
         here; None if it was not.
+      name: of the individual; None if it has none.
     """
 
     id: int
     actor: str
     shapes: tuple[Shape, ...]
     split_from: int | None = None
+    name: str | None = None
 
     @property
     def number(self) -> int:

@@ -60,7 +60,7 @@ def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
         for element in elements:
             element.set("id", str(track_id))
             for shape in element:
-                _add_attribute(shape, "name", track.number)
+                _add_attribute(shape, "name", track.name or track.number)
             root.append(element)
             track_id += 1
     ElementTree.indent(root)

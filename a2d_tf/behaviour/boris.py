@@ -47,7 +47,7 @@ class _Event(NamedTuple):
       second: as a player of the video counts.
       rank: of events at once: 0 for a stop, which comes first; 1 for a start, and for
         the stop of a bout without length.
-      subject: actor and track: 'dog 3'.
+      subject: the name of the track, else actor and number: 'dog 3'.
       number: among all events, bout by bout.
       behaviour: the action.
       is_start: whether it is the start.
@@ -71,7 +71,7 @@ def _events(prediction: Prediction) -> list[_Event]:
     film_start = prediction.video.film_start
     for track in prediction.tracks:
         for bout in track.bouts:
-            subject = f"{bout.actor} {track.number}"
+            subject = track.name or f"{bout.actor} {track.number}"
             start = round(bout.start + film_start, 6)
             end = round(bout.end + film_start, 6)
             stop_rank = int(start == end)

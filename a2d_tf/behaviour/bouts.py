@@ -37,6 +37,7 @@ _BOUT = {  # fields of a bout in `tracks.json`
 _TRACK = {
     "track_id": whole(1),
     "actor": str,
+    "name?": str,
     "mean_score": number(0, 1),
     "actions": [_BOUT],
 }
@@ -70,12 +71,14 @@ class TrackBouts(NamedTuple):
       actor: what it was in most frames; a bout has its own.
       score: mean over its frames.
       bouts: at least one, in order of time.
+      name: of the individual; None if it has none.
     """
 
     number: int
     actor: str
     score: float
     bouts: tuple[Bout, ...]
+    name: str | None = None
 
 
 class Prediction(NamedTuple):
@@ -142,7 +145,11 @@ def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[TrackBouts]:
             )
             bouts.append(bout)
         track = TrackBouts(
-            row["track_id"], row["actor"], row["mean_score"], tuple(bouts)
+            row["track_id"],
+            row["actor"],
+            row["mean_score"],
+            tuple(bouts),
+            row.get("name"),
         )
         tracks.append(track)
     return sorted(tracks, key=lambda track: (track.bouts[0].start, track.number))

@@ -6,6 +6,7 @@ import collections
 import itertools
 import os
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes
 from a2d_tf.behaviour.prediction_folder import (
@@ -50,7 +51,7 @@ def read_tracked_video(
             f"{os.path.join(folder, VIDEO_FILE)}: name: {quoted(source)} is not a file"
             " name; pass --video"
         )
-    shapes = _read_shapes(folder, info, min_score)
+    tracks = _read_tracks(folder, info, min_score)
     actions: dict[str, list[str]] = collections.defaultdict(list)
     for actor, action in info.labels.pairs.tolist():
         actions[info.labels.actors[actor]].append(info.labels.actions[action])
@@ -64,27 +65,47 @@ def read_tracked_video(
         frame_count=frame_count,
         frames=tuple(frames),
         actions={actor: tuple(names) for actor, names in actions.items()},
-        tracks=_one_actor_each(shapes),
+        tracks=_one_actor_each(tracks),
         boxes_only=info.boxes_only,
     )
 
 
-def _read_shapes(
+class _Tracks(NamedTuple):
+    """The tracks of a prediction.
+
+    Attributes:
+      shapes: {(number of a track, actor): its shapes, in order of time}.
+      names: {number of a track: the name of its individual}.
+    """
+
+    shapes: dict[tuple[int, str], list[Shape]]
+    names: dict[int, str]
+
+
+def _read_tracks(
     folder: str | os.PathLike, info: VideoInfo, min_score: float
-) -> dict[tuple[int, str], list[Shape]]:
-    """Return {(track, actor): its shapes, in order of time}."""
+) -> _Tracks:
+    """Read the tracks of at least a mean score."""
     labels = info.labels
     code = kind_of(
         lambda value: type(value) is int and labels.knows(value), "a code of its labels"
     )
     row_kind = {"frame": whole(), "category_id": code, "score": number(0, 1)}
-    kind = {"track_id": whole(), "mean_score": number(0, 1), "frames": [row_kind]}
+    kind = {
+        "track_id": whole(),
+        "name?": str,
+        "mean_score": number(0, 1),
+        "frames": [row_kind],
+    }
     masks = _read_masks(folder, info.size)
     shapes: dict[tuple[int, str], list[Shape]] = collections.defaultdict(list)
+    names = {}
     for track in read_tracks(folder, kind):
         if track["mean_score"] < min_score:
             continue
         track_id = track["track_id"]
+        if "name" in track:
+            names[track_id] = track["name"]
         for row in track["frames"]:
             frame = row["frame"]
             actor, action = labels.indices(row["category_id"])
@@ -95,7 +116,7 @@ def _read_shapes(
             if mask:
                 shape = Shape(frame, labels.actions[action], mask, score=row["score"])
                 shapes[track_id, labels.actors[actor]].append(shape)
-    return shapes
+    return _Tracks(shapes, names)
 
 
 def _read_masks(
@@ -119,14 +140,13 @@ def _read_masks(
     return masks
 
 
-def _one_actor_each(
-    shapes: dict[tuple[int, str], list[Shape]],
-) -> tuple[TrackShapes, ...]:
+def _one_actor_each(found: _Tracks) -> tuple[TrackShapes, ...]:
     """Return a track for each (track, actor), by id.
 
     The first actor of a track keeps its id, in the order of the alphabet; others get a
     free one.
     """
+    shapes = found.shapes
     largest_id = max((track_id for track_id, _ in shapes), default=0)
     free_ids = itertools.count(largest_id + 1)
     tracks: dict[int, TrackShapes] = {}
@@ -137,6 +157,10 @@ def _one_actor_each(
             new_id = next(free_ids)
             split_from = track_id
         tracks[new_id] = TrackShapes(
-            new_id, actor, tuple(shapes[track_id, actor]), split_from
+            new_id,
+            actor,
+            tuple(shapes[track_id, actor]),
+            split_from,
+            found.names.get(track_id),
         )
     return tuple(tracks[track_id] for track_id in sorted(tracks))

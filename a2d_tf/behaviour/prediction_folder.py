@@ -51,6 +51,7 @@ _VIDEO_INFO = {
     "labels": {},
     "boxes_only?": bool,
     "max_tracks?": (str, None),
+    "given_tracks?": bool,
 }
 
 
@@ -70,6 +71,7 @@ class VideoInfo:
       labels: the label space of the network.
       boxes_only: whether the network finds no masks: those there fill their boxes.
       max_tracks: the number of individuals, as of `a2d predict`; None: any.
+      given_tracks: whether the tracks were given to the prediction.
       unsure_frames: number of frames with instances of which none has a track.
       frames_with_extra: number of frames with a sure instance beyond `max_tracks`,
         which has no track.
@@ -89,6 +91,7 @@ class VideoInfo:
     fps_is_assumed: bool = False
     boxes_only: bool = False
     max_tracks: str | None = None
+    given_tracks: bool = False
     unsure_frames: int = 0
     frames_with_extra: int = 0
     damaged_frames: int = 0
@@ -117,6 +120,7 @@ def read_video_info(folder: str | os.PathLike) -> VideoInfo:
         labels=labels,
         boxes_only=fields.get("boxes_only", False),
         max_tracks=fields.get("max_tracks"),
+        given_tracks=fields.get("given_tracks", False),
         unsure_frames=fields.get("unsure_frames", 0),
         frames_with_extra=fields.get("frames_with_extra", 0),
         damaged_frames=fields.get("damaged_frames", 0),

@@ -116,6 +116,10 @@ class KeptPredictor:
         """Return further fields of `video.json`; see `prediction_folder.VideoInfo`."""
         return self._of_video(reader).video_facts(reader)
 
+    def track_names(self, reader: Reader) -> dict[int, str]:
+        """Return {number of a track: the name of its individual}."""
+        return self._of_video(reader).track_names(reader)
+
     def _of_video(self, reader):
         features = self.features[name_of(reader.path)]
         labeller = KeptLabeller(self.fit, features, self.info)

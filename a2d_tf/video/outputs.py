@@ -10,7 +10,7 @@ import contextlib
 import json
 import operator
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, BinaryIO
 
 import cv2
@@ -119,14 +119,20 @@ class _Tracks:
     Args:
       tracks_path, summary_path: of the two files; None for one that is not wanted.
       rows_folder: for rows of tracks that last.
+      names: {number of a track: the name of its individual}.
     """
 
     def __init__(
-        self, tracks_path: str | None, summary_path: str | None, rows_folder: str
+        self,
+        tracks_path: str | None,
+        summary_path: str | None,
+        rows_folder: str,
+        names: Mapping[int, str],
     ) -> None:
         self._file = _JsonList(tracks_path) if tracks_path else None
         self._summary_path = summary_path
         self._rows_folder = rows_folder
+        self._names = names
         self._tracks: dict[int, TrackRows] = {}  # by id, those that have not ended
         self._summary: list[list] = []
 
@@ -137,7 +143,8 @@ class _Tracks:
             if track_id == 0:
                 continue
             if track_id not in self._tracks:
-                rows = TrackRows(track_id, labels, self._rows_folder)
+                name = self._names.get(track_id)
+                rows = TrackRows(track_id, labels, self._rows_folder, name)
                 self._tracks[track_id] = rows
             self._tracks[track_id].add(
                 frame.number,
@@ -189,6 +196,7 @@ class Outputs:
     Attributes:
       frames: how many were added.
       further_info: further fields of `video.json`; see `prediction_folder.VideoInfo`.
+      track_names: {number of a track: the name of its individual}.
     """
 
     def __init__(
@@ -198,6 +206,7 @@ class Outputs:
         self._reader = reader
         self._every = every
         self.further_info: dict[str, Any] = {}
+        self.track_names: dict[int, str] = {}
 
         self.frames = 0
         self._frames_with_extra = 0
@@ -216,7 +225,9 @@ class Outputs:
         if "detections" in kinds:
             self._writers.append(_Detections(paths["detections"]))
         if "tracks" in kinds or "summary" in kinds:
-            tracks = _Tracks(paths.get("tracks"), paths.get("summary"), folder)
+            tracks = _Tracks(
+                paths.get("tracks"), paths.get("summary"), folder, self.track_names
+            )
             self._writers.append(tracks)
         if "overlay" in kinds:
             self._writers.append(_Overlay(paths["overlay"], reader, every))

@@ -125,6 +125,10 @@ class Predictor(ServedFrames):
         """Return further fields of `video.json`; see `prediction_folder.VideoInfo`."""
         return {"boxes_only": True} if self.info.get("boxes_only") else {}
 
+    def track_names(self, reader: Reader) -> dict[int, str]:
+        """Return no names: a track that is found has a number alone."""
+        return {}
+
     def instances(
         self,
         clip: Sequence[FrameFeatures],

@@ -50,20 +50,28 @@ class TrackPredictor:
         stops: Sequence[Any] = (),
     ) -> Iterator[VideoFrame]:
         """Yield the answered frames of a video; see `streaming.label_frames`."""
-        tracks = self.given.videos[name_of(reader.path)]
         return streaming.label_frames(
-            self.labeller, reader, tracks, span, track_settings.window, stops=stops
+            self.labeller,
+            reader,
+            self._tracks(reader),
+            span,
+            track_settings.window,
+            stops=stops,
         )
 
     def video_facts(self, reader: Reader) -> dict[str, Any]:
         """Return further fields of `video.json`; see `prediction_folder.VideoInfo`."""
-        tracks = self.given.videos[name_of(reader.path)]
         facts: dict[str, Any] = {"given_tracks": True}
-        if tracks.names:
-            facts["track_names"] = {str(key): tracks.names[key] for key in tracks.names}
-        if self.info.get("boxes_only") and not tracks.has_masks:
+        if self.info.get("boxes_only") and not self._tracks(reader).has_masks:
             facts["boxes_only"] = True
         return facts
+
+    def track_names(self, reader: Reader) -> dict[int, str]:
+        """Return {number of a track: the name of its individual}."""
+        return self._tracks(reader).names
+
+    def _tracks(self, reader):
+        return self.given.videos[name_of(reader.path)]
 
 
 def load(

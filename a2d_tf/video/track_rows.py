@@ -61,10 +61,14 @@ class TrackRows:
 
     Args:
       folder: where they move to.
+      name: of the individual; None if it has none.
     """
 
-    def __init__(self, track_id: int, labels: LabelSpace, folder: str) -> None:
+    def __init__(
+        self, track_id: int, labels: LabelSpace, folder: str, name: str | None = None
+    ) -> None:
         self._id = track_id
+        self._name = name
         self._labels = labels
         self._actors: collections.Counter[str] = collections.Counter()
         self._actions: list[_Action] = []
@@ -148,6 +152,8 @@ class TrackRows:
             "mean_score": round(self._total_score / sum(self._actors.values()), 6),
             "actions": [action.fields() for action in self._actions],
         }
+        if self._name is not None:
+            fields["name"] = self._name
         file.write(b"{")
         for name, value in fields.items():
             file.write(f"{json.dumps(name)}: {json.dumps(value)}, ".encode())

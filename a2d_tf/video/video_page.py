@@ -70,7 +70,7 @@ def write_page(folder: str | os.PathLike) -> None:
     timeline = []
     table = []
     for track in tracks:
-        name = f"#{track.number} {track.actor}"
+        name = f"#{track.number} {track.name or track.actor}"
         bars = [_bar(bout, start, seconds) for bout in track.bouts]
         timeline.append(_TimelineRow(name, track.score, bars))
         for pair in totals_of_pairs([track]):

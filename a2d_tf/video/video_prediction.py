@@ -48,6 +48,9 @@ class VideoPredictor(Protocol):
     def video_facts(self, reader: Reader) -> dict[str, Any]:
         """Return further fields of `video.json`; see `prediction_folder.VideoInfo`."""
 
+    def track_names(self, reader: Reader) -> dict[int, str]:
+        """Return {number of a track: the name of its individual}, of those with one."""
+
 
 class Outcome(NamedTuple):
     """What `predict` has done.
@@ -105,6 +108,7 @@ def predict(
             raise KeyboardInterrupt
         outputs.further_info["max_tracks"] = track_settings.max_tracks
         outputs.further_info.update(predictor.video_facts(reader))
+        outputs.track_names.update(predictor.track_names(reader))
         frames = progress_bar(
             predictor.frames(reader, span, track_settings, stops=stops),
             desc=progress,
