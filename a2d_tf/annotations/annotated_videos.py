@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from a2d_tf.annotations.bout_seconds import mean_bout_seconds
 from a2d_tf.annotations.coded_frames import CodedVideo
 from a2d_tf.annotations.coded_videos import code_videos, coding_notes
 from a2d_tf.annotations.coding import Coding
@@ -97,6 +98,7 @@ class AnnotatedVideos:
         left_out: Sequence[LeftOut],
         track_identities: Mapping[str, TrackIdentities],
         lost_behaviours: Mapping[str, str],
+        bout_seconds: Mapping[str, float],
     ) -> None:
         """Store what `read` has made.
 
@@ -113,6 +115,7 @@ class AnnotatedVideos:
         self.videos = videos
         self.doubts = doubts
         self.lost_behaviours = lost_behaviours
+        self.bout_seconds = bout_seconds
         file_names = [entry.export.path.name for entry in exports[:3]]
         self.listing = ", ".join([*file_names, f"videos in {folder}"])
         self.documents = _documents(exports)
@@ -200,6 +203,11 @@ class AnnotatedVideos:
             annotations = remaining.annotations
             videos = _recounted(videos, annotations)
 
+        bout_seconds: Mapping[str, float] = {}
+        if coding:
+            trained = [video.vid for video in videos if video.split == "train"]
+            bout_seconds = mean_bout_seconds(coding, trained)
+
         return cls(
             folder=folder,
             exports=read_exports,
@@ -212,6 +220,7 @@ class AnnotatedVideos:
             left_out=left_out,
             track_identities=track_identities,
             lost_behaviours=lost_behaviours,
+            bout_seconds=bout_seconds,
         )
 
     def summary(self) -> list[str]:

@@ -247,6 +247,7 @@ def _publish(
         labels=json.loads(source.label_space.to_json()),
         source=_digest_of([sidecar.fingerprint for sidecar in sidecars]),
         motion=conversion.motion.facts if conversion.motion else None,
+        bout_seconds=dict(source.bout_seconds),
     )
     manifest.save(output)
     # Another copy of a task may write there.

@@ -11,7 +11,7 @@ import pathlib
 from typing import Any
 
 import a2d_tf
-from a2d_tf.core.checked_json import kind_of, load_json, one_of, whole
+from a2d_tf.core.checked_json import kind_of, load_json, number, one_of, whole
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import is_file_name, write_json
 from a2d_tf.core.labels import LabelSpace
@@ -42,6 +42,8 @@ MOTION_KIND = {
     "flow_histograms": bool,
 }
 """Fields of `MotionFacts` in a JSON file."""
+BOUT_SECONDS_KIND = {str: number(0.001, 1e9)}
+"""Of `Manifest.bout_seconds` in a JSON file."""
 _SHARD_NAME = kind_of(
     lambda value: isinstance(value, str) and is_file_name(value), "a file name"
 )
@@ -65,6 +67,7 @@ _KIND = {
     "labels": LabelSpace.from_fields,
     "source": str,
     "motion?": MOTION_KIND,
+    "bout_seconds?": BOUT_SECONDS_KIND,
 }
 
 
@@ -131,6 +134,7 @@ class Manifest:
       labels: the fields of the label space, as in its JSON file.
       source: hash of the settings and of every file of the release that was read.
       motion: None without motion maps.
+      bout_seconds: as of `sources.Source`.
       directory: the folder it was loaded from; not part of the file.
     """
 
@@ -148,6 +152,7 @@ class Manifest:
     labels: dict
     source: str
     motion: MotionFacts | None = None
+    bout_seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     directory: str = ""
 
     @classmethod
@@ -165,8 +170,11 @@ class Manifest:
         motion = None
         if "motion" in fields:
             motion = MotionFacts(**fields["motion"])
-        facts = {name: fields[name] for name in _KIND if name != "motion?"}
-        manifest = cls(**facts, motion=motion, directory=str(folder))
+        facts = {name: fields[name] for name in _KIND if not name.endswith("?")}
+        bout_seconds = fields.get("bout_seconds", {})
+        manifest = cls(
+            **facts, motion=motion, bout_seconds=bout_seconds, directory=str(folder)
+        )
         for shard in manifest.files:
             path = folder / shard["name"]
             expected = f"bytes instead of {shard['bytes']}; {again}"
@@ -183,6 +191,8 @@ class Manifest:
         del fields["directory"]
         if self.motion is None:
             del fields["motion"]
+        if not self.bout_seconds:
+            del fields["bout_seconds"]
         write_json(os.path.join(records_dir, NAME), {**FORMAT, **fields})
 
     def check_kept(self) -> None:

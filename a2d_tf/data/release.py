@@ -30,12 +30,13 @@ class Release:
     Attributes, the others as of `sources.Source`:
       root: the folder of `videoset.csv`.
       videos: the videos, in the order of `videoset.csv`.
-      doubts, lost_behaviours: empty, since annotations are codes.
+      doubts, lost_behaviours, bout_seconds: empty, since annotations are codes.
     """
 
     remedy = "restore it, or correct 'frames' in videoset.csv"
     doubts: tuple[str, ...] = ()
     lost_behaviours: Mapping[str, str] = {}
+    bout_seconds: Mapping[str, float] = {}
 
     def __init__(
         self,

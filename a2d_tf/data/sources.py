@@ -32,6 +32,8 @@ class Source(Protocol):
       skipped: what is wrong with entries of the listing that are left out.
       doubts: notes of names that may be misspelled.
       lost_behaviours: {action that was coded, but that no instance has: for how long}.
+      bout_seconds: {action: mean length of its coded bouts} in training videos; empty
+        without coded times.
     """
 
     root: pathlib.Path
@@ -42,6 +44,7 @@ class Source(Protocol):
     skipped: tuple[str, ...]
     doubts: tuple[str, ...]
     lost_behaviours: Mapping[str, str]
+    bout_seconds: Mapping[str, float]
 
     def frames_path(self, vid: str) -> pathlib.Path:
         """Return the video file, or the folder of its frames; it need not exist."""

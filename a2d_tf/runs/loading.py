@@ -38,6 +38,7 @@ class Run:
       trained_on: names of the videos of its training split.
       motion: the motion maps of its records; None without any.
       labels_only: whether its detector is not trained: it labels given tracks alone.
+      bout_seconds: of its records, as of `Manifest`.
     """
 
     config: Config
@@ -47,6 +48,7 @@ class Run:
     trained_on: frozenset[str] = frozenset()
     motion: MotionFacts | None = None
     labels_only: bool = False
+    bout_seconds: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def check_records(self, manifest: Manifest) -> None:
         """Raise InputError unless the network learned from records of this kind."""
@@ -125,6 +127,7 @@ def load(
         checkpoint=checkpoint,
         trained_on=frozenset(facts["videos"]),
         motion=motion,
+        bout_seconds=facts.get("bout_seconds", {}),
     )
 
 

@@ -3,7 +3,8 @@
 flags.txt             the resolved settings, reusable as --flagfile
 labels.json           the label space
 records.json          how its records were made: flow method, sizes and clip stride; a
-                      digest of their source, and the training videos
+                      digest of their source, the training videos, and how long their
+                      coded bouts last
 checkpoints/          the newest weights with the optimizer's state
 best/                 the weights of the best validation, by joint mIoU or box F1, and
                       its threshold
@@ -37,7 +38,14 @@ from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json, write_text
-from a2d_tf.data.manifest import FACTS, FORMAT, MOTION_KIND, Manifest, load_current
+from a2d_tf.data.manifest import (
+    BOUT_SECONDS_KIND,
+    FACTS,
+    FORMAT,
+    MOTION_KIND,
+    Manifest,
+    load_current,
+)
 from a2d_tf.pretrained import notices
 from a2d_tf.runs import checkpoint_files, chosen_threshold, run_checks, run_files
 
@@ -129,6 +137,8 @@ def _write_data_facts(workdir, manifest, trained_on):
     facts["videos"] = sorted(trained_on)
     if manifest.motion is not None:
         facts["motion"] = dataclasses.asdict(manifest.motion)
+    if manifest.bout_seconds:
+        facts["bout_seconds"] = manifest.bout_seconds
     write_json(os.path.join(workdir, run_files.RECORDS), facts)
 
 
@@ -185,7 +195,13 @@ def record_facts(workdir: str) -> dict[str, Any]:
     """Read records.json; raise InputError unless it is there, whole and current."""
     return load_current(
         os.path.join(workdir, run_files.RECORDS),
-        kind={**FACTS, "source": str, "videos": [str], "motion?": MOTION_KIND},
+        kind={
+            **FACTS,
+            "source": str,
+            "videos": [str],
+            "motion?": MOTION_KIND,
+            "bout_seconds?": BOUT_SECONDS_KIND,
+        },
         missing="is this a run folder?",
         remake="build the records again with a2d records, and train on them",
     )

@@ -15,7 +15,7 @@ from a2d_tf.core import files
 from a2d_tf.core.checked_json import number, whole
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.manifest import MOTION_KIND, load_current
+from a2d_tf.data.manifest import BOUT_SECONDS_KIND, MOTION_KIND, load_current
 from a2d_tf.runs import checkpoint_files
 from a2d_tf.serving import stored_functions
 from a2d_tf.serving.stored_functions import Function
@@ -44,6 +44,7 @@ _KIND = {
     "checkpoint": str,
     "score_threshold": number(0, 1),
     "motion?": MOTION_KIND,
+    "bout_seconds?": BOUT_SECONDS_KIND,
     "sha256": {str: str},
 }
 

@@ -60,6 +60,8 @@ def describe(run: Run) -> dict[str, Any]:
         for name in (*BOX_SIGNATURES, "block"):
             if name in signatures:
                 info["signatures"][name] = signatures[name]
+    if run.bout_seconds:
+        info["bout_seconds"] = run.bout_seconds
     return info
 
 

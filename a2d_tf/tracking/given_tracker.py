@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from a2d_tf.tracking.bout_model import FrameActions
 from a2d_tf.tracking.track_labels import Detection
 from a2d_tf.tracking.tracker import WINDOW, FoundInstances, LinkedInstances
 
@@ -28,6 +29,7 @@ class GivenTrack:
     id: int
     detections: collections.deque[Detection]
     label: int | None = None
+    followed: FrameActions | None = None
 
 
 class GivenTracker:

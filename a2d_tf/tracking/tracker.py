@@ -21,6 +21,7 @@ import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.tracking import regions
+from a2d_tf.tracking.bout_model import FrameActions
 from a2d_tf.tracking.groups import Groups
 from a2d_tf.tracking.regions import Region
 from a2d_tf.tracking.track_labels import Detection, vote_actor
@@ -83,10 +84,10 @@ class Track:
     Attributes:
       id: 1, 2, ... in the order of appearance.
       group: see `Groups`.
-      detections: those of the last `window` frames with it, the newest last.
+      detections: those of the last `window` + `ahead` frames with it, the newest last.
       last_seen: index of the last answered frame in which it was seen.
       region: where it was in that frame.
-      label: the code that was last read for it; None before that.
+      label, followed: as of `track_labels.LabelledTrack`.
       apart: the number of frames in which it did not overlap an instance of the same
         actor, minus the number in which it did.
     """
@@ -97,6 +98,7 @@ class Track:
     last_seen: int
     region: Region
     label: int | None = None
+    followed: FrameActions | None = None
     apart: int = 0
 
 
@@ -209,7 +211,9 @@ class Tracker:
       groups: the numbers of individuals. Where a number is known, a lost track rests
         until its individual appears again, wherever that is; else it ends, and the
         individual begins another. None: all actors have any number.
-      window: answered frames of which a track keeps its detections.
+      window: answered frames with a track that vote for its actor.
+      ahead: further ones of which a track keeps its detections, for labels that are
+        read later.
       patience: answered frames in a row that may miss a track before it is lost.
     """
 
@@ -219,11 +223,13 @@ class Tracker:
         groups: Groups | None = None,
         *,
         window: int = WINDOW,
+        ahead: int = 0,
         patience: int = PATIENCE,
     ) -> None:
         self._labels = labels
         self._groups = groups or Groups.of_numbers(labels, {})
         self._window = window
+        self._kept = window + ahead
         self._patience = patience
         self._tracks: list[Track] = []  # those that have not ended
         self._index = -1
@@ -243,7 +249,10 @@ class Tracker:
         oldest = self._index - self._patience - 1
         lost = self._lose_tracks(oldest)
         active = [track for track in self._tracks if track.last_seen >= oldest]
-        actors = [vote_actor(track.detections, self._labels) for track in active]
+        actors = []
+        for active_track in active:
+            recent = list(active_track.detections)[-self._window :]
+            actors.append(vote_actor(recent, self._labels))
         frame = _Frame(self._sights(instances))
         overlaps = regions.iou(
             [sight.region for sight in frame.sights],
@@ -373,7 +382,7 @@ class Tracker:
                 track = Track(
                     id=self._last_id,
                     group=sight.group,
-                    detections=collections.deque(maxlen=self._window),
+                    detections=collections.deque(maxlen=self._kept),
                     last_seen=self._index,
                     region=sight.region,
                 )

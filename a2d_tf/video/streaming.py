@@ -20,6 +20,7 @@ from a2d_tf.annotations.given_tracks import VideoTracks
 from a2d_tf.core import devices
 from a2d_tf.core.workers import in_threads
 from a2d_tf.ops.motion_maps import BLOCK
+from a2d_tf.tracking.bout_model import BoutModel
 from a2d_tf.tracking.given_tracker import GivenTracker
 from a2d_tf.tracking.tracked_frames import read_labels, track_instances
 from a2d_tf.video import stream_clips, stream_motion
@@ -160,6 +161,7 @@ def predict_frames(
         window=track_settings.window,
         patience=track_settings.patience,
         joint=predictor.info["joint"],
+        bout_model=_bout_model(predictor, reader, span),
     )
     yield from _in_thread(_with_times(tracked_frames, reader, span), ahead=2)
 
@@ -189,8 +191,12 @@ def label_frames(
         given.check_length(reader.count + math.ceil(reader.fps))
     frames = needed_frames(reader, span, labeller.info, stops)
     answers = _in_thread(labeller.answers(frames, span, given), ahead=2)
+    bout_model = _bout_model(labeller, reader, span)
     tracker = GivenTracker(
-        given.last_frames, first=span.first + 1, every=span.every, window=window
+        given.last_frames,
+        first=span.first + 1,
+        every=span.every,
+        window=window + (bout_model.ahead if bout_model else 0),
     )
     tracked_frames = read_labels(
         _until_stopped(answers, stops),
@@ -198,10 +204,18 @@ def label_frames(
         labeller.labels,
         window=window,
         joint=labeller.info["joint"],
+        bout_model=bout_model,
     )
     yield from _in_thread(_with_times(tracked_frames, reader, span), ahead=2)
     if reader.length is not None:
         given.check_length(reader.length)
+
+
+def _bout_model(network, reader, span):
+    """Return how long actions last by a network's coded bouts; None without any."""
+    bout_seconds = network.info.get("bout_seconds", {})
+    rate = reader.fps / span.every
+    return BoutModel.of_seconds(bout_seconds, network.labels, rate)
 
 
 def needed_frames(

@@ -1,0 +1,68 @@
+"""How long the bouts of each action last that people have coded."""
+
+from __future__ import annotations
+
+import collections
+import functools
+from collections.abc import Iterable
+
+import numpy as np
+
+from a2d_tf.annotations.coding import Coding
+from a2d_tf.annotations.observations import CodedBout, Observation
+
+
+def mean_bout_seconds(coding: Coding, videos: Iterable[str]) -> dict[str, float]:
+    """Return the mean length of the bouts of each action in coded videos, in seconds.
+
+    Those of `coding.outside` last from a subject's bout to its next one. Point events
+    have no length, and images without a rate no seconds: they do not count.
+
+    Args:
+      videos: names of the videos whose observations count.
+
+    Returns:
+      {action: seconds}, in alphabetical order; rounded to milliseconds, as BORIS does.
+    """
+    lengths: dict[str, list[float]] = collections.defaultdict(list)
+    for vid in sorted(videos):
+        for observation in coding.of_video(vid):
+            rate = _images_a_second(observation, coding.fps)
+            if rate is None:
+                continue
+            bouts = []
+            for bout in observation.bouts:
+                leaves_out = functools.partial(coding.leaves_out, vid=vid)
+                if leaves_out(bout.subject) or leaves_out(bout.action):
+                    continue
+                bouts.append(bout)
+                lengths[bout.action].append((bout.end - bout.start) / rate)
+            if coding.outside:
+                for gap in _gaps(bouts):
+                    lengths[coding.outside].append(gap / rate)
+    means = {}
+    for action in sorted(lengths):
+        measured = np.array(lengths[action])
+        measured = measured[measured >= 0.001]
+        if measured.size:
+            means[action] = round(float(measured.mean()), 3)
+    return means
+
+
+def _images_a_second(observation: Observation, fps: float | None) -> float | None:
+    """Return by what the times of an observation are divided to be seconds."""
+    if not observation.counts_images:
+        return 1.0
+    return observation.rate_of_images(fps)
+
+
+def _gaps(bouts: Iterable[CodedBout]) -> list[float]:
+    """Return how long subjects do nothing between their bouts."""
+    bouts_of_subject: dict[str, list[CodedBout]] = collections.defaultdict(list)
+    for bout in sorted(bouts, key=lambda bout: (bout.start, bout.end)):
+        bouts_of_subject[bout.subject].append(bout)
+    gaps = []
+    for bouts_of_one in bouts_of_subject.values():
+        for bout, following in zip(bouts_of_one, bouts_of_one[1:]):
+            gaps.append(max(0.0, following.start - bout.end))
+    return gaps
