@@ -71,6 +71,7 @@ def manifest(**changes):
         label_space=A2D,
         directory="RECORDS",
         motion=None,
+        bout_seconds={},
     )
     return types.SimpleNamespace(**{**facts, **changes})
 

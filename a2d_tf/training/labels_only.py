@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from a2d_tf.core import flagfiles
@@ -94,12 +94,18 @@ class LabelsOnly:
         )
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
-    def build(self, labels: LabelSpace, fitted: FittedLabels | None = None) -> Run:
+    def build(
+        self,
+        labels: LabelSpace,
+        fitted: FittedLabels | None = None,
+        bout_seconds: Mapping[str, float] | None = None,
+    ) -> Run:
         """Return the network with its public weights, as a run has it.
 
         Args:
           labels: its label space.
           fitted: the weights of its readout; None if only features are computed.
+          bout_seconds: {action: mean length of its coded bouts}.
         """
         network = Network(self.config.model, labels, self.config.compute)
         run_start.initialise(network, self.config)
@@ -119,5 +125,6 @@ class LabelsOnly:
             records=records,
             checkpoint="labels_only",
             motion=self.motion,
+            bout_seconds=dict(bout_seconds or {}),
             labels_only=True,
         )
