@@ -104,7 +104,7 @@ class TrackRound:
         print("\n".join(lines), flush=True)
 
         start = time.monotonic()
-        self._write_model(settings, fit)
+        self._write_model(settings, fit, source.bout_seconds)
         _print_time("model", start)
         start = time.monotonic()
         self._write_pages(fit, features, given)
@@ -183,11 +183,17 @@ class TrackRound:
                 features[job.name] = made
         return features
 
-    def _write_model(self, settings: LabelsOnly, fit: TrackFit) -> None:
+    def _write_model(
+        self,
+        settings: LabelsOnly,
+        fit: TrackFit,
+        bout_seconds: Mapping[str, float],
+    ) -> None:
         """Export the network with the fit, unless it is there."""
         path = self.output / "model.json"
         weights = hashlib.sha256(settings.digest().encode())
         weights.update(fit.labels.to_json().encode())
+        weights.update(repr(sorted(bout_seconds.items())).encode())
         for part in (fit.fitted.actor, fit.fitted.action):
             for values in (*part.kernels, part.bias):
                 weights.update(np.float32(values).tobytes())
@@ -201,7 +207,7 @@ class TrackRound:
         from a2d_tf.serving import exporter
         from a2d_tf.serving.export_folder import BOX_SIGNATURES
 
-        run = settings.build(fit.labels, fit.fitted)
+        run = settings.build(fit.labels, fit.fitted, bout_seconds)
         exporter.export(run, str(self._model), BOX_SIGNATURES)
         facts.update(model_source.identity(str(self._model)))
         write_json(path, facts)
