@@ -3,7 +3,7 @@
 Groups are the appearance of the key frame and those of motion maps. Which of them knows
 the actions depends on these: a posture shows in a frame, a walk only in several. Half
 of the whole is an action backbone's, if there is one; videos that are left out of the
-fit may say otherwise (docs/real_video.md).
+fit shift that, more where they are many (docs/real_video.md).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def choose(
     count: int,
     videos: np.ndarray,
 ) -> Choice:
-    """Choose by videos left out, if these are enough.
+    """Weigh the groups by videos left out, if these are enough.
 
     Args:
       groups: {name: features [n, D]} of true boxes.
@@ -55,7 +55,7 @@ def choose(
     instances = ridge.Instances.of([*groups.values()], labels, count, videos)
     if instances is None:
         return Choice(usual, worth="")
-    strength = ridge.best_strength(instances, usual, _candidates(len(groups)))
+    strength = ridge.likely_strength(instances, usual, _candidates(len(groups)))
     if strength is None:
         return Choice(usual, worth="")
 

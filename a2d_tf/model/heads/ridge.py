@@ -25,7 +25,8 @@ SHARPEST = 20.0
 """The greatest factor on fitted values before a softmax; they are near 0 or 1."""
 _SHARPNESSES = (5.0, 7.0, 10.0, 14.0, SHARPEST)
 _ENOUGH_VIDEOS = 8  # fewer videos to leave out in turn say nothing
-_CLEARLY = 2.0  # standard errors
+_PRIOR = 6.0  # log probability that the square of a distance of shares takes
+_LEAST_SHARE = 0.02  # of a group that is read
 _TINY = 1e-6
 
 
@@ -224,39 +225,43 @@ def _of_several_videos(instances, values) -> LeftOut:
     )
 
 
-def best_strength(
+def likely_strength(
     instances: Instances, usual: Strength, candidates: Iterable[Strength]
 ) -> Strength | None:
-    """Return the candidate that does best for videos left out, if that is clear.
+    """Return the mean of the candidates, each weighted by its probability.
 
-    The values of few videos would choose by chance, so the usual strength stays unless
-    the logarithm of the likelihood is greater by two standard errors over videos.
+    The likelihood of the labels of videos left out, with one observation a video, says
+    how probable a candidate is. So few videos do not choose one by chance, and of many
+    one remains. Shares near the usual ones are a little more probable.
 
     Returns:
-      None if there are fewer than eight videos: too few to tell.
+      the arithmetic mean of the shares, of which tiny ones are 0, and the geometric
+      mean of the penalties; None if there are fewer than eight videos: too few to tell.
     """
     products = [instances.products(group) for group in range(len(instances.groups))]
-
-    def leave_out(strength: Strength) -> LeftOut:
-        joined = sum(share * x for share, x in zip(strength.shares, products))
-        inverse = _inverse(joined, strength.penalty)
-        values = _leave_videos_out(instances, inverse, strength.penalty)
-        return _of_several_videos(instances, values)
-
-    usual_left_out = leave_out(usual)
-    if not usual_left_out.is_enough:
-        return None
-    usual_values = _likelihood_by_video(usual_left_out)
-    best = usual
-    best_values = usual_values
-    for strength in candidates:
-        values = _likelihood_by_video(leave_out(strength))
-        if values.sum() > best_values.sum():
-            best = strength
-            best_values = values
-    gains = best_values - usual_values
-    error = gains.std(ddof=1) * np.sqrt(len(gains))
-    return best if gains.sum() > _CLEARLY * error else usual
+    shares = []
+    penalties = []
+    log_probabilities = []
+    for candidate in candidates:
+        joined = sum(share * x for share, x in zip(candidate.shares, products))
+        inverse = _inverse(joined, candidate.penalty)
+        values = _leave_videos_out(instances, inverse, candidate.penalty)
+        left_out = _of_several_videos(instances, values)
+        if not left_out.is_enough:
+            return None
+        num_videos = len(np.unique(left_out.videos))
+        likelihood = num_videos * _likelihood(left_out, sharpness(left_out))
+        distance = np.square(np.subtract(candidate.shares, usual.shares)).sum()
+        shares.append(candidate.shares)
+        penalties.append(candidate.penalty)
+        log_probabilities.append(likelihood - _PRIOR * distance)
+    probabilities = np.exp(np.array(log_probabilities) - max(log_probabilities))
+    probabilities /= probabilities.sum()
+    means = probabilities @ np.array(shares)
+    means[means < _LEAST_SHARE] = 0.0
+    means /= means.sum()
+    penalty = np.exp(probabilities @ np.log(penalties))
+    return Strength(tuple(means.tolist()), float(penalty))
 
 
 def skill(left_out: LeftOut) -> float | None:
@@ -295,15 +300,6 @@ def _log_likelihoods(left_out, factor):
     logits = factor * left_out.values
     true_logits = logits[np.arange(len(labels)), labels]
     return true_logits - np.logaddexp.reduce(logits, axis=1)
-
-
-def _likelihood_by_video(left_out):
-    """Return what each video adds to the mean log likelihood, at the best sharpness."""
-    values = _log_likelihoods(left_out, sharpness(left_out))
-    sizes = np.bincount(left_out.labels)
-    weights = 1.0 / (np.count_nonzero(sizes) * sizes[left_out.labels])
-    _, video = np.unique(left_out.videos, return_inverse=True)
-    return np.bincount(video, weights * values)
 
 
 def _mean_by_class(values, labels):
