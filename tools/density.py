@@ -2,7 +2,8 @@
 
   python tools/density.py a2d_tf tests                  counts by folder
   python tools/density.py a2d_tf --list ifexp           file and line of each
-  python tools/density.py a2d_tf --most tuple=90 multi=20    status 1 above a limit
+  python tools/density.py a2d_tf --most tuple=3 multi=0.7    status 1 above a limit
+                                                        per 1000 lines of code
 
 tuple: `a, b = x, y`; ifexp: `x if c else y`; comp: comprehensions and generator
 expressions; multi: those with two `for`, or with one inside; spread: `*(...)` and
@@ -186,17 +187,20 @@ def _row(name, cells):
 
 
 def above_limits(sources: list[Source], limits: list[str]) -> list[str]:
-    """Return a line for each limit, such as multi=20, that is exceeded."""
+    """Return a line for each limit per 1000 lines, such as multi=2, that is exceeded."""
     counts: collections.Counter = collections.Counter()
+    lines = 0
     for source in sources:
         counts.update(source.count())
+        lines += source.lines
     problems = []
     for limit in limits:
         kind, _, most = limit.partition("=")
         if kind not in KINDS:
             raise SystemExit(f"error: --most {limit}: use one of {', '.join(KINDS)}")
-        if counts[kind] > int(most):
-            problems.append(f"{kind}: {counts[kind]}, at most {most}")
+        rate = 1000 * counts[kind] / lines
+        if rate > float(most):
+            problems.append(f"{kind}: {rate:.1f} per 1000 lines, at most {most}")
     return problems
 
 
@@ -206,7 +210,7 @@ def main() -> int:
     )
     parser.add_argument("folders", nargs="+", type=pathlib.Path)
     parser.add_argument("--list", choices=KINDS, help="print where this kind is")
-    parser.add_argument("--most", nargs="+", default=[], metavar="KIND=COUNT")
+    parser.add_argument("--most", nargs="+", default=[], metavar="KIND=RATE")
     options = parser.parse_args()
     paths: list[pathlib.Path] = []
     for folder in options.folders:

@@ -14,7 +14,7 @@ fi
 ruff format --check .
 ruff check .
 python tools/density.py a2d_tf \
-  --most tuple=90 ifexp=240 comp=560 multi=20 spread=20 loopif=0 times=3 long=0
+  --most tuple=0.5 ifexp=7 comp=20 multi=0.5 spread=0.5 loopif=0 times=0.2 long=0
 # Types are those of TensorFlow 2.15's environment; the newest NumPy's need a newer Python.
 if python -c 'import sys; sys.exit(sys.version_info >= (3, 12))'; then mypy; fi
 python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder -m "$selection" "$@"
