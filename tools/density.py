@@ -187,7 +187,7 @@ def _row(name, cells):
 
 
 def above_limits(sources: list[Source], limits: list[str]) -> list[str]:
-    """Return a line for each limit per 1000 lines, such as multi=2, that is exceeded."""
+    """Return a line for each limit that is exceeded; multi=2 is 2 per 1000 lines."""
     counts: collections.Counter = collections.Counter()
     lines = 0
     for source in sources:
