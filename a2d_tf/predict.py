@@ -119,7 +119,8 @@ _FPS = FLAGS.define_float(
 _WINDOW = FLAGS.define_integer(
     "window",
     TrackSettings.window,
-    "Segmented frames that vote on a track's label.",
+    "Segmented frames that vote on a track's label; of its action, only where no times"
+    " of actions were coded. 1: the network's own labels.",
     1,
 )
 _PATIENCE = FLAGS.define_integer(
