@@ -14,6 +14,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data.manifest import Manifest, MotionFacts
 from a2d_tf.runs import chosen_threshold, loading, run_folder
+from a2d_tf.serving import exporter
 from a2d_tf.training import run_start
 from a2d_tf.training.events import Events
 
@@ -42,6 +43,19 @@ def test_a_run_keeps_the_facts_of_motion_maps(tmp_path):
         run_folder.create(tmp_path / name, config, manifest(motion=facts))
     assert run_folder.record_facts(tmp_path / "with")["motion"] == vars(motion)
     assert "motion" not in run_folder.record_facts(tmp_path / "without")
+
+
+def test_a_run_and_its_export_keep_how_long_coded_bouts_last(tmp_path):
+    seconds = {"run": 1.5}
+    config = Config(tiny_network.config())
+    network = tiny_network.make()
+    for name, known in (("with", seconds), ("without", {})):
+        run_folder.create(tmp_path / name, config, manifest(bout_seconds=known))
+        facts = run_folder.record_facts(tmp_path / name)
+        run = loading.Run(config, network, {}, "", bout_seconds=known)
+        expected = known or None
+        assert facts.get("bout_seconds") == expected
+        assert exporter.describe(run).get("bout_seconds") == expected
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,8 @@ def check_records(folder, margin, *words, **environment):
             np.testing.assert_allclose(truth.boxes, expected, atol=1e-3)
             assert not truth.has_mask.any()
     assert names == EXPECTED
+    manifest = json.loads((folder / "records" / "manifest.json").read_text())
+    assert manifest["bout_seconds"] == {"rest": 0.45, "run": 0.3}
 
 
 @pytest.mark.slow
