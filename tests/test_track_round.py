@@ -101,6 +101,8 @@ def test_tracks_and_times_to_pages(words, tmp_path):
     scores = json.loads((output / "scores.json").read_text())
     coded = {row["name"]: row["coded"] for row in scores["behaviours"]}
     assert coded == {"rest": pytest.approx(2.4), "run": pytest.approx(2.4)}
+    page = (output / "videos" / "index.html").read_text()
+    assert "each coded video was scored by a fit without it" in page
     # Each track is there in each answered frame, under its own number.
     for video in VIDEOS:
         tracks = json.loads((output / "videos" / video / "tracks.json").read_text())

@@ -54,11 +54,13 @@ class Selection:
       earlier: {video: split} of earlier records, which stays unless a file states
         another split.
       max_frames: the most frames that are used for training, see `spread_annotations`.
+      has_split: whether there is a test split at all, of which notes tell.
     """
 
     test_videos: Collection[str] = ()
     earlier: Mapping[str, str] = dataclasses.field(default_factory=dict)
     max_frames: int | None = None
+    has_split: bool = True
 
 
 ALL_FRAMES = Selection()
@@ -192,8 +194,9 @@ class AnnotatedVideos:
 
         splits = split_videos(annotations, names, selection.earlier)
         videos = with_tests(_videos(annotations, splits), selection.test_videos)
-        notes.extend(_notes_on_tests(videos, annotations))
-        notes.extend(_notes_on_sides(splits, selection.earlier))
+        if selection.has_split:
+            notes.extend(_notes_on_tests(videos, annotations))
+            notes.extend(_notes_on_sides(splits, selection.earlier))
         if selection.max_frames:
             trained = [video.vid for video in videos if video.split == "train"]
             remaining = spread_annotations(

@@ -153,8 +153,11 @@ _LABELS = FLAGS.define_string(
 _TASK = FLAGS.define_string("task", None, f"{tasks.HELP} Shares consist of shards.")
 
 
-def open_source() -> Source:
+def open_source(has_split: bool = True) -> Source:
     """Return the source of annotated videos that the flags name.
+
+    Args:
+      has_split: as of `Selection`.
 
     Raises:
       InputError: the flags contradict each other, or the source cannot be read.
@@ -190,7 +193,7 @@ def open_source() -> Source:
             "--annotations (or --release) is missing; --help shows the flags"
         )
     command_line.require([], videos=_VIDEOS.value)
-    source = _open_annotated_videos(exports, label_space)
+    source = _open_annotated_videos(exports, label_space, has_split)
     for line in source.summary():
         print(line)
     return source
@@ -231,7 +234,7 @@ def reading_of_tracks() -> given_tracks.Reading:
     return given_tracks.Reading(exports, _READING.names(), options)
 
 
-def _open_annotated_videos(exports, label_space):
+def _open_annotated_videos(exports, label_space, has_split):
     """Return a user's own annotated videos as the source.
 
     Args:
@@ -267,6 +270,7 @@ def _open_annotated_videos(exports, label_space):
             test_videos=_TEST.value,
             earlier=earlier_splits,
             max_frames=_MAX_FRAMES.value,
+            has_split=has_split,
         ),
     )
 

@@ -7,6 +7,7 @@ more coded times cost seconds; what each track does is a closed form of them.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import pathlib
 import sys
@@ -78,7 +79,7 @@ class TrackRound:
         words.append(f"--videos={self.videos}")
         _parse([*words, *further_flags.get("records", ())], records.FLAGS)
         _parse(further_flags.get("predict", ()), predict.FLAGS)
-        source = records.open_source()
+        source = records.open_source(has_split=False)
         assert isinstance(source, AnnotatedVideos)
         labels = source.label_space
         given = self._given_tracks(labels)
@@ -95,7 +96,7 @@ class TrackRound:
         start = time.monotonic()
         if not _any_coded(features, codes):
             raise InputError(
-                f"--every={self._every()}: no answered frame has a coded time; answer"
+                f"--every={self._every}: no answered frame has a coded time; answer"
                 " more, as in -- --every=1"
             )
         fit = fit_tracks(features, codes, labels)
@@ -107,7 +108,7 @@ class TrackRound:
         self._write_model(settings, fit, source.bout_seconds)
         _print_time("model", start)
         start = time.monotonic()
-        self._write_pages(fit, features, given)
+        self._write_pages(fit, features, given, lines)
         _print_time("videos", start)
         print(self.output / "videos" / "index.html")
 
@@ -122,6 +123,7 @@ class TrackRound:
         wanted = [name_of(path) for path in paths]
         return GivenTracks.read(records.reading_of_tracks(), folder, labels, wanted)
 
+    @functools.cached_property
     def _every(self) -> int:
         """Return of how many frames one is answered: some five a second."""
         if predict.FLAGS["every"].present:
@@ -146,7 +148,7 @@ class TrackRound:
 
         folder = self.output / "features"
         folder.mkdir(parents=True, exist_ok=True)
-        every = self._every()
+        every = self._every
         request = library_request.Request(every=every, fps=predict.FLAGS["fps"].value)
         digest_of_settings = settings.digest()
         features = {}
@@ -217,6 +219,7 @@ class TrackRound:
         fit: TrackFit,
         features: Mapping[str, TrackFeatures],
         given: GivenTracks,
+        notes: Sequence[str],
     ) -> None:
         """Predict all videos from their features; those that fail are listed."""
         from a2d_tf.serving import export_folder
@@ -224,13 +227,14 @@ class TrackRound:
 
         info = export_folder.read_info(str(self._model))
         request = library_request.Request(
-            every=self._every(),
+            every=self._every,
             track_settings=TrackSettings(window=predict.FLAGS["window"].value),
             kinds=predict.kinds_of_results(),
             model=model_source.identity(str(self._model)),
             settings={"tracks": digest(records.reading_of_tracks().exports)},
             fps=predict.FLAGS["fps"].value,
             overwrite=True,
+            notes=tuple(notes),
         )
         predictor = KeptPredictor(fit, features, given, info)
         unfinished = [job for job in self.jobs if not request.is_finished(job)]

@@ -13,7 +13,7 @@ from a2d_tf.model.heads.feature_groups import APPEARANCE
 from a2d_tf.model.heads.readout import FittedLabels, ReadoutInstances, fit_labels
 from a2d_tf.training.track_features import TrackFeatures
 
-_INSTANCES = 1500  # the most that are fitted; the time grows with the third power
+_INSTANCES = 1000  # the most that are fitted; the time grows with the third power
 
 CodesOfVideo = Mapping[tuple[int, int], int]
 """{(number of a frame, number of a track): code of its coded pair}."""

@@ -39,6 +39,7 @@ def write_library_page(
     parts: Mapping[str, Part],
     failed: Mapping[str, str],
     run: str | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Write the page of a library; of many videos the pictures are on further pages.
 
@@ -47,6 +48,7 @@ def write_library_page(
       parts: {name of a folder in it: `read_part` of the prediction there}.
       failed: {name of a video: why it has no prediction}.
       run: folder of the run that predicts, whose training videos are marked.
+      notes: sentences on how good the labels are.
 
     Raises:
       InputError: a page cannot be written.
@@ -87,6 +89,7 @@ def write_library_page(
             data={},
             extra=", ".join(name for name in page.names if parts[name].has_extra),
             browser_url=browser_url,
+            notes=notes,
             parts={name: parts[name] for name in page.names},
             page=page,
             pages=pages,

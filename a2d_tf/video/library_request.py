@@ -50,6 +50,7 @@ class Request:
       overwrite: whether a prediction of other settings counts as none, rather than as
         an error.
       run: the run folder of the model, if it is one.
+      notes: sentences for the page of the library, of how good the labels are.
     """
 
     start: float = 0.0
@@ -62,6 +63,7 @@ class Request:
     fps: float | None = None
     overwrite: bool = False
     run: str | None = None
+    notes: tuple[str, ...] = ()
 
     def record(self, job: Job) -> dict[str, Any]:
         """Return a job's `prediction.json`, without its `frames`.

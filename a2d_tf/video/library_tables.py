@@ -112,7 +112,7 @@ def _write_files(
         )
     _write_failures(os.path.join(output, FAILED), failed)
     if "page" in request.kinds:
-        write_library_page(output, parts, failed, request.run)
+        write_library_page(output, parts, failed, request.run, request.notes)
 
 
 def _write_failures(path, failures):
