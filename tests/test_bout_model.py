@@ -58,6 +58,13 @@ def test_actions_are_those_of_all_paths(typical):
         followed = model.follow(followed, seen[t], valid)
         actions = model.read(followed, seen[t + 1 :], valid)
         np.testing.assert_allclose(actions, expected[t], rtol=1e-10)
+    if model.ahead >= 6:  # else not all of the frames are read
+        answers = model.read_track(seen, valid)
+        np.testing.assert_allclose(answers, expected, rtol=1e-10)
+    else:
+        first = model.follow(None, seen[0], valid)
+        near = model.read(first, seen[1:3], valid)  # up to three frames ahead
+        np.testing.assert_array_equal(model.read_track(seen, valid)[0], near)
 
 
 def test_lengths_are_of_seconds_and_typical_where_unknown():

@@ -219,11 +219,11 @@ def test_features_are_read_as_written_or_not_at_all(tmp_path):
     assert track_features.read(path, "x") is None
 
 
-def test_a_video_is_told_by_a_fit_without_it():
-    """By fits to the other videos, which have the whole fit's weights and scales."""
+def coded_features():
+    """Features of four videos, and the codes of their two tracks in three frames."""
     rng = np.random.default_rng(3)
     videos = {}
-    codes = {}
+    codes: dict = {}
     for video in "pqrs":
         groups = {"appearance": rng.normal(size=(6, 4)).astype(np.float16)}
         videos[video] = features_of(groups)
@@ -231,7 +231,28 @@ def test_a_video_is_told_by_a_fit_without_it():
         for number in (1, 5, 9):
             codes[video][number, 2] = int(rng.choice(LABELS.codes))
             codes[video][number, 7] = int(rng.choice(LABELS.codes))
-    fit = fit_tracks(videos, codes, LABELS)
+    return videos, codes
+
+
+def test_predictions_of_videos_left_out_are_read_along_tracks():
+    """Bouts that last: of each track the action that all its frames make likeliest."""
+    videos, codes = coded_features()
+    lasting = dict.fromkeys(LABELS.actions, 1e6)
+    fit = fit_tracks(videos, codes, LABELS, every=4, bout_seconds=lasting)
+    logits = fit.fitted.action.left_out
+    likely = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    told = np.array([instance.predicted for instance in fit.coded])
+    alone = fit_tracks(videos, codes, LABELS, every=4, bout_seconds={})
+    assert told.tolist() != [instance.predicted for instance in alone.coded]
+    for rows in (np.arange(6 * i, 6 * i + 6) for i in range(4)):
+        for track in (rows[::2], rows[1::2]):
+            assert set(told[track]) == {likely[track].sum(axis=0).argmax()}
+
+
+def test_a_video_is_told_by_a_fit_without_it():
+    """By fits to the other videos, which have the whole fit's weights and scales."""
+    videos, codes = coded_features()
+    fit = fit_tracks(videos, codes, LABELS, every=4, bout_seconds={})
     x = np.concatenate([videos[v].groups["appearance"] for v in "pqrs"]).astype(float)
     y = np.array([instance.action for instance in fit.coded])
     video_of = np.array([instance.video for instance in fit.coded])

@@ -99,7 +99,13 @@ class TrackRound:
                 f"--every={self._every}: no answered frame has a coded time; answer"
                 " more, as in -- --every=1"
             )
-        fit = fit_tracks(features, codes, labels)
+        fit = fit_tracks(
+            features,
+            codes,
+            labels,
+            every=self._every,
+            bout_seconds=source.bout_seconds,
+        )
         lines = _score(fit, self.output)
         _print_time("fit", start)
         print("\n".join(lines), flush=True)

@@ -122,6 +122,26 @@ class BoutModel:
             likelihoods = self._before(likelihoods, gap, valid)
         return _normalized(followed.actions * likelihoods)
 
+    def read_track(
+        self, frames: Sequence[FrameActions], valid: np.ndarray
+    ) -> list[np.ndarray]:
+        """Return p(action) of a track in each of its frames, in order: [|Y|] each.
+
+        Args:
+          valid: as for `follow`.
+        """
+        answers = []
+        followed = None
+        for index, frame in enumerate(frames):
+            followed = self.follow(followed, frame, valid)
+            later = []
+            for other in frames[index + 1 :]:
+                if other.frame_index > frame.frame_index + self.ahead:
+                    break
+                later.append(other)
+            answers.append(self.read(followed, later, valid))
+        return answers
+
     def _likelihoods(self, seen, valid):
         """Return how likely each action shows what the network sees, up to a factor."""
         share = min(1.0, EVIDENCE / self.typical)

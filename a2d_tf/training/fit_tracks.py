@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model.heads.feature_groups import APPEARANCE
 from a2d_tf.model.heads.readout import FittedLabels, ReadoutInstances, fit_labels
+from a2d_tf.tracking.bout_model import BoutModel, FrameActions
 from a2d_tf.training.track_features import TrackFeatures
 
 _INSTANCES = 1000  # the most that are fitted; the time grows with the third power
@@ -76,6 +78,9 @@ def fit_tracks(
     videos: Mapping[str, TrackFeatures],
     codes: Mapping[str, CodesOfVideo],
     labels: LabelSpace,
+    *,
+    every: int,
+    bout_seconds: Mapping[str, float],
 ) -> TrackFit:
     """Fit to the coded instances of videos, evenly chosen if there are many.
 
@@ -83,6 +88,9 @@ def fit_tracks(
       videos: {name: features}.
       codes: {name of a coded video: codes of its instances}.
       labels: the label space of the codes.
+      every: of so many frames one is answered.
+      bout_seconds: {action: mean length of its coded bouts}; predictions of videos that
+        are left out are read along tracks as those on pages are.
     """
     chosen = _coded_rows(videos, codes)
     step = -(-len(chosen) // _INSTANCES)
@@ -110,13 +118,11 @@ def fit_tracks(
         [name for name in names if name != APPEARANCE],
         least_skill=-np.inf,
     )
-    logits = fitted.action.left_out
+    predictions = _predict_left_out(
+        chosen, videos, labels, fitted.action.left_out, every, bout_seconds
+    )
     coded = []
     for index, row in enumerate(chosen):
-        predicted = -1
-        if np.isfinite(logits[index]).all():
-            valid = labels.valid[instances.actors[index]]
-            predicted = int(np.where(valid, logits[index], -np.inf).argmax())
         features_of_video = videos[row.video]
         coded.append(
             CodedInstance(
@@ -124,10 +130,47 @@ def fit_tracks(
                 number=int(features_of_video.numbers[row.row]),
                 seconds=step * features_of_video.seconds,
                 action=int(instances.actions[index]),
-                predicted=predicted,
+                predicted=predictions[index],
             )
         )
     return TrackFit(labels, names, fitted, tuple(coded))
+
+
+def _predict_left_out(
+    rows: Sequence[_CodedRow],
+    videos: Mapping[str, TrackFeatures],
+    labels: LabelSpace,
+    logits: np.ndarray,
+    every: int,
+    bout_seconds: Mapping[str, float],
+) -> list[int]:
+    """Return the action of each row by the fit without its video; -1 if there is none.
+
+    Args:
+      logits: [n, |Y|], of these fits; not finite where there is none.
+      every, bout_seconds: as of `fit_tracks`.
+    """
+    indices_of_track = collections.defaultdict(list)
+    for index, row in enumerate(rows):
+        if np.isfinite(logits[index]).all():
+            actor, _ = labels.indices(row.code)
+            track = int(videos[row.video].tracks[row.row])
+            indices_of_track[row.video, track, actor].append(index)
+    predictions = [-1] * len(rows)
+    for (vid, _, actor), indices in indices_of_track.items():
+        features = videos[vid]
+        frames = []
+        for index in indices:
+            answered = (int(features.numbers[rows[index].row]) - 1) // every
+            frames.append(FrameActions(answered, _softmax(logits[index])))
+        valid = labels.valid[actor]
+        actions = [np.where(valid, frame.actions, -1) for frame in frames]
+        model = BoutModel.of_seconds(bout_seconds, labels, 1 / features.seconds)
+        if model is not None:
+            actions = model.read_track(frames, valid)
+        for index, values in zip(indices, actions):
+            predictions[index] = int(values.argmax())
+    return predictions
 
 
 class _CodedRow(NamedTuple):
