@@ -110,6 +110,25 @@ def test_the_skill_is_what_is_right_in_videos_left_out_beyond_chance():
     assert skills == (0.0, 0.0, "", ())
 
 
+def test_instances_of_any_class_have_values_without_their_video():
+    """Also those of a class that a single video shows, which do not count as skill."""
+    rng = np.random.default_rng(5)
+    videos, labels = np.repeat(np.arange(4), 3), np.repeat([0, 1, 0, 2], 3)
+    x = rng.normal(size=(12, 3))
+    fitted = fit(x, labels, 3, videos)
+    weights = 1 / (3 * np.bincount(labels)[labels])
+    z = np.c_[(x - x.mean(0)) / x.std(0) / np.sqrt(3), np.ones(12)]
+    for video in range(4):
+        rest = videos != video
+        weighted = z[rest].T * weights[rest]
+        gram = weighted @ z[rest] + np.diag([0.03] * 3 + [0])
+        found = np.linalg.solve(gram, weighted @ np.eye(3)[labels[rest]])
+        values = fitted.values_left_out[~rest]
+        np.testing.assert_allclose(values, z[~rest] @ found, atol=1e-4)
+    assert set(fitted.left_out.videos) == {0, 2}
+    assert np.isnan(fit(x, labels, 3, np.zeros(12)).values_left_out).all()
+
+
 def test_groups_of_features_have_their_shares_in_the_whole():
     """By a fit to scaled columns, more than instances, and one without each video."""
     rng = np.random.default_rng(3)
