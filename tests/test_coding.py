@@ -364,3 +364,16 @@ def test_a_time_offset_that_is_no_number_is_called_so(tmp_path):
     path = events(tmp_path / "e.csv", [("", "run", "POINT", "0.1")], offset="00:10")
     with pytest.raises(InputError, match="time offset: '00:10' is not a time"):
         read_bouts.read(path)
+
+
+def test_a_film_without_a_whole_frame_has_no_times(tmp_path, monkeypatch):
+    film = tmp_path / "film.avi"
+    film.touch()
+    nothing = np.zeros(0)
+    monkeypatch.setattr(coded_frames.video_frames, "seconds", lambda *_: nothing)
+    monkeypatch.setattr(coded_frames.video_frames, "film_start", lambda *_: 0.0)
+    bouts = [CodedBout("", "run", 0.0, 1.0, "o.tsv: line 2")]
+    observation = Observation("o", "film", "o.tsv", bouts=bouts, media_seconds=2.0)
+    problem = "film.avi: no frame can be decoded; mend it"
+    with pytest.raises(InputError, match=problem):
+        coded_frames.CodedVideo(film, "mend it").length_note(observation, None)

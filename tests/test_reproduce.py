@@ -374,3 +374,12 @@ def test_a_training_that_fails_is_named(mini_records, tmp_path):
     assert done.returncode == 1 and "Traceback" not in done.stderr
     # the training has said its own before
     assert "full, seed 0" in done.stderr.splitlines()[-1]
+
+
+def test_folders_and_locks_of_others_are_no_rows(tmp_path):
+    for name in ("seed0/full", "seed0_old/full", "seed1/no_flow", "seed1/my_row"):
+        path = tmp_path / f"{name}.lock"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    rows = reproduction._begun_rows(Fold(str(tmp_path)))
+    assert [(row.seed, row.name) for row in rows] == [(0, "full"), (1, "no_flow")]

@@ -136,7 +136,10 @@ class CodedVideo:
 
     @functools.cached_property
     def _film_seconds(self) -> np.ndarray:
-        return video_frames.seconds(self._path, self._remedy)
+        seconds = video_frames.seconds(self._path, self._remedy)
+        if not len(seconds):
+            raise InputError(f"{self._path}: no frame can be decoded; {self._remedy}")
+        return seconds
 
     @functools.cached_property
     def _film_start(self) -> float:

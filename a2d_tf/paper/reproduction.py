@@ -286,10 +286,12 @@ def _begun_rows(fold):
     Their locks stay.
     """
     rows = []
-    for path in pathlib.Path(fold.folder).glob("seed*/*.lock"):
-        seed = int(path.parent.name.removeprefix("seed"))
-        rows.append(SeededRow(fold, path.stem, seed))
     order = table_rows.order()
+    for path in pathlib.Path(fold.folder).glob("seed*/*.lock"):
+        seed = path.parent.name.removeprefix("seed")
+        # Others, such as copies of a folder, are the user's.
+        if seed.isdecimal() and path.stem in order:
+            rows.append(SeededRow(fold, path.stem, int(seed)))
     return sorted(rows, key=lambda row: (row.seed, order.index(row.name)))
 
 

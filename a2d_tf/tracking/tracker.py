@@ -24,7 +24,7 @@ from a2d_tf.tracking import regions
 from a2d_tf.tracking.bout_model import FrameActions
 from a2d_tf.tracking.groups import Groups
 from a2d_tf.tracking.regions import Region
-from a2d_tf.tracking.track_labels import Detection, vote_actor
+from a2d_tf.tracking.track_labels import Detection, LabelledTrack, vote_actor
 
 # The least IoU of an instance's mask with the last mask of its track.
 MIN_IOU = 0.3
@@ -139,12 +139,11 @@ class _LostTracks(NamedTuple):
     ended: list[int]
 
 
-class LabelledTrack(Protocol):
-    """What reading a track's label takes of it; see `Track`."""
+class LinkedTrack(LabelledTrack, Protocol):
+    """A track to which instances are linked; see `Track`."""
 
     id: int
     detections: collections.deque[Detection]
-    label: int | None
 
 
 class LinkedInstances(NamedTuple):
@@ -157,7 +156,7 @@ class LinkedInstances(NamedTuple):
       extra: how many sure instances are beyond the number of individuals.
     """
 
-    tracks: Sequence[LabelledTrack | None]
+    tracks: Sequence[LinkedTrack | None]
     resting: Sequence[int]
     ended: Sequence[int]
     extra: int
