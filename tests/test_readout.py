@@ -221,7 +221,7 @@ def test_videos_left_out_decide_which_features_tell_actions():
     assert 0.6 < chosen.strength.shares[0] <= 0.75
     words = re.fullmatch(
         r"actions in videos left out: appearance alone (\d+), i3d alone (-?\d+),"
-        r" together (\d+) of 100",
+        r" together (\d+) of 100 \(0 is chance\)",
         chosen.worth,
     )
     telling_alone, noise_alone, together = map(int, words.groups())

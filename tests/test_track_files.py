@@ -175,7 +175,8 @@ def test_tracks_without_an_actor_ask_for_it(tmp_path):
         read(tmp_path, {"clip.txt": "1,1,4,2,6,8,1\n"})
     assert str(caught.value) == (
         f"{tmp_path}/export/clip.txt: line 1: names no actor; say whose tracks these"
-        " are, as in --actor=mouse, or pass --labels of one actor"
+        " are, as in --actor=mouse, or pass --labels of one actor; with a2d start after"
+        " --: -- --actor=mouse"
     )
 
 

@@ -249,6 +249,17 @@ def test_predictions_of_videos_left_out_are_read_along_tracks():
             assert set(told[track]) == {likely[track].sum(axis=0).argmax()}
 
 
+def test_an_instance_stands_for_the_frames_that_are_coded_alike():
+    """Of frames 1 to 4 two are coded as the first one, of 5 to 8 all, of 9 on one."""
+    videos, codes = coded_features()
+    run, other = LABELS.codes[:2]
+    codes["p"] = {(1, 2): run, (2, 2): run, (3, 2): other, (9, 2): run}
+    codes["p"].update({(number, 2): run for number in (5, 6, 7, 8)})
+    fit = fit_tracks(videos, codes, LABELS, every=4, bout_seconds={})
+    seconds = [i.seconds for i in fit.coded if i.video == "p"]
+    assert seconds == pytest.approx([0.1, 0.2, 0.05])
+
+
 def test_a_video_is_told_by_a_fit_without_it():
     """By fits to the other videos, which have the whole fit's weights and scales."""
     videos, codes = coded_features()

@@ -264,7 +264,7 @@ class ReadOptions:
         if class_number is None:
             raise InputError(
                 "names no actor; say whose tracks these are, as in --actor=mouse, or"
-                " pass --labels of one actor"
+                " pass --labels of one actor; with a2d start after --: -- --actor=mouse"
             )
         return ToolLabel(class_number)
 

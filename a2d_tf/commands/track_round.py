@@ -229,7 +229,8 @@ class TrackRound:
     ) -> None:
         """Predict all videos from their features; those that fail are listed."""
         from a2d_tf.serving import export_folder
-        from a2d_tf.video.kept_labeller import KeptPredictor
+        from a2d_tf.video.kept_labeller import KeptLabeller
+        from a2d_tf.video.track_predictor import TrackPredictor
 
         info = export_folder.read_info(str(self._model))
         request = library_request.Request(
@@ -242,7 +243,12 @@ class TrackRound:
             overwrite=True,
             notes=tuple(notes),
         )
-        predictor = KeptPredictor(fit, features, given, info)
+        predictor = TrackPredictor(
+            info,
+            fit.labels,
+            given,
+            labeller_of=lambda name: KeptLabeller(fit, features[name], info),
+        )
         unfinished = [job for job in self.jobs if not request.is_finished(job)]
         failures: dict[str, str] = {}
         if unfinished:

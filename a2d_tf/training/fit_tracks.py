@@ -27,7 +27,7 @@ class CodedInstance(NamedTuple):
     Attributes:
       video: name.
       number: 1-based, of the frame.
-      seconds: how long it stands for.
+      seconds: how long it stands for: its coded frames up to the next answered one.
       action: 0-based, as coded.
       predicted: 0-based, by the fit without this video; -1 if there is none.
     """
@@ -92,7 +92,7 @@ def fit_tracks(
       bout_seconds: {action: mean length of its coded bouts}; predictions of videos that
         are left out are read along tracks as those on pages are.
     """
-    chosen = _coded_rows(videos, codes)
+    chosen = _coded_rows(videos, codes, every)
     step = -(-len(chosen) // _INSTANCES)
     chosen = chosen[::step]
     names = tuple(videos[chosen[0].video].groups)
@@ -128,7 +128,7 @@ def fit_tracks(
             CodedInstance(
                 video=row.video,
                 number=int(features_of_video.numbers[row.row]),
-                seconds=step * features_of_video.seconds,
+                seconds=step * row.share * features_of_video.seconds,
                 action=int(instances.actions[index]),
                 predicted=predictions[index],
             )
@@ -174,22 +174,36 @@ def _predict_left_out(
 
 
 class _CodedRow(NamedTuple):
-    """A coded instance: its video, its row in the features of this, and its code."""
+    """A coded instance of an answered frame.
+
+    Attributes:
+      video: its video.
+      row: its row in the features of this.
+      code: what was coded.
+      share: of the frames up to the next answered one, those that are coded alike.
+    """
 
     video: str
     row: int
     code: int
+    share: float
 
 
-def _coded_rows(videos, codes):
+def _coded_rows(videos, codes, every):
     """Return the coded instances of all videos."""
     rows = []
     for vid, codes_of_video in codes.items():
         features = videos[vid]
-        for row, number in enumerate(features.numbers):
-            code = codes_of_video.get((int(number), int(features.tracks[row])))
-            if code is not None:
-                rows.append(_CodedRow(vid, row, code))
+        for row, number in enumerate(features.numbers.tolist()):
+            track = int(features.tracks[row])
+            code = codes_of_video.get((number, track))
+            if code is None:
+                continue
+            alike = 0
+            for later in range(number, number + every):
+                if codes_of_video.get((later, track)) == code:
+                    alike += 1
+            rows.append(_CodedRow(vid, row, code, alike / every))
     return rows
 
 

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import numpy as np
 
-from a2d_tf.annotations.given_tracks import GivenTracks
-from a2d_tf.annotations.video_folder import name_of
-from a2d_tf.core.labels import LabelSpace
 from a2d_tf.ops.label_painter import mask_patches
 from a2d_tf.training.fit_tracks import TrackFit
 from a2d_tf.training.track_features import TrackFeatures
 from a2d_tf.video.box_labeller import labelled, no_instances
 from a2d_tf.video.instances import Answer, GivenFrames
 from a2d_tf.video.span import Span
-from a2d_tf.video.streaming import VideoFrame
-from a2d_tf.video.track_predictor import TrackPredictor
-from a2d_tf.video.track_settings import TrackSettings
-from a2d_tf.video.video_reader import Reader
 
 _MASK_SIDE = 28
 
@@ -77,50 +69,3 @@ class KeptLabeller:
             actor_scores=actor_scores.astype(np.float32),
             action_scores=action_scores.astype(np.float32),
         )
-
-
-@dataclasses.dataclass(frozen=True)
-class KeptPredictor:
-    """Labels the given tracks of videos from kept features: a `VideoPredictor`.
-
-    Attributes:
-      fit: says what they are and do.
-      features: {name of a video: its features}.
-      given: the tracks.
-      info: the contents of `a2d_tf.json` of the model with the same labels.
-    """
-
-    fit: TrackFit
-    features: Mapping[str, TrackFeatures]
-    given: GivenTracks
-    info: dict[str, Any]
-
-    @property
-    def labels(self) -> LabelSpace:
-        """The label space of the codes."""
-        return self.fit.labels
-
-    def frames(
-        self,
-        reader: Reader,
-        span: Span,
-        track_settings: TrackSettings,
-        *,
-        stops: Sequence[Any] = (),
-    ) -> Iterator[VideoFrame]:
-        """Yield the answered frames of a video; see `streaming.label_frames`."""
-        predictor = self._of_video(reader)
-        return predictor.frames(reader, span, track_settings, stops=stops)
-
-    def video_facts(self, reader: Reader) -> dict[str, Any]:
-        """Return further fields of `video.json`; see `prediction_folder.VideoInfo`."""
-        return self._of_video(reader).video_facts(reader)
-
-    def track_names(self, reader: Reader) -> dict[int, str]:
-        """Return {number of a track: the name of its individual}."""
-        return self._of_video(reader).track_names(reader)
-
-    def _of_video(self, reader):
-        features = self.features[name_of(reader.path)]
-        labeller = KeptLabeller(self.fit, features, self.info)
-        return TrackPredictor(labeller, self.given)

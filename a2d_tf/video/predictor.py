@@ -19,7 +19,7 @@ from a2d_tf.video.instances import FrameFeatures, Instances
 from a2d_tf.video.served_frames import ServedFrames, key_frame_inputs, load_functions
 from a2d_tf.video.span import Span
 from a2d_tf.video.track_settings import TrackSettings
-from a2d_tf.video.video_reader import Reader, open_video
+from a2d_tf.video.video_reader import open_video
 
 if TYPE_CHECKING:
     from a2d_tf.runs.loading import Run
@@ -108,26 +108,9 @@ class Predictor(ServedFrames):
         """
         reader = open_video(path)
         span = Span.of_seconds(reader, start, end, every)
-        yield from self.frames(reader, span, TrackSettings(**track_settings))
-
-    def frames(
-        self,
-        reader: Reader,
-        span: Span,
-        track_settings: TrackSettings,
-        *,
-        stops: Sequence[Any] = (),
-    ) -> Iterator[streaming.VideoFrame]:
-        """Yield the answered frames of a video; see `streaming.predict_frames`."""
-        return streaming.predict_frames(self, reader, span, track_settings, stops=stops)
-
-    def video_facts(self, reader: Reader) -> dict[str, Any]:
-        """Return further fields of `video.json`; see `prediction_folder.VideoInfo`."""
-        return {"boxes_only": True} if self.info.get("boxes_only") else {}
-
-    def track_names(self, reader: Reader) -> dict[int, str]:
-        """Return no names: a track that is found has a number alone."""
-        return {}
+        yield from streaming.predict_frames(
+            self, reader, span, TrackSettings(**track_settings)
+        )
 
     def instances(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from a2d_tf.annotations.given_tracks import GivenTracks, Reading
@@ -15,7 +15,6 @@ from a2d_tf.video import streaming
 from a2d_tf.video.instances import Labeller
 from a2d_tf.video.span import Span
 from a2d_tf.video.streaming import VideoFrame
-from a2d_tf.video.track_settings import TrackSettings
 from a2d_tf.video.video_reader import Reader
 
 
@@ -24,39 +23,26 @@ class TrackPredictor:
     """Labels the given tracks of videos, in the place of a `Predictor`.
 
     Attributes:
-      labeller: says what they are and do.
+      info: the contents of `a2d_tf.json`.
+      labels: the label space of the codes.
       given: the tracks.
+      labeller_of: returns, for the name of a video, what says what its tracks are and
+        do.
     """
 
-    labeller: Labeller
+    info: dict[str, Any]
+    labels: LabelSpace
     given: GivenTracks
-
-    @property
-    def info(self) -> dict[str, Any]:
-        """The contents of `a2d_tf.json`."""
-        return self.labeller.info
-
-    @property
-    def labels(self) -> LabelSpace:
-        """The label space of the codes."""
-        return self.labeller.labels
+    labeller_of: Callable[[str], Labeller]
 
     def frames(
-        self,
-        reader: Reader,
-        span: Span,
-        track_settings: TrackSettings,
-        *,
-        stops: Sequence[Any] = (),
+        self, reader: Reader, span: Span, window: int, *, stops: Sequence[Any] = ()
     ) -> Iterator[VideoFrame]:
         """Yield the answered frames of a video; see `streaming.label_frames`."""
+        labeller = self.labeller_of(name_of(reader.path))
+        tracks = self._tracks(reader)
         return streaming.label_frames(
-            self.labeller,
-            reader,
-            self._tracks(reader),
-            span,
-            track_settings.window,
-            stops=stops,
+            labeller, reader, tracks, span, window, stops=stops
         )
 
     def video_facts(self, reader: Reader) -> dict[str, Any]:
@@ -105,4 +91,6 @@ def load(
     wanted = [name_of(video) for video in paths]
     given = GivenTracks.read(reading, folder, labeller.labels, wanted)
     devices.announce(gpus, labeller.info["precision"])
-    return TrackPredictor(labeller, given)
+    return TrackPredictor(
+        labeller.info, labeller.labels, given, labeller_of=lambda _: labeller
+    )

@@ -4,52 +4,25 @@ from __future__ import annotations
 
 import collections
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple, Union
 
 from a2d_tf.behaviour.prediction_folder import RESULT_FILES
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.signals import stop_on_signal
 from a2d_tf.core.workers import in_threads
+from a2d_tf.video import streaming
+from a2d_tf.video.instances import Finder
 from a2d_tf.video.output_folder import open_library_outputs, open_outputs
 from a2d_tf.video.span import EVERY_FRAME, Span
-from a2d_tf.video.streaming import VideoFrame
+from a2d_tf.video.track_predictor import TrackPredictor
 from a2d_tf.video.track_settings import TRACK_DEFAULTS, TrackSettings
 from a2d_tf.video.video_reader import Reader
 
-
-class VideoPredictor(Protocol):
-    """What predicts videos, as `predictor.Predictor` does.
-
-    Attributes:
-      info: the contents of `a2d_tf.json`.
-      labels: the label space of the codes.
-    """
-
-    @property
-    def info(self) -> dict[str, Any]: ...
-
-    @property
-    def labels(self) -> LabelSpace: ...
-
-    def frames(
-        self,
-        reader: Reader,
-        span: Span,
-        track_settings: TrackSettings,
-        *,
-        stops: Sequence[Any] = (),
-    ) -> Iterator[VideoFrame]:
-        """Yield the answered frames of a video, as `streaming.predict_frames`."""
-
-    def video_facts(self, reader: Reader) -> dict[str, Any]:
-        """Return further fields of `video.json`; see `prediction_folder.VideoInfo`."""
-
-    def track_names(self, reader: Reader) -> dict[int, str]:
-        """Return {number of a track: the name of its individual}, of those with one."""
+VideoPredictor = Union[Finder, TrackPredictor]
+"""What predicts videos: it finds instances, or labels those that are given."""
 
 
 class Outcome(NamedTuple):
@@ -107,10 +80,20 @@ def predict(
         if stops:  # nothing is answered: what is there stays
             raise KeyboardInterrupt
         outputs.further_info["max_tracks"] = track_settings.max_tracks
-        outputs.further_info.update(predictor.video_facts(reader))
-        outputs.track_names.update(predictor.track_names(reader))
+        if isinstance(predictor, TrackPredictor):
+            outputs.further_info.update(predictor.video_facts(reader))
+            outputs.track_names.update(predictor.track_names(reader))
+            video_frames = predictor.frames(
+                reader, span, track_settings.window, stops=stops
+            )
+        else:
+            if predictor.info.get("boxes_only"):
+                outputs.further_info["boxes_only"] = True
+            video_frames = streaming.predict_frames(
+                predictor, reader, span, track_settings, stops=stops
+            )
         frames = progress_bar(
-            predictor.frames(reader, span, track_settings, stops=stops),
+            video_frames,
             desc=progress,
             total=span.count(reader.expected),
             unit="frame",

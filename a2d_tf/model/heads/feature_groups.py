@@ -65,7 +65,7 @@ def choose(
         skill = _skill(instances, Strength(shares))
         known.append(f"{name.replace('_', ' ')} alone {100 * skill:.0f}")
     known.append(f"together {100 * _skill(instances, strength):.0f}")
-    worth = f"actions in videos left out: {', '.join(known)} of 100"
+    worth = f"actions in videos left out: {', '.join(known)} of 100 (0 is chance)"
     return Choice(strength, worth)
 
 
