@@ -28,7 +28,6 @@ import sys
 from collections.abc import Callable, Sequence
 
 from a2d_tf.annotations import given_tracks
-from a2d_tf.annotations.matching import Export
 from a2d_tf.annotations.reading_flags import ReadingFlags
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core import command_line, tasks
@@ -174,11 +173,12 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
     output = os.path.normpath(_OUTPUT.value)
     jobs = library_videos.plan(_VIDEO.value, _VIDEOS.value, output)
     load: Callable[[], VideoPredictor]
+    reading = _READING.reading_of_tracks(_TRACKS.value, given_tracks.FLAG)
     if _TRACKS.value:
         load = functools.partial(
             track_predictor.load,
             model,
-            reading=_reading(),
+            reading=reading,
             videos=[job.path for job in jobs or ()] or [_VIDEO.value],
             checkpoint=_CHECKPOINT.value,
             device=_DEVICE.value,
@@ -206,7 +206,7 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
         recorded_settings["checkpoint"] = _CHECKPOINT.value
     recorded_settings["actors"] = ",".join(_ACTORS.value) or None
     if _TRACKS.value:
-        recorded_settings["tracks"] = given_tracks.digest(_reading().exports)
+        recorded_settings["tracks"] = given_tracks.digest(reading.exports)
         for name in _READING.given(FLAGS):
             recorded_settings[name] = FLAGS[name].value
     request = library_request.Request(
@@ -253,16 +253,6 @@ def _check_tracks() -> None:
             f"--tracks: instances are given, so --{useless[0]} has nothing to do; leave"
             " out one of both"
         )
-
-
-def _reading() -> given_tracks.Reading:
-    """Return how the exports of --tracks are read.
-
-    Coordinates of frames between two key frames are those that the tool shows there.
-    """
-    exports = [Export.parse(value, given_tracks.FLAG) for value in _TRACKS.value]
-    options = _READING.options(interpolated=True, needs_actor=False)
-    return given_tracks.Reading(exports, _READING.names(), options)
 
 
 def _check_times() -> None:

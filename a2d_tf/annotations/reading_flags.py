@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import FORMATS
+from a2d_tf.annotations.given_tracks import Reading
+from a2d_tf.annotations.matching import Export
 from a2d_tf.annotations.names import NO_NAMES, Names
 from a2d_tf.core.register import Register
 
@@ -75,4 +77,20 @@ class ReadingFlags:
             first_frame=first_frame,
             actor=actor or None,
             **more,
+        )
+
+    def reading_of_tracks(self, exports: Iterable[str], flag: str) -> Reading:
+        """Return how exports of given tracks are read.
+
+        Coordinates of frames between two key frames are those that the tool shows
+        there.
+
+        Args:
+          exports: values of a flag.
+          flag: its name, for messages.
+        """
+        return Reading(
+            [Export.parse(export, flag) for export in exports],
+            self.names(),
+            self.options(interpolated=True, needs_actor=False),
         )

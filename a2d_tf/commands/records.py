@@ -229,9 +229,7 @@ def _open_release(release, exports, label_space):
 
 def reading_of_tracks() -> given_tracks.Reading:
     """Return how the flags say that --annotations are read if they are given tracks."""
-    exports = [Export.parse(export) for export in _ANNOTATIONS.value]
-    options = _READING.options(interpolated=True, needs_actor=False)
-    return given_tracks.Reading(exports, _READING.names(), options)
+    return _READING.reading_of_tracks(_ANNOTATIONS.value, "annotations")
 
 
 def _open_annotated_videos(exports, label_space, has_split):

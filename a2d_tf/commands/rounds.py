@@ -105,12 +105,15 @@ class Stages:
         except InputError:
             print(read_text(log), end="", flush=True)
             raise
-        minutes, seconds = divmod(round(time.monotonic() - start), 60)
-        print(
-            f"{stage:9}{minutes:3}:{seconds:02}  {processes.command_text(words)}",
-            flush=True,
-        )
+        line = f"{stage_time(stage, start)}  {processes.command_text(words)}"
+        print(line, flush=True)
         return log
+
+
+def stage_time(stage: str, start: float) -> str:
+    """Return the name of a stage and how long it took since `start`, monotonic time."""
+    minutes, seconds = divmod(round(time.monotonic() - start), 60)
+    return f"{stage:9}{minutes:3}:{seconds:02}"
 
 
 @dataclasses.dataclass(frozen=True)

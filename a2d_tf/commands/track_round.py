@@ -23,6 +23,7 @@ from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.given_tracks import GivenTracks, digest
 from a2d_tf.annotations.video_folder import VideoFolder, name_of
 from a2d_tf.commands import records
+from a2d_tf.commands.rounds import stage_time
 from a2d_tf.core import devices, flagfiles
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError
@@ -89,7 +90,7 @@ class TrackRound:
         start = time.monotonic()
         settings = self._settings()
         features = self._features(given, settings, labels)
-        _print_time("features", start)
+        print(stage_time("features", start), flush=True)
 
         from a2d_tf.training.fit_tracks import fit_tracks
 
@@ -107,15 +108,15 @@ class TrackRound:
             bout_seconds=source.bout_seconds,
         )
         lines = _score(fit, self.output)
-        _print_time("fit", start)
+        print(stage_time("fit", start), flush=True)
         print("\n".join(lines), flush=True)
 
         start = time.monotonic()
         self._write_model(settings, fit, source.bout_seconds)
-        _print_time("model", start)
+        print(stage_time("model", start), flush=True)
         start = time.monotonic()
         self._write_pages(fit, features, given, lines)
-        _print_time("videos", start)
+        print(stage_time("videos", start), flush=True)
         print(self.output / "videos" / "index.html")
 
     @property
@@ -325,8 +326,3 @@ def _expectation(jobs: Sequence[Job], fps: float | None) -> str:
         f"features of {len(jobs)} videos, {frames} frames: about {minutes:.0f} minutes;"
         " they are kept"
     )
-
-
-def _print_time(stage: str, start: float) -> None:
-    minutes, seconds = divmod(round(time.monotonic() - start), 60)
-    print(f"{stage:9}{minutes:3}:{seconds:02}", flush=True)

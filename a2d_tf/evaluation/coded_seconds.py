@@ -156,9 +156,9 @@ class CodedSeconds:
             )
         return lines
 
-    def write(self, folder: str | os.PathLike, note: str = NOTE) -> None:
+    def write(self, folder: str | os.PathLike) -> None:
         """Write scores.json and scores.csv."""
-        fields: dict[str, Any] = {"note": note, **dataclasses.asdict(self)}
+        fields: dict[str, Any] = {"note": NOTE, **dataclasses.asdict(self)}
         write_json(os.path.join(folder, "scores.json"), fields)
         rows: list[list[Any]] = [[*_COLUMNS]]
         for behaviour in self.behaviours:

@@ -156,7 +156,7 @@ def _predict_left_out(
             actor, _ = labels.indices(row.code)
             track = int(videos[row.video].tracks[row.row])
             indices_of_track[row.video, track, actor].append(index)
-    predictions = [-1] * len(rows)
+    predictions = [-1 for _ in rows]
     for (vid, _, actor), indices in indices_of_track.items():
         features = videos[vid]
         frames = []

@@ -89,8 +89,6 @@ class BoxLabeller(ServedFrames):
         """
         import tensorflow as tf
 
-        from a2d_tf.ops.label_painter import mask_patches
-
         count = len(given.boxes)
         if not count:
             return no_instances(self.labels, size)
@@ -104,10 +102,7 @@ class BoxLabeller(ServedFrames):
         for field in FIELDS:
             if field.name in answer:
                 fields[field.name] = answer[field.name]
-        masks = []
-        patches = mask_patches(answer["masks"], given.boxes, *size)
-        for given_mask, patch in zip(given.masks, patches):
-            masks.append(given_mask or patch.rle(*size))
+        masks = complete_masks(given, answer["masks"], size)
         return labelled(
             given,
             masks,
@@ -130,6 +125,24 @@ def no_instances(labels: LabelSpace, size: tuple[int, int]) -> GivenAnswer:
         action_scores=np.zeros((0, len(labels.actions)), np.float32),
         tracks=np.zeros(0, np.int64),
     )
+
+
+def complete_masks(
+    given: GivenInstances, probabilities: np.ndarray, size: tuple[int, int]
+) -> list[dict]:
+    """Return the given masks, and where there is none what lies in the box: N RLEs.
+
+    Args:
+      probabilities: float32 [N, m, m], of the pixels inside the boxes.
+      size: (height, width) of the frame.
+    """
+    from a2d_tf.ops.label_painter import mask_patches
+
+    masks = []
+    patches = mask_patches(probabilities, given.boxes, *size)
+    for given_mask, patch in zip(given.masks, patches):
+        masks.append(given_mask or patch.rle(*size))
+    return masks
 
 
 def labelled(

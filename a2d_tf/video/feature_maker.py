@@ -77,7 +77,7 @@ class FeatureMaker:
                 return None
             order = np.argsort(given.tracks)
             pooled = self._pooled(clip, given.boxes[order])
-            numbers.extend([clip.key + 1] * len(order))
+            numbers.extend(clip.key + 1 for _ in order)
             numbers_of_tracks.append(given.tracks[order])
             for name, values in pooled.items():
                 parts.setdefault(name, []).append(values)

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from a2d_tf.ops.label_painter import mask_patches
 from a2d_tf.training.fit_tracks import TrackFit
 from a2d_tf.training.track_features import TrackFeatures
-from a2d_tf.video.box_labeller import labelled, no_instances
+from a2d_tf.video.box_labeller import complete_masks, labelled, no_instances
 from a2d_tf.video.instances import Answer, GivenFrames
 from a2d_tf.video.span import Span
 
@@ -58,13 +57,9 @@ class KeptLabeller:
             features[name] = values[rows]
         actor_scores, action_scores = self._fit.probabilities(features)
         filled = np.ones((count, _MASK_SIDE, _MASK_SIDE), np.float32)
-        masks = []
-        patches = mask_patches(filled, instances.boxes, *size)
-        for given_mask, patch in zip(instances.masks, patches):
-            masks.append(given_mask or patch.rle(*size))
         return labelled(
             instances,
-            masks,
+            complete_masks(instances, filled, size),
             self.labels,
             actor_scores=actor_scores.astype(np.float32),
             action_scores=action_scores.astype(np.float32),
