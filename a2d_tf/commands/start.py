@@ -30,8 +30,10 @@ from collections.abc import Sequence
 from a2d_tf import evaluate, export, predict, train
 from a2d_tf.commands import records
 from a2d_tf.commands.rounds import Round, Stages, Steps
+from a2d_tf.commands.source_flags import SourceFlags
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError, join_names
+from a2d_tf.core.register import Register
 from a2d_tf.data.manifest import Manifest, MotionFacts
 from a2d_tf.runs.scores import TEST
 from a2d_tf.training.suggestion import Suggestion
@@ -169,10 +171,12 @@ def _label_tracks(argv: list[str]) -> None:
     if jobs is None:
         raise InputError(f"--videos={_VIDEOS.value}: not a folder of videos")
     further_flags = share(argv[1:])
+    source_flags = Register()
+    SourceFlags.define(source_flags)
     for word in argv[1:]:
         name = word[2:].partition("=")[0]
         is_of_predict = name in track_round.PREDICT_FLAGS
-        if not is_of_predict and not {name, name.removeprefix("no")} & {*records.FLAGS}:
+        if not is_of_predict and not {name, name.removeprefix("no")} & {*source_flags}:
             raise InputError(f"{word}: has nothing to do with --tracks; leave it out")
     predict_words = []
     for word in further_flags["predict"]:

@@ -20,16 +20,17 @@ from absl import flags
 
 from a2d_tf import predict
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
-from a2d_tf.annotations.given_tracks import GivenTracks, digest
+from a2d_tf.annotations.given_tracks import GivenTracks, Reading, digest
 from a2d_tf.annotations.video_folder import VideoFolder, name_of
-from a2d_tf.commands import records
 from a2d_tf.commands.rounds import stage_time
+from a2d_tf.commands.source_flags import SourceFlags
 from a2d_tf.core import devices, flagfiles
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.progress import progress_bar
+from a2d_tf.core.register import Register
 from a2d_tf.data import video_frames
 from a2d_tf.evaluation.coded_seconds import NOTE, CodedSeconds
 from a2d_tf.runs import model_source
@@ -78,12 +79,15 @@ class TrackRound:
         words = [f"--annotations={export}" for export in self.tracks]
         words += [f"--bouts={path}" for path in self.bouts]
         words.append(f"--videos={self.videos}")
-        _parse([*words, *further_flags.get("records", ())], records.FLAGS)
+        register = Register()
+        source_flags = SourceFlags.define(register)
+        _parse([*words, *further_flags.get("records", ())], register)
         _parse(further_flags.get("predict", ()), predict.FLAGS)
-        source = records.open_source(has_split=False)
+        source = source_flags.open(has_split=False)
         assert isinstance(source, AnnotatedVideos)
         labels = source.label_space
-        given = self._given_tracks(labels)
+        reading = source_flags.reading_of_tracks()
+        given = self._given_tracks(reading, labels)
         codes = _codes(source, given)
         devices.prepare(predict.FLAGS["device"].value)
 
@@ -115,7 +119,7 @@ class TrackRound:
         self._write_model(settings, fit, source.bout_seconds)
         print(stage_time("model", start), flush=True)
         start = time.monotonic()
-        self._write_pages(fit, features, given, lines)
+        self._write_pages(fit, features, given, reading, lines)
         print(stage_time("videos", start), flush=True)
         print(self.output / "videos" / "index.html")
 
@@ -123,12 +127,12 @@ class TrackRound:
     def _model(self) -> pathlib.Path:
         return self.output / "model"
 
-    def _given_tracks(self, labels: LabelSpace) -> GivenTracks:
+    def _given_tracks(self, reading: Reading, labels: LabelSpace) -> GivenTracks:
         """Return the tracks of all videos."""
         paths = [pathlib.Path(job.path).absolute() for job in self.jobs]
         folder = VideoFolder.of_paths(pathlib.Path(self.videos), paths)
         wanted = [name_of(path) for path in paths]
-        return GivenTracks.read(records.reading_of_tracks(), folder, labels, wanted)
+        return GivenTracks.read(reading, folder, labels, wanted)
 
     @functools.cached_property
     def _every(self) -> int:
@@ -226,6 +230,7 @@ class TrackRound:
         fit: TrackFit,
         features: Mapping[str, TrackFeatures],
         given: GivenTracks,
+        reading: Reading,
         notes: Sequence[str],
     ) -> None:
         """Predict all videos from their features; those that fail are listed."""
@@ -239,7 +244,7 @@ class TrackRound:
             track_settings=TrackSettings(window=predict.FLAGS["window"].value),
             kinds=predict.kinds_of_results(),
             model=model_source.identity(str(self._model)),
-            settings={"tracks": digest(records.reading_of_tracks().exports)},
+            settings={"tracks": digest(reading.exports)},
             fps=predict.FLAGS["fps"].value,
             overwrite=True,
             notes=tuple(notes),
