@@ -292,6 +292,8 @@ class LabelWeights(NamedTuple):
       skill: see `ridge.skill`.
       left_out: [n, C], the logits that a fit without its own video gives each instance;
         NaN for one without a label, or where nothing was fitted.
+      fit: what they are made of, by `_sharpened`; None if nothing was fitted.
+      sharpness: likewise.
     """
 
     kernels: list[np.ndarray]
@@ -299,6 +301,19 @@ class LabelWeights(NamedTuple):
     share: np.ndarray
     skill: float | None
     left_out: np.ndarray
+    fit: ridge.RidgeFit | None = None
+    sharpness: float = ridge.SHARPEST
+
+    def without(self, video: str) -> LabelWeights:
+        """Return the weights of the fit without a video, see `ridge.RidgeFit.without`.
+
+        They are the same if nothing was fitted to the video, or to no other one.
+        """
+        if self.fit is None or {*self.fit.instances.videos} <= {video}:
+            return self
+        seen = self.fit.instances.targets.any(axis=0)
+        sharpened = _sharpened(self.fit.without(video), self.sharpness, seen)
+        return self._replace(kernels=sharpened.kernels, bias=sharpened.bias)
 
 
 class FittedLabels(NamedTuple):
@@ -377,20 +392,24 @@ def _fit_labels(groups, labels, count, videos, *, strength, calibrates, least_sk
     skill: float | None = 0.0
     instances = ridge.Instances.of([*groups.values()], labels, count, videos)
     if instances is not None:
-        classifier = ridge.fit(instances, strength)
-        skill = ridge.skill(classifier.left_out)
+        fit = ridge.fit(instances, strength)
+        skill = ridge.skill(fit.left_out)
         if skill is None or skill >= least_skill:
             sharpness = ridge.SHARPEST
             if calibrates:
-                sharpness = ridge.sharpness(classifier.left_out)
-            left_out[labels >= 0] = sharpness * classifier.values_left_out
+                sharpness = ridge.sharpness(fit.left_out)
+            left_out[labels >= 0] = sharpness * fit.values_left_out
             left_out[:, ~seen] = _ABSENT
+            classifier = ridge.Classifier(fit.kernels, fit.bias)
+            sharpened = _sharpened(classifier, sharpness, seen)
             return LabelWeights(
-                kernels=[sharpness * kernel for kernel in classifier.kernels],
-                bias=np.where(seen, sharpness * classifier.bias, _ABSENT),
+                kernels=sharpened.kernels,
+                bias=sharpened.bias,
                 share=np.zeros(count),
                 skill=skill,
                 left_out=left_out,
+                fit=fit,
+                sharpness=sharpness,
             )
     # The network's own logits alone, if its heads know anything.
     kernels = [np.zeros((x.shape[1], count)) for x in groups.values()]
@@ -400,6 +419,18 @@ def _fit_labels(groups, labels, count, videos, *, strength, calibrates, least_sk
         bias = np.where(seen, 0.0, _ABSENT)
         share = np.zeros(count)
     return LabelWeights(kernels, bias, share, skill, left_out)
+
+
+def _sharpened(classifier, sharpness, seen):
+    """Return a `ridge.Classifier` times the sharpness of a softmax over its values.
+
+    Args:
+      seen: bool [C], the labels that instances have; others are never likeliest.
+    """
+    return ridge.Classifier(
+        kernels=[sharpness * kernel for kernel in classifier.kernels],
+        bias=np.where(seen, sharpness * classifier.bias, _ABSENT),
+    )
 
 
 class _Linear(tf.keras.layers.Layer):

@@ -118,8 +118,7 @@ class Instances:
         return self.groups[group] @ self.groups[group].T
 
 
-@dataclasses.dataclass(frozen=True)
-class RidgeFit:
+class Classifier(NamedTuple):
     """A linear classifier.
 
     The sum of `features @ kernel` over the groups, plus the bias, is about 1 for the
@@ -128,15 +127,44 @@ class RidgeFit:
     Attributes:
       kernels: float64 [D, C] of each group.
       bias: float64 [C].
+    """
+
+    kernels: list[np.ndarray]
+    bias: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class RidgeFit:
+    """The fit to instances.
+
+    Attributes:
+      instances, strength: what was fitted, and how.
+      inverse: [n, n], of the matrix of the equations.
+      kernels, bias: as of `Classifier`.
       values_left_out: float64 [n, C], what a fit without its own video gives for each
         instance; NaN if all are of one video.
       left_out: those of classes with several videos.
     """
 
+    instances: Instances
+    strength: Strength
+    inverse: np.ndarray
     kernels: list[np.ndarray]
     bias: np.ndarray
     values_left_out: np.ndarray
     left_out: LeftOut
+
+    def without(self, video: str) -> Classifier:
+        """Return what a fit without a video gives, one of at least two.
+
+        Centres, scales and weights of instances are those of the whole fit. A fit is
+        the same with and without instances that it gives their targets anyway.
+        """
+        is_of_video = self.instances.videos == video
+        targets = np.where(
+            is_of_video[:, None], self.values_left_out, self.instances.targets
+        )
+        return _classifier(self.instances, self.strength, self.inverse, targets)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,7 +198,22 @@ def fit(instances: Instances, strength: Strength) -> RidgeFit:
         if share:
             products += share * instances.products(group)
     inverse = _inverse(products, strength.penalty)
-    weighted = instances.roots[:, None] * instances.targets
+    classifier = _classifier(instances, strength, inverse, instances.targets)
+    values = _leave_videos_out(instances, inverse, strength.penalty)
+    return RidgeFit(
+        instances=instances,
+        strength=strength,
+        inverse=inverse,
+        kernels=classifier.kernels,
+        bias=classifier.bias,
+        values_left_out=values,
+        left_out=_of_several_videos(instances, values),
+    )
+
+
+def _classifier(instances, strength, inverse, targets) -> Classifier:
+    """Return the solution of the equations for targets [n, C]."""
+    weighted = instances.roots[:, None] * targets
     mean = instances.roots @ weighted
     duals = inverse @ (weighted - instances.roots[:, None] * mean)
     kernels = []
@@ -180,8 +223,7 @@ def fit(instances: Instances, strength: Strength) -> RidgeFit:
         kernel /= instances.scales[group][:, None]
         kernels.append(kernel)
         bias = bias - instances.centres[group] @ kernel
-    values = _leave_videos_out(instances, inverse, strength.penalty)
-    return RidgeFit(kernels, bias, values, _of_several_videos(instances, values))
+    return Classifier(kernels, bias)
 
 
 def _inverse(products, penalty):
