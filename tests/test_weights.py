@@ -20,7 +20,7 @@ from a2d_tf.core.config import Config, ModelConfig, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import coco, transfer
+from a2d_tf.pretrained import coco, stream_roles, transfer
 from a2d_tf.pretrained.anchor_deltas import anchor_ratios
 from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs import coco_detector, run_folder
@@ -52,7 +52,7 @@ def imported(
     }
     tensors = {}
     shapes = {
-        transfer.role_of(name, "rgb"): v.shape
+        stream_roles.role_of(name, "rgb"): v.shape
         for name, v in transfer.variables(tiny()).items()
     }
     del shapes[None]  # what no file fills

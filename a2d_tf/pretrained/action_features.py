@@ -13,6 +13,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.model import backbones
 from a2d_tf.pretrained import cache
 from a2d_tf.pretrained.load_report import LoadReport
+from a2d_tf.pretrained.named_variables import variables_of
 from a2d_tf.pretrained.weights_file import Weights
 
 
@@ -82,18 +83,16 @@ def load(model: tf.keras.Model, weights: Weights) -> LoadReport:
     entry = backbones.ACTION_BACKBONES[weights.backbone]
     loaded = {}
     skipped = dict.fromkeys(weights.tensors, "not used by the network")
-    for layer in model.layers:
-        for variable in layer.weights:
-            weight = variable.name.split(":")[0].split("/")[-1]
-            key = f"backbone/{layer.name[len(entry.prefix) :]}/{weight}"
-            tensor = weights.tensors.get(key)
-            if tensor is None or tensor.shape != variable.shape:
-                raise InputError(
-                    f"{weights.path}: {key} is missing or misshapen; remove the file"
-                    f" and run a2d weights {entry.published.name}"
-                )
-            variable.assign(tensor)
-            loaded[f"{layer.name}/{weight}"] = key
-            del skipped[key]
+    for name, variable in variables_of(model).items():
+        key = f"backbone/{name[len(entry.prefix) :]}"
+        tensor = weights.tensors.get(key)
+        if tensor is None or tensor.shape != variable.shape:
+            raise InputError(
+                f"{weights.path}: {key} is missing or misshapen; remove the file"
+                f" and run a2d weights {entry.published.name}"
+            )
+        variable.assign(tensor)
+        loaded[name] = key
+        del skipped[key]
     origin = f"{weights.path}: {weights.source}, sha256 {weights.sha256}, for actions"
     return LoadReport(origin, loaded, {}, skipped)

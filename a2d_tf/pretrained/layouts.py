@@ -18,7 +18,6 @@ classes     as COCO counts them, background last
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -33,8 +32,8 @@ from a2d_tf.model.backbones import (
     Published,
 )
 from a2d_tf.model.layers import ConvNorm
-from a2d_tf.ops.anchors import RATIOS
 from a2d_tf.pretrained import coco
+from a2d_tf.pretrained.matterport import MatterportLayer, Sizes, matterport_layers
 from a2d_tf.pretrained.weights_file import Weights
 
 Take = Callable[[str, Sequence[int]], np.ndarray]
@@ -43,7 +42,6 @@ Take = Callable[[str, Sequence[int]], np.ndarray]
 _NORM_WEIGHTS = ("gamma", "beta", "mean", "variance")
 _KERAS_NORM_WEIGHTS = ("gamma", "beta", "moving_mean", "moving_variance")
 _TORCH_NORM_WEIGHTS = ("weight", "bias", "running_mean", "running_var")
-_ANCHORS = len(RATIOS)  # at a cell
 
 
 class Source(NamedTuple):
@@ -71,29 +69,6 @@ def _sources() -> dict[str, Source]:
 
 SOURCES = _sources()
 """{name of a source, such as matterport: the Source}."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Sizes:
-    """Sizes of the source's network; the defaults are the published ones.
-
-    Attributes:
-      backbone: a smaller one of the source's family, such as resnet14; empty for the
-        published one.
-      width_multiplier: of the backbone.
-      pyramid, proposals, mask: channels of the feature pyramid, of the proposal network
-        and of the mask head.
-      head: units of the actor head.
-      classes: number of classes without background.
-    """
-
-    backbone: str = ""
-    width_multiplier: float = 1.0
-    pyramid: int = 256
-    proposals: int = 512
-    head: int = 1024
-    mask: int = 256
-    classes: int = len(coco.CLASSES)
 
 
 class Conversion(NamedTuple):
@@ -134,31 +109,43 @@ def convert(
       InputError: a tensor is missing or has another shape.
     """
     sizes = sizes or Sizes()
-    remaining = dict(tensors)
-    used = []
-
-    def take(name: str, shape: Sequence[int]) -> np.ndarray:
-        tensor = remaining.pop(name, None)
-        if tensor is None:
-            raise InputError(f"{path}: {name} is missing, expected shape {shape}")
-        if tensor.shape != tuple(shape):
-            raise InputError(
-                f"{path}: {name} has shape {tensor.shape}, expected shape {shape}"
-            )
-        used.append(name)
-        return tensor.astype(np.float32)
-
-    converted = take_all(take, source, sizes)
+    file_tensors = _FileTensors(tensors, path)
     published_by = SOURCES[source]
     weights = Weights(
-        tensors=converted,
+        tensors=take_all(file_tensors.take, source, sizes),
         source=source,
         backbone=sizes.backbone or published_by.backbone,
         classes=coco.CLASSES if published_by.published.detector else (),
         sha256=sha256,
         path=path,
     )
-    return Conversion(weights, used, list(remaining))
+    return Conversion(weights, file_tensors.used, list(file_tensors.remaining))
+
+
+class _FileTensors:
+    """The tensors of a file, each of which is taken once.
+
+    Attributes:
+      remaining: {name: tensor}, those not yet taken.
+      used: names of the others.
+    """
+
+    def __init__(self, tensors: Mapping[str, np.ndarray], path: str) -> None:
+        self.remaining = dict(tensors)
+        self.used: list[str] = []
+        self._path = path
+
+    def take(self, name: str, shape: Sequence[int]) -> np.ndarray:
+        """Return a tensor as float32; InputError if it is missing or misshapen."""
+        tensor = self.remaining.pop(name, None)
+        if tensor is None:
+            raise InputError(f"{self._path}: {name} is missing, expected shape {shape}")
+        if tensor.shape != tuple(shape):
+            raise InputError(
+                f"{self._path}: {name} has shape {tensor.shape}, expected shape {shape}"
+            )
+        self.used.append(name)
+        return tensor.astype(np.float32)
 
 
 def take_all(take: Take, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
@@ -199,7 +186,9 @@ def take_all(take: Take, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
             tensors[f"backbone/{role}/{weight}"] = value
     if published.detector:
         widths = [int(level.shape[-1]) for level in maps]
-        tensors.update(_take_matterport(take, sizes, widths))
+        for matterport_layer in matterport_layers(sizes, widths):
+            for weight, value in _take_layer(take, matterport_layer).items():
+                tensors[f"{matterport_layer.role}/{weight}"] = value
     return tensors
 
 
@@ -259,78 +248,13 @@ def _take_action_backbone(take: Take, backbone: ActionBackbone) -> dict:
     return tensors
 
 
-def _take_matterport(take, sizes, widths):
-    """Take pyramid, proposal network and heads of matterport's Mask R-CNN.
-
-    Args:
-      take: see `Take`.
-      sizes: of the network.
-      widths: channels of the backbone's maps C2 to C5.
-    """
-    tensors = {}
-
-    def layer(role: str, name: str, kernel_shape: tuple, *, norm=None, change=None):
-        """Take a layer for a role; `change` converts its kernel and its bias."""
-        taken = _take_keras_layer(take, name, kernel_shape, norm)
-        for weight, value in taken.items():
-            if change is not None:
-                value = change(value)
-            if value.ndim == 2:  # a matrix becomes the kernel of a 1x1 convolution
-                value = value[None, None]
-            tensors[f"{role}/{weight}"] = value
-
-    pyramid = sizes.pyramid
-    for level, width in enumerate(widths, 2):
-        lateral = f"c{level}p{level}"
-        layer(f"fpn/{lateral}", f"fpn_{lateral}", (1, 1, width, pyramid))
-        layer(f"fpn/p{level}", f"fpn_p{level}", (3, 3, pyramid, pyramid))
-
-    proposals = sizes.proposals
-    layer("rpn/conv", "rpn_conv_shared", (3, 3, pyramid, proposals))
-    logits_shape = (1, 1, proposals, 2 * _ANCHORS)
-    layer("rpn/logits", "rpn_class_raw", logits_shape, change=_foreground_logits)
-    layer("rpn/deltas", "rpn_bbox_pred", (1, 1, proposals, 4 * _ANCHORS))
-
-    head = sizes.head
-    classes = sizes.classes + 1  # with the background, first
-    fc1_shape = (7, 7, pyramid, head)
-    layer("actor/fc1", "mrcnn_class_conv1", fc1_shape, norm="mrcnn_class_bn1")
-    fc2_shape = (1, 1, head, head)
-    layer("actor/fc2", "mrcnn_class_conv2", fc2_shape, norm="mrcnn_class_bn2")
-    layer("actor/logits", "mrcnn_class_logits", (head, classes), change=_roll_classes)
-    layer("actor/deltas", "mrcnn_bbox_fc", (head, 4 * classes), change=_drop_first_box)
-
-    mask = sizes.mask
-    for number in range(1, 5):
-        channels = pyramid if number == 1 else mask
-        layer(
-            f"mask/conv{number}",
-            f"mrcnn_mask_conv{number}",
-            (3, 3, channels, mask),
-            norm=f"mrcnn_mask_bn{number}",
-        )
-    layer("mask/deconv", "mrcnn_mask_deconv", (2, 2, mask, mask))
-    layer("mask/logits", "mrcnn_mask", (1, 1, mask, classes), change=_drop_first_class)
+def _take_layer(take: Take, layer: MatterportLayer) -> dict[str, np.ndarray]:
+    """Take a layer of matterport's: {weight: array}."""
+    tensors = _take_keras_layer(take, layer.name, layer.kernel_shape, layer.norm)
+    for weight, value in tensors.items():
+        if layer.change is not None:
+            value = layer.change(value)
+        if value.ndim == 2:  # a matrix becomes the kernel of a 1x1 convolution
+            value = value[None, None]
+        tensors[weight] = value
     return tensors
-
-
-def _foreground_logits(logits):
-    """Return foreground minus background of [..., anchors * 2], background first."""
-    pairs = logits.reshape(*logits.shape[:-1], _ANCHORS, 2)
-    background, foreground = np.moveaxis(pairs, -1, 0)
-    return foreground - background
-
-
-def _roll_classes(logits):
-    """Move the background from the first place to the last."""
-    return np.roll(logits, shift=-1, axis=-1)
-
-
-def _drop_first_box(deltas):
-    """Drop the box of the background."""
-    return deltas[..., 4:]
-
-
-def _drop_first_class(logits):
-    """Drop the mask of the background."""
-    return logits[..., 1:]
