@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 from collections.abc import Mapping
-from typing import Protocol
 
-import numpy as np
-
-from a2d_tf.tracking.bout_model import FrameActions
-from a2d_tf.tracking.track_labels import Detection
-from a2d_tf.tracking.tracker import WINDOW, FoundInstances, LinkedInstances
-
-
-class GivenInstances(FoundInstances, Protocol):
-    """The instances of an answered frame whose tracks are given."""
-
-    @property
-    def tracks(self) -> np.ndarray:
-        """int [N], the numbers of their tracks."""
-
-
-@dataclasses.dataclass(eq=False)
-class GivenTrack:
-    """A track that is given; the attributes are those of `tracker.Track`."""
-
-    id: int
-    detections: collections.deque[Detection]
-    label: int | None = None
-    followed: FrameActions | None = None
+from a2d_tf.tracking.structures import (
+    Detection,
+    LinkedInstances,
+    NumberedInstances,
+    Track,
+)
+from a2d_tf.tracking.tracker import WINDOW
 
 
 class GivenTracker:
@@ -56,11 +38,11 @@ class GivenTracker:
         self._first = first
         self._every = every
         self._window = window
-        self._tracks: dict[int, GivenTrack] = {}  # those that have not ended
+        self._tracks: dict[int, Track] = {}  # those that have not ended
         self._present: set[int] = set()  # in the newest frame
         self._index = -1
 
-    def add(self, instances: GivenInstances) -> LinkedInstances:
+    def add(self, instances: NumberedInstances) -> LinkedInstances:
         """Follow the tracks into the next answered frame."""
         self._index += 1
         number = self._first + self._index * self._every
@@ -80,16 +62,8 @@ class GivenTracker:
         for i, track_id in enumerate(instances.tracks.tolist()):
             track = self._tracks.get(track_id)
             if track is None:
-                track = GivenTrack(track_id, collections.deque(maxlen=self._window))
+                track = Track(track_id, collections.deque(maxlen=self._window))
                 self._tracks[track_id] = track
-            track.detections.append(
-                Detection(
-                    frame_index=self._index,
-                    code=int(instances.codes[i]),
-                    score=float(instances.scores[i]),
-                    actor_scores=instances.actor_scores[i],
-                    action_scores=instances.action_scores[i],
-                )
-            )
+            track.detections.append(Detection.of(instances, i, self._index))
             tracks.append(track)
         return LinkedInstances(tracks, resting, ended, extra=0)

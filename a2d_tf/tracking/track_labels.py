@@ -2,61 +2,150 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.tracking.bout_model import BoutModel, FrameActions
+from a2d_tf.tracking.structures import Detection, Track
 
 # A label is replaced by another whose evidence is more than LEAD times its own.
 LEAD = 1.5
 
 
-class Detection(NamedTuple):
-    """What the network says of an individual in one answered frame.
+class TrackLabel(NamedTuple):
+    """The label of a track in a frame.
 
     Attributes:
-      frame_index: 0-based index among the answered frames.
       code: the pair of actor and action; see `LabelSpace`.
-      score: of the pair.
-      actor_scores: [|X|], p(actor).
-      action_scores: [|Y|], p(action).
+      score: the mean of p(actor) p(action) over the detections that it is read from.
     """
 
-    frame_index: int
     code: int
     score: float
-    actor_scores: np.ndarray
-    action_scores: np.ndarray
 
 
-class LabelledTrack(Protocol):
-    """A track as far as labels are read for it.
+class LabelReader:
+    """Reads the labels of tracks in one answered frame after another.
 
-    Attributes:
-      label: the code that was last read; None before that.
-      followed: what it did in the frame before, by `BoutModel.follow`; None without
-        such a model, or before the first frame.
-    """
-
-    label: int | None
-    followed: FrameActions | None
-
-
-class Around(NamedTuple):
-    """The detections of a track around one of them.
+    Args:
+      window: a label is read from the detections in so many frames around its frame; 1
+        keeps the network's own labels.
+      joint: whether p(action) is a sum over actors, as with cartesian and hierarchical
+        labels. It then contains p(actor), and each detection is normalised to 1.
+      bout_model: how long actions last; actions are then read by it, unless the window
+        is 1.
 
     Attributes:
-      current: the one whose label is read.
-      window: those in the frames from which the actor is read, in order.
-      later: those after the current one, in order.
+      ahead: labels of a frame depend on so many frames after it.
     """
 
-    current: Detection
-    window: Sequence[Detection]
-    later: Sequence[Detection]
+    def __init__(
+        self,
+        labels: LabelSpace,
+        window: int,
+        joint: bool,
+        bout_model: BoutModel | None,
+    ) -> None:
+        self._labels = labels
+        self._window = window
+        self._joint = joint
+        self._bout_model = bout_model if window > 1 else None
+        self._last_codes: dict[int, int] = {}  # of each track
+        self._last_actions: dict[int, FrameActions] = {}  # as `BoutModel.follow` says
+        self.ahead = window // 2
+        if self._bout_model is not None:
+            self.ahead = max(self.ahead, self._bout_model.ahead)
+
+    def read(self, track: Track, frame_index: int) -> TrackLabel:
+        """Read the label of a track in a frame; call it for its frames in order."""
+        last = frame_index + self._window // 2
+        first = last - self._window + 1
+        window = [x for x in track.detections if first <= x.frame_index <= last]
+        if self._bout_model is None:
+            label = self._vote(track, window)
+        else:
+            label = self._read_bout(self._bout_model, track, frame_index, window)
+        if self._window > 1:
+            self._last_codes[track.id] = label.code
+        return label
+
+    def forget(self, track_ids: Iterable[int]) -> None:
+        """Forget tracks that have ended."""
+        for track_id in track_ids:
+            self._last_codes.pop(track_id, None)
+            self._last_actions.pop(track_id, None)
+
+    def _vote(self, track: Track, window: Sequence[Detection]) -> TrackLabel:
+        """Return the label that the detections of a window vote for.
+
+        The actor is the one with the most votes, see `vote_actor`. The action is the
+        valid one with the highest sum of p(action). The previous label holds until
+        another one has more than LEAD times its sum. In a track's first frame, a single
+        detection keeps the network's answer.
+        """
+        previous_actor, previous_action = self._last_pair(track)
+        if previous_actor is None and len(window) == 1:
+            return TrackLabel(window[0].code, window[0].score)
+        actor = vote_actor(window, self._labels, previous_actor)
+        if actor != previous_actor:
+            previous_action = None
+        action_scores = self._stack_actions(window)
+        # Underflow may leave every action at 0: an invalid one must still lose.
+        evidence = np.where(self._labels.valid[actor], action_scores.sum(axis=0), -1)
+        action = _strongest(evidence, previous_action)
+        return self._label(actor, action, window, action_scores)
+
+    def _read_bout(
+        self,
+        bout_model: BoutModel,
+        track: Track,
+        frame_index: int,
+        window: Sequence[Detection],
+    ) -> TrackLabel:
+        """Return the label of a frame as the frames around it and the model say.
+
+        The actor is voted for as in `_vote`; the action is read from the frame, all
+        before it, and those after it that are there.
+        """
+        previous_actor, _ = self._last_pair(track)
+        actor = vote_actor(window, self._labels, previous_actor)
+        valid = self._labels.valid[actor]
+        seen = []  # in this frame and later ones
+        for detection in track.detections:
+            if detection.frame_index >= frame_index:
+                actions = self._stack_actions([detection])[0]
+                seen.append(FrameActions(detection.frame_index, actions))
+        followed = bout_model.follow(self._last_actions.get(track.id), seen[0], valid)
+        self._last_actions[track.id] = followed
+        action = int(np.argmax(bout_model.read(followed, seen[1:], valid)))
+        return self._label(actor, action, window, self._stack_actions(window))
+
+    def _last_pair(self, track: Track) -> tuple[int | None, int | None]:
+        """Return the actor and the action that were last read, or None for both."""
+        if track.id in self._last_codes:
+            return self._labels.indices(self._last_codes[track.id])
+        return None, None
+
+    def _stack_actions(self, detections: Sequence[Detection]) -> np.ndarray:
+        """Return p(action) of detections, float64 [n, |Y|]."""
+        scores = np.stack([detection.action_scores for detection in detections])
+        scores = scores.astype(np.float64)
+        return given_actor(scores) if self._joint else scores
+
+    def _label(
+        self,
+        actor: int,
+        action: int,
+        window: Sequence[Detection],
+        action_scores: np.ndarray,
+    ) -> TrackLabel:
+        """Return a label with its mean score in a window, p(action) [n, |Y|]."""
+        actor_scores = np.array([detection.actor_scores[actor] for detection in window])
+        score = float((actor_scores * action_scores[:, action]).mean())
+        return TrackLabel(self._labels.encode(actor, action), score)
 
 
 def given_actor(action_scores: np.ndarray) -> np.ndarray:
@@ -66,104 +155,6 @@ def given_actor(action_scores: np.ndarray) -> np.ndarray:
       action_scores: float64 [N, |Y|], sums over actors of p(actor) p(action).
     """
     return action_scores / np.maximum(action_scores.sum(axis=1, keepdims=True), 1e-30)
-
-
-def read_label(
-    detections: Sequence[Detection],
-    labels: LabelSpace,
-    previous: int | None = None,
-    joint: bool = False,
-) -> tuple[int, float]:
-    """Read the label of an individual from several detections.
-
-    The actor is the one with the most votes, see `vote_actor`. The action is the valid
-    one with the highest sum of p(action). The previous label holds until another one
-    has more than LEAD times its sum.
-
-    Args:
-      detections: at least one.
-      previous: code of the individual in the previous frame. Without it, a single
-        detection keeps the network's answer.
-      joint: whether p(action) is a sum over actors, as with cartesian and hierarchical
-        labels. It then contains p(actor), and each detection is normalised to 1.
-
-    Returns:
-      (code, score): the score is the mean over the detections of p(actor) p(action).
-    """
-    if previous is None and len(detections) == 1:
-        return detections[0].code, detections[0].score
-    previous_actor = None
-    previous_action = None
-    if previous is not None:
-        previous_actor, previous_action = labels.indices(previous)
-
-    actor = vote_actor(detections, labels, previous_actor)
-
-    action_scores = _stack_actions(detections, joint)
-    # Underflow may leave every action at 0: an invalid one must still lose.
-    evidence = np.where(labels.valid[actor], action_scores.sum(axis=0), -1)
-    if actor != previous_actor:
-        previous_action = None
-    action = _strongest(evidence, previous_action)
-
-    score = _mean_score(detections, actor, action_scores[:, action])
-    return labels.encode(actor, action), score
-
-
-class BoutReader:
-    """Reads the labels of an individual, frame by frame, as long as its bouts last.
-
-    Args:
-      model: how long bouts last.
-      labels, joint: as for `read_label`.
-    """
-
-    def __init__(
-        self, model: BoutModel, labels: LabelSpace, joint: bool = False
-    ) -> None:
-        self._model = model
-        self._labels = labels
-        self._joint = joint
-
-    def read(self, track: LabelledTrack, around: Around) -> tuple[int, float]:
-        """Read the label of a track in a frame; call it for its frames in order.
-
-        The actor is voted for as in `read_label`.
-
-        Returns:
-          (code, score), as of `read_label`.
-        """
-        previous_actor = None
-        if track.label is not None:
-            previous_actor, _ = self._labels.indices(track.label)
-        actor = vote_actor(around.window, self._labels, previous_actor)
-        valid = self._labels.valid[actor]
-        seen = self._seen(around.current)
-        track.followed = self._model.follow(track.followed, seen, valid)
-        later = list(map(self._seen, around.later))
-        actions = self._model.read(track.followed, later, valid)
-        action = int(np.argmax(actions))
-        action_scores = _stack_actions(around.window, self._joint)
-        score = _mean_score(around.window, actor, action_scores[:, action])
-        return self._labels.encode(actor, action), score
-
-    def _seen(self, detection):
-        """Return what the network says of a detection's action."""
-        actions = _stack_actions([detection], self._joint)[0]
-        return FrameActions(detection.frame_index, actions)
-
-
-def _stack_actions(detections, joint):
-    """Return p(action) of detections, float64 [n, |Y|]."""
-    scores = np.stack([detection.action_scores for detection in detections])
-    scores = scores.astype(np.float64)
-    return given_actor(scores) if joint else scores
-
-
-def _mean_score(detections, actor, action_scores):
-    """Return the mean of p(actor) p(action), of the p(action) [n] of detections."""
-    actor_scores = np.array([detection.actor_scores[actor] for detection in detections])
-    return float((actor_scores * action_scores).mean())
 
 
 def vote_actor(
@@ -181,7 +172,7 @@ def vote_actor(
     return _strongest(votes, previous)
 
 
-def _strongest(evidence, previous):
+def _strongest(evidence: np.ndarray, previous: int | None) -> int:
     """Return the index of the most evidence, or the previous one if that holds."""
     strongest = int(np.argmax(evidence))
     if previous is not None and 0 < evidence[strongest] <= LEAD * evidence[previous]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -12,14 +11,9 @@ import numpy as np
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.tracking.bout_model import BoutModel
 from a2d_tf.tracking.groups import Groups
-from a2d_tf.tracking.track_labels import Around, BoutReader, read_label
-from a2d_tf.tracking.tracker import (
-    PATIENCE,
-    WINDOW,
-    FoundInstances,
-    LinkedInstances,
-    Tracker,
-)
+from a2d_tf.tracking.structures import FoundInstances, LinkedInstances
+from a2d_tf.tracking.track_labels import LabelReader
+from a2d_tf.tracking.tracker import PATIENCE, WINDOW, Tracker
 
 
 class TrackedFrame(NamedTuple):
@@ -52,20 +46,6 @@ class _PendingFrame(NamedTuple):
     linked: LinkedInstances
 
 
-class _Reading(NamedTuple):
-    """How labels are read.
-
-    Attributes:
-      labels, window, joint: as for `track_instances`.
-      bout_reader: reads them as long as bouts last; None without a bout model.
-    """
-
-    labels: LabelSpace
-    window: int
-    joint: bool
-    bout_reader: BoutReader | None
-
-
 def track_instances(
     answers: Iterable[tuple[Any, FoundInstances]],
     labels: LabelSpace,
@@ -86,7 +66,7 @@ def track_instances(
       answers: (frame, its instances) in order; a frame may be anything.
       groups, window, patience: as for `Tracker`; a window of 1 keeps the network's own
         labels.
-      joint: as for `read_label`.
+      joint: as for `LabelReader`.
       bout_model: how long actions last, in answered frames; actions are then read from
         all frames up to `bout_model.ahead` later, unless the window is 1.
 
@@ -123,59 +103,37 @@ def read_labels(
     Yields:
       the frames in the same order.
     """
-    ahead = window // 2
-    bout_reader = None
-    if bout_model is not None and window > 1:
-        ahead = max(ahead, bout_model.ahead)
-        bout_reader = BoutReader(bout_model, labels, joint)
-    reading = _Reading(labels, window, joint, bout_reader)
+    reader = LabelReader(labels, window, joint, bout_model)
     pending_frames: collections.deque[_PendingFrame] = collections.deque()
     for index, (frame, instances) in enumerate(answers):
         linked = link(instances)
         pending_frames.append(_PendingFrame(index, frame, instances, linked))
-        if len(pending_frames) > ahead:
-            yield _read_frame(pending_frames.popleft(), reading)
+        if len(pending_frames) > reader.ahead:
+            yield _read_frame(pending_frames.popleft(), reader)
     while pending_frames:
-        yield _read_frame(pending_frames.popleft(), reading)
+        yield _read_frame(pending_frames.popleft(), reader)
 
 
-def _read_frame(pending, reading):
-    """Read the labels of the tracks in a frame from the frames around it."""
-    window = reading.window
-    last = pending.frame_index + window // 2
-    first = last - window + 1
-    ids = np.zeros(len(pending.linked.tracks), np.int64)
+def _read_frame(pending: _PendingFrame, reader: LabelReader) -> TrackedFrame:
+    """Read the labels of the tracks in a frame."""
+    linked = pending.linked
+    ids = np.zeros(len(linked.tracks), np.int64)
     codes = np.array(pending.instances.codes, np.int64)
     scores = np.array(pending.instances.scores, np.float64)
-    for i, track in enumerate(pending.linked.tracks):
-        if track is None:
-            continue
-        detections = [x for x in track.detections if first <= x.frame_index <= last]
-        ids[i] = track.id
-        if reading.bout_reader is None:
-            codes[i], scores[i] = read_label(
-                detections, reading.labels, track.label, reading.joint
-            )
-        else:
-            around = _around(track.detections, pending.frame_index, detections)
-            codes[i], scores[i] = reading.bout_reader.read(track, around)
-        if window > 1:
-            track.label = int(codes[i])
+    for i, track in enumerate(linked.tracks):
+        if track is not None:
+            label = reader.read(track, pending.frame_index)
+            ids[i] = track.id
+            codes[i] = label.code
+            scores[i] = label.score
+    reader.forget(linked.ended)
     return TrackedFrame(
         frame=pending.frame,
         instances=pending.instances,
         ids=ids,
         codes=codes,
         scores=scores,
-        resting=pending.linked.resting,
-        ended=pending.linked.ended,
-        extra=pending.linked.extra,
+        resting=linked.resting,
+        ended=linked.ended,
+        extra=linked.extra,
     )
-
-
-def _around(detections, frame_index, window):
-    """Return the detections of a track around that in a frame."""
-    current, *later = itertools.dropwhile(
-        lambda detection: detection.frame_index < frame_index, detections
-    )
-    return Around(current, window, later)

@@ -15,16 +15,21 @@ from __future__ import annotations
 import collections
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.tracking import regions
-from a2d_tf.tracking.bout_model import FrameActions
 from a2d_tf.tracking.groups import Groups
 from a2d_tf.tracking.regions import Region
-from a2d_tf.tracking.track_labels import Detection, LabelledTrack, vote_actor
+from a2d_tf.tracking.structures import (
+    Detection,
+    FoundInstances,
+    LinkedInstances,
+    Track,
+)
+from a2d_tf.tracking.track_labels import vote_actor
 
 # The least IoU of an instance's mask with the last mask of its track.
 MIN_IOU = 0.3
@@ -41,65 +46,38 @@ SURE = 0.8
 ALIKE = 0.5
 # An instance is near a track within this share of the mean diagonal of the two boxes.
 NEAR = 0.35
-
-
 # Answered frames from which a track's label is read.
 WINDOW = 9
 # Answered frames in a row that may miss a track before it is lost.
 PATIENCE = 8
 
 
-class FoundInstances(Protocol):
-    """The N instances of an answered frame, by descending p(actor)."""
-
-    @property
-    def boxes(self) -> np.ndarray:
-        """[N, 4], y1, x1, y2, x2, pixels."""
-
-    @property
-    def codes(self) -> np.ndarray:
-        """int [N], pairs of actor and action; see `LabelSpace`."""
-
-    @property
-    def scores(self) -> np.ndarray:
-        """[N], of the codes."""
-
-    @property
-    def masks(self) -> Sequence[dict]:
-        """N RLEs."""
-
-    @property
-    def actor_scores(self) -> np.ndarray:
-        """[N, |X|], p(actor)."""
-
-    @property
-    def action_scores(self) -> np.ndarray:
-        """[N, |Y|], p(action)."""
-
-
 @dataclasses.dataclass(eq=False)
-class Track:
-    """An individual while it is followed.
+class _LinkedTrack(Track):
+    """A track that instances are linked to.
+
+    Its id is 1, 2, ... in the order of appearance; it keeps the detections of the last
+    `window` + `ahead` frames with it.
 
     Attributes:
-      id: 1, 2, ... in the order of appearance.
       group: see `Groups`.
-      detections: those of the last `window` + `ahead` frames with it, the newest last.
       last_seen: index of the last answered frame in which it was seen.
       region: where it was in that frame.
-      label, followed: as of `track_labels.LabelledTrack`.
       apart: the number of frames in which it did not overlap an instance of the same
         actor, minus the number in which it did.
     """
 
-    id: int
     group: int
-    detections: collections.deque[Detection]
     last_seen: int
     region: Region
-    label: int | None = None
-    followed: FrameActions | None = None
     apart: int = 0
+
+
+class _ActiveTrack(NamedTuple):
+    """A track that is not lost, and the actor that its detections vote for."""
+
+    track: _LinkedTrack
+    actor: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +107,7 @@ class _Candidate(NamedTuple):
 
     rank: tuple
     sight: int
-    track: Track
+    track: _LinkedTrack
 
 
 class _LostTracks(NamedTuple):
@@ -139,48 +117,33 @@ class _LostTracks(NamedTuple):
     ended: list[int]
 
 
-class LinkedTrack(LabelledTrack, Protocol):
-    """A track to which instances are linked; see `Track`."""
-
-    id: int
-    detections: collections.deque[Detection]
-
-
-class LinkedInstances(NamedTuple):
-    """The tracks of the N instances of a frame, and what became of the others.
-
-    Attributes:
-      tracks: N tracks or None.
-      resting: ids of the tracks that are lost by this frame and may be found again.
-      ended: ids of the tracks that are lost by this frame and end.
-      extra: how many sure instances are beyond the number of individuals.
-    """
-
-    tracks: Sequence[LinkedTrack | None]
-    resting: Sequence[int]
-    ended: Sequence[int]
-    extra: int
-
-
 class _Frame:
     """The N sights of the newest frame, and the track that each of them has so far.
 
+    Of sights that are one individual, one has a track.
+
     Attributes:
       tracks: N tracks or None.
-      parts: bool [N, N], the sights of one actor that are one individual.
-      twins: bool [N, N], the sights of any actors that are one individual.
-      ghosts: bool [N, N], `parts` or `twins`; of these, one has a track.
+      same_actor: bool [N, N], the sights of one actor that are one individual.
+      same_place: bool [N, N], the sights of any actors that are one individual.
+      same: bool [N, N], one of both.
     """
 
     def __init__(self, sights: Sequence[_Sight]) -> None:
         self.sights = sights
-        self.tracks: list[Track | None] = [None for _ in sights]
-        self.parts, self.twins = _same_individuals(sights)
-        self.ghosts = self.parts | self.twins
+        self.tracks: list[_LinkedTrack | None] = [None for _ in sights]
+        places = [sight.region for sight in sights]
+        actors = np.array([sight.actor for sight in sights], int)
+        is_other_sight = ~np.eye(len(sights), dtype=bool)
+        share = regions.share_inside(places, places)
+        lies_on = (np.maximum(share, share.T) >= GHOST) & is_other_sight
+        self.same_actor = lies_on & (actors[:, None] == actors)
+        self.same_place = (regions.iou(places, places) >= SAME_PLACE) & is_other_sight
+        self.same = self.same_actor | self.same_place
 
     def is_assigned(self, sight: int) -> bool:
-        """Return whether a sight, or its like in the same place, has a track."""
-        return self.tracks[sight] is not None or self.has_track(self.ghosts[sight])
+        """Return whether a sight, or another one of its individual, has a track."""
+        return self.tracks[sight] is not None or self.has_track(self.same[sight])
 
     def has_track(self, is_chosen: np.ndarray) -> bool:
         """Return whether any of the sights that bool [N] chooses has a track."""
@@ -188,19 +151,6 @@ class _Frame:
             if self.tracks[sight] is not None:
                 return True
         return False
-
-
-def _same_individuals(sights):
-    """Return the `parts` and the `twins` of a `_Frame`."""
-    places = [sight.region for sight in sights]
-    actors = np.array([sight.actor for sight in sights], int)
-    is_same_actor = actors[:, None] == actors
-    is_other_sight = ~np.eye(len(sights), dtype=bool)
-    share = regions.share_inside(places, places)
-    lies_on = np.maximum(share, share.T) >= GHOST
-    parts = lies_on & is_same_actor & is_other_sight
-    twins = (regions.iou(places, places) >= SAME_PLACE) & is_other_sight
-    return parts, twins
 
 
 class Tracker:
@@ -230,7 +180,7 @@ class Tracker:
         self._window = window
         self._kept = window + ahead
         self._patience = patience
-        self._tracks: list[Track] = []  # those that have not ended
+        self._tracks: list[_LinkedTrack] = []  # those that have not ended
         self._index = -1
         self._last_id = 0
 
@@ -247,28 +197,24 @@ class Tracker:
         self._index += 1
         oldest = self._index - self._patience - 1
         lost = self._lose_tracks(oldest)
-        active = [track for track in self._tracks if track.last_seen >= oldest]
-        actors = []
-        for active_track in active:
-            recent = list(active_track.detections)[-self._window :]
-            actors.append(vote_actor(recent, self._labels))
+        active = self._active_tracks(oldest)
         frame = _Frame(self._sights(instances))
         overlaps = regions.iou(
             [sight.region for sight in frame.sights],
-            [track.region for track in active],
+            [track.region for track, _ in active],
         )
-        self._assign_overlapping(frame, active, actors, overlaps)
-        self._assign_near(frame, active, actors)
-        waiting = self._begin_tracks(frame, active, overlaps)
-        self._assign_anywhere(frame, waiting)
+        self._assign_overlapping(frame, active, overlaps)
+        self._assign_near(frame, active)
+        without_track = self._begin_tracks(frame, active, overlaps)
+        self._assign_anywhere(frame, without_track)
 
-        for track, is_part in zip(frame.tracks, frame.parts.any(axis=1)):
-            if track is not None and is_part:
+        for track, lies_on_like in zip(frame.tracks, frame.same_actor.any(axis=1)):
+            if track is not None and lies_on_like:
                 track.apart -= 1
             elif track is not None:
                 track.apart += 1
         extra = 0
-        for i in waiting:
+        for i in without_track:
             if not frame.is_assigned(i) and frame.sights[i].sureness >= SURE:
                 extra += 1
         return LinkedInstances(frame.tracks, lost.resting, lost.ended, extra)
@@ -288,42 +234,42 @@ class Tracker:
         self._tracks = kept_tracks
         return lost
 
+    def _active_tracks(self, oldest):
+        """Return the tracks that were seen in frame `oldest` or later."""
+        active = []
+        for track in self._tracks:
+            if track.last_seen >= oldest:
+                recent = list(track.detections)[-self._window :]
+                active.append(_ActiveTrack(track, vote_actor(recent, self._labels)))
+        return active
+
     def _sights(self, instances):
+        """Return the sights of a frame's instances, in their order."""
         sights = []
-        codes = instances.codes.tolist()
-        scores = instances.scores.tolist()
-        for i, code in enumerate(codes):
-            actor, _ = self._labels.indices(code)
-            actor_scores = instances.actor_scores[i]
-            sights.append(
-                _Sight(
-                    actor=actor,
-                    group=self._groups.of_actors[actor],
-                    region=Region(instances.boxes[i], instances.masks[i]),
-                    detection=Detection(
-                        frame_index=self._index,
-                        code=code,
-                        score=scores[i],
-                        actor_scores=actor_scores,
-                        action_scores=instances.action_scores[i],
-                    ),
-                    sureness=float(actor_scores.sum()),
-                )
+        for i in range(len(instances.codes)):
+            detection = Detection.of(instances, i, self._index)
+            actor, _ = self._labels.indices(detection.code)
+            sight = _Sight(
+                actor=actor,
+                group=self._groups.of_actors[actor],
+                region=Region(instances.boxes[i], instances.masks[i]),
+                detection=detection,
+                sureness=float(detection.actor_scores.sum()),
             )
+            sights.append(sight)
         return sights
 
-    def _assign_overlapping(self, frame, tracks, actors, overlaps):
+    def _assign_overlapping(self, frame, active, overlaps):
         """Assign sights to the tracks of their group that they overlap.
 
         Args:
-          actors: the actor of each track.
-          overlaps: IoU [sights, tracks].
+          overlaps: IoU [sights, active tracks].
         """
         candidates = []
         for i, k in zip(*np.nonzero(overlaps >= MIN_IOU)):
             sight = frame.sights[i]
-            track = tracks[k]
-            is_other_actor = sight.actor != actors[k]
+            track, actor = active[k]
+            is_other_actor = sight.actor != actor
             if sight.group != track.group:
                 continue
             if is_other_actor and overlaps[i, k] < MIN_IOU_OTHER:
@@ -331,13 +277,13 @@ class Tracker:
             rank = (is_other_actor, -overlaps[i, k], track.id, i)
             candidates.append(_Candidate(rank, i, track))
         for candidate in sorted(candidates):
-            rivals = frame.ghosts[candidate.sight]
+            blocking = frame.same[candidate.sight]
             # An individual that was apart stays itself while it lies on its like.
             if candidate.track.apart > 0:
-                rivals = frame.twins[candidate.sight]
-            self._assign(frame, candidate, rivals)
+                blocking = frame.same_place[candidate.sight]
+            self._assign(frame, candidate, blocking)
 
-    def _assign_near(self, frame, tracks, actors):
+    def _assign_near(self, frame, active):
         """Assign sights to the nearest tracks of their group that this frame misses.
 
         They are of one actor or, if the number of individuals is unknown, of about one
@@ -347,7 +293,7 @@ class Tracker:
         for i, sight in enumerate(frame.sights):
             if frame.tracks[i] is not None:
                 continue
-            for track, actor in zip(tracks, actors):
+            for track, actor in active:
                 if track.last_seen == self._index or track.group != sight.group:
                     continue
                 distance = sight.region.distance(track.region)
@@ -361,7 +307,7 @@ class Tracker:
                 if may_change_actor or sight.actor == actor:
                     candidates.append(_Candidate((distance, track.id, i), i, track))
         for candidate in sorted(candidates):
-            self._assign(frame, candidate, frame.ghosts[candidate.sight])
+            self._assign(frame, candidate, frame.same[candidate.sight])
 
     def _begin_tracks(self, frame, active, overlaps):
         """Begin tracks with the sure sights that have none.
@@ -369,32 +315,32 @@ class Tracker:
         Returns:
           the indices of the sights whose group has as many tracks as it may have.
         """
-        waiting = []
+        without_track = []
         for i, sight in enumerate(frame.sights):
             if frame.is_assigned(i) or self._is_misread(sight, active, overlaps[i]):
                 continue
             count = sum(track.group == sight.group for track in self._tracks)
             if count == self._groups.most_tracks[sight.group]:
-                waiting.append(i)
+                without_track.append(i)
             elif sight.sureness >= SURE:
                 self._last_id += 1
-                track = Track(
+                track = _LinkedTrack(
                     id=self._last_id,
-                    group=sight.group,
                     detections=collections.deque(maxlen=self._kept),
+                    group=sight.group,
                     last_seen=self._index,
                     region=sight.region,
                 )
                 self._tracks.append(track)
                 self._give(frame, i, track)
-        return waiting
+        return without_track
 
     def _is_misread(self, sight, active, overlaps):
         """Return whether it is an individual of another group, of a known number.
 
         The network has then taken the individual for another actor.
         """
-        for track, overlap in zip(active, overlaps):
+        for (track, _), overlap in zip(active, overlaps):
             is_missed = track.last_seen < self._index
             if overlap >= MIN_IOU_OTHER and is_missed:
                 is_limited = self._groups.is_limited(track.group)
@@ -402,25 +348,26 @@ class Tracker:
                     return True
         return False
 
-    def _assign_anywhere(self, frame, waiting):
+    def _assign_anywhere(self, frame, without_track):
         """Assign sights to the nearest missed tracks of their group, however far."""
         candidates = []
-        for i in waiting:
+        for i in without_track:
             sight = frame.sights[i]
             for track in self._tracks:
                 if track.group == sight.group:
                     distance = sight.region.distance(track.region)
                     candidates.append(_Candidate((distance, track.id, i), i, track))
         for candidate in sorted(candidates):
-            self._assign(frame, candidate, frame.ghosts[candidate.sight])
+            self._assign(frame, candidate, frame.same[candidate.sight])
 
-    def _assign(self, frame, candidate, rivals):
+    def _assign(self, frame, candidate, blocking):
         """Give a sight a track that this frame misses.
 
-        Nothing happens if the sight, or one of its rivals (bool [N]), has a track.
+        Nothing happens if it, or a sight that is blocking (bool [N]), has a track.
         """
-        is_free = frame.tracks[candidate.sight] is None and not frame.has_track(rivals)
-        if is_free and candidate.track.last_seen < self._index:
+        if frame.tracks[candidate.sight] is not None or frame.has_track(blocking):
+            return
+        if candidate.track.last_seen < self._index:
             self._give(frame, candidate.sight, candidate.track)
 
     def _give(self, frame, i, track):

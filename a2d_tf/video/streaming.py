@@ -55,7 +55,7 @@ class VideoFrame:
       scores: float64 [N], of `codes`.
       until: time at which the next answered frame begins, or the span or the video
         ends.
-      resting, ended, extra: as of `tracker.LinkedInstances`.
+      resting, ended, extra: as of `tracking.structures.LinkedInstances`.
     """
 
     number: int

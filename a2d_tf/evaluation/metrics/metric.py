@@ -46,7 +46,7 @@ class SplitData:
 
     Attributes:
       threshold: least p(actor) of an instance in label maps and tracks.
-      joint: whether p(action) is a sum over actors, see `track_labels.read_label`.
+      joint: whether p(action) is a sum over actors, see `track_labels.LabelReader`.
       truth: the true boxes; none if label maps alone are scored.
       rois: every RoI.
       results: the instances.
