@@ -17,7 +17,9 @@ from a2d_files import coloured_frames, write_video
 from processes import ROOT, complaint, run_a2d, succeeded
 from test_mains import TINY
 
-from a2d_tf.commands import rounds, start
+from a2d_tf.commands import further_flags, trained_round
+from a2d_tf.commands.rounds import Round, RoundFolder
+from a2d_tf.commands.trained_round import TrainedRound
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
@@ -354,25 +356,39 @@ def test_the_counts_of_two_rounds_side_by_side():
     )
 
 
+def steps_of(folder, exports=(), videos="videos", before=None, further_flags=None):
+    """The steps of a round in a folder."""
+    asked = Round(
+        folder=RoundFolder(folder),
+        videos=videos,
+        jobs=[],
+        exports=exports,
+        bouts=[],
+        further_flags=further_flags or {},
+        minutes=30.0,
+        before=before and RoundFolder(before),
+    )
+    return TrainedRound(asked)
+
+
 def test_scores_are_made_anew_with_flags_of_evaluate(tmp_path, monkeypatch):
     """Old ones may have another --score_threshold; else they stay if readable."""
-    monkeypatch.setattr(rounds.scores, "are_current", lambda *_: True)
+    monkeypatch.setattr(trained_round.scores, "are_current", lambda *_: True)
     manifest = types.SimpleNamespace(directory="R", source="s", videos=lambda _: {"v"})
     path = tmp_path / "run/evaluation/test/metrics.json"
     path.parent.mkdir(parents=True)
     path.write_text("{}")
     called = []
     monkeypatch.setattr(
-        rounds.Stages, "run", lambda self, stage, *_: called.append(stage)
+        TrainedRound, "call", lambda self, stage, *_: called.append(stage)
     )
     for flags in (["--score_threshold=0.5"], []):
-        stages = rounds.Stages(tmp_path, {"evaluate": flags})
-        steps = rounds.Steps(rounds.Round(tmp_path), None, "videos", stages)
-        start.score(steps, manifest)
+        steps = steps_of(tmp_path, further_flags={"evaluate": flags})
+        steps.score(manifest)
     assert called == ["scores", "browse", "browse"]
     path.write_text("{")
     with pytest.raises(InputError, match=f"{path}: .*; delete it"):
-        start.score(steps, manifest)
+        steps.score(manifest)
 
 
 def test_the_check_of_the_annotations_is_shown_as_the_single_command_shows_it(
@@ -387,14 +403,10 @@ def test_the_check_of_the_annotations_is_shown_as_the_single_command_shows_it(
     sources = words[:2]
     checked = succeeded(run_a2d("records", *sources, "--check"))
     assert checked.startswith(f"{export}: ") and "note: " in checked
-    steps = rounds.Steps(
-        rounds.Round(tmp_path / "out"),
-        None,
-        str(tmp_path / "videos"),
-        rounds.Stages(tmp_path, {}),
-    )
+    (tmp_path / "out/logs").mkdir(parents=True)
+    steps = steps_of(tmp_path / "out", [str(export)], str(tmp_path / "videos"))
     with contextlib.redirect_stdout(io.StringIO()) as shown:
-        steps.build_records([str(export)], [], [])
+        steps.build_records()
     assert checked in shown.getvalue()
 
 
@@ -412,21 +424,20 @@ def test_motion_maps_are_those_of_the_round_before(
     """A first round has those that are suggested."""
     called = {}
     monkeypatch.setattr(
-        rounds.Stages,
-        "run",
+        TrainedRound,
+        "call",
         lambda self, stage, command, *flags: called.update({stage: flags}),
     )
     manifest = types.SimpleNamespace(motion=maps_before)
-    monkeypatch.setattr(rounds.Manifest, "load", lambda _: manifest)
-    this = rounds.Round(tmp_path / "out")
-    this.records.mkdir(parents=True)
-    (this.records / "manifest.json").touch()
-    monkeypatch.setattr(rounds, "_frame_size", lambda *_: (64, 96))
-    before = rounds.Round(tmp_path / "before")
+    monkeypatch.setattr(trained_round.Manifest, "load", lambda _: manifest)
+    records = tmp_path / "out/records"
+    records.mkdir(parents=True)
+    (records / "manifest.json").touch()
+    monkeypatch.setattr(trained_round, "_frame_size", lambda *_: (64, 96))
+    before = tmp_path / "before"
     for round_before, maps in ((None, ["--suggested_motion"]), (before, expected)):
-        stages = rounds.Stages(tmp_path, {})
-        steps = rounds.Steps(this, round_before, "videos", stages)
-        assert steps.build_records(["own.json"], [], []) is manifest
+        steps = steps_of(tmp_path / "out", ["own.json"], before=round_before)
+        assert steps.build_records() is manifest
         at = called["records"].index("--max_frames=3000")
         assert [*called["records"][at + 1 :]] == maps
 
@@ -448,12 +459,35 @@ def test_suggested_motion_maps_are_stored_and_stay(words, tmp_path, monkeypatch)
 
 
 def test_motion_maps_of_the_records_are_told_in_a_line():
-    both = start.describe_motion(MotionFacts("i3d", "ab", True))
+    both = trained_round.describe_motion(MotionFacts("i3d", "ab", True))
     assert both.startswith(
         "the records have features of I3D (Kinetics-400) and histograms of optical flow"
     )
-    flow = start.describe_motion(MotionFacts("", "", True))
+    flow = trained_round.describe_motion(MotionFacts("", "", True))
     assert flow.startswith("the records have histograms of optical flow, from which")
+
+
+def test_each_further_flag_goes_to_the_commands_that_have_it():
+    """The size of the frames is that of the records alone."""
+    words = ["--image_height=64", "--noflip", "--score_threshold=0.5", "--workers=3"]
+    shares = further_flags.for_training(words)
+    assert shares == {
+        "records": ["--image_height=64", "--workers=3"],
+        "train": ["--noflip", "--score_threshold=0.5"],
+        "evaluate": ["--score_threshold=0.5"],
+        "export": ["--score_threshold=0.5"],
+        "predict": ["--score_threshold=0.5"],
+    }
+    assert further_flags.for_tracks(["--every=4", "--fps=25", "--outside=rest"]) == {
+        "records": ["--fps=25", "--outside=rest"],
+        "predict": ["--every=4", "--fps=25"],
+    }
+    for word in ("--steps=3", "--workers=3"):
+        with pytest.raises(InputError, match="nothing to do with --tracks"):
+            further_flags.for_tracks([word])
+    for word in ("--stpes=3", "--output=x", "steps", "--"):
+        with pytest.raises(InputError, match=f"^{word}: not a flag of a2d records, "):
+            further_flags.for_training([word])
 
 
 def test_mistakes(words, tmp_path):

@@ -23,10 +23,8 @@ from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs.loading import Run
 from a2d_tf.training import run_start
 from a2d_tf.training.presets import ACTION_BACKBONE, STILL
-from a2d_tf.training.suggestion import Settings
+from a2d_tf.training.suggestion import MOST_SIDE, flag_words
 from a2d_tf.training.suggestion_sizes import canvas
-
-_MOST_SIDE = 448  # pixels, of the sides of a frame
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +51,8 @@ class LabelsOnly:
         height = 1
         width = 1
         for video_height, video_width in sizes:
-            height = max(height, min(video_height, _MOST_SIDE))
-            width = max(width, min(video_width, _MOST_SIDE))
+            height = max(height, min(video_height, MOST_SIDE))
+            width = max(width, min(video_width, MOST_SIDE))
         canvas_height, canvas_width = canvas(
             {f"{height}x{width}": 1}, STILL.most_pixels
         )
@@ -74,7 +72,7 @@ class LabelsOnly:
                 "--temporal_layers=0",
                 "--use_mask=false",
                 "--mask_image=false",
-                *Settings(maps, "").words(),
+                *flag_words(maps),
             ]
         )
         config = run_start.resolve_config(config, ())

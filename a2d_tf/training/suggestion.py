@@ -9,13 +9,16 @@ from __future__ import annotations
 import dataclasses
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from a2d_tf.core.checked_json import load_json, whole
 from a2d_tf.core.files import write_json
 from a2d_tf.core.register import flag_text
 from a2d_tf.data.manifest import Manifest
+
+MOST_SIDE = 448
+"""Pixels of the sides of the frames that records have at most, of few videos."""
 
 _WIDTH = 100  # columns of a comment
 _FIELDS = {
@@ -39,7 +42,12 @@ class Settings:
 
     def words(self) -> list[str]:
         """Return the flags as they are written on a command line."""
-        return [f"--{name}={flag_text(value)}" for name, value in self.flags.items()]
+        return flag_words(self.flags)
+
+
+def flag_words(flags: Mapping[str, Any]) -> list[str]:
+    """Return flags, {name: value}, as they are written on a command line."""
+    return [f"--{name}={flag_text(value)}" for name, value in flags.items()]
 
 
 def words_of(settings: Sequence[Settings]) -> list[str]:

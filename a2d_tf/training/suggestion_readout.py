@@ -25,7 +25,7 @@ from a2d_tf.training.presets import (
     STILL_WITH_MOTION,
     Preset,
 )
-from a2d_tf.training.suggestion import Settings, motion_flags, words_of
+from a2d_tf.training.suggestion import Settings, flag_words, motion_flags
 from a2d_tf.training.suggestion_sizes import canvas
 
 
@@ -92,7 +92,7 @@ def fit_to_left_out(manifest: Manifest, maps: dict[str, Any]) -> Skills:
             "--use_flow=false",
             "--init_flow=",
             "--temporal_layers=0",
-            *words_of([Settings(maps, "")]),
+            *flag_words(maps),
         ]
     )
     config = run_start.resolve_config(config, ())
