@@ -14,7 +14,7 @@ from a2d_tf.ops import canvas
     [(320, 568), (320, 426), (568, 320), (256, 256), (64, 64), (2, 4000), (1, 1000)],
 )
 def test_fitted_sizes_are_those_of_records(size, limits):
-    fitted = canvas.fitted_size(tf.constant(size), limits).numpy()
+    fitted = canvas.fitted_size_in_graph(tf.constant(size), limits).numpy()
     assert fitted.tolist() == list(fitted_size(*size, *limits))
 
 

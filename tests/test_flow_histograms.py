@@ -11,8 +11,8 @@ from a2d_tf.ops.flow_histograms import (
     CHANNELS,
     DIRECTIONS,
     flow_histograms,
-    flow_histograms_in_graph,
 )
+from a2d_tf.ops.graph_flow_histograms import flow_histograms_in_graph
 from a2d_tf.ops.motion_maps import FLOW_HISTOGRAMS
 
 

@@ -41,8 +41,11 @@ def decode_jpegs(images: tf.Tensor, channels: int) -> tf.Tensor:
     return tf.map_fn(decode, images, fn_output_signature=signature)
 
 
-def fitted_size(size: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:
-    """Return the largest size, int32 [2], of the aspect of `size` inside the canvas."""
+def fitted_size_in_graph(size: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:
+    """Return the largest size, int32 [2], of the aspect of `size` inside the canvas.
+
+    It is that of `data.resizing.fitted_size`.
+    """
     ratio = tf.cast(canvas, tf.float64) / tf.cast(size, tf.float64)
     fitted = tf.round(tf.cast(size, tf.float64) * tf.reduce_min(ratio))
     return tf.cast(tf.clip_by_value(fitted, 1, tf.cast(canvas, tf.float64)), tf.int32)
@@ -81,7 +84,7 @@ def place(rgb: tf.Tensor, flow: tf.Tensor, canvas: tuple[int, int]) -> Placed:
     """
     with tf.device("CPU:0"):  # where shapes are: a GPU's answers would be waited for
         size = tf.shape(rgb)[1:3]
-        new_size = fitted_size(size, canvas)
+        new_size = fitted_size_in_graph(size, canvas)
         ratio = tf.cast(new_size, tf.float32) / tf.cast(size, tf.float32)
         fits = tf.reduce_all(size == new_size)
 

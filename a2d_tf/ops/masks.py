@@ -30,9 +30,8 @@ def crop_targets(
     shape = tf.shape(masks)
     flat_masks = tf.reshape(masks, [shape[0] * shape[1], shape[2], shape[3], 1])
     # As floats, which are exact below 2**24: see `roi_gradients`.
-    first_masks = tf.range(tf.cast(shape[0], tf.float32))[:, None] * tf.cast(
-        shape[1], tf.float32
-    )
+    frames = tf.range(tf.cast(shape[0], tf.float32))
+    first_masks = frames[:, None] * tf.cast(shape[1], tf.float32)
     indices = tf.reshape(first_masks + tf.cast(matches, tf.float32), [-1])
     indices = tf.cast(indices, tf.int32)
     cells = crop(flat_masks, tf.reshape(rois, [-1, 4]), indices, size)
@@ -56,9 +55,8 @@ def _interpolation(first, last, length, size):
     centres = tf.range(length, dtype=tf.float32) + 0.5
     first = first[:, None]
     last = last[:, None]
-    position = (centres - first) / tf.maximum(last - first, 1e-6) * tf.cast(
-        size, tf.float32
-    ) - 0.5
+    share = (centres - first) / tf.maximum(last - first, 1e-6)
+    position = share * tf.cast(size, tf.float32) - 0.5
     inside = (centres >= first) & (centres < last)
     position = tf.clip_by_value(position, 0.0, tf.cast(size - 1, tf.float32))
     cells = tf.range(size, dtype=tf.float32)

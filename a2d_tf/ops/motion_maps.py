@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from a2d_tf.ops.flow_histograms import CELL, CHANNELS
+
 BLOCK = 32
 """Frames that an action backbone sees at once."""
 SPAN = 16
@@ -58,13 +60,14 @@ MIXED_5C = MotionMap("mixed_5c", stride=32, frames=8, channels=1024, span=SPAN)
 BACKBONE_MAPS = {"i3d": (MIXED_4F, MIXED_5C)}
 """The maps of each action backbone."""
 REACH = SPAN - MIXED_4F.frames // 2
-"""Frames before and after a key frame of whose blocks a map is averaged.
+"""Frames before and after a key frame within which it needs each block's features.
 
-A map's middle lies within the span only if half of its frames do, too; the maps of a
-block's outermost frames are those of 4 frames.
+A map is averaged if its middle is at most SPAN = 16 frames away. The finest maps have 4
+frames and begin 1.5 frames before their middle. So a block that is needed begins at
+most 14 frames behind the key frame.
 """
 FLOW_HISTOGRAMS = MotionMap(
-    "flow_histograms", stride=8, frames=2, channels=27, span=FLOW_SPAN
+    "flow_histograms", stride=CELL, frames=2, channels=CHANNELS, span=FLOW_SPAN
 )
 MAPS: dict[str, MotionMap] = {FLOW_HISTOGRAMS.name: FLOW_HISTOGRAMS}
 """All kinds, by name."""
@@ -82,12 +85,12 @@ def groups(action_backbone: str, flow_histograms: bool) -> dict[str, list[Motion
     Returns:
       {name of the action backbone, or of the flow histograms: their maps}.
     """
-    found = {}
+    maps_by_origin = {}
     if action_backbone:
-        found[action_backbone] = [*BACKBONE_MAPS[action_backbone]]
+        maps_by_origin[action_backbone] = [*BACKBONE_MAPS[action_backbone]]
     if flow_histograms:
-        found[FLOW_HISTOGRAMS.name] = [FLOW_HISTOGRAMS]
-    return found
+        maps_by_origin[FLOW_HISTOGRAMS.name] = [FLOW_HISTOGRAMS]
+    return maps_by_origin
 
 
 def frame_size(height: int, width: int) -> tuple[int, int]:

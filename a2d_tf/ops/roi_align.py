@@ -60,7 +60,7 @@ def gradient_for(on_gpu: bool) -> roi_gradients.Gradient | None:
     """
     if not on_gpu:
         return roi_gradients.sparse
-    if is_op_determinism_enabled():
+    if is_op_determinism_enabled():  # TensorFlow has no public name for it
         return roi_gradients.segments
     return None
 

@@ -66,22 +66,27 @@ def segments(
     channels = cells.shape[-1]
     rows_per_box = math.prod(sources.pixels.shape[1:])
     boxes = sources.pixels.shape[0] or _BOXES
-    channels_at_once = max(1, _CHUNK // (rows_per_box * boxes))
-    sizes = []
-    for start in range(0, channels, channels_at_once):
-        sizes.append(min(channels_at_once, channels - start))
-    parts = [cells]
-    if len(sizes) > 1:
-        parts = tf.split(cells, sizes, axis=-1)
+    number = batch_size * joined.pixels
     sums = []
-    for part in parts:
+    for part in _channel_parts(cells, _CHUNK // (rows_per_box * boxes)):
         shares = tf.reshape(weights * part[..., None, :], [-1, part.shape[-1]])
-        number = batch_size * joined.pixels
         sums.append(tf.math.unsorted_segment_sum(shares, segment_ids, number))
     pixels = sums[0]
     if len(sums) > 1:
         pixels = tf.concat(sums, axis=1)
     return tf.reshape(pixels, [-1, joined.pixels, channels])
+
+
+def _channel_parts(cells, most):
+    """Split cells [..., C] into parts of `most` channels or fewer, one at least."""
+    channels = cells.shape[-1]
+    at_once = max(1, most)
+    if channels <= at_once:
+        return [cells]
+    sizes = []
+    for start in range(0, channels, at_once):
+        sizes.append(min(at_once, channels - start))
+    return tf.split(cells, sizes, axis=-1)
 
 
 class _CellSources(NamedTuple):

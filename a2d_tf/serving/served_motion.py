@@ -15,7 +15,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.model.structures import MotionFeatures
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops import motion_maps
-from a2d_tf.ops.flow_histograms import flow_histograms_in_graph
+from a2d_tf.ops.graph_flow_histograms import flow_histograms_in_graph
 from a2d_tf.ops.motion_maps import BACKBONE_MAPS, BLOCK, FLOW_HISTOGRAMS, MotionMap
 
 MOTION_SIZE = "motion_size"

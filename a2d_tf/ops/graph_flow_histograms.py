@@ -1,0 +1,62 @@
+"""Histograms of optical flow in a graph, for a SavedModel: see `flow_histograms`."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from a2d_tf.ops.flow_histograms import BORDER, CELL, DIRECTIONS, LEAST_COSINE
+
+
+def flow_histograms_in_graph(flow: tf.Tensor) -> tf.Tensor:
+    """Compute the histograms of flows.
+
+    Args:
+      flow: float32 [N, h, w, 2], see `flow_histograms.flow_histograms`.
+
+    Returns:
+      float32 [N, h / CELL, w / CELL, CHANNELS].
+    """
+    percent = 100 / tf.cast(tf.shape(flow)[1], tf.float32)
+    motion = (flow - _of_camera(flow)[:, None, None]) * percent
+    channels = _histogram_channels(motion[..., 0], motion[..., 1])
+    for i in range(2):
+        component = motion[..., i] * CELL
+        down = _slope(component)
+        right = tf.transpose(_slope(tf.transpose(component, [0, 2, 1])), [0, 2, 1])
+        channels += _histogram_channels(right, down)
+    return tf.nn.avg_pool2d(tf.stack(channels, axis=3), CELL, CELL, "VALID")
+
+
+def _of_camera(flow):
+    """Return the median flow of the borders of flows [N, ..., 2]: [N, 2]."""
+    rows = tf.shape(flow)[1] // BORDER
+    columns = tf.shape(flow)[2] // BORDER
+    sides = (flow[:, :rows], flow[:, :, :columns], flow[:, :, -columns:])
+    count = tf.shape(flow)[0]
+    vectors = []
+    for side in sides:
+        pixels = tf.shape(side)[1] * tf.shape(side)[2]
+        vectors.append(tf.reshape(side, [count, pixels, 2]))
+    border = tf.sort(tf.concat(vectors, axis=1), axis=1)
+    number = tf.shape(border)[1]
+    return (border[:, (number - 1) // 2] + border[:, number // 2]) / 2
+
+
+def _histogram_channels(x, y):
+    """Return the channels of a histogram, [N, h, w] each, not yet averaged in cells."""
+    magnitude = tf.sqrt(x**2 + y**2)
+    channels = []
+    for angle in np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS):
+        along = float(np.cos(angle)) * x + float(np.sin(angle)) * y
+        beyond = tf.nn.relu(along - LEAST_COSINE * magnitude)
+        channels.append(beyond / (1 - LEAST_COSINE))
+    return [*channels, magnitude]
+
+
+def _slope(values):
+    """Compute `np.gradient` along axis 1 of [N, h, w]."""
+    inner = (values[:, 2:] - values[:, :-2]) / 2
+    first = values[:, 1:2] - values[:, :1]
+    last = values[:, -1:] - values[:, -2:-1]
+    return tf.concat([first, inner, last], axis=1)
