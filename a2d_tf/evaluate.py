@@ -6,15 +6,13 @@ a run.
 
 import shlex
 
-from a2d_tf.core import command_line, devices
+from a2d_tf.core import command_flags, command_line, devices
 from a2d_tf.core.config import Config
 from a2d_tf.runs import chosen_threshold, model_source, scores
 
 FLAGS = command_line.Register()
-_WORKDIR = FLAGS.define_string("workdir", None, "Run folder of a2d train.")
-_MODEL = FLAGS.define_string(
-    "model", None, "Packed model: a name, or a folder of a2d export --pack."
-)
+_WORKDIR = command_flags.define_workdir(FLAGS)
+_MODEL = command_flags.define_packed_model(FLAGS)
 _OUTPUT = FLAGS.define_string(
     "output", None, "Folder for the scores; by default evaluation/ of the run."
 )
@@ -25,8 +23,8 @@ _SPLIT = FLAGS.define_enum(
 _TRUE_BOXES = FLAGS.define_bool(
     "true_boxes", False, "Also score the labels in the annotated boxes."
 )
-_CHECKPOINT = Config.define_checkpoint(FLAGS)
-_DEVICE = Config.define_device(FLAGS)
+_CHECKPOINT = command_flags.define_checkpoint(FLAGS)
+_DEVICE = command_flags.define_device(FLAGS)
 Config.define_flags(FLAGS, ["inference", "compute"])
 
 

@@ -13,17 +13,15 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from a2d_tf.core import command_line, devices
+from a2d_tf.core import command_flags, command_line, devices
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_text
 from a2d_tf.runs import model_source
 
 FLAGS = command_line.Register()
-_WORKDIR = FLAGS.define_string("workdir", None, "Run folder of a2d train.")
-_MODEL = FLAGS.define_string(
-    "model", None, "Packed model: a name, or a folder of a2d export --pack."
-)
+_WORKDIR = command_flags.define_workdir(FLAGS)
+_MODEL = command_flags.define_packed_model(FLAGS)
 _OUTPUT = FLAGS.define_string(
     "output", None, "Folder to write; an older export or packed model is replaced."
 )
@@ -33,8 +31,8 @@ _NOTES = FLAGS.define_string(
     None,
     "With --pack: Markdown of data and intended uses, to store as card.md.",
 )
-_CHECKPOINT = Config.define_checkpoint(FLAGS)
-_DEVICE = Config.define_device(FLAGS)
+_CHECKPOINT = command_flags.define_checkpoint(FLAGS)
+_DEVICE = command_flags.define_device(FLAGS)
 Config.define_flags(FLAGS, ["inference", "compute"])
 
 

@@ -30,7 +30,7 @@ from collections.abc import Callable, Sequence
 from a2d_tf.annotations import given_tracks
 from a2d_tf.annotations.reading_flags import ReadingFlags
 from a2d_tf.behaviour import prediction_folder
-from a2d_tf.core import command_line, tasks
+from a2d_tf.core import command_flags, command_line, tasks
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.runs import model_source
@@ -54,11 +54,9 @@ Predict = Callable[..., dict[str, str]]
 
 FLAGS = command_line.Register()
 _SAVED_MODEL = FLAGS.define_string("saved_model", None, "Folder of a2d export.")
-_WORKDIR = FLAGS.define_string("workdir", None, "Run folder of a2d train.")
-_MODEL = FLAGS.define_string(
-    "model", None, "Packed model: a name, or a folder of a2d export --pack."
-)
-_CHECKPOINT = Config.define_checkpoint(FLAGS)
+_WORKDIR = command_flags.define_workdir(FLAGS)
+_MODEL = command_flags.define_packed_model(FLAGS)
+_CHECKPOINT = command_flags.define_checkpoint(FLAGS)
 _INIT_RGB = FLAGS.define_string(
     "init_rgb", None, "Imported weights of a detector: coco, or a file."
 )
@@ -68,7 +66,7 @@ _ACTORS = FLAGS.define_list(
     "Classes that COCO's weights find, as CLASS or NAME=CLASS; by default all.",
 )
 _SOURCES = (_SAVED_MODEL, _WORKDIR, _MODEL, _INIT_RGB)
-_DEVICE = Config.define_device(FLAGS)
+_DEVICE = command_flags.define_device(FLAGS)
 _VIDEO = FLAGS.define_string(
     "video",
     None,

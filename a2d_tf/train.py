@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from a2d_tf.core import command_line, devices
+from a2d_tf.core import command_flags, command_line, devices
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
@@ -30,7 +30,7 @@ _WORKDIR = FLAGS.define_string(
 _PICTURES = FLAGS.define_integer(
     "pictures", 8, "Clips drawn for TensorBoard at each validation.", 0
 )
-_DEVICE = Config.define_device(FLAGS)
+_DEVICE = command_flags.define_device(FLAGS)
 Config.define_flags(FLAGS)
 
 

@@ -180,7 +180,7 @@ def loaded_run(tmp_path_factory):
     saver = tf.train.Checkpoint(network=network)
     path = tf.train.CheckpointManager(saver, str(folder / "checkpoints"), 1).save(7)
     facts = {name: getattr(tiny_network.manifest(), name) for name in run_folder.FACTS}
-    return loading.Run(config.with_inference(score_threshold=0.3), network, facts, path)
+    return loading.Run(config.with_settings(score_threshold=0.3), network, facts, path)
 
 
 @pytest.fixture(scope="session")

@@ -103,15 +103,13 @@ def test_the_command_line_overrides_settings_of_inference_that_it_names_alone():
         values = parsed(*words, sections=("inference", "compute"))
         return Config.given(values, "inference", "compute")
 
-    made = CHANGED.with_inference(
-        **given("--nms_threshold=0.6", "--max_detections=100")
-    )
+    made = CHANGED.with_settings(**given("--nms_threshold=0.6", "--max_detections=100"))
     wanted = dataclasses.replace(
         CHANGED.inference, nms_threshold=0.6, max_detections=100
     )
     assert made == dataclasses.replace(CHANGED, inference=wanted)
     assert given() == {}
-    made = CHANGED.with_inference(**given("--precision=float32"))
+    made = CHANGED.with_settings(**given("--precision=float32"))
     assert made == dataclasses.replace(CHANGED, compute=ComputeConfig())
 
 
@@ -150,4 +148,4 @@ def test_an_ablation_changes_the_base(path, monkeypatch):
 def test_settings_of_code_are_checked_as_those_of_flags_are():
     for name, value in (("score_threshold", 70.0), ("max_detections", 0)):
         with pytest.raises(InputError, match=f"--{name}={value}"):
-            Config().with_inference(**{name: value}).checked()
+            Config().with_settings(**{name: value}).checked()

@@ -102,7 +102,7 @@ def test_a_run_of_a_phase_with_scores_of_another_threshold(
     metrics.write_text("{}")
     others = scores.origin(
         loaded_run.checkpoint,
-        loaded_run.config.with_inference(score_threshold=0.9),
+        loaded_run.config.with_settings(score_threshold=0.9),
         "r",
     )
     metrics.with_name(scores.ORIGIN).write_text(json.dumps(others))

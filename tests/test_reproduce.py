@@ -79,7 +79,7 @@ class Runs:
         config = Config.parse(
             [*training.flagfiles, f"--seed={stage.row.seed}", *training.start]
         )
-        config.with_inference(score_threshold=0.5).write(folder / "flags.txt")
+        config.with_settings(score_threshold=0.5).write(folder / "flags.txt")
         (folder / "finished.json").touch()
         source = reproduction.Manifest.load(stage.row.fold.records).source
         origin = scores.origin("", Config.read(folder / "flags.txt"), source)

@@ -44,7 +44,7 @@ def threshold(run):
 
 def settings(run):
     config = Config.read(run / "flags.txt")
-    config.with_inference(max_detections=3).write(run / "flags.txt")
+    config.with_settings(max_detections=3).write(run / "flags.txt")
 
 
 def model(run):

@@ -17,7 +17,7 @@ import platform
 import time
 from typing import TYPE_CHECKING
 
-from a2d_tf.core import command_line, devices
+from a2d_tf.core import command_flags, command_line, devices
 from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import inspection
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FLAGS = command_line.Register()
 _RECORDS = FLAGS.define_string("records", None, "Folder written by a2d records.")
-_DEVICE = Config.define_device(FLAGS)
+_DEVICE = command_flags.define_device(FLAGS)
 Config.define_flags(FLAGS)
 _FEED_SECONDS = 5.0
 

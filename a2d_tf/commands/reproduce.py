@@ -23,8 +23,7 @@ import os
 import pathlib
 import signal
 
-from a2d_tf.core import command_line, devices, flagfiles
-from a2d_tf.core.config import Config
+from a2d_tf.core import command_flags, command_line, devices, flagfiles
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, read_text, write_text
 from a2d_tf.core.locks import locked
@@ -71,7 +70,7 @@ _DELETE = FLAGS.define_bool(
     "delete_weights", False, "Delete a row's checkpoints once it is scored."
 )
 _RUNS = FLAGS.define_list("runs", None, "Rows to run; by default all.")
-_DEVICE = Config.define_device(FLAGS)
+_DEVICE = command_flags.define_device(FLAGS)
 
 
 def _requested_rows() -> list[str]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from a2d_tf.core.flagfiles import before_dashes
-from a2d_tf.core.register import SETTINGS, Register
+from a2d_tf.core.register import Register
 
 _HELP = {"help", "?", "helpshort", "helpfull", "h"}
 _MORE_HELP = (
@@ -32,10 +32,10 @@ def help_text(module: str, flag_values: Register) -> str:
     setting_texts = []
     for name in flag_values.flags_by_module_dict():
         title, _, text = flag_values.module_help(name).strip().partition("\n")
-        if name.startswith(SETTINGS):
-            setting_texts.append(f"{title}\n{text}")
-        else:
+        if name == Register.__module__:
             own_texts.append(text)
+        else:
+            setting_texts.append(f"{title}\n{text}")
     if setting_texts:
         setting_texts.append(
             "The defaults are for a new model; a run's own settings are in its"

@@ -401,23 +401,6 @@ class Config:
         for name in sections:
             setting_flags.define(flag_values, name, SECTIONS[name])
 
-    @staticmethod
-    def define_checkpoint(flag_values: Register) -> flags.FlagHolder:
-        """Define `--checkpoint` for commands that read a run."""
-        text = "Weights of the run to use: the newest, or those of the best validation."
-        return flag_values.define_enum("checkpoint", "last", ["last", "best"], text)
-
-    @staticmethod
-    def define_device(flag_values: Register) -> flags.FlagHolder:
-        """Define `--device` for commands that compute.
-
-        It depends on the machine, so it is no setting of a run and not in `flags.txt`.
-        """
-        text = (
-            "Device to compute on; auto: the GPU if the machine has one, else the CPU."
-        )
-        return flag_values.define_enum("device", "auto", ["auto", "cpu", "gpu"], text)
-
     @classmethod
     def from_flags(cls, flag_values: Register) -> Config:
         """Return the settings of the parsed flags.
@@ -477,17 +460,21 @@ class Config:
             values.update(setting_flags.named(flag_values, SECTIONS[name]))
         return values
 
-    def with_inference(self, **settings: Any) -> Config:
-        """Return a copy in which settings of inference and computing are replaced."""
-        compute = {}
-        for field in dataclasses.fields(self.compute):
-            if field.name in settings:
-                compute[field.name] = settings.pop(field.name)
-        return dataclasses.replace(
-            self,
-            inference=dataclasses.replace(self.inference, **settings),
-            compute=dataclasses.replace(self.compute, **compute),
-        )
+    def with_settings(self, **settings: Any) -> Config:
+        """Return a copy in which settings have other values, of whatever section.
+
+        They are not checked; `checked` does so.
+        """
+        sections = {}
+        for name in SECTIONS:
+            section = getattr(self, name)
+            changes = {}
+            for field in dataclasses.fields(section):
+                if field.name in settings:
+                    changes[field.name] = settings.pop(field.name)
+            sections[name] = dataclasses.replace(section, **changes)
+        assert not settings, settings
+        return Config(**sections)
 
     def checked(self) -> Config:
         """Return the same settings, checked as those of a command line are.

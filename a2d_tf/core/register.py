@@ -7,9 +7,6 @@ from typing import Any
 
 from absl import flags
 
-SETTINGS = "settings, "
-"""Begins the module names under which config.py defines its sections."""
-
 
 def _definer(
     define: Callable[..., flags.FlagHolder],
@@ -32,7 +29,8 @@ class Register(flags.FlagValues):
     and options by name. It returns a holder of the flag's value.
 
     absl groups the flags of `--help` by the module that calls it: this one, so that a
-    command's flags are a single group, wherever they are defined.
+    command's flags are a single group, wherever they are defined. Those of settings
+    have a group for each section, by the option `module_name`.
     """
 
     define_bool = _definer(flags.DEFINE_bool)

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.register import SETTINGS, Register, flag_text
+from a2d_tf.core.register import Register, flag_text
 from a2d_tf.core.setting import about
 
 
@@ -18,10 +18,11 @@ def define(register: Register, title: str, section: type) -> None:
       title: of these flags in `--help`.
     """
     # --help groups flags by the name of their module.
-    module_name = f"{SETTINGS}{title}"
+    module_name = f"settings, {title}"
     for field in dataclasses.fields(section):
         details = about(field)
         default: Any = field.default
+        kind = type(default)
         options: dict[str, Any] = {"help": details.help, "module_name": module_name}
         limits: dict[str, Any] = {
             "lower_bound": details.least,
@@ -29,11 +30,11 @@ def define(register: Register, title: str, section: type) -> None:
         }
         if details.choices:
             register.define_enum(field.name, default, details.choices, **options)
-        elif field.type == "bool":
+        elif kind is bool:
             register.define_bool(field.name, default, **options)
-        elif field.type == "int":
+        elif kind is int:
             register.define_integer(field.name, default, **options, **limits)
-        elif field.type == "float":
+        elif kind is float:
             register.define_float(field.name, default, **options, **limits)
         else:
             register.define_string(field.name, default, **options)

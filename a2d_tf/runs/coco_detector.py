@@ -56,7 +56,7 @@ def load(
             actor_indices[coco_class] = names.index(actor_of_class[coco_class])
     model = ModelConfig(use_flow=False, temporal_layers=0, **weights.model_fields())
     config = Config(model, InferenceConfig(score_threshold=chosen_threshold.DEFAULT))
-    config = config.with_inference(**(settings or {})).checked()
+    config = config.with_settings(**(settings or {})).checked()
     label_mode = Detected(labels, actor_indices)
     network = Network(model, labels, config.compute, label_mode)
     logger.info(transfer.load(network, weights).summary())

@@ -98,7 +98,7 @@ def load(
     Raises:
       InputError: no run folder, a damaged one, or a setting out of range.
     """
-    config = run_folder.settings(workdir).with_inference(**(settings or {})).checked()
+    config = run_folder.settings(workdir).with_settings(**(settings or {})).checked()
     labels = run_files.read_labels(workdir)
     threshold = None
     if kind == "best":
@@ -110,7 +110,7 @@ def load(
     if config.inference.score_threshold < 0:
         if threshold is None:
             threshold = chosen_threshold.read(workdir)
-        config = config.with_inference(score_threshold=threshold)
+        config = config.with_settings(score_threshold=threshold)
     network = Network(config.model, labels, config.compute)
     if packed.is_packed(workdir):
         _assign_packed(network, os.path.join(workdir, packed.WEIGHTS))

@@ -76,7 +76,7 @@ def are_current(
     )
     config = run_files.read_config(workdir)
     if config.inference.score_threshold < 0:
-        config = config.with_inference(score_threshold=chosen_threshold.read(workdir))
+        config = config.with_settings(score_threshold=chosen_threshold.read(workdir))
     folder_of_weights = checkpoint_files.folder(workdir)
     steps = checkpoint_files.steps_in(folder_of_weights)
     newest = os.path.join(folder_of_weights, f"ckpt-{max(steps, default=0)}")

@@ -76,7 +76,7 @@ class LabelsOnly:
             ]
         )
         config = run_start.resolve_config(config, ())
-        config = config.with_inference(score_threshold=0.0)
+        config = config.with_settings(score_threshold=0.0)
         motion = MotionFacts(maps.get("action_backbone", ""), digest, True)
         return cls(config, (height, width), motion)
 

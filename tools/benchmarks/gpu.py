@@ -45,7 +45,7 @@ def _config(place, batch=None, precision="float32", deterministic=True, on_gpu=T
     gpus = devices.prepare("auto" if on_gpu else "cpu", deterministic)
     if on_gpu and not gpus:
         raise InputError("needs a GPU")
-    config = setups.read("a2d", place.small).with_inference(precision=precision)
+    config = setups.read("a2d", place.small).with_settings(precision=precision)
     if batch is None:
         batch = 2 if place.small else 8
     return _with_batch(config, batch)

@@ -212,7 +212,7 @@ def _config(options: measure.Options, seed: int) -> Config:
         average_decay=0.0,
     )
     config = dataclasses.replace(base, model=model, training=training)
-    config = config.with_inference(
+    config = config.with_settings(
         score_threshold=0.05, nms_threshold=0.5, max_detections=100
     )
     return config.checked()
