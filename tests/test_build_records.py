@@ -26,8 +26,9 @@ from a2d_tf.core.files import file_digest
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.tasks import Task
 from a2d_tf.data import clip_records, convert, video_frames
+from a2d_tf.data.clip_records.quantisation import MAX_FLOW
 from a2d_tf.data.clips import clip_frames
-from a2d_tf.data.flow import MAX_FLOW, Flow, grey
+from a2d_tf.data.flow import Flow, grey
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release
 from a2d_tf.data.resizing import resize_frame

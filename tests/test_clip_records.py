@@ -14,6 +14,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import clip_records
 from a2d_tf.data.a2d_annotations import Annotation
+from a2d_tf.data.clips import ClipRecord
 from a2d_tf.data.manifest import Manifest, MotionFacts
 
 NATIVE, STORED = (40, 60), (20, 30)
@@ -40,7 +41,7 @@ def clip(
             .astype(np.float32)
         )
         flow[:, :4] = 0
-    return clip_records.ClipRecord(
+    return ClipRecord(
         video="--x",
         frame=7,
         split="train",

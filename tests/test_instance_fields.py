@@ -45,7 +45,12 @@ def test_points_are_scaled_and_numbers_are_not():
 @pytest.fixture
 def fields(monkeypatch):
     """SEX and EYES, known to every module that handles fields."""
-    readers = (annotated_videos, coco_document, clip_records)
+    readers = (
+        annotated_videos,
+        coco_document,
+        clip_records.parsing,
+        clip_records.truth,
+    )
     for module in (*readers, fitting, augmentation, pipeline):
         monkeypatch.setattr(module, "FIELDS", (SEX, EYES))
 

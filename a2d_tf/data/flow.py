@@ -1,4 +1,4 @@
-"""Optical flow by OpenCV, computed and quantised.
+"""Optical flow by OpenCV.
 
 Flow is (u, v), u to the right and v down, in pixels: the motion from the previous frame
 to the current one, as in the authors' code, but on the pixels of the current frame,
@@ -18,8 +18,6 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.data.resizing import resize_frame
 
 METHODS = ("dis", "tvl1")
-# pixels; faster motion is clipped, so that outliers do not coarsen the frame
-MAX_FLOW = 64.0
 WORKING_PIXELS = 320 * 192
 """Pixels of the frames that flow is computed on, where the video has them. More are
 more exact, and slow the smallest network down by more than a fifth
@@ -90,23 +88,3 @@ def grey(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     rows = max(round(height * scale), size[0], _LEAST_SIDE)
     columns = max(round(width * scale), size[1], _LEAST_SIDE)
     return resize_frame(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), rows, columns)
-
-
-def quantise(flow: np.ndarray) -> tuple[np.ndarray, np.float32]:
-    """Quantise flow float32 [h, w, 2] to 8 bits, as records hold it.
-
-    Returns:
-      (uint8 [2 * h, w], u over v; the range in pixels). A pixel is round(127 + 127 *
-      value / range).
-    """
-    largest = cv2.norm(flow, cv2.NORM_INF)
-    scale = np.float32(min(largest, MAX_FLOW))
-    if largest > MAX_FLOW:
-        flow = np.clip(flow, -MAX_FLOW, MAX_FLOW)
-    # One pass, seven times as fast as in NumPy. The sum is never negative, and the
-    # quotient finite.
-    gain = 0.0
-    if scale > 1e-30:
-        gain = float(127 / scale)
-    pixels = cv2.convertScaleAbs(flow, alpha=gain, beta=127)
-    return np.concatenate(cv2.split(pixels)), scale
