@@ -19,7 +19,7 @@ from a2d_tf.core import processes
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
-from a2d_tf.paper import reproduction, table_rows
+from a2d_tf.paper import reproduction, stages, table_rows
 from a2d_tf.paper.folds import Fold
 from a2d_tf.runs import scores
 
@@ -381,5 +381,5 @@ def test_folders_and_locks_of_others_are_no_rows(tmp_path):
         path = tmp_path / f"{name}.lock"
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    rows = reproduction._begun_rows(Fold(str(tmp_path)))
+    rows = stages.begun_rows(Fold(str(tmp_path)))
     assert [(row.seed, row.name) for row in rows] == [(0, "full"), (1, "no_flow")]

@@ -162,7 +162,7 @@ def _write_sheets(
     """
     frames_of_sheet = _ROWS * _ACROSS
     for first in range(0, len(best_frames), frames_of_sheet):
-        cells = []
+        panels = []
         candidates = best_frames[first : first + frames_of_sheet]
         for rank, candidate in enumerate(candidates, first + 1):
             lines = [
@@ -171,9 +171,9 @@ def _write_sheets(
             ]
             for reason in candidate.reasons:
                 lines.append(textwrap.fill(reason, 60))
-            cells.append(("\n".join(lines), images[candidate]))
+            panels.append(charts.Panel("\n".join(lines), images[candidate]))
         name = f"sheet_{first // frames_of_sheet + 1}.png"
-        (output / name).write_bytes(charts.sheet(cells, _ACROSS))
+        (output / name).write_bytes(charts.sheet(panels, _ACROSS))
 
 
 run = command_line.command(main, FLAGS)

@@ -51,44 +51,47 @@ def differences(
     Returns:
       {row: {tag of COMPARED: the difference, None without a figure}}.
     """
-    full = {(r.fold, r.seed): r for r in results if r.row == "full"}
-    samples: dict[Result, np.ndarray] = {}
+    full_runs = {(r.fold, r.seed): r for r in results if r.row == "full"}
+    samples: dict[Result, dict[str, np.ndarray]] = {}
     rows = {}
     for row in OUR_ROWS:
-        runs = [r for r in results if r.row == row and (r.fold, r.seed) in full]
+        runs = [r for r in results if r.row == row and (r.fold, r.seed) in full_runs]
         if row == "full" or not runs:
             continue
-        full_runs = [full[run.fold, run.seed] for run in runs]
-        for run in runs + full_runs:
+        baselines = [full_runs[run.fold, run.seed] for run in runs]
+        for run in runs + baselines:
             if run not in samples:
                 samples[run] = _sampled_figures(run, labels)
-        points = _mean_figures(runs) - _mean_figures(full_runs)
-        run_samples = _mean_samples(runs, samples)
-        full_samples = _mean_samples(full_runs, samples)
+        row_figures = _mean_figures(runs)
+        full_figures = _mean_figures(baselines)
         by_tag: dict[str, Difference | None] = {}
-        for i, tag in enumerate(COMPARED):
+        for tag in COMPARED:
+            points = row_figures[tag] - full_figures[tag]
             by_tag[tag] = None
-            if points[i] is not np.ma.masked:
-                low, high = bootstrap.interval(run_samples[i], full_samples[i])
-                by_tag[tag] = Difference(points[i], low, high)
+            if not np.isnan(points):
+                low, high = bootstrap.interval(
+                    _mean_samples([samples[run][tag] for run in runs]),
+                    _mean_samples([samples[run][tag] for run in baselines]),
+                )
+                by_tag[tag] = Difference(points, low, high)
         rows[row] = by_tag
     return rows
 
 
 def _mean_figures(runs):
-    """Return the means of COMPARED over runs, masked where none has a figure."""
+    """Return the mean of each of COMPARED over runs, {tag: mean}; NaN without any."""
     figures = [run.figures(list(COMPARED)) for run in runs]
-    return np.ma.masked_invalid(figures).mean(axis=0)
+    means = np.ma.masked_invalid(figures).mean(axis=0).filled(np.nan)
+    return dict(zip(COMPARED, means))
 
 
-def _mean_samples(runs, samples):
-    """Return the means of samples over runs, [figures, samples]; NaN without any."""
-    of_runs = [samples[run] for run in runs]
+def _mean_samples(of_runs):
+    """Return the means over runs of the samples of a figure, [S]; NaN without any."""
     return np.ma.masked_invalid(of_runs).mean(axis=0).filled(np.nan)
 
 
 def _sampled_figures(run, labels):
-    """Return COMPARED, in order, in each sample of the bootstrap, [figures, samples].
+    """Return COMPARED in each sample of the bootstrap: {tag: float [SAMPLES]}.
 
     A figure that the run lacks is NaN.
     """
@@ -102,7 +105,7 @@ def _sampled_figures(run, labels):
     for kind, mean_ap in figures["detection"].items():
         by_tag[f"detection/{kind}_map"] = mean_ap
     missing = np.full(SAMPLES, np.nan)
-    return np.array([by_tag.get(tag, missing) for tag in COMPARED])
+    return {tag: by_tag.get(tag, missing) for tag in COMPARED}
 
 
 class Spread(NamedTuple):

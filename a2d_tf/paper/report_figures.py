@@ -14,6 +14,7 @@ from a2d_tf.evaluation import label_maps
 from a2d_tf.evaluation.metrics.tables import figure
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.evaluation.reports.blocks import Block, Heading, Picture, TableBlock
+from a2d_tf.evaluation.reports.charts import Panel
 from a2d_tf.ops import visualize
 from a2d_tf.paper import table_rows
 from a2d_tf.paper.results import Result
@@ -47,24 +48,21 @@ def frames(results: Mapping[str, Result], manifest: Manifest) -> list[Block]:
     shown_frames = _spread_frames(all_frames)
     images = dict(pipeline.key_frames(manifest, scores.TEST, set(shown_frames)))
 
-    pictures = []
+    panels = []
     for frame in shown_frames:
         image = images[frame]
-        maps: list[np.ndarray] = []
+        maps = []
         for folder in folders.values():
-            truth, predicted = label_maps.read_maps(folder, frame, space)
-            if not maps:
-                maps.append(truth)
-            maps.append(predicted)
-        present = ", ".join(space.name(code) for code in np.unique(maps[0]) if code)
-        pictures.append((f"{frame}: {present}", image))
-        for codes in maps:
-            pictures.append(
-                ("", visualize.overlay_indices(image, codes, space.palette))
-            )
+            maps.append(label_maps.read_maps(folder, frame, space))
+        truth = maps[0].truth  # the same in all
+        present = ", ".join(space.name(code) for code in np.unique(truth) if code)
+        panels.append(Panel(f"{frame}: {present}", image))
+        for codes in (truth, *(of_row.prediction for of_row in maps)):
+            drawn = visualize.overlay_indices(image, codes, space.palette)
+            panels.append(Panel("", drawn))
     heads = ["input", "truth"]
     heads += [OUR_ROWS[row].title for row in folders]
-    png = charts.sheet(pictures, len(heads), 1.9, heads)
+    png = charts.sheet(panels, len(heads), 1.9, heads)
     caption = "Key frame, truth and the prediction of each variant; colours are pairs."
     return [
         Heading("Fig. 3: frames of the test split"),
@@ -136,8 +134,12 @@ def zero_shot(metrics: Mapping[str, dict[str, Any]], labels: LabelSpace) -> list
         )
     if not withheld:
         return []
-    actors, aps, full_aps, chances = map(list, zip(*withheld))
-    groups = {"zero-shot": aps, "full model": full_aps, "chance": chances}
+    groups: dict[str, list[float | None]] = {
+        "zero-shot": [row.ap for row in withheld],
+        "full model": [row.full_ap for row in withheld],
+        "chance": [row.chance for row in withheld],
+    }
+    actors = [row.actor for row in withheld]
     png = charts.bars(groups, actors, "AP per held-out actor")
     caption = "AP per held-out actor, beside the full model and chance."
     heads = ("held out", "AP", "full model", "chance", "r_zs", "r of chance")

@@ -7,79 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import pathlib
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
 
 from a2d_tf.core import flagfiles, processes
-from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.locks import locked
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.paper import table_rows
 from a2d_tf.paper.folds import Fold
 from a2d_tf.paper.results import Result
+from a2d_tf.paper.stages import SeededRow, Stage, begun_rows
+from a2d_tf.paper.training_flags import compared_settings, config_of, flags_of_row
 from a2d_tf.runs import run_files, scores
-
-_NO_SETTINGS = ("--pictures", "--device", "--debug", "--nodebug")
-"""Flags of `a2d train` that are no settings."""
-# A training may know these better than its flags.
-_BACKBONES = (
-    "rgb_convention",
-    "flow_convention",
-    "stride_in_1x1",
-    "roi_align",
-    "pixel_scale",
-)
-_COMPLETED = (*_BACKBONES, "readout", "use_mask")
-
-
-@dataclasses.dataclass(frozen=True)
-class SeededRow:
-    """A row that is trained with a seed.
-
-    Attributes:
-      fold: whose records it is trained on.
-      name: of the row.
-      seed: of the trainings.
-    """
-
-    fold: Fold
-    name: str
-    seed: int
-
-    @property
-    def folder(self) -> str:
-        """The folder of its run folders."""
-        return os.path.join(self.fold.folder, f"seed{self.seed}")
-
-    @property
-    def lock(self) -> str:
-        """The path of its lock, which stays: it tells that the row was begun."""
-        return os.path.join(self.folder, f"{self.name}.lock")
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """The trainings of all phases of a row, of which the last one is scored.
-
-    A row has one stage, or a second one of its final runs.
-
-    Attributes:
-      row: the row and its seed.
-      final: whether these are the final runs, on all training videos. Their thresholds
-        are those of the first stage.
-    """
-
-    row: SeededRow
-    final: bool = False
-
-    @property
-    def scored_run(self) -> pathlib.Path:
-        """The run folder of the last phase."""
-        last_phase = table_rows.phases(self.row.name)[-1]
-        return table_rows.run_folder(self.row.folder, last_phase, self.final)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,28 +44,8 @@ class Plan:
     device: str = "auto"
 
     def train_flags(self, row: str) -> list[str]:
-        """Select the further flags of a row.
-
-        Those of every training come before its own.
-
-        Raises:
-          InputError: a flag of no row.
-        """
-        common = []
-        specific = []
-        for flag in self.train:
-            flag_row, colon, rest = flag.partition(":--")
-            if flag.startswith("--"):
-                common.append(flag)
-            elif not colon or flag_row not in table_rows.names():
-                raise InputError(
-                    f"--train={flag}: use a flag, e.g. --steps=900, or a run and its"
-                    " flag, e.g. no_joint:--steps=450, with one of"
-                    f" {', '.join(table_rows.order())}"
-                )
-            elif flag_row == row:
-                specific.append(f"--{rest}")
-        return common + specific
+        """Select the further flags of a row; see `flags_of_row`."""
+        return flags_of_row(self.train, row)
 
     def stages(self, row: SeededRow) -> list[Stage]:
         """Return the stages of a row.
@@ -147,7 +68,7 @@ class Plan:
         for name in rows:
             for stage in self.stages(SeededRow(fold, name, seed)):
                 for training in self._trainings(stage):
-                    _config(self._settings(stage, training))
+                    config_of(self._settings(stage, training))
 
     def make_records(
         self, fold: Fold, source: Sequence[str], tests: Sequence[str] = ()
@@ -160,7 +81,7 @@ class Plan:
           tests: videos of the test split; by default the source's own.
         """
         base = f"--flagfile={os.path.abspath(flagfiles.find(self.base))}"
-        model = _config([base, *self.train_flags("full")]).model
+        model = config_of([base, *self.train_flags("full")]).model
         words = [
             *source,
             f"--output={fold.records}",
@@ -216,9 +137,9 @@ class Plan:
         source = Manifest.load(stage.row.fold.records).source
         if not scores.are_current(last.run, scores.folder_of(last.run), source):
             return False
-        wanted = _config(self._settings(stage, last))
+        wanted = config_of(self._settings(stage, last))
         written = run_files.read_config(last.run)
-        return _compared_settings(wanted) == _compared_settings(written)
+        return compared_settings(wanted) == compared_settings(written)
 
     def run_all(self, fold: Fold, seeds: list[int], rows: list[str]) -> list[Result]:
         """Train and score what is not done yet.
@@ -244,7 +165,7 @@ class Plan:
                     print(f"failed: {error}", file=sys.stderr, flush=True)
 
         results = []
-        for row in _begun_rows(fold):
+        for row in begun_rows(fold):
             with locked(row.lock, wait=False) as held:
                 if not held:
                     continue
@@ -278,33 +199,3 @@ class Plan:
                     run = table_rows.run_folder(row.folder, phase, stage.final)
                     shutil.rmtree(run / "checkpoints", ignore_errors=True)
                     shutil.rmtree(run / "best", ignore_errors=True)
-
-
-def _begun_rows(fold):
-    """Return the rows that were ever begun, in the order of seeds and rows.
-
-    Their locks stay.
-    """
-    rows = []
-    order = table_rows.order()
-    for path in pathlib.Path(fold.folder).glob("seed*/*.lock"):
-        seed = path.parent.name.removeprefix("seed")
-        # Others, such as copies of a folder, are the user's.
-        if seed.isdecimal() and path.stem in order:
-            rows.append(SeededRow(fold, path.stem, int(seed)))
-    return sorted(rows, key=lambda row: (row.seed, order.index(row.name)))
-
-
-def _config(words):
-    """Return the settings that flags of `a2d train` make."""
-    return Config.parse([word for word in words if not word.startswith(_NO_SETTINGS)])
-
-
-def _compared_settings(config):
-    """Return the settings of a training, without those that it completes."""
-    settings = {**vars(config.training), **vars(config.model)}
-    for name in vars(config.training):
-        if name.startswith("init_"):
-            settings[name] = None
-    settings.update(dict.fromkeys(_COMPLETED))
-    return settings

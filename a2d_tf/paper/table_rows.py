@@ -25,7 +25,7 @@ PHASES = {
     "no_mask": ("no_mask", "no_mask_refiner"),
     "no_mask_strong": ("no_mask_strong", "no_mask_strong_refiner"),
 }
-NOTHING = ("--init_rgb=", "--init_flow=", "--init_checkpoint=")
+_NO_INITIAL_WEIGHTS = ("--init_rgb=", "--init_flow=", "--init_checkpoint=")
 _ZERO_SHOT = "zero_shot_"
 
 
@@ -134,7 +134,7 @@ def trainings(
         if previous:
             # The first phase has started from the weights that the base or the caller
             # names.
-            start = [f"--init_run={previous}", *NOTHING]
+            start = [f"--init_run={previous}", *_NO_INITIAL_WEIGHTS]
         elif phase != "full" and not _uses_flow(setting_flags):
             start = ["--init_flow="]
         if final:
@@ -150,4 +150,4 @@ def trainings(
 
 def _uses_flow(setting_flags):
     """Return whether the network of some flagfiles has a motion branch."""
-    return Config.parse([*setting_flags, *NOTHING]).model.use_flow
+    return Config.parse([*setting_flags, *_NO_INITIAL_WEIGHTS]).model.use_flow

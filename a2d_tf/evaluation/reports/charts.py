@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -71,13 +72,25 @@ def bars(
     return figure_png(figure)
 
 
+class Panel(NamedTuple):
+    """A picture of a sheet.
+
+    Attributes:
+      text: below it.
+      picture: uint8 [H, W, 3].
+    """
+
+    text: str
+    picture: np.ndarray
+
+
 def sheet(
-    pictures: list[tuple[str, np.ndarray]],
+    panels: list[Panel],
     across: int,
     width: float = 4.4,
     heads: Sequence[str] = (),
 ) -> bytes:
-    """Draw pictures (text below, uint8 [H, W, 3]) row after row.
+    """Draw pictures row after row.
 
     Args:
       across: pictures in a row.
@@ -85,23 +98,23 @@ def sheet(
       heads: headings of the columns.
     """
     heights = []
-    for first in range(0, len(pictures), across):
+    for first in range(0, len(panels), across):
         height = 0.0
         lines = 0
-        for text, picture in pictures[first : first + across]:
-            height = max(height, picture.shape[0] / picture.shape[1])
-            lines = max(lines, text.count("\n") + 2)
+        for panel in panels[first : first + across]:
+            height = max(height, panel.picture.shape[0] / panel.picture.shape[1])
+            lines = max(lines, panel.text.count("\n") + 2)
         heights.append(width * height + 0.15 * lines)
     head_height = 0.3 if heads else 0
     figure = _figure(width * across, sum(heights) + head_height)
     plots = figure.subplots(len(heights), across, squeeze=False, height_ratios=heights)
-    for axes in plots.flat[len(pictures) :]:
+    for axes in plots.flat[len(panels) :]:
         axes.set_axis_off()
-    for axes, (text, picture) in zip(plots.flat, pictures):
-        axes.imshow(picture)
+    for axes, panel in zip(plots.flat, panels):
+        axes.imshow(panel.picture)
         axes.set(xticks=[], yticks=[], anchor="N")
         axes.spines[:].set_visible(False)
-        axes.set_xlabel(text, fontsize=8, loc="left", parse_math=False)
+        axes.set_xlabel(panel.text, fontsize=8, loc="left", parse_math=False)
     for axes, head in zip(plots[0], heads):
         axes.set_title(head, fontsize=9, parse_math=False)
     return figure_png(figure)

@@ -1,0 +1,65 @@
+"""The flags of the trainings of a reproduction, and the settings that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
+from a2d_tf.paper import table_rows
+
+_NO_SETTINGS = ("--pictures", "--device", "--debug", "--nodebug")
+"""Flags of `a2d train` that are no settings."""
+_COMPLETED = (
+    "rgb_convention",
+    "flow_convention",
+    "stride_in_1x1",
+    "roi_align",
+    "pixel_scale",
+    "readout",
+    "use_mask",
+)
+"""Settings that a training completes when it starts, by its weights and its records."""
+
+
+def flags_of_row(flags: Sequence[str], row: str) -> list[str]:
+    """Select the flags of a row: those of every training come before its own.
+
+    Args:
+      flags: of every training, as --steps=9, or of a row, as no_joint:--steps=4.
+      row: its name.
+
+    Raises:
+      InputError: a flag of no row.
+    """
+    common = []
+    specific = []
+    for flag in flags:
+        flag_row, colon, rest = flag.partition(":--")
+        if flag.startswith("--"):
+            common.append(flag)
+        elif not colon or flag_row not in table_rows.names():
+            raise InputError(
+                f"--train={flag}: use a flag, e.g. --steps=900, or a run and its"
+                " flag, e.g. no_joint:--steps=450, with one of"
+                f" {', '.join(table_rows.order())}"
+            )
+        elif flag_row == row:
+            specific.append(f"--{rest}")
+    return common + specific
+
+
+def config_of(words: Sequence[str]) -> Config:
+    """Return the settings that flags of `a2d train` make."""
+    return Config.parse([word for word in words if not word.startswith(_NO_SETTINGS)])
+
+
+def compared_settings(config: Config) -> dict[str, Any]:
+    """Return the settings of a training, without those that it completes."""
+    settings = {**vars(config.training), **vars(config.model)}
+    for name in vars(config.training):
+        if name.startswith("init_"):
+            settings[name] = None
+    settings.update(dict.fromkeys(_COMPLETED))
+    return settings
