@@ -24,6 +24,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas, masks
 from a2d_tf.serving import export_folder, exporter
 from a2d_tf.serving.served_network import ServedNetwork
+from a2d_tf.serving.signatures import BOX_SIGNATURES
 from a2d_tf.video import streaming, video_reader
 from a2d_tf.video.predictor import Predictor
 
@@ -395,9 +396,9 @@ def test_given_boxes_are_labelled_as_by_the_network(model, saved_model, loaded_r
     np.testing.assert_allclose(found["masks"], given.more["masks"], atol=1e-3)
     assert found["label_map"].shape == (1, 128, 192) and found["label_map"].any()
 
-    loaded = export_folder.load(str(saved_model), for_boxes=True)
+    loaded = export_folder.load(str(saved_model), BOX_SIGNATURES)
     inputs = {name: tf.constant(values) for name, values in frames.items()}
-    again = loaded.boxes(**inputs, size=size, boxes=boxes, num_boxes=np.int32([2]))
+    again = loaded.answer(**inputs, size=size, boxes=boxes, num_boxes=np.int32([2]))
     np.testing.assert_array_equal(again["code"], found["code"])
 
 
@@ -407,7 +408,7 @@ def test_an_export_without_boxes_says_so(saved_model, tmp_path):
     del facts["signatures"]["boxes"]
     (copy / "a2d_tf.json").write_text(json.dumps(facts))
     with pytest.raises(InputError, match="cannot label given boxes; export the run"):
-        export_folder.load(str(copy), for_boxes=True)
+        export_folder.load(str(copy), BOX_SIGNATURES)
     assert export_folder.load(str(copy)).block is None
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.model.layers import ConvNorm
-from a2d_tf.serving.served_network import folded
+from a2d_tf.serving.folding import folded
 
 pytestmark = pytest.mark.slow
 

@@ -30,7 +30,9 @@ from a2d_tf.ops import canvas, motion_maps
 from a2d_tf.ops.motion_maps import BLOCK
 from a2d_tf.runs import loading
 from a2d_tf.serving import exporter, served_motion
-from a2d_tf.serving.served_network import ServedNetwork, descriptions, folded
+from a2d_tf.serving.folding import folded
+from a2d_tf.serving.served_network import ServedNetwork
+from a2d_tf.serving.signatures import describe_network
 from a2d_tf.video import streaming
 from a2d_tf.video.predictor import Predictor
 from a2d_tf.video.span import EVERY_FRAME, Span
@@ -260,7 +262,7 @@ def test_signatures_and_what_is_said_of_them():
         if motion["flow_histograms"]:
             names.add("histograms")
         assert set(model.signatures()) == names
-        assert set(descriptions(network)["signatures"]) == names
+        assert set(describe_network(network).signatures) == names
     _, model = served(**ALL)
     inputs = model.signatures()["key_frame"].structured_input_signature
     shapes = {spec.name: list(spec.shape) for spec in tf.nest.flatten(inputs)}

@@ -218,7 +218,7 @@ class TrackRound:
             return
 
         from a2d_tf.serving import exporter
-        from a2d_tf.serving.export_folder import BOX_SIGNATURES
+        from a2d_tf.serving.signatures import BOX_SIGNATURES
 
         run = settings.build(fit.labels, fit.fitted, bout_seconds)
         exporter.export(run, str(self._model), BOX_SIGNATURES)
@@ -234,11 +234,11 @@ class TrackRound:
         notes: Sequence[str],
     ) -> None:
         """Predict all videos from their features; those that fail are listed."""
-        from a2d_tf.serving import export_folder
+        from a2d_tf.serving import model_info
         from a2d_tf.video.kept_labeller import KeptLabeller
         from a2d_tf.video.track_predictor import TrackPredictor
 
-        info = export_folder.read_info(str(self._model))
+        info = model_info.read(str(self._model))
         request = library_request.Request(
             every=self._every,
             track_settings=TrackSettings(window=predict.FLAGS["window"].value),

@@ -20,65 +20,54 @@ from a2d_tf.core.files import file_digest
 from a2d_tf.pretrained import cache
 from a2d_tf.runs import model_source
 from a2d_tf.serving import export_folder
-from a2d_tf.serving.export_folder import (
-    BOX_SIGNATURES,
-    VIDEO_SIGNATURES,
-    BoxFunctions,
-    VideoFunctions,
-)
+from a2d_tf.serving.export_folder import ServedFunctions
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 _KEPT = 5  # models; the paper's takes half a gigabyte
 
 
 def load(
-    folder: str, settings: dict[str, Any], checkpoint: str, for_boxes: bool = False
-) -> VideoFunctions | BoxFunctions:
+    folder: str,
+    settings: dict[str, Any],
+    checkpoint: str,
+    signatures: tuple[str, str],
+) -> ServedFunctions:
     """Return what `export_folder.load` would return of an export, and keep the export.
 
     The last _KEPT of a user are kept. If the cache cannot be written, the network is
     built at each start.
 
-    Args and errors are those of `runs.loading.load`, and `for_boxes` as of
+    Args and errors are those of `runs.loading.load`; `signatures` as of
     `export_folder.load`.
     """
-    kept_folder = _kept_folder(folder, settings, checkpoint, for_boxes)
-    functions = _load_kept(kept_folder, for_boxes)
-    if functions is not None:
-        return functions
+    kept_folder = _kept_folder(folder, settings, checkpoint, signatures)
+    if kept_folder is not None:
+        functions = _load_kept(kept_folder, signatures)
+        if functions is not None:
+            return functions
 
     from a2d_tf.runs import loading
     from a2d_tf.serving import exporter
 
     run = loading.load(folder, settings, checkpoint)
-    if kept_folder is not None and _keep(run, kept_folder, for_boxes):
-        functions = _load_kept(kept_folder, for_boxes)
-    return functions or exporter.serve(run, for_boxes)
+    if kept_folder is not None:
+        try:
+            exporter.export(run, str(kept_folder), signatures)
+            _remove_oldest(kept_folder.parent)
+            return export_folder.load(str(kept_folder), signatures)
+        except (InputError, OSError):
+            pass
+    return exporter.serve(run, signatures)
 
 
-def _load_kept(kept_folder, for_boxes):
+def _load_kept(kept_folder, signatures):
     """Load a kept export; return None, and remove it, if it is absent or damaged."""
-    if kept_folder is None:
-        return None
     try:
         os.utime(kept_folder)  # the last used are kept
-        return export_folder.load(str(kept_folder), for_boxes)
+        return export_folder.load(str(kept_folder), signatures)
     except (InputError, OSError):
         shutil.rmtree(kept_folder, ignore_errors=True)
         return None
-
-
-def _keep(run, kept_folder, for_boxes):
-    """Export a run into the cache; return whether that can be written."""
-    from a2d_tf.serving import exporter
-
-    names = BOX_SIGNATURES if for_boxes else VIDEO_SIGNATURES
-    try:
-        exporter.export(run, str(kept_folder), names)
-        _remove_oldest(kept_folder.parent)
-    except (InputError, OSError):
-        return False
-    return True
 
 
 def _remove_oldest(cache_folder):
@@ -88,19 +77,19 @@ def _remove_oldest(cache_folder):
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _kept_folder(folder, settings, checkpoint, for_boxes):
+def _kept_folder(folder, settings, checkpoint, signatures):
     """Return the folder of a model in the cache, or None.
 
     There is none of a damaged model, or for a user without a home.
     """
     try:
-        name = _digest(folder, settings, checkpoint, for_boxes)
+        name = _digest(folder, settings, checkpoint, signatures)
         return cache.folder() / "served" / name
     except (InputError, OSError, RuntimeError):
         return None
 
 
-def _digest(folder, settings, checkpoint, for_boxes):
+def _digest(folder, settings, checkpoint, signatures):
     """Return a digest of all that decides on an export."""
     run = pathlib.Path(folder)
     weights = []
@@ -114,7 +103,7 @@ def _digest(folder, settings, checkpoint, for_boxes):
         [file_digest(path) for path in run.glob("best/*.json")],
         settings,
         checkpoint,
-        for_boxes,
+        signatures,
         tf.__version__,
         devices.on_gpu(),
     )

@@ -12,6 +12,8 @@ from pycocotools import mask as rle_tools
 from a2d_tf.annotations.given_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.instance_fields import FIELDS
+from a2d_tf.serving.model_info import ModelInfo
+from a2d_tf.serving.signatures import BOX_SIGNATURES
 from a2d_tf.video import streaming
 from a2d_tf.video.instances import (
     Answer,
@@ -33,14 +35,14 @@ class BoxLabeller(ServedFrames):
 
     Args:
       boxes: the network's function, which is called by keyword; see
-        `served_network.SIGNATURES`. Others as of `ServedFrames`.
+        `serving.signatures`. Others as of `ServedFrames`.
     """
 
     def __init__(
         self,
         frame: Callable,
         boxes: Callable,
-        info: dict[str, Any],
+        info: ModelInfo,
         block: Callable | None = None,
     ) -> None:
         super().__init__(frame, info, block)
@@ -55,8 +57,7 @@ class BoxLabeller(ServedFrames):
         Raises:
           InputError: as there, or an export of an older version.
         """
-        functions = load_functions(path, checkpoint, settings, for_boxes=True)
-        return cls(**functions._asdict())
+        return cls(*load_functions(path, checkpoint, settings, BOX_SIGNATURES))
 
     def answers(
         self, frames: Iterable[np.ndarray | None], span: Span, given: GivenFrames

@@ -40,7 +40,7 @@ class FeatureMaker:
         self._block_function = None
         if run.motion is not None and run.motion.action_backbone:
             self._block_function = ActionFeatures.get(run.motion.action_backbone)
-        self.info: dict[str, Any] = describe(run)
+        self.info = describe(run)
         self.labels: LabelSpace = run.network.labels
 
     def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from pycocotools import mask as rle_tools
@@ -12,6 +12,7 @@ from pycocotools import mask as rle_tools
 from a2d_tf.annotations.given_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.motion_stream import MotionStream
+from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video.span import Span
 
 if TYPE_CHECKING:
@@ -111,10 +112,10 @@ class Labeller(Protocol):
     """What labels given instances frame by frame, as `box_labeller.BoxLabeller` does.
 
     Attributes:
-      info: the contents of `a2d_tf.json`.
+      info: what is known of the network.
     """
 
-    info: dict[str, Any]
+    info: ModelInfo
     labels: LabelSpace
 
     def answers(
@@ -134,10 +135,10 @@ class FrameNetwork(Protocol):
     """What computes the features of frames, as `served_frames.ServedFrames` does.
 
     Attributes:
-      info: the contents of `a2d_tf.json`.
+      info: what is known of the network.
     """
 
-    info: dict[str, Any]
+    info: ModelInfo
     labels: LabelSpace
 
     def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from typing import Any
 
 import numpy as np
 
+from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.training.fit_tracks import TrackFit
 from a2d_tf.training.track_features import TrackFeatures
 from a2d_tf.video.box_labeller import complete_masks, labelled, no_instances
@@ -22,16 +22,15 @@ class KeptLabeller:
     Args:
       fit: says what instances are and do.
       features: of the video, in the frames that are answered.
-      info: the contents of `a2d_tf.json` of the model with the same labels.
+      info: of the model with the same labels.
     """
 
-    def __init__(
-        self, fit: TrackFit, features: TrackFeatures, info: dict[str, Any]
-    ) -> None:
+    def __init__(self, fit: TrackFit, features: TrackFeatures, info: ModelInfo) -> None:
         self._fit = fit
         self._features = features
         # Frames are read to be drawn, and no motion is.
-        self.info = {name: value for name, value in info.items() if name != "motion"}
+        self.info = info.copy()
+        self.info.pop("motion", None)
         self.labels = fit.labels
 
     def answers(

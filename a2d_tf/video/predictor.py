@@ -14,6 +14,8 @@ import numpy as np
 
 from a2d_tf.core import devices
 from a2d_tf.data.instance_fields import FIELDS
+from a2d_tf.serving.model_info import ModelInfo
+from a2d_tf.serving.signatures import VIDEO_SIGNATURES
 from a2d_tf.video import streaming
 from a2d_tf.video.instances import FrameFeatures, Instances
 from a2d_tf.video.served_frames import ServedFrames, key_frame_inputs, load_functions
@@ -32,8 +34,8 @@ class Predictor(ServedFrames):
 
     Args:
       frame, key_frame: the network's functions, which are called by keyword; see
-        `served_network.SIGNATURES`.
-      info: the contents of `a2d_tf.json`.
+        `serving.signatures`.
+      info: what is known of the network.
       block: likewise, of a network with an action backbone.
 
     Attributes:
@@ -45,7 +47,7 @@ class Predictor(ServedFrames):
         self,
         frame: Callable,
         key_frame: Callable,
-        info: dict[str, Any],
+        info: ModelInfo,
         block: Callable | None = None,
     ) -> None:
         super().__init__(frame, info, block)
@@ -68,16 +70,14 @@ class Predictor(ServedFrames):
           InputError: neither is there, or it is damaged; or settings were given for a
             SavedModel, whose settings are fixed.
         """
-        functions = load_functions(path, checkpoint, settings)
-        return cls(**functions._asdict())
+        return cls(*load_functions(path, checkpoint, settings, VIDEO_SIGNATURES))
 
     @classmethod
     def from_run(cls, run: Run) -> Predictor:
         """Return the predictor of a loaded run."""
         from a2d_tf.serving import exporter
 
-        functions = exporter.serve(run)
-        return cls(**functions._asdict())
+        return cls(*exporter.serve(run))
 
     def video(
         self,

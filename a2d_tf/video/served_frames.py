@@ -17,12 +17,13 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.motion_stream import MotionStream
 from a2d_tf.ops.motion_maps import frame_size
 from a2d_tf.runs import packed
+from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video.instances import FrameFeatures
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from a2d_tf.serving.export_folder import BoxFunctions, VideoFunctions
+    from a2d_tf.serving.export_folder import ServedFunctions
 
 
 class ServedFrames:
@@ -30,8 +31,8 @@ class ServedFrames:
 
     Args:
       frame: the network's function, which is called by keyword; see
-        `served_network.SIGNATURES`.
-      info: the contents of `a2d_tf.json`.
+        `serving.signatures`.
+      info: what is known of the network.
       block: likewise, of a network with an action backbone.
 
     Attributes:
@@ -40,7 +41,7 @@ class ServedFrames:
     """
 
     def __init__(
-        self, frame: Callable, info: dict[str, Any], block: Callable | None = None
+        self, frame: Callable, info: ModelInfo, block: Callable | None = None
     ) -> None:
         self._frame = frame
         self._block = block
@@ -76,15 +77,13 @@ def load_functions(
     path: str | os.PathLike[str],
     checkpoint: str,
     settings: dict[str, Any],
-    *,
-    for_boxes: bool = False,
-) -> VideoFunctions | BoxFunctions:
+    signatures: tuple[str, str],
+) -> ServedFunctions:
     """Load the functions of an exported SavedModel or of a run.
 
     Args:
       path, checkpoint, settings: as of `Predictor.load`.
-      for_boxes: whether those that label given boxes are loaded, in place of those that
-        find instances.
+      signatures: VIDEO_SIGNATURES or BOX_SIGNATURES of `serving.signatures`.
 
     Raises:
       InputError: as of `Predictor.load`; or an older export cannot label boxes, or a
@@ -103,10 +102,10 @@ def load_functions(
     if is_run:
         from a2d_tf.serving import kept_exports
 
-        return kept_exports.load(folder, settings, checkpoint, for_boxes)
+        return kept_exports.load(folder, settings, checkpoint, signatures)
     from a2d_tf.serving import export_folder
 
-    return export_folder.load(folder, for_boxes)
+    return export_folder.load(folder, signatures)
 
 
 def key_frame_inputs(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from a2d_tf.data.stored_frames import FramePreparer
+from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video.instances import FrameFeatures, FrameNetwork
 from a2d_tf.video.span import Span
 
@@ -54,19 +55,19 @@ class Clip(NamedTuple):
         return self.image.shape[0], self.image.shape[1]
 
 
-def reach(model_info: dict[str, Any]) -> int:
+def reach(model_info: ModelInfo) -> int:
     """Return how many frames before, and after, a key frame its answer depends on."""
     return model_info["frames"] // 2 * model_info["clip_stride"]
 
 
 def prepare(
-    frames: Iterable[Any], model_info: dict[str, Any], span: Span
+    frames: Iterable[Any], model_info: ModelInfo, span: Span
 ) -> Generator[PreparedFrame, None, None]:
     """Prepare the frames of a video as records hold them.
 
     Args:
       frames: all native frames; a frame may be None if the span does not need it.
-      model_info: the contents of `a2d_tf.json`.
+      model_info: what is known of the network.
       span: the frames to answer.
     """
     flow_method = None

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Generator, Iterable
-from typing import Any
 
 from a2d_tf.data.motion_stream import MotionStream
 from a2d_tf.ops import motion_maps
 from a2d_tf.ops.motion_maps import BLOCK, FLOW_HISTOGRAMS
+from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video.span import Span
 from a2d_tf.video.stream_clips import PreparedFrame
 
 
-def needs(model_info: dict[str, Any], span: Span, index: int) -> bool:
+def needs(model_info: ModelInfo, span: Span, index: int) -> bool:
     """Return whether a motion map of the span's frames is made of a frame.
 
     Args:
-      model_info: the contents of `a2d_tf.json`.
+      model_info: what is known of the network.
       index: 0-based, of the frame.
     """
     facts = model_info.get("motion")
@@ -42,7 +42,7 @@ def _needs_flow(span, index):
     return span.any(keys.start, keys.stop - 1)
 
 
-def first_needed(model_info: dict[str, Any], span: Span) -> int:
+def first_needed(model_info: ModelInfo, span: Span) -> int:
     """Return a frame before which `needs` is never true."""
     if "motion" not in model_info:
         return span.first
@@ -52,7 +52,7 @@ def first_needed(model_info: dict[str, Any], span: Span) -> int:
 def add_maps(
     stream: MotionStream,
     frames: Iterable[PreparedFrame],
-    model_info: dict[str, Any],
+    model_info: ModelInfo,
     span: Span,
 ) -> Generator[PreparedFrame, None, None]:
     """Yield the frames of a video, those of the span with their motion maps.

@@ -20,6 +20,7 @@ from a2d_tf.annotations.given_tracks import VideoTracks
 from a2d_tf.core import devices
 from a2d_tf.core.workers import in_threads
 from a2d_tf.ops.motion_maps import BLOCK
+from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.tracking.bout_model import BoutModel
 from a2d_tf.tracking.given_tracker import GivenTracker
 from a2d_tf.tracking.tracked_frames import read_labels, track_instances
@@ -219,12 +220,12 @@ def _bout_model(network, reader, span):
 
 
 def needed_frames(
-    reader: Reader, span: Span, model_info: dict[str, Any], stops: Sequence[Any] = ()
+    reader: Reader, span: Span, model_info: ModelInfo, stops: Sequence[Any] = ()
 ) -> Iterator[np.ndarray | None]:
     """Yield the frames, and None for those that the span does not need.
 
     Args:
-      model_info: the contents of `a2d_tf.json`.
+      model_info: what is known of the network.
       stops: as of `predict_frames`.
     """
     reach = stream_clips.reach(model_info)

@@ -11,6 +11,7 @@ from a2d_tf.annotations.given_tracks import GivenTracks, Reading
 from a2d_tf.annotations.video_folder import VideoFolder, name_of
 from a2d_tf.core import devices
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video import streaming
 from a2d_tf.video.instances import Labeller
 from a2d_tf.video.span import Span
@@ -23,14 +24,14 @@ class TrackPredictor:
     """Labels the given tracks of videos, in the place of a `Predictor`.
 
     Attributes:
-      info: the contents of `a2d_tf.json`.
+      info: what is known of the network.
       labels: the label space of the codes.
       given: the tracks.
       labeller_of: returns, for the name of a video, what says what its tracks are and
         do.
     """
 
-    info: dict[str, Any]
+    info: ModelInfo
     labels: LabelSpace
     given: GivenTracks
     labeller_of: Callable[[str], Labeller]

@@ -28,7 +28,7 @@ from a2d_tf.core.config import (
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
-from a2d_tf.serving.served_network import folded
+from a2d_tf.serving.folding import folded
 from tools.benchmarks import measure, peers, setups
 
 _MODEL = ModelConfig(

@@ -1,0 +1,96 @@
+"""What is known of a served network beside its graph: `a2d_tf.json` of an export."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, TypedDict, cast
+
+from a2d_tf.core.checked_json import number, whole
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data.manifest import BOUT_SECONDS_KIND, MOTION_KIND, load_current
+from a2d_tf.runs import checkpoint_files
+
+FILE = "a2d_tf.json"
+"""Its name in the folder of an export."""
+
+
+class MotionInfo(TypedDict):
+    """The motion maps that key frames take, see `manifest.MotionFacts`."""
+
+    action_backbone: str
+    sha256: str
+    flow_histograms: bool
+
+
+class ModelInfo(TypedDict, total=False):
+    """The contents of `a2d_tf.json`; a plain dictionary."""
+
+    # What the network says.
+    labels: dict[str, Any]  # fields of the `LabelSpace`
+    base: int  # a code is base * actor + action
+    label_mode: str  # of --label_mode
+    joint: bool  # whether p(action) is a sum over actors
+    score_threshold: float  # least p(actor) of an instance
+    boxes_only: bool  # there if true: masks fill their boxes
+    labels_only: bool  # there if true: it labels given boxes, and finds none
+    bout_seconds: dict[str, float]  # {action: seconds that a coded bout lasts}
+
+    # What it is given.
+    frames: int  # of a clip, 2L + 1
+    clip_stride: int  # source frames from one of a clip to the next
+    use_flow: bool  # without it, flow is not looked at
+    flow_method: str  # of --flow_method
+    image_height: int  # pixels; flow is computed in frames that fit into this size
+    image_width: int
+    canvas: list[int]  # height and width, pixels, of what the network sees
+    motion: MotionInfo  # absent if no motion maps are read
+
+    # How its functions are called: {name: description}, see `serving.signatures`.
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    signatures: dict[str, str]
+
+    # Where it comes from.
+    schema: int  # format of records, runs and exports
+    written_by: str  # version of a2d_tf
+    precision: str  # of --precision
+    checkpoint: str  # name of the file or folder of its weights
+    sha256: dict[str, str]  # {file of the export: digest}; absent without an export
+
+
+_POSITIVE = whole(1)
+_KIND = {
+    "labels": LabelSpace.from_fields,
+    "frames": _POSITIVE,
+    "image_height": _POSITIVE,
+    "image_width": _POSITIVE,
+    "clip_stride": _POSITIVE,
+    "use_flow": bool,
+    "joint": bool,
+    "boxes_only?": bool,
+    "labels_only?": bool,
+    "label_mode": str,
+    "flow_method": str,
+    "precision": str,
+    "checkpoint": str,
+    "score_threshold": number(0, 1),
+    "motion?": MOTION_KIND,
+    "bout_seconds?": BOUT_SECONDS_KIND,
+    "sha256": {str: str},
+}
+
+
+def read(folder: str) -> ModelInfo:
+    """Read `a2d_tf.json` of an export.
+
+    Raises:
+      InputError: a folder that a2d export did not make, or a damaged one.
+    """
+    checkpoint_files.check_path(folder)
+    fields = load_current(
+        os.path.join(folder, FILE),
+        _KIND,
+        "use a folder of a2d export or a2d train",
+        "export the run again with a2d export",
+    )
+    return cast(ModelInfo, fields)
