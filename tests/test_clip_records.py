@@ -305,6 +305,9 @@ def test_a_manifest_says_which_motion_maps_there_are(tmp_path):
         "sha256": "12ab",
         "flow_histograms": True,
     }
+    fields["motion"]["stride"] = 8  # as a later version may write
+    (tmp_path / "both/manifest.json").write_text(json.dumps(fields))
+    assert Manifest.load(tmp_path / "both").motion == both
     for backbone in ("", "i3d"):
         manifest_of(tmp_path / "both", motion=both).check_motion(backbone, True)
     flow = manifest_of(tmp_path / "flow", motion=MotionFacts("", "", True))

@@ -69,8 +69,8 @@ class View(NamedTuple):
     def _resample(self, images):
         """Resample images [N, H, W, C] to the view, float32; zero outside the frame."""
         # crop_and_resize is corner-aligned and reads zeros outside. This samples at the
-        # centres of the view's pixels, in frames padded by their edge (cf.
-        # ops/roi_align).
+        # centres of the view's pixels, in frames padded by their edge, as `ops.crop`
+        # does in boxes.
         origin = self.window[:2]
         padded_size = self.frame_size + 1.0
         first = (origin + 0.5 * self._step + 0.5) / padded_size

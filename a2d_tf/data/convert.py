@@ -17,7 +17,7 @@ import os
 import pathlib
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from a2d_tf.core.checked_json import check_json
 from a2d_tf.core.errors import InputError
@@ -30,7 +30,7 @@ from a2d_tf.data import manifest as manifests
 from a2d_tf.data.clips import ConversionSettings
 from a2d_tf.data.conversion import PARTIAL, Conversion, MotionSettings, Shard
 from a2d_tf.data.flow import Flow
-from a2d_tf.data.manifest import NO_MOTION, Manifest, MotionFacts
+from a2d_tf.data.manifest import NO_MOTION, Manifest, MotionFacts, ShardEntry
 from a2d_tf.data.sidecar import ClipSummary, Sidecar
 from a2d_tf.data.sources import Source
 
@@ -38,6 +38,18 @@ ON_ERROR = ("fail", "skip")
 _LOCK = ".lock"  # of the process that publishes; not in PARTIAL, which that removes
 
 Builder = Callable[[Conversion, Sequence[Shard], int], Iterable["tuple[str, Sidecar]"]]
+
+
+class ConversionResult(NamedTuple):
+    """The result of `convert`.
+
+    Attributes:
+      manifest: of the records; None while other tasks' shards are missing.
+      was_built: whether any shard was built; False if the records were there.
+    """
+
+    manifest: Manifest | None
+    was_built: bool
 
 
 def convert(
@@ -50,7 +62,7 @@ def convert(
     task: Task = ALONE,
     builder: Builder | None = None,
     motion: MotionSettings | None = None,
-) -> tuple[Manifest | None, bool]:
+) -> ConversionResult:
     """Build the records of a source, or finish building them.
 
     Tasks may run in any order and at once, on machines that share the disk of `output`.
@@ -62,10 +74,6 @@ def convert(
       workers: number of processes.
       task: which shards to build.
       builder: builds them in place of `build_all`, whose arguments it takes.
-
-    Returns:
-      (the manifest, or None while other tasks' shards are missing; whether anything was
-      built).
 
     Raises:
       InputError: a missing or broken item (with 'fail', which publishes nothing), or an
@@ -81,31 +89,24 @@ def convert(
     shards = conversion.shards()
     manifest_path = conversion.output / manifests.NAME
     if manifest_path.exists():
-        return _check_complete(conversion, shards), False
+        return ConversionResult(_check_complete(conversion, shards), was_built=False)
     build = builder or build_all
     try:
         (conversion.output / PARTIAL).mkdir(parents=True, exist_ok=True)
         built = dict(build(conversion, task.share(shards), workers))
-        # Waits for a task that publishes now, after which there is a manifest, and no
-        # PARTIAL.
-        with locked(conversion.output / _LOCK):
-            if manifest_path.exists():
-                return _check_complete(conversion, shards), True
-            sidecars = _all_sidecars(conversion, shards, built)
-            if not sidecars:
-                return None, True
-            return _publish(conversion, shards, sidecars), True
+        manifest = _publish_if_whole(conversion, shards, built)
+        return ConversionResult(manifest, was_built=True)
     except OSError as error:
         if manifest_path.exists():  # by another process, which then removed PARTIAL
-            return _check_complete(conversion, shards), False
-        if not is_of_writing(error, str(output)):
-            problem = error.strerror or error
-            if error.filename:
-                problem = f"{error.filename}: {problem}"
-            raise InputError(f"{problem}; fix it and run again") from error
-        raise InputError(
-            f"{output}: cannot be written ({error}); fix it and run again"
-        ) from error
+            manifest = _check_complete(conversion, shards)
+            return ConversionResult(manifest, was_built=False)
+        if is_of_writing(error, str(output)):
+            problem = f"{output}: cannot be written ({error})"
+        elif error.filename:
+            problem = f"{error.filename}: {error.strerror or error}"
+        else:
+            problem = error.strerror or str(error)
+        raise InputError(f"{problem}; fix it and run again") from error
 
 
 def build_all(
@@ -123,13 +124,28 @@ def build_all(
             bar.update(len(shard.videos))
 
 
-def _all_sidecars(
+def _publish_if_whole(
     conversion: Conversion, shards: Sequence[Shard], built: Mapping[str, Sidecar]
-) -> list[Sidecar] | None:
-    """Return the sidecars of all shards, in order; None if a shard is missing.
+) -> Manifest | None:
+    """Publish the records if all shards are there; return the manifest, or None.
 
     `built` are those of this task, by the shard's name.
     """
+    # Waits for a task that publishes now, after which there is a manifest, and no
+    # PARTIAL.
+    with locked(conversion.output / _LOCK):
+        if (conversion.output / manifests.NAME).exists():
+            return _check_complete(conversion, shards)
+        sidecars = _all_sidecars(conversion, shards, built)
+        if sidecars is None:
+            return None
+        return _publish(conversion, shards, sidecars)
+
+
+def _all_sidecars(
+    conversion: Conversion, shards: Sequence[Shard], built: Mapping[str, Sidecar]
+) -> list[Sidecar] | None:
+    """Return the sidecars of all shards, in order; None if a shard is missing."""
     # First by existence: fingerprints read the files of every video.
     for shard in shards:
         if shard.name not in built and not conversion.sidecar_path(shard).exists():
@@ -218,16 +234,15 @@ def _publish(
         clips += sidecar.clips
         skipped += sidecar.skipped
         repaired += sidecar.repaired
-        files.append(
-            {
-                "name": shard.name,
-                "split": shard.split,
-                "records": len(sidecar.clips),
-                "bytes": sidecar.bytes,
-                "sha256": sidecar.sha256,
-                "videos": [video.vid for video in shard.videos],
-            }
+        entry = ShardEntry(
+            name=shard.name,
+            split=shard.split,
+            records=len(sidecar.clips),
+            bytes=sidecar.bytes,
+            sha256=sidecar.sha256,
+            videos=[video.vid for video in shard.videos],
         )
+        files.append(entry)
     if not clips:
         raise InputError(f"{output}: no annotated frame of the release could be used")
     for shard in shards:

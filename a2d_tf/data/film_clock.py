@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import NamedTuple
+
+
+class ShownTime(NamedTuple):
+    """When a frame is shown, and for how long, in seconds."""
+
+    seconds: float
+    duration: float
 
 
 class FilmClock:
@@ -32,10 +40,8 @@ class FilmClock:
         """Take the next frame as the first one of another film."""
         self._first_stamp = None
 
-    def show(
-        self, stamp: int | None, claimed_duration: float | None
-    ) -> tuple[float, float]:
-        """Return (seconds, duration) of the next frame.
+    def show(self, stamp: int | None, claimed_duration: float | None) -> ShownTime:
+        """Return when the next frame is shown.
 
         Its stamp and its claim may be None. Seconds ascend, whatever the stamps.
         """
@@ -58,4 +64,4 @@ class FilmClock:
             duration = self._last_step
         self._last_seconds = seconds
         self._last_end = seconds + duration
-        return seconds, duration
+        return ShownTime(seconds, duration)

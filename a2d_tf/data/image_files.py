@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import pathlib
-from typing import Union
 
 import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.files import Path
 from a2d_tf.core.limits import MAX_PIXELS
-
-Path = Union[str, os.PathLike]
 
 # between the grey levels that OpenCV makes of few bits
 _STEPS = {"1": 255, "L;2": 85, "L;4": 17}
@@ -76,17 +73,24 @@ def decode_image(
     Raises:
       InputError: another format, damaged, or of more than MAX_PIXELS.
     """
+    image = _read_header(data)
     pixels = None
-    # Of a damaged header, Pillow raises whatever its parser met.
-    with contextlib.suppress(Exception):
-        image = Image.open(io.BytesIO(data), formats=_FORMATS)
-        fits = image.height * image.width <= MAX_PIXELS
-        if fits and not _breaks_off(data, image.format):
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if pixels is None:
+    if image is not None and image.height * image.width <= MAX_PIXELS:
+        if not _breaks_off(data, image.format):
+            with contextlib.suppress(cv2.error):
+                pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if image is None or pixels is None:
         problem = f"not an image, truncated, or larger than {MAX_PIXELS} pixels"
         raise InputError(f"{path}: {problem}; {remedy}")
     return pixels, image
+
+
+def _read_header(data):
+    """Return Pillow's image of some bytes; None if they are of no known format."""
+    # Of a damaged header, Pillow raises whatever its parser met.
+    with contextlib.suppress(Exception):
+        return Image.open(io.BytesIO(data), formats=_FORMATS)
+    return None
 
 
 def _breaks_off(data, image_format):

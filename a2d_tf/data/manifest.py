@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 import a2d_tf
 from a2d_tf.core.checked_json import kind_of, load_json, number, one_of, whole
@@ -109,8 +110,28 @@ class MotionFacts:
     sha256: str
     flow_histograms: bool
 
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> MotionFacts:
+        """Return the facts of a JSON object of MOTION_KIND."""
+        return cls(
+            action_backbone=fields["action_backbone"],
+            sha256=fields["sha256"],
+            flow_histograms=fields["flow_histograms"],
+        )
+
 
 NO_MOTION = MotionFacts("", "", False)
+
+
+class ShardEntry(TypedDict):
+    """What the manifest says of a shard; old ones may name no `videos`."""
+
+    name: str
+    split: str
+    records: int
+    bytes: int
+    sha256: str
+    videos: list[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,8 +146,7 @@ class Manifest:
       sizes: {'<height>x<width>': records}, the sizes of the stored frames.
       native_sizes: {'<height>x<width>': videos}, the sizes of the videos that have
         records.
-      files: the shards, a list of {'name', 'split', 'records', 'bytes', 'sha256',
-        'videos'}.
+      files: the shards.
       skipped: list of {'item', 'reason'}, what --on_error skip left out, by path in the
         release.
       repaired: list of {'item', 'note'}, the annotations with known faults that were
@@ -146,7 +166,7 @@ class Manifest:
     counts: dict
     sizes: dict
     native_sizes: dict
-    files: list
+    files: list[ShardEntry]
     skipped: list
     repaired: list
     labels: dict
@@ -169,11 +189,24 @@ class Manifest:
         fields = load_current(folder / NAME, _KIND, remedy, again)
         motion = None
         if "motion" in fields:
-            motion = MotionFacts(**fields["motion"])
-        facts = {name: fields[name] for name in _KIND if not name.endswith("?")}
-        bout_seconds = fields.get("bout_seconds", {})
+            motion = MotionFacts.from_fields(fields["motion"])
         manifest = cls(
-            **facts, motion=motion, bout_seconds=bout_seconds, directory=str(folder)
+            flow_method=fields["flow_method"],
+            image_height=fields["image_height"],
+            image_width=fields["image_width"],
+            clip_frames=fields["clip_frames"],
+            clip_stride=fields["clip_stride"],
+            counts=fields["counts"],
+            sizes=fields["sizes"],
+            native_sizes=fields["native_sizes"],
+            files=fields["files"],
+            skipped=fields["skipped"],
+            repaired=fields["repaired"],
+            labels=fields["labels"],
+            source=fields["source"],
+            motion=motion,
+            bout_seconds=fields.get("bout_seconds", {}),
+            directory=str(folder),
         )
         for shard in manifest.files:
             path = folder / shard["name"]

@@ -61,6 +61,18 @@ class ClipSummary:
             boxes_only=int((~annotation.has_mask).sum()),
         )
 
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> ClipSummary:
+        """Return the summary of the fields of a JSON file."""
+        return cls(
+            video=fields["video"],
+            split=fields["split"],
+            size=fields["size"],
+            native_size=fields["native_size"],
+            codes=fields["codes"],
+            boxes_only=fields["boxes_only"],
+        )
+
 
 @dataclasses.dataclass
 class Sidecar:
@@ -97,12 +109,9 @@ class Sidecar:
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Sidecar:
         """Return the sidecar of the fields of a JSON file."""
-        clips = []
-        for clip in fields["clips"]:
-            clips.append(ClipSummary(**clip))
         return cls(
             fingerprint=fields["fingerprint"],
-            clips=clips,
+            clips=[ClipSummary.from_fields(clip) for clip in fields["clips"]],
             skipped=fields["skipped"],
             repaired=fields["repaired"],
             bytes=fields["bytes"],

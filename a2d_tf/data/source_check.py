@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+from typing import NamedTuple
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
@@ -65,16 +66,24 @@ class _VideoCheck:
             pair.instances += codes.count(code)
 
 
-def check(source: Source, workers: int = 2) -> tuple[str, list[str]]:
-    """Decode every frame and read every annotation, in several processes.
+class CheckReport(NamedTuple):
+    """The result of `check`.
 
-    Returns:
-      (a report; the problems in it, a line for each missing or broken item, with its
-      file, field and remedy). The report counts the videos that are whole, in all and
-      of each split, and the frames, annotated frames and instances that can be read,
-      also by pair and split. It notes what pairs lack, names that may be misspelled,
-      and items that were repaired, or that differ without harm.
+    Attributes:
+      text: counts the videos that are whole, in all and of each split, and the frames,
+        annotated frames and instances that can be read, also by pair and split. It
+        notes what pairs lack, names that may be misspelled, and items that were
+        repaired, or that differ without harm.
+      problems: those in the text, a line for each missing or broken item, with its
+        file, field and remedy.
     """
+
+    text: str
+    problems: list[str]
+
+
+def check(source: Source, workers: int = 2) -> CheckReport:
+    """Decode every frame and read every annotation, in several processes."""
     videos = source.videos
     checks = imap(
         functools.partial(_check_video, source), videos, min(workers, len(videos))
@@ -113,7 +122,7 @@ def check(source: Source, workers: int = 2) -> tuple[str, list[str]]:
     lines += [f"problem: {line}" for line in problems]
     lines += [f"note: {line}" for line in notes]
     lines.append(f"problems: {len(problems)}, notes: {len(notes)}")
-    return "\n".join(lines), problems
+    return CheckReport("\n".join(lines), problems)
 
 
 def _check_video(source: Source, video: Video) -> _VideoCheck:

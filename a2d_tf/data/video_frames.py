@@ -12,15 +12,14 @@ import os
 import pathlib
 import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Union
+from typing import NamedTuple
 
 import numpy as np
 
 from a2d_tf.core.errors import InputError, join_names
+from a2d_tf.core.files import Path
 from a2d_tf.data import decoder
 from a2d_tf.data.image_files import read_image
-
-Path = Union[str, os.PathLike]
 
 VIDEOS = tuple(
     """
@@ -33,12 +32,11 @@ IMAGES = (".png", ".jpg", ".jpeg")
 _REMEDY = "restore it from the release"
 
 
-class _Frame(NamedTuple):
-    """A decoded frame: its 1-based number, RGB uint8 [H, W, 3], and its file."""
+class NumberedFrame(NamedTuple):
+    """A decoded frame: its 1-based number, and RGB uint8 [H, W, 3]."""
 
     number: int
     rgb: np.ndarray
-    file: pathlib.Path
 
 
 def find(folder: Path, vid: str) -> pathlib.Path | None:
@@ -60,8 +58,8 @@ def find(folder: Path, vid: str) -> pathlib.Path | None:
 
 def read(
     path: Path, numbers: Iterable[int] | None = None, remedy: str = _REMEDY
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (1-based number, RGB uint8 [H, W, 3]) of frames, ascending, in one pass.
+) -> Iterator[NumberedFrame]:
+    """Yield frames, ascending, in one pass.
 
     Args:
       path: a video file, or a folder of images.
@@ -89,14 +87,15 @@ def read(
         if first_size is None:
             first_size = height, width
         if (height, width) != first_size:
+            file = path
+            if path.is_dir():
+                file = images(path, remedy)[frame.number]
             sizes = (
                 f"{height}x{width} pixels, earlier frames"
                 f" {first_size[0]}x{first_size[1]}"
             )
-            raise InputError(
-                f"{frame.file}: frame {frame.number} has {sizes}; {remedy}"
-            )
-        yield frame.number, frame.rgb
+            raise InputError(f"{file}: frame {frame.number} has {sizes}; {remedy}")
+        yield frame
 
 
 def count(path: Path, remedy: str = _REMEDY) -> int:
@@ -138,8 +137,8 @@ def film_start(path: Path, remedy: str = _REMEDY) -> float:
 
 def size(path: Path, remedy: str = _REMEDY) -> tuple[int, int]:
     """Return (height, width) of the first frame."""
-    _, frame = next(read(path, [1], remedy))
-    height, width, _ = frame.shape
+    frame = next(read(path, [1], remedy))
+    height, width, _ = frame.rgb.shape
     return height, width
 
 
@@ -196,8 +195,7 @@ def _decode_images(folder, path_of, numbers, remedy):
             raise InputError(
                 f"{folder}: {name} is missing, the last frame is {last}; {remedy}"
             )
-        path = path_of[number]
-        yield _Frame(number, read_image(path, remedy), path)
+        yield NumberedFrame(number, read_image(path_of[number], remedy))
 
 
 def _opened(path, remedy):
@@ -229,9 +227,9 @@ def _decode_video(path, numbers, remedy):
                 problem = f"frame {number} is damaged, and {more} frames after it"
                 raise InputError(f"{path}: {problem}; {remedy}")
             if numbers is None:
-                yield _Frame(number, frame.rgb(), path)
+                yield NumberedFrame(number, frame.rgb())
             elif number == remaining[0]:
-                yield _Frame(number, frame.rgb(), path)
+                yield NumberedFrame(number, frame.rgb())
                 remaining.popleft()
                 if not remaining:
                     return

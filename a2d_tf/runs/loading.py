@@ -119,7 +119,7 @@ def load(
     facts = run_folder.record_facts(workdir)
     motion = None
     if "motion" in facts:
-        motion = MotionFacts(**facts["motion"])
+        motion = MotionFacts.from_fields(facts["motion"])
     return Run(
         config=config,
         network=network,

@@ -1,0 +1,171 @@
+"""The frames that FFmpeg makes of the packets of a film, and which are damaged.
+
+A stream may be cut anywhere, and another film may follow the first one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import av
+
+from a2d_tf.data.transport_stream import GapReader
+from a2d_tf.data.video_file import VideoFile
+
+# In H.264 and HEVC, as many frames at most may be stored behind a later one.
+_MAX_REORDERED = 16
+
+
+class FilmFrame(NamedTuple):
+    """A frame as FFmpeg decodes it.
+
+    Attributes:
+      frame: PyAV's frame.
+      begins_film: whether another film in the file begins with it.
+      is_damaged: whether the file or the decoder says so.
+    """
+
+    frame: Any
+    begins_film: bool
+    is_damaged: bool
+
+
+class _FilmEnd(NamedTuple):
+    """Stands between the packets of two films.
+
+    Attributes:
+      clock_goes_on: whether the times of the second film go on from those of the first.
+    """
+
+    clock_goes_on: bool
+
+
+def decode_films(
+    file: VideoFile, packets: Iterable[Any], gaps: GapReader | None, is_trimmed: bool
+) -> Iterator[FilmFrame]:
+    """Yield the frames of packets.
+
+    Args:
+      packets: of the file, PyAV's, in order.
+      gaps: those of the file, if it is a transport stream.
+      is_trimmed: whether the file may be a part of a film, cut without encoding.
+
+    Raises:
+      av.FFmpegError: a packet cannot be decoded, and a frame has come before it. What
+        cannot be decoded before the first frame is passed over.
+    """
+    context = file.stream.codec_context
+    damage = _Damage(gaps, is_trimmed)
+    has_frames = False
+    begins_film = False
+    for packet in _split_films(file, packets, gaps):
+        is_end = isinstance(packet, _FilmEnd)
+        if not is_end:
+            damage.pass_packet(packet)
+        try:
+            frames = context.decode(None if is_end else packet)
+        except av.FFmpegError:
+            if has_frames:
+                raise
+            frames = []
+        for frame in frames:
+            yield FilmFrame(frame, begins_film, damage.pass_frame(frame))
+            has_frames = True
+            begins_film = False
+        if is_end:
+            context.flush_buffers()
+            damage.end_film()
+            begins_film = not packet.clock_goes_on
+
+
+def _split_films(file, packets, gaps):
+    """Yield packets, in a stream from its first key frame on, and each _FilmEnd.
+
+    FFmpeg invents the pictures to which the first frames of a cut stream refer.
+    """
+    if not file.is_stream:
+        yield from packets
+        return
+    last_dts = -math.inf
+    waits_for_key = True
+    held_packets = []
+    for packet in packets:
+        held_packets.append(packet)
+        if packet.size and packet.dts is None and last_dts > -math.inf:
+            # In a transport stream each frame has a time. This may be the rest of a cut
+            # one, if the next packet is another film's.
+            if file.is_transport_stream:
+                continue
+        goes_back = packet.dts is not None and packet.dts < last_dts
+        if goes_back or _is_after_pause(packet, gaps):
+            yield _FilmEnd(clock_goes_on=not goes_back)
+            waits_for_key = True
+            held_packets = [packet]
+        if packet.dts is not None:
+            last_dts = packet.dts
+        for held_packet in held_packets:
+            if held_packet.is_keyframe or held_packet.size == 0:
+                waits_for_key = False
+            if not waits_for_key:
+                yield held_packet
+        held_packets.clear()
+
+
+def _is_after_pause(packet, gaps):
+    """Return whether a packet begins a film that lacks frames before it."""
+    if gaps is None or packet.pos is None:
+        return False
+    return gaps.pass_pause(packet.pos)
+
+
+class _Damage:
+    """Tells which frames are damaged, as packets and frames pass by in their order.
+
+    A frame is damaged if its packet or the decoder says so, or if the one before it is
+    missing: a packet that no player shows (`is_discard`) lies outside of the film. A
+    trimmed film has such packets, and others may end with some. Else the index of the
+    file is damaged.
+    """
+
+    def __init__(self, gaps: GapReader | None, is_trimmed: bool) -> None:
+        self._gaps = gaps
+        self._is_trimmed = is_trimmed
+        self._corrupt_stamps: set[int | None] = set()
+        self._has_shown_packets = False
+        # Shown packets since one that is not shown; None if there was none in the film.
+        self._shown_since_hidden: int | None = None
+        self._lacks_frame = False
+
+    def pass_packet(self, packet: Any) -> None:
+        """Take note of a packet that is decoded next."""
+        if packet.is_corrupt and not self._is_before_join(packet):
+            self._corrupt_stamps.add(packet.pts)
+        if packet.is_discard:
+            is_in_film = self._has_shown_packets and not self._is_trimmed
+            if is_in_film and self._shown_since_hidden is None:
+                self._shown_since_hidden = 0
+        elif packet.size:
+            self._has_shown_packets = True
+            if self._shown_since_hidden is not None:
+                self._shown_since_hidden += 1
+                if self._shown_since_hidden > _MAX_REORDERED:
+                    self._lacks_frame = True
+                    self._shown_since_hidden = None
+
+    def pass_frame(self, frame: Any) -> bool:
+        """Return whether a decoded frame is damaged."""
+        lacks_frame = self._lacks_frame
+        self._lacks_frame = False
+        return frame.is_corrupt or frame.pts in self._corrupt_stamps or lacks_frame
+
+    def end_film(self) -> None:
+        """Forget the stamps of a film: another one may have the same."""
+        self._corrupt_stamps.clear()
+
+    def _is_before_join(self, packet):
+        """Return whether a packet is taken for damaged as another film follows it."""
+        if self._gaps is None or packet.pos is None:
+            return False
+        return self._gaps.is_before_join(packet.pos)
