@@ -197,7 +197,22 @@ def test_hierarchical_logits_are_read_at_the_true_actors_row():
         :, :, 0
     ]
     made = action(logits, mode=label_modes.Hierarchical(SPACE))
-    assert quotient(made) == pytest.approx(action_values(own).sum() / 3, abs=1e-6)
+    # Divided by the RoIs that count, as with background among the actions.
+    assert float(made[1]) == 5
+    assert quotient(made) == pytest.approx(action_values(own).sum() / 5, abs=1e-6)
+
+
+def test_background_and_a_held_out_actor_are_no_hierarchical_labels():
+    logits = tf.constant(normal(2, 4, 3 * 5))
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        total, _ = action(logits, 0, mode=label_modes.Hierarchical(SPACE))
+    moved = np.argwhere(np.abs(tape.gradient(total, logits).numpy()) > 0)
+    expected = []
+    for frame, roi in ((0, 0), (1, 0)):
+        outputs = 5 * ACTOR[frame, roi] + np.arange(5)
+        expected += [[frame, roi, output] for output in outputs]
+    assert moved.tolist() == expected
 
 
 def test_mask_reads_the_true_class_alone_and_is_averaged_over_pixels_and_positives():

@@ -42,11 +42,13 @@ class ActionTargets(NamedTuple):
     Attributes:
       logits: [B, R, K].
       actions: int [B, R], the true outputs among the K.
-      counted: bool [B, R].
+      labelled: bool [B, R], the rows that have a true output.
+      counted: bool [B, R], the rows that the sum over those is divided by.
     """
 
     logits: tf.Tensor
     actions: tf.Tensor
+    labelled: tf.Tensor
     counted: tf.Tensor
 
 
@@ -106,7 +108,7 @@ class LabelMode(ABC):
           logits: [B, R, num_actions].
           actors, actions: of the rows' instances, int [B, R].
         """
-        return ActionTargets(logits, actions, rows.positive)
+        return ActionTargets(logits, actions, rows.positive, rows.positive)
 
     @abstractmethod
     def table(
@@ -191,6 +193,7 @@ class Decoupled(LabelMode):
         return ActionTargets(
             logits,
             actions=tf.where(rows.positive, actions, background),
+            labelled=rows.counted,
             counted=rows.counted,
         )
 
@@ -231,10 +234,14 @@ class Hierarchical(LabelMode):
     def action_targets(
         self, logits: tf.Tensor, actors: tf.Tensor, actions: tf.Tensor, rows: Rows
     ) -> ActionTargets:
-        """As of `LabelMode`; the logits are those of the true actor."""
+        """As of `LabelMode`; the logits are those of the true actor.
+
+        Background has no actor whose actions it could be none of. Still all RoIs that
+        count divide the sum: a positive weighs as much as with the other label spaces.
+        """
         shape = [-1, logits.shape[1], *self.labels.valid.shape]
         logits = tf.gather(tf.reshape(logits, shape), actors, batch_dims=2)
-        return super().action_targets(logits, actors, actions, rows)
+        return ActionTargets(logits, actions, rows.positive, rows.counted)
 
     def table(
         self,

@@ -79,6 +79,9 @@ class ActionHead(Head):
         )
         withheld = rows.positive & (actors == options.zero_shot_actor)
         term = losses.action_class(
-            targets.logits, targets.actions, targets.counted, withheld
+            targets.logits,
+            targets.actions,
+            counted=targets.counted,
+            withheld=withheld | ~targets.labelled,
         )
         return {"action_cls": [term]}
