@@ -5,6 +5,10 @@
 a detector's weights before any training: it finds COCO's classes, named by `--actors`,
 and no actions.
 
+`--detector=DIR` takes the boxes of any model of TensorFlow's Object Detection API,
+which one of these models labels; or none of them: `--actions=kinetics` labels what
+people do by the 400 actions of Kinetics, without any training.
+
 Frames are numbered from 1, as in the video: in `label_maps/`, in `detections.json`
 (`image_id`), in `tracks.json` and in `summary.csv`. `--every=N` segments every Nth
 frame and leaves out the others, also in the overlay, which plays at the video's speed;
@@ -26,24 +30,30 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from a2d_tf.annotations import given_tracks
+from a2d_tf.annotations.given_tracks import Reading
 from a2d_tf.annotations.reading_flags import ReadingFlags
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core import command_flags, command_line, tasks
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.runs import model_source
+from a2d_tf.runs.model_source import ModelSource
 from a2d_tf.video import (
+    detector_predictor,
     library,
     library_request,
     library_tables,
     library_videos,
+    object_detector,
     predictor,
     track_predictor,
     video_prediction,
     video_reader,
 )
+from a2d_tf.video.detector_predictor import DetectorPredictor
 from a2d_tf.video.shortfall import shortfall
 from a2d_tf.video.span import Span
 from a2d_tf.video.track_settings import TrackSettings
@@ -63,7 +73,21 @@ _INIT_RGB = FLAGS.define_string(
 _ACTORS = FLAGS.define_list(
     "actors",
     [],
-    "Classes that COCO's weights find, as CLASS or NAME=CLASS; by default all.",
+    "Classes of COCO to find, as CLASS or NAME=CLASS; by default all. Those of"
+    " --detector may be numbers; by default a model's actors, and =CLASS leaves the"
+    " name to the model.",
+)
+_DETECTOR = FLAGS.define_string(
+    "detector",
+    None,
+    "SavedModel of TensorFlow's Object Detection API, whose boxes are labelled in place"
+    " of those that the model would find.",
+)
+_ACTIONS = FLAGS.define_list(
+    "actions",
+    [],
+    "With --detector and no model: what people do, as kinetics, for its 400 actions, or"
+    " as some of these, CLASS or NAME=CLASS.",
 )
 _SOURCES = (_SAVED_MODEL, _WORKDIR, _MODEL, _INIT_RGB)
 _DEVICE = command_flags.define_device(FLAGS)
@@ -139,7 +163,14 @@ _TRACKS = FLAGS.define_multi_string(
     " names its video.",
 )
 _READING = ReadingFlags(FLAGS, "tracks")
-_OF_FINDING = ("patience", "max_tracks", "init_rgb", "actors")
+_OF_FINDING = (
+    "patience",
+    "max_tracks",
+    "init_rgb",
+    "actors",
+    "detector",
+    "actions",
+)
 """Flags of finding and following instances, which --tracks leaves nothing to do."""
 Config.define_flags(FLAGS, ["inference", "compute"])
 
@@ -159,39 +190,17 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
     )
     if _VIDEO.value and _VIDEOS.value:
         raise InputError("--videos is a list in place of --video; use one or the other")
-    source_flag, model = model_source.of_flags(
-        _CHECKPOINT.present, **{flag.name: flag.value for flag in _SOURCES}
-    )
+    source = _source()
     _check_model_flags()
     _check_times()
     kinds = kinds_of_results()
     _check_tracks()
-    settings = Config.given(FLAGS, "inference", "compute")
+    _check_detector(source)
     track_settings = TrackSettings(_WINDOW.value, _PATIENCE.value, _MAX_TRACKS.value)
     output = os.path.normpath(_OUTPUT.value)
     jobs = library_videos.plan(_VIDEO.value, _VIDEOS.value, output)
-    load: Callable[[], VideoPredictor]
     reading = _READING.reading_of_tracks(_TRACKS.value, given_tracks.FLAG)
-    if _TRACKS.value:
-        load = functools.partial(
-            track_predictor.load,
-            model,
-            reading=reading,
-            videos=[job.path for job in jobs or ()] or [_VIDEO.value],
-            checkpoint=_CHECKPOINT.value,
-            device=_DEVICE.value,
-            settings=settings,
-        )
-    else:
-        load = functools.partial(
-            predictor.load,
-            source_flag,
-            model,
-            actors=_ACTORS.value,
-            checkpoint=_CHECKPOINT.value,
-            device=_DEVICE.value,
-            settings=settings,
-        )
+    load = _loader(source, reading, [job.path for job in jobs or ()] or [_VIDEO.value])
     if jobs is None:
         if _TASK.value or predict_elsewhere is not None:
             raise InputError(
@@ -199,22 +208,14 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
             )
         _predict_video(load, output, kinds, track_settings)
         return None
-    recorded_settings = dict(settings)
-    if _WORKDIR.value:
-        recorded_settings["checkpoint"] = _CHECKPOINT.value
-    recorded_settings["actors"] = ",".join(_ACTORS.value) or None
-    if _TRACKS.value:
-        recorded_settings["tracks"] = given_tracks.digest(reading.exports)
-        for name in _READING.given(FLAGS):
-            recorded_settings[name] = FLAGS[name].value
     request = library_request.Request(
         start=_START.value,
         end=_END.value,
         every=_EVERY.value,
         track_settings=track_settings,
         kinds=kinds,
-        model=model_source.identity(model),
-        settings=recorded_settings,
+        model=model_source.identity(source.path),
+        settings=_recorded_settings(source, reading),
         fps=_FPS.value,
         overwrite=_OVERWRITE.value,
         run=_WORKDIR.value,
@@ -223,17 +224,115 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
     return _predict_library(jobs, request, output, functools.partial(predict, load))
 
 
+def _source() -> ModelSource:
+    """Return the model that the flags name, or a detector that nothing labels."""
+    values = {flag.name: flag.value for flag in _SOURCES}
+    if _DETECTOR.value and not any(values.values()):
+        if _CHECKPOINT.present:
+            raise InputError("--checkpoint selects a run's weights; it needs --workdir")
+        return ModelSource(_DETECTOR.name, os.path.normpath(_DETECTOR.value))
+    return model_source.of_flags(_CHECKPOINT.present, **values)
+
+
+def _loader(
+    source: ModelSource, reading: Reading, videos: Sequence[str]
+) -> Callable[[], VideoPredictor]:
+    """Return what loads the predictor of the videos.
+
+    It can be pickled, for other machines.
+
+    Args:
+      reading: of the exports of --tracks.
+      videos: their paths.
+    """
+    load: Callable[..., VideoPredictor]
+    arguments: dict[str, Any]
+    if _TRACKS.value:
+        load = track_predictor.load
+        arguments = {"path": source.path, "reading": reading, "videos": videos}
+    elif _DETECTOR.value:
+        load = detector_predictor.load
+        model = None
+        if source.flag != _DETECTOR.name:
+            model = source.path
+        arguments = {
+            "detector": _DETECTOR.value,
+            "model": model,
+            "actors": _ACTORS.value,
+            "actions": _ACTIONS.value,
+        }
+    else:
+        load = predictor.load
+        arguments = {
+            "source": source.flag,
+            "path": source.path,
+            "actors": _ACTORS.value,
+        }
+    return functools.partial(
+        load,
+        **arguments,
+        checkpoint=_CHECKPOINT.value,
+        device=_DEVICE.value,
+        settings=Config.given(FLAGS, "inference", "compute"),
+    )
+
+
+def _recorded_settings(source: ModelSource, reading: Reading) -> dict[str, Any]:
+    """Return the settings that tell the predictions of a library apart."""
+    settings: dict[str, Any] = Config.given(FLAGS, "inference", "compute")
+    if _WORKDIR.value:
+        settings["checkpoint"] = _CHECKPOINT.value
+    settings["actors"] = ",".join(_ACTORS.value) or None
+    if _ACTIONS.value:
+        settings["actions"] = ",".join(_ACTIONS.value)
+    if _DETECTOR.value and source.flag != _DETECTOR.name:
+        detector = model_source.identity(_DETECTOR.value)
+        settings["detector"] = f"{detector['model']} {detector['model_sha256'][:16]}"
+    if _TRACKS.value:
+        settings["tracks"] = given_tracks.digest(reading.exports)
+        for name in _READING.given(FLAGS):
+            settings[name] = FLAGS[name].value
+    return settings
+
+
 def _check_model_flags() -> None:
     """Check --actors, and that the folders of a model are what their flags say."""
-    if _ACTORS.value and not _INIT_RGB.value:
+    if _ACTORS.value and not (_INIT_RGB.value or _DETECTOR.value):
         raise InputError(
-            "--actors names classes of COCO's weights; it needs --init_rgb=coco"
+            "--actors names classes of COCO's weights; it needs --init_rgb=coco, or"
+            " --detector"
         )
     for flag, mark in ((_SAVED_MODEL, "saved_model.pb"), (_WORKDIR, "flags.txt")):
         if flag.value and not os.path.isfile(os.path.join(flag.value, mark)):
             raise InputError(
                 f"--{flag.name}={flag.value}: no {mark} there; --saved_model takes a"
                 " folder of a2d export, --workdir one of a2d train"
+            )
+
+
+def _check_detector(source: ModelSource) -> None:
+    """Check the flags of --detector."""
+    if not _DETECTOR.value:
+        if _ACTIONS.value:
+            raise InputError(
+                "--actions labels the boxes of --detector, which is missing"
+            )
+        return
+    object_detector.check_path(_DETECTOR.value)
+    if _INIT_RGB.value:
+        raise InputError(
+            "--detector and --init_rgb both find boxes; leave out one of both"
+        )
+    if _ACTIONS.value and source.flag != _DETECTOR.name:
+        raise InputError(
+            f"--actions: the model of --{source.flag} says what is done; leave out one"
+            " of both"
+        )
+    for name in Config.given(FLAGS, "inference"):
+        if name != "score_threshold":
+            raise InputError(
+                f"--detector finds the instances, so --{name} has nothing to do; leave"
+                " out one of both"
             )
 
 
@@ -292,16 +391,24 @@ def _predict_video(
         load, reader, output, span, track_settings=track_settings, kinds=kinds
     )
     files = ",".join(prediction_folder.RESULT_FILES[kind] for kind in kinds)
-    info = outcome.predictor.info
-    model = f"{info['checkpoint']}, p(actor) >= {info['score_threshold']:g}"
-    if _TRACKS.value:
-        model = f"{info['checkpoint']}, given tracks"
+    model = _described(outcome.predictor)
     print(f"{model}: {outcome.frames} frames -> {output}/{{{files}}}")
     if outcome.is_interrupted:
         raise KeyboardInterrupt
     note = shortfall(reader, span)
     if note:
         print(f"note: {_VIDEO.value} {note}", file=sys.stderr)
+
+
+def _described(predictor: VideoPredictor) -> str:
+    """Return what has found the instances, in words."""
+    info = predictor.info
+    if isinstance(predictor, DetectorPredictor):
+        threshold = predictor.detector.score_threshold
+        return f"{os.path.normpath(_DETECTOR.value)}, score >= {threshold:g}"
+    if _TRACKS.value:
+        return f"{info['checkpoint']}, given tracks"
+    return f"{info['checkpoint']}, p(actor) >= {info['score_threshold']:g}"
 
 
 def _predict_library(

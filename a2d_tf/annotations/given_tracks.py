@@ -48,12 +48,14 @@ class GivenInstances:
       masks: N RLEs; None where only the box is given.
       tracks: int64 [N], the numbers of the tracks, from 1.
       actors: int64 [N], 0-based; -1 where the export does not say.
+      scores: float32 [N], of the boxes that a detector found; None of those of a user.
     """
 
     boxes: np.ndarray
     masks: list[dict | None]
     tracks: np.ndarray
     actors: np.ndarray
+    scores: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,13 @@
 """The classes of COCO's detectors, and the names of A2D's actors among them."""
 
+from __future__ import annotations
+
+import difflib
 import re
+from collections.abc import Collection, Sequence
+
+from a2d_tf.core.errors import InputError, quoted
+from a2d_tf.core.labels import is_name
 
 _BY_KIND = """\
 person
@@ -19,5 +26,47 @@ book, clock, vase, scissors, teddy bear, hair drier, toothbrush"""
 CLASSES = tuple(re.split(", |\n", _BY_KIND))
 """Names in the order of the detectors' outputs, without background."""
 
+_UNUSED_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)  # of classes that were dropped
+_USED_IDS = [number for number in range(1, 91) if number not in _UNUSED_IDS]
+IDS = dict(zip(CLASSES, _USED_IDS))
+"""{class: its number in COCO's annotations}, from 1 to 90."""
+
 A2D_ALIASES = {"adult": "person", "baby": "person", "ball": "sports ball"}
 """{actor of A2D: its class}, where the names differ."""
+
+
+def actors_of_classes(
+    actors: Sequence[str],
+    classes: Collection[str] = CLASSES,
+    *,
+    may_be_unnamed: bool = False,
+) -> dict[str, str]:
+    """Return {class: name of its actor} as a user chooses and names them.
+
+    Args:
+      actors: the classes to find, each as CLASS or NAME=CLASS; several may have one
+        name. Without any, all classes by their own names.
+      classes: those that a detector finds.
+      may_be_unnamed: whether the name may be empty, as in =CLASS.
+
+    Raises:
+      InputError: an actor is of no class, or a class has two names.
+    """
+    actor_of_class: dict[str, str] = {}
+    for actor in actors or classes:
+        name, equals, coco_class = actor.rpartition("=")
+        if not equals:
+            name = coco_class
+        has_name = is_name(name) or (may_be_unnamed and equals and not name)
+        if coco_class not in classes or not has_name:
+            nearest = difflib.get_close_matches(coco_class.lower(), classes, 1, 0)[0]
+            raise InputError(
+                f"--actors: {quoted(actor)} is not CLASS or NAME=CLASS with a class of"
+                f" COCO; did you mean {nearest}?"
+            )
+        first_name = actor_of_class.setdefault(coco_class, name)
+        if first_name != name:
+            raise InputError(
+                f"--actors: {coco_class} has two names, {first_name} and {name}"
+            )
+    return actor_of_class

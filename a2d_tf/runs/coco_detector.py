@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Sequence
 from typing import Any
 
 from a2d_tf.annotations.conventions import UNDEFINED
 from a2d_tf.core.config import Config, InferenceConfig, ModelConfig
-from a2d_tf.core.errors import InputError, quoted
-from a2d_tf.core.labels import LabelSpace, is_name
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model.label_modes import Detected
 from a2d_tf.model.network import Network
-from a2d_tf.pretrained import cache, transfer
+from a2d_tf.pretrained import cache, coco, transfer
 from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs import chosen_threshold
 from a2d_tf.runs.loading import Run
@@ -45,7 +44,7 @@ def load(
             f"{path}: {weights.source} weights are for a backbone only and cannot "
             "detect actors; use detector weights"
         )
-    actor_of_class = _actors_of_classes(actors, weights.classes)
+    actor_of_class = coco.actors_of_classes(actors, weights.classes)
     names = list(dict.fromkeys(actor_of_class.values()))
     # It has learned no action.
     labels = LabelSpace.from_fields({"actors": names, "actions": [UNDEFINED]})
@@ -67,28 +66,3 @@ def load(
         "clip_stride": 1,
     }
     return Run(config, network, records, path)
-
-
-def _actors_of_classes(actors, classes):
-    """Return {class of COCO: name of its actor} of the `actors` of `load`.
-
-    Raises:
-      InputError: an actor is of no class, or a class has two names.
-    """
-    actor_of_class: dict[str, str] = {}
-    for actor in actors or classes:
-        name, equals, coco_class = actor.rpartition("=")
-        if not equals:
-            name = coco_class
-        if coco_class not in classes or not is_name(name):
-            nearest = difflib.get_close_matches(coco_class.lower(), classes, 1, 0)[0]
-            raise InputError(
-                f"--actors: {quoted(actor)} is not CLASS or NAME=CLASS with a class of"
-                f" COCO; did you mean {nearest}?"
-            )
-        first_name = actor_of_class.setdefault(coco_class, name)
-        if first_name != name:
-            raise InputError(
-                f"--actors: {coco_class} has two names, {first_name} and {name}"
-            )
-    return actor_of_class

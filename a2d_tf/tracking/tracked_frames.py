@@ -13,7 +13,7 @@ from a2d_tf.tracking.bout_model import BoutModel
 from a2d_tf.tracking.groups import Groups
 from a2d_tf.tracking.structures import FoundInstances, LinkedInstances
 from a2d_tf.tracking.track_labels import LabelReader
-from a2d_tf.tracking.tracker import PATIENCE, WINDOW, Tracker
+from a2d_tf.tracking.tracker import PATIENCE, SURE, WINDOW, Tracker
 
 
 class TrackedFrame(NamedTuple):
@@ -53,6 +53,7 @@ def track_instances(
     *,
     window: int = WINDOW,
     patience: int = PATIENCE,
+    sure: float = SURE,
     joint: bool = False,
     bout_model: BoutModel | None = None,
 ) -> Iterator[TrackedFrame]:
@@ -64,8 +65,8 @@ def track_instances(
 
     Args:
       answers: (frame, its instances) in order; a frame may be anything.
-      groups, window, patience: as for `Tracker`; a window of 1 keeps the network's own
-        labels.
+      groups, window, patience, sure: as for `Tracker`; a window of 1 keeps the
+        network's own labels.
       joint: as for `LabelReader`.
       bout_model: how long actions last, in answered frames; actions are then read from
         all frames up to `bout_model.ahead` later, unless the window is 1.
@@ -74,7 +75,9 @@ def track_instances(
       the frames in the same order.
     """
     ahead = bout_model.ahead if bout_model else 0
-    tracker = Tracker(labels, groups, window=window, ahead=ahead, patience=patience)
+    tracker = Tracker(
+        labels, groups, window=window, ahead=ahead, patience=patience, sure=sure
+    )
     return read_labels(
         answers,
         tracker.add,

@@ -39,7 +39,7 @@ MIN_IOU_OTHER = 0.5
 GHOST = 0.5
 # Two instances of any actors are one individual from this IoU of their masks.
 SAME_PLACE = 0.4
-# The least p(any actor) with which an instance begins a track.
+# The least p(any actor) with which an instance of a network begins a track.
 SURE = 0.8
 # A near instance of another actor continues a track if the smaller of the two boxes'
 # diagonals is at least this share of the larger one.
@@ -164,6 +164,7 @@ class Tracker:
       ahead: further ones of which a track keeps its detections, for labels that are
         read later.
       patience: answered frames in a row that may miss a track before it is lost.
+      sure: the least p(any actor) with which an instance begins a track.
     """
 
     def __init__(
@@ -174,12 +175,14 @@ class Tracker:
         window: int = WINDOW,
         ahead: int = 0,
         patience: int = PATIENCE,
+        sure: float = SURE,
     ) -> None:
         self._labels = labels
         self._groups = groups or Groups.of_numbers(labels, {})
         self._window = window
         self._kept = window + ahead
         self._patience = patience
+        self._sure = sure
         self._tracks: list[_LinkedTrack] = []  # those that have not ended
         self._index = -1
         self._last_id = 0
@@ -215,7 +218,7 @@ class Tracker:
                 track.apart += 1
         extra = 0
         for i in without_track:
-            if not frame.is_assigned(i) and frame.sights[i].sureness >= SURE:
+            if not frame.is_assigned(i) and frame.sights[i].sureness >= self._sure:
                 extra += 1
         return LinkedInstances(frame.tracks, lost.resting, lost.ended, extra)
 
@@ -322,7 +325,7 @@ class Tracker:
             count = sum(track.group == sight.group for track in self._tracks)
             if count == self._groups.most_tracks[sight.group]:
                 without_track.append(i)
-            elif sight.sureness >= SURE:
+            elif sight.sureness >= self._sure:
                 self._last_id += 1
                 track = _LinkedTrack(
                     id=self._last_id,

@@ -158,7 +158,9 @@ def labelled(
     """Return the answer to a frame whose instances have scores of labels.
 
     The actor is the given one, else the likeliest; the action is the likeliest valid
-    one. The score is that of this pair, whoever named the actor.
+    one. The score is that of this pair, whoever named the actor. A detector's score of
+    a box goes into p(actor) by its root, which ranks instances better than the score
+    itself (docs/real_video.md).
 
     Args:
       given: N instances, at least one.
@@ -168,6 +170,8 @@ def labelled(
       fields: as of `Instances`.
     """
     rows = np.arange(len(given.boxes))
+    if given.scores is not None:
+        actor_scores = actor_scores * np.sqrt(given.scores)[:, None]
     likeliest = actor_scores.argmax(axis=1)
     actors = np.where(given.actors >= 0, given.actors, likeliest)
     actions = np.where(labels.valid[actors], action_scores, -1.0).argmax(axis=1)

@@ -24,6 +24,7 @@ from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.tracking.bout_model import BoutModel
 from a2d_tf.tracking.given_tracker import GivenTracker
 from a2d_tf.tracking.tracked_frames import read_labels, track_instances
+from a2d_tf.tracking.tracker import SURE
 from a2d_tf.video import stream_clips, stream_motion
 from a2d_tf.video.instances import (
     Answer,
@@ -154,15 +155,40 @@ def predict_frames(
       InputError: a frame that cannot be read, or as of `TrackSettings.groups`.
     """
     frames = needed_frames(reader, span, predictor.info, stops)
-    answers = _in_thread(find_instances(predictor, frames, span), ahead=2)
+    answers = find_instances(predictor, frames, span)
+    yield from track_answers(
+        predictor, answers, reader, span, track_settings, stops=stops
+    )
+
+
+def track_answers(
+    network: FrameNetwork,
+    answers: Generator[Answer, None, None],
+    reader: Reader,
+    span: Span,
+    track_settings: TrackSettings,
+    *,
+    sure: float = SURE,
+    stops: Sequence[Any] = (),
+) -> Iterator[VideoFrame]:
+    """Link the instances of a video's answered frames over time.
+
+    Args:
+      network: what says what the instances are and do.
+      answers: of the frames of the span, which a thread makes.
+      sure: as of `Tracker`.
+      reader, span, track_settings, stops: as of `predict_frames`.
+    """
+    answers = _in_thread(answers, ahead=2)
     tracked_frames = track_instances(
         _until_stopped(answers, stops),
-        predictor.labels,
-        track_settings.groups(predictor.labels),
+        network.labels,
+        track_settings.groups(network.labels),
         window=track_settings.window,
         patience=track_settings.patience,
-        joint=predictor.info["joint"],
-        bout_model=_bout_model(predictor, reader, span),
+        sure=sure,
+        joint=network.info["joint"],
+        bout_model=_bout_model(network, reader, span),
     )
     yield from _in_thread(_with_times(tracked_frames, reader, span), ahead=2)
 

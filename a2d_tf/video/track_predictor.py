@@ -16,6 +16,7 @@ from a2d_tf.video import streaming
 from a2d_tf.video.instances import Labeller
 from a2d_tf.video.span import Span
 from a2d_tf.video.streaming import VideoFrame
+from a2d_tf.video.track_settings import TrackSettings
 from a2d_tf.video.video_reader import Reader
 
 
@@ -37,13 +38,25 @@ class TrackPredictor:
     labeller_of: Callable[[str], Labeller]
 
     def frames(
-        self, reader: Reader, span: Span, window: int, *, stops: Sequence[Any] = ()
+        self,
+        reader: Reader,
+        span: Span,
+        track_settings: TrackSettings,
+        *,
+        stops: Sequence[Any] = (),
     ) -> Iterator[VideoFrame]:
-        """Yield the answered frames of a video; see `streaming.label_frames`."""
-        labeller = self.labeller_of(name_of(reader.path))
-        tracks = self._tracks(reader)
+        """Yield the answered frames of a video; see `streaming.label_frames`.
+
+        Args:
+          track_settings: of which only the window counts, for tracks are given.
+        """
         return streaming.label_frames(
-            labeller, reader, tracks, span, window, stops=stops
+            self.labeller_of(name_of(reader.path)),
+            reader,
+            self._tracks(reader),
+            span,
+            track_settings.window,
+            stops=stops,
         )
 
     def video_facts(self, reader: Reader) -> dict[str, Any]:

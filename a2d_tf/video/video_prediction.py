@@ -14,6 +14,7 @@ from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.signals import stop_on_signal
 from a2d_tf.core.workers import in_threads
 from a2d_tf.video import streaming
+from a2d_tf.video.detector_predictor import DetectorPredictor
 from a2d_tf.video.instances import Finder
 from a2d_tf.video.output_folder import open_library_outputs, open_outputs
 from a2d_tf.video.span import EVERY_FRAME, Span
@@ -21,8 +22,10 @@ from a2d_tf.video.track_predictor import TrackPredictor
 from a2d_tf.video.track_settings import TRACK_DEFAULTS, TrackSettings
 from a2d_tf.video.video_reader import Reader
 
-VideoPredictor = Union[Finder, TrackPredictor]
-"""What predicts videos: it finds instances, or labels those that are given."""
+VideoPredictor = Union[Finder, TrackPredictor, DetectorPredictor]
+"""What predicts videos: it finds instances, or labels those that are given, or those
+that a detector finds.
+"""
 
 
 class Outcome(NamedTuple):
@@ -80,12 +83,10 @@ def predict(
         if stops:  # nothing is answered: what is there stays
             raise KeyboardInterrupt
         outputs.further_info["max_tracks"] = track_settings.max_tracks
-        if isinstance(predictor, TrackPredictor):
+        if isinstance(predictor, (TrackPredictor, DetectorPredictor)):
             outputs.further_info.update(predictor.video_facts(reader))
             outputs.track_names.update(predictor.track_names(reader))
-            video_frames = predictor.frames(
-                reader, span, track_settings.window, stops=stops
-            )
+            video_frames = predictor.frames(reader, span, track_settings, stops=stops)
         else:
             if predictor.info.get("boxes_only"):
                 outputs.further_info["boxes_only"] = True

@@ -1,0 +1,131 @@
+"""What I3D itself, as it was published, says of the actions in boxes.
+
+It tells the 400 actions of Kinetics apart, which are those of people: neither walking
+nor standing nor sitting is one. Nothing is learned from a user's videos.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from a2d_tf.core.errors import InputError, quoted
+from a2d_tf.core.labels import is_name
+from a2d_tf.data.motion_stream import MotionStream
+from a2d_tf.ops.motion_maps import MIXED_5C
+from a2d_tf.pretrained import kinetics
+
+ALL = "kinetics"
+"""What --actions calls all of them."""
+BACKBONE = "i3d"
+_POINTS = 8  # a side, at which a box is read
+
+
+class KineticsActions:
+    """Reads the actions of boxes.
+
+    Args:
+      name_of_class: {class of Kinetics: what it is called}, of `chosen_classes`;
+        several may have one name.
+
+    Attributes:
+      names: of the actions.
+    """
+
+    def __init__(self, name_of_class: Mapping[str, str]) -> None:
+        # They import TensorFlow.
+        from a2d_tf.pretrained.action_features import ActionFeatures
+        from a2d_tf.pretrained.weights_file import Weights
+
+        self.names = tuple(dict.fromkeys(name_of_class.values()))
+        self._is_named = np.zeros((len(kinetics.CLASSES), len(self.names)), np.float32)
+        for class_name, name in name_of_class.items():
+            index = kinetics.CLASSES.index(class_name)
+            self._is_named[index, self.names.index(name)] = 1
+        self._features = ActionFeatures.get(BACKBONE)
+        tensors = Weights.read(self._features.path).tensors
+        self._kernel = tensors["logits/kernel"]
+        self._bias = tensors["logits/bias"]
+
+    def motion_stream(self) -> MotionStream:
+        """Return what makes the maps of a video that `read` takes."""
+        return MotionStream(self._logits_of_block, flow_histograms=False)
+
+    def read(self, motion: Mapping[str, np.ndarray], boxes: np.ndarray) -> np.ndarray:
+        """Return the probability of each action in boxes, float32 [N, |Y|].
+
+        The rest of 1 is that of the classes that have no name.
+
+        Args:
+          motion: of `MotionStream.maps`.
+          boxes: [N, 4], in shares of the frame.
+        """
+        logits = _means(motion[MIXED_5C.name], boxes)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities = powers / powers.sum(axis=1, keepdims=True)
+        return probabilities @ self._is_named
+
+    def _logits_of_block(self, frames):
+        """Return the map of the logits of all classes; see `BlockFunction`."""
+        maps = self._features(frames)[MIXED_5C.name]
+        # The classifier is linear: what it says of an average is its average.
+        return {MIXED_5C.name: maps @ self._kernel + self._bias}
+
+
+def chosen_classes(words: Sequence[str]) -> dict[str, str]:
+    """Return {class of Kinetics: its name} of --actions.
+
+    Args:
+      words: CLASS or NAME=CLASS each; or ALL alone.
+
+    Raises:
+      InputError: a class is unknown, or has two names.
+    """
+    if list(words) == [ALL]:
+        return dict(zip(kinetics.CLASSES, kinetics.CLASSES))
+    class_names = {name.lower(): name for name in kinetics.CLASSES}
+    name_of_class: dict[str, str] = {}
+    for word in words:
+        name, equals, text = word.rpartition("=")
+        class_name = class_names.get(text.strip().lower(), "")
+        if not equals:
+            name = class_name
+        if not class_name or not is_name(name):
+            near = difflib.get_close_matches(text.lower(), class_names, 3, 0)
+            hints = ", ".join(class_names[match] for match in near)
+            raise InputError(
+                f"--actions: {quoted(word)} is not CLASS or NAME=CLASS with a class of"
+                f" Kinetics-400, or {ALL} alone; did you mean one of {hints}?"
+            )
+        first_name = name_of_class.setdefault(class_name, name)
+        if first_name != name:
+            raise InputError(
+                f"--actions: {class_name} has two names, {first_name} and {name}"
+            )
+    return name_of_class
+
+
+def _means(values: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Return the means of a map [h, w, C] in boxes, [N, C].
+
+    They are those of a grid of points, between which and the centres of the cells the
+    map is linear.
+
+    Args:
+      boxes: [N, 4], y1, x1, y2, x2 in shares of the map.
+    """
+    height, width = values.shape[:2]
+    rows = _weights(boxes[:, 0], boxes[:, 2], height)
+    columns = _weights(boxes[:, 1], boxes[:, 3], width)
+    return np.einsum("nh,nw,hwc->nc", rows, columns, values, optimize=True)
+
+
+def _weights(first: np.ndarray, last: np.ndarray, cells: int) -> np.ndarray:
+    """Return the weight of each cell of a side in the means of spans, [N, cells]."""
+    shares = (np.arange(_POINTS) + 0.5) / _POINTS
+    places = first[:, None] + (last - first)[:, None] * shares
+    places = np.clip(places * cells - 0.5, 0, cells - 1)
+    distances = np.abs(places[:, :, None] - np.arange(cells))
+    return np.maximum(1 - distances, 0).mean(axis=1)
