@@ -129,6 +129,19 @@ def check_agreement(folder, numbers, size, raw=False):
             assert (
                 A2D.name(row["category_id"]) == f"{action['actor']}-{action['action']}"
             )
+    rows = csv.DictReader((folder / "frames.csv").open())
+    scores = {}
+    for row in rows:
+        code = A2D.encode(
+            A2D.actors.index(row["actor"]), A2D.actions.index(row["action"])
+        )
+        key = (int(row["track_id"]), int(row["frame"]))
+        scores[key] = (code, float(row[row["action"]]))
+    assert scores == {
+        (track["track_id"], row["frame"]): (row["category_id"], row["score"])
+        for track in tracks
+        for row in track["frames"]
+    }
     return len(results)
 
 

@@ -22,6 +22,7 @@ RESULT_FILES = {
     "detections": "detections.json",
     "tracks": "tracks.json",
     "summary": "summary.csv",
+    "frames": "frames.csv",
     "page": "index.html",
 }
 """Kind of result, as `--results` names it -> its file or folder."""

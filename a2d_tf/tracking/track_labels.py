@@ -21,10 +21,12 @@ class TrackLabel(NamedTuple):
     Attributes:
       code: the pair of actor and action; see `LabelSpace`.
       score: the mean of p(actor) p(action) over the detections that it is read from.
+      pair_scores: float64 [|X|, |Y|], such means of all pairs; 0 for an invalid pair.
     """
 
     code: int
     score: float
+    pair_scores: np.ndarray
 
 
 class LabelReader:
@@ -65,12 +67,12 @@ class LabelReader:
         first = last - self._window + 1
         window = [x for x in track.detections if first <= x.frame_index <= last]
         if self._bout_model is None:
-            label = self._vote(track, window)
+            code, score = self._vote(track, window)
         else:
-            label = self._read_bout(self._bout_model, track, frame_index, window)
+            code, score = self._read_bout(self._bout_model, track, frame_index, window)
         if self._window > 1:
-            self._last_codes[track.id] = label.code
-        return label
+            self._last_codes[track.id] = code
+        return TrackLabel(code, score, self._pair_scores(window))
 
     def forget(self, track_ids: Iterable[int]) -> None:
         """Forget tracks that have ended."""
@@ -78,8 +80,8 @@ class LabelReader:
             self._last_codes.pop(track_id, None)
             self._last_actions.pop(track_id, None)
 
-    def _vote(self, track: Track, window: Sequence[Detection]) -> TrackLabel:
-        """Return the label that the detections of a window vote for.
+    def _vote(self, track: Track, window: Sequence[Detection]) -> tuple[int, float]:
+        """Return the code that the detections of a window vote for, and its score.
 
         The actor is the one with the most votes, see `vote_actor`. The action is the
         valid one with the highest sum of p(action). The previous label holds until
@@ -88,7 +90,7 @@ class LabelReader:
         """
         previous_actor, previous_action = self._last_pair(track)
         if previous_actor is None and len(window) == 1:
-            return TrackLabel(window[0].code, window[0].score)
+            return window[0].code, window[0].score
         actor = vote_actor(window, self._labels, previous_actor)
         if actor != previous_actor:
             previous_action = None
@@ -104,11 +106,11 @@ class LabelReader:
         track: Track,
         frame_index: int,
         window: Sequence[Detection],
-    ) -> TrackLabel:
-        """Return the label of a frame as the frames around it and the model say.
+    ) -> tuple[int, float]:
+        """Return the code of a frame as the frames around it and the model say.
 
         The actor is voted for as in `_vote`; the action is read from the frame, all
-        before it, and those after it that are there.
+        before it, and those after it that are there. The score is as of `_vote`.
         """
         previous_actor, _ = self._last_pair(track)
         actor = vote_actor(window, self._labels, previous_actor)
@@ -141,11 +143,17 @@ class LabelReader:
         action: int,
         window: Sequence[Detection],
         action_scores: np.ndarray,
-    ) -> TrackLabel:
-        """Return a label with its mean score in a window, p(action) [n, |Y|]."""
+    ) -> tuple[int, float]:
+        """Return a code with its mean score in a window, p(action) [n, |Y|]."""
         actor_scores = np.array([detection.actor_scores[actor] for detection in window])
         score = float((actor_scores * action_scores[:, action]).mean())
-        return TrackLabel(self._labels.encode(actor, action), score)
+        return self._labels.encode(actor, action), score
+
+    def _pair_scores(self, window: Sequence[Detection]) -> np.ndarray:
+        """Return the mean score of each pair in a window, float64 [|X|, |Y|]."""
+        actor_scores = np.stack([detection.actor_scores for detection in window])
+        sums = actor_scores.astype(np.float64).T @ self._stack_actions(window)
+        return np.where(self._labels.valid, sums / len(window), 0.0)
 
 
 def given_actor(action_scores: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ class TrackedFrame(NamedTuple):
       ids: int64 [N], of the tracks; 0 is no track.
       codes: int64 [N], the labels of the tracks; without a track the network's own.
       scores: float64 [N], of `codes`.
+      pair_scores: float64 [N, |X|, |Y|], as of `TrackLabel`; 0 without a track.
       resting, ended, extra: as of `LinkedInstances`.
     """
 
@@ -32,6 +33,7 @@ class TrackedFrame(NamedTuple):
     ids: np.ndarray
     codes: np.ndarray
     scores: np.ndarray
+    pair_scores: np.ndarray
     resting: Sequence[int]
     ended: Sequence[int]
     extra: int
@@ -112,23 +114,27 @@ def read_labels(
         linked = link(instances)
         pending_frames.append(_PendingFrame(index, frame, instances, linked))
         if len(pending_frames) > reader.ahead:
-            yield _read_frame(pending_frames.popleft(), reader)
+            yield _read_frame(pending_frames.popleft(), reader, labels)
     while pending_frames:
-        yield _read_frame(pending_frames.popleft(), reader)
+        yield _read_frame(pending_frames.popleft(), reader, labels)
 
 
-def _read_frame(pending: _PendingFrame, reader: LabelReader) -> TrackedFrame:
+def _read_frame(
+    pending: _PendingFrame, reader: LabelReader, labels: LabelSpace
+) -> TrackedFrame:
     """Read the labels of the tracks in a frame."""
     linked = pending.linked
     ids = np.zeros(len(linked.tracks), np.int64)
     codes = np.array(pending.instances.codes, np.int64)
     scores = np.array(pending.instances.scores, np.float64)
+    pair_scores = np.zeros((len(ids), len(labels.actors), len(labels.actions)))
     for i, track in enumerate(linked.tracks):
         if track is not None:
             label = reader.read(track, pending.frame_index)
             ids[i] = track.id
             codes[i] = label.code
             scores[i] = label.score
+            pair_scores[i] = label.pair_scores
     reader.forget(linked.ended)
     return TrackedFrame(
         frame=pending.frame,
@@ -136,6 +142,7 @@ def _read_frame(pending: _PendingFrame, reader: LabelReader) -> TrackedFrame:
         ids=ids,
         codes=codes,
         scores=scores,
+        pair_scores=pair_scores,
         resting=linked.resting,
         ended=linked.ended,
         extra=linked.extra,

@@ -11,7 +11,7 @@ import json
 import operator
 import os
 from collections.abc import Collection, Mapping
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Union
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.evaluation import coco_json
 from a2d_tf.ops import visualize
+from a2d_tf.video.frame_table import FrameTable
 from a2d_tf.video.streaming import VideoFrame
 from a2d_tf.video.track_rows import COLUMNS, TrackRows
 from a2d_tf.video.video_reader import Reader
@@ -181,6 +182,9 @@ class _Tracks:
             write_csv(self._summary_path, [COLUMNS, *rows])
 
 
+_Writer = Union[_Overlay, _LabelMaps, _Detections, _Tracks, FrameTable]
+
+
 class Outputs:
     """Writer of the files of a prediction (docs/prediction.md), except its page.
 
@@ -219,7 +223,7 @@ class Outputs:
         paths = {}
         for kind in kinds:
             paths[kind] = os.path.join(folder, RESULT_FILES[kind])
-        self._writers: list[_Overlay | _LabelMaps | _Detections | _Tracks] = []
+        self._writers: list[_Writer] = []
         if "label_maps" in kinds:
             self._writers.append(_LabelMaps(paths["label_maps"]))
         if "detections" in kinds:
@@ -229,6 +233,8 @@ class Outputs:
                 paths.get("tracks"), paths.get("summary"), folder, self.track_names
             )
             self._writers.append(tracks)
+        if "frames" in kinds:
+            self._writers.append(FrameTable(paths["frames"], self.track_names))
         if "overlay" in kinds:
             self._writers.append(_Overlay(paths["overlay"], reader, every))
 

@@ -58,6 +58,7 @@ class VideoFrame:
       until: time at which the next answered frame begins, or the span or the video
         ends.
       resting, ended, extra: as of `tracking.structures.LinkedInstances`.
+      pair_scores: as of `tracked_frames.TrackedFrame`; None: those of this frame alone.
     """
 
     number: int
@@ -71,6 +72,14 @@ class VideoFrame:
     resting: Sequence[int] = ()
     ended: Sequence[int] = ()
     extra: int = 0
+    pair_scores: np.ndarray | None = None
+
+    def scores_of_pairs(self, index: int) -> np.ndarray:
+        """Return p(actor) p(action) of all pairs of an instance: float64 [|X|, |Y|]."""
+        if self.pair_scores is not None:
+            return self.pair_scores[index].copy()
+        actor_scores = self.instances.actor_scores[index].astype(np.float64)
+        return np.outer(actor_scores, self.instances.action_scores[index])
 
     @property
     def label_map(self) -> np.ndarray:
@@ -299,6 +308,7 @@ def _with_times(tracked_frames, reader, span):
             resting=tracked.resting,
             ended=tracked.ended,
             extra=tracked.extra,
+            pair_scores=tracked.pair_scores,
         )
         index = end
         tracked = next_tracked
