@@ -11,6 +11,7 @@ import numpy as np
 from a2d_tf.annotations.given_tracks import GivenInstances
 from a2d_tf.core import devices
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video import streaming
 from a2d_tf.video.detector_classes import DetectorClasses
 from a2d_tf.video.instances import FrameFeatures, FrameNetwork, GivenAnswer
@@ -53,7 +54,7 @@ class DetectorPredictor:
     network: BoxNetwork
 
     @property
-    def info(self) -> dict[str, Any]:
+    def info(self) -> ModelInfo:
         """The contents of `a2d_tf.json`."""
         return self.network.info
 

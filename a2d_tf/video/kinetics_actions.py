@@ -32,6 +32,7 @@ class KineticsActions:
 
     Attributes:
       names: of the actions.
+      sha256: of the published file of weights.
     """
 
     def __init__(self, name_of_class: Mapping[str, str]) -> None:
@@ -45,6 +46,7 @@ class KineticsActions:
             index = kinetics.CLASSES.index(class_name)
             self._is_named[index, self.names.index(name)] = 1
         self._features = ActionFeatures.get(BACKBONE)
+        self.sha256 = self._features.sha256
         tensors = Weights.read(self._features.path).tensors
         self._kernel = tensors["logits/kernel"]
         self._bias = tensors["logits/bias"]

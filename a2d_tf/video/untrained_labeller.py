@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from a2d_tf.annotations.conventions import UNDEFINED
 from a2d_tf.annotations.given_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.motion_stream import MotionStream
+from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video.box_labeller import complete_masks, labelled, no_instances
 from a2d_tf.video.instances import FrameFeatures, GivenAnswer
 from a2d_tf.video.kinetics_actions import BACKBONE, KineticsActions
@@ -39,7 +39,7 @@ class UntrainedLabeller:
         if actions is not None:
             names = [*actions.names]
         self.labels = LabelSpace.from_fields({"actors": [*actors], "actions": names})
-        self.info: dict[str, Any] = {
+        self.info: ModelInfo = {
             "labels": json.loads(self.labels.to_json()),
             "frames": 1,
             "clip_stride": 1,
@@ -53,6 +53,7 @@ class UntrainedLabeller:
         if actions is not None:
             self.info["motion"] = {
                 "action_backbone": BACKBONE,
+                "sha256": actions.sha256,
                 "flow_histograms": False,
             }
 
