@@ -17,7 +17,7 @@ import a2d_tf
 from a2d_tf.core import folders
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import clip_records
-from a2d_tf.evaluation import box_data
+from a2d_tf.evaluation import box_data, painted_maps
 from a2d_tf.evaluation import evaluator as evaluators
 from a2d_tf.evaluation.evaluated_frames import Collected
 from a2d_tf.evaluation.metrics import segmentation
@@ -91,11 +91,11 @@ def test_instances_are_what_is_painted(evaluated, evaluator, frames):
         for index in best:  # the best one last, on top
             painted[rle_tools.decode(results.masks[index]) > 0] = results.codes[index]
         np.testing.assert_array_equal(
-            painted, evaluator.label_map(frame, evaluators.FLOOR)
+            painted, painted_maps.label_map(frame, evaluators.FLOOR, evaluator.labels)
         )
         np.testing.assert_allclose(results.boxes[own], frame.instances.boxes, atol=0.02)
         for folder, expected in (
-            ("label_maps", evaluator.label_map(frame, 0.3)),
+            ("label_maps", painted_maps.label_map(frame, 0.3, evaluator.labels)),
             ("label_truth", frame.truth.label_map),
         ):
             path = str(output / folder / f"{frame.truth.name}.png")
@@ -186,7 +186,8 @@ def test_validation_scores_as_evaluation_does_at_the_chosen_threshold(
         confusion = segmentation.Confusion(evaluator.labels)
         for frame in frames:
             confusion.update(
-                frame.truth.label_map, evaluator.label_map(frame, candidate)
+                frame.truth.label_map,
+                painted_maps.label_map(frame, candidate, evaluator.labels),
             )
         scores[candidate] = confusion.metrics()["joint"]["miou"]
     assert validated.figures == scores
@@ -238,7 +239,7 @@ def test_frames_are_scored_in_order_with_the_label_map_of_each_threshold(
         assert list(frame.pixel_counts) == sorted(evaluators.THRESHOLDS, reverse=True)
         for threshold, found in frame.pixel_counts.items():
             numbers.add(np.count_nonzero(frame.instances.class_scores >= threshold))
-            label_map = evaluator.label_map(frame, threshold)
+            label_map = painted_maps.label_map(frame, threshold, evaluator.labels)
             assert label_map.dtype == np.uint8
             expected = segmentation.count_pixels(frame.truth.label_map, label_map)
             for array, other in zip(found, expected):

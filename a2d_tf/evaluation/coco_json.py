@@ -24,6 +24,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.segmentations import decode_mask, decode_rle, encode_mask
 
+_REMEDY = "expected COCO JSON"
 _EDGE = checked_json.number(-1e38, 1e38)  # so that sums of two are finite in 32 bits
 
 
@@ -43,33 +44,41 @@ class TruthJson(NamedTuple):
 
 def read_truth(path: str | os.PathLike, label_space: LabelSpace) -> TruthJson:
     """Read the COCO JSON of a ground truth; errors as of `Truth.load`."""
-    index: dict[int | str, int] = {}
-
-    def new_image(value: Any) -> None:
-        if type(value) not in (int, str) or value in index:
-            raise ValueError(f"{quoted(value)} is not a valid id, or is used twice")
-        index[value] = len(index)
-
     side = (checked_json.whole(1, MAX_SIDE), None)
-    image = {
-        "id": new_image,
+    image_kind = {
+        "id": checked_json.kind_of(_is_id, "a valid id"),
         "file_name": _check_file_name,
         "height?": side,
         "width?": side,
     }
-    annotation = {
-        "image_id": _among(index, "a listed image"),
+    annotation_kind = {
+        "image_id": checked_json.kind_of(_is_id, "a listed image"),
         "category_id": _among(label_space.codes, "a valid pair"),
         "bbox": _check_bbox,
         "iscrowd?": checked_json.one_of(0, None),  # crowds cannot be scored
     }
     kind = {
         "categories?": [_category_of(label_space)],
-        "images": [image],
-        "annotations": [annotation],
+        "images": [image_kind],
+        "annotations": [annotation_kind],
     }
-    coco = checked_json.load_json(path, kind, "expected COCO JSON")
-    return TruthJson(coco["images"], coco["annotations"], index)
+    coco = checked_json.load_json(path, kind, _REMEDY)
+    positions: dict[int | str, int] = {}
+    for i, image in enumerate(coco["images"]):
+        image_id = image["id"]
+        if image_id in positions:
+            raise InputError(
+                f"{path}: images[{i}].id: {quoted(image_id)} is used twice; {_REMEDY}"
+            )
+        positions[image_id] = i
+    for i, annotation in enumerate(coco["annotations"]):
+        image_id = annotation["image_id"]
+        if image_id not in positions:
+            raise InputError(
+                f"{path}: annotations[{i}].image_id: {quoted(image_id)} is not a listed"
+                f" image; {_REMEDY}"
+            )
+    return TruthJson(coco["images"], coco["annotations"], positions)
 
 
 def _category_of(label_space: LabelSpace) -> Callable[[Any], None]:
@@ -236,9 +245,12 @@ def _read_mask(segmentation, size, where):
 
 def _among(values: Container, what: str) -> Callable[[Any], None]:
     """Return a kind for `check_json`: integers or texts that are among these values."""
-    return checked_json.kind_of(
-        lambda value: type(value) in (int, str) and value in values, what
-    )
+    return checked_json.kind_of(lambda value: _is_id(value) and value in values, what)
+
+
+def _is_id(value):
+    """Return whether a value can be the id of an image."""
+    return type(value) in (int, str)
 
 
 def _check_bbox(value):

@@ -93,7 +93,7 @@ class Frame:
             instances=_scaled(instances, ratio),
             rgb=_key_frame(batch["rgb"][row], size),
             flow=_key_frame(batch["flow"][row], size),
-            true_boxes=in_true_boxes and _labels(in_true_boxes, row),
+            true_boxes=None if in_true_boxes is None else _labels(in_true_boxes, row),
         )
 
     @functools.cached_property

@@ -24,12 +24,15 @@ from a2d_tf.core.folders import check_output_folder, whole_folder
 from a2d_tf.core.progress import progress_bar
 from a2d_tf.data import clip_records, pipeline
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import box_data, scored_rois
+from a2d_tf.evaluation.batch_boxes import BOX_SPECS, BatchBoxes
+from a2d_tf.evaluation.box_data import Results, Truth
 from a2d_tf.evaluation.evaluated_frames import FIELDS, Collected, Frame
-from a2d_tf.evaluation.label_maps import write_png
+from a2d_tf.evaluation.label_maps import write_maps
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.evaluation.metrics.metric import SplitData
 from a2d_tf.evaluation.metrics.registry import METRICS, figures_at, results
+from a2d_tf.evaluation.painted_maps import label_map, label_maps
+from a2d_tf.evaluation.scored_rois import ScoredRois
 from a2d_tf.model.inference import (
     Inference,
     features_of,
@@ -37,53 +40,14 @@ from a2d_tf.model.inference import (
     infer_key_frames,
 )
 from a2d_tf.model.network import Network
-from a2d_tf.ops.label_painter import LabelPainter
 from a2d_tf.runs import chosen_threshold, scores
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Least p(actor) of instances: below every threshold, yet it bounds the number of masks.
 FLOOR = 0.05
-_BOX_ROWS = 8  # numbers of rows of true boxes are multiples of it: a GPU sees few
 _MARKS = ("metrics.json", "truth.json")  # a folder of scores has these
 FrameMaker = Callable[[], Frame]
 """Makes the frame of a clip. Call it off the main thread: it decodes the truth."""
-
-
-class PaintedMap(NamedTuple):
-    """A frame's label map, codes [H, W], and the thresholds at which it is this one."""
-
-    thresholds: list[float]
-    label_map: np.ndarray
-
-
-class _GivenBoxes(NamedTuple):
-    """The true boxes of a batch, as `infer_boxes` takes them.
-
-    Attributes:
-      boxes: float32 [B, N, 4].
-      number: int32 [B].
-    """
-
-    boxes: tf.Tensor
-    number: tf.Tensor
-
-    @classmethod
-    def of(cls, batch: dict[str, tf.Tensor]) -> _GivenBoxes:
-        """Return those of a batch's `record` and `size`."""
-        boxes = []
-        for record, size in zip(batch["record"].numpy(), batch["size"].numpy()):
-            boxes.append(clip_records.read_boxes(record).scaled(size))
-        number = np.array([len(of_frame) for of_frame in boxes], np.int32)
-        rows = _BOX_ROWS * max(-(-number.max() // _BOX_ROWS), 1)
-        padded = np.zeros((len(boxes), rows, 4), np.float32)
-        for of_frame, into in zip(boxes, padded):
-            into[: len(of_frame)] = of_frame
-        return cls(tf.constant(padded), tf.constant(number))
-
-
-_BOX_SPECS = _GivenBoxes(
-    tf.TensorSpec([None, None, 4], tf.float32), tf.TensorSpec([None], tf.int32)
-)
 
 
 class _WrittenFrame(NamedTuple):
@@ -139,7 +103,7 @@ class Evaluator:
         # There is no `if` or `for` on tensors for AutoGraph to find.
         @tf.function(autograph=False)
         def graph(
-            batch: dict[str, tf.Tensor], given: _GivenBoxes | None
+            batch: dict[str, tf.Tensor], given: BatchBoxes | None
         ) -> tuple[Inference, Inference | None]:
             """Return the inference of a batch, and that in given boxes, if any."""
             features = features_of(network, batch)
@@ -176,7 +140,7 @@ class Evaluator:
             )
         # For batches of any size, so that a smaller last one is not traced by itself.
         specs = {name: self._batches[split].element_spec[name] for name in self._needed}
-        box_specs = _BOX_SPECS if true_boxes else None
+        box_specs = BOX_SPECS if true_boxes else None
         traced = self._graph.get_concrete_function(specs, box_specs)
         batches = iter(self._batches[split])
         frame_of = clip_records.naming(directory)(Frame.of)
@@ -189,7 +153,7 @@ class Evaluator:
             given = None
             if true_boxes:
                 with clip_records.naming(directory):
-                    given = _GivenBoxes.of(batch)
+                    given = BatchBoxes.of(batch)
             outputs, in_true_boxes = traced(inputs, given)
             # What is on the host is not copied.
             arrays, outputs, in_true_boxes = tf.nest.map_structure(
@@ -199,40 +163,13 @@ class Evaluator:
             for row in range(len(arrays["size"])):
                 yield functools.partial(frame_of, arrays, outputs, in_true_boxes, row)
 
-    def label_map(self, frame: Frame, threshold: float) -> np.ndarray:
-        """Paint a frame's label map at native size, of codes in the label space's
-        dtype.
-        """
-        return next(self.label_maps(frame, [threshold])).label_map
-
-    def label_maps(
-        self, frame: Frame, thresholds: Iterable[float] = THRESHOLDS
-    ) -> Iterator[PaintedMap]:
-        """Yield the label map of each threshold, from the highest down.
-
-        Instances come best first, so each threshold only paints those that it adds.
-        """
-        instances = frame.instances
-        painter = LabelPainter(*frame.truth.native_size, self.labels.code_dtype)
-
-        def count(threshold: float) -> int:
-            return np.count_nonzero(instances.class_scores >= threshold)
-
-        painted = 0
-        descending = sorted(thresholds, reverse=True)
-        for number, with_this_number in itertools.groupby(descending, count):
-            for i in range(painted, number):
-                painter.paint(frame.patches[i], instances.score[i], instances.code[i])
-            painted = number
-            yield PaintedMap(list(with_this_number), painter.labels.copy())
-
     def scored(self, frame_makers: Iterable[FrameMaker]) -> Iterator[Frame]:
         """Yield each frame in order, its pixels counted at THRESHOLDS."""
 
         def score(make_frame: FrameMaker) -> Frame:
             frame = make_frame()
             if frame.truth.is_complete:
-                for painted in self.label_maps(frame):
+                for painted in label_maps(frame, THRESHOLDS, self.labels):
                     counts = segmentation.count_pixels(
                         frame.truth.label_map, painted.label_map
                     )
@@ -245,9 +182,9 @@ class Evaluator:
     def _split_data(
         self,
         threshold: float,
-        rois: scored_rois.ScoredRois,
-        truth: box_data.Truth,
-        instances: box_data.Results | None = None,
+        rois: ScoredRois,
+        truth: Truth,
+        instances: Results | None = None,
     ) -> SplitData:
         """Return what metrics read of a split whose frames have all been seen."""
         return SplitData(
@@ -277,10 +214,7 @@ class Evaluator:
             # no video is held out: the training split need not be read to see it
             return None
         collected = Collected(self.network.label_mode.columns)
-        metrics = []
-        for metric_class in METRICS:
-            if metric_class.validates:
-                metrics.append(metric_class(self.labels))
+        metrics = [metric(self.labels) for metric in METRICS if metric.validates]
         pictured: dict[str, Frame] = {}  # by video
         scored = self.scored(itertools.islice(self.frame_makers(split), most))
         for frame in progress_bar(scored, desc=split, unit="frame", leave=False):
@@ -353,13 +287,13 @@ class Evaluator:
             """Write a frame's label maps, and count its pixels."""
             number, make_frame = numbered
             frame = make_frame()
-            truth = frame.truth
-            predicted = self.label_map(frame, threshold)
-            write_png(folder / "label_maps" / f"{truth.name}.png", predicted)
-            if truth.is_complete:
-                write_png(folder / "label_truth" / f"{truth.name}.png", truth.label_map)
-                counts = segmentation.count_pixels(truth.label_map, predicted)
+            prediction = label_map(frame, threshold, self.labels)
+            truth = None
+            if frame.truth.is_complete:
+                truth = frame.truth.label_map
+                counts = segmentation.count_pixels(truth, prediction)
                 frame.pixel_counts[threshold] = counts
+            write_maps(folder, frame.truth.name, truth=truth, prediction=prediction)
             return _WrittenFrame(frame, frame.entries(number))
 
         total = self.manifest.counts[split]["records"] if split == "test" else None
@@ -382,7 +316,7 @@ class Evaluator:
         truth = collected.truth()
         truth.save(folder / "truth.json", self.labels)
         write_text(folder / "instances.json", json.dumps(instances))
-        coco_results = box_data.Results.of_entries(instances, truth)
+        coco_results = Results.of_entries(instances, truth)
         data = self._split_data(threshold, rois, truth, coco_results)
         with futures.ThreadPoolExecutor(1) as pool:
             # Compressing releases Python's lock. The others would take turns.

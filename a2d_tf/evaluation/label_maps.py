@@ -32,6 +32,24 @@ class LabelMaps(NamedTuple):
     prediction: np.ndarray
 
 
+def write_maps(
+    folder: pathlib.Path,
+    frame: str,
+    *,
+    truth: np.ndarray | None,
+    prediction: np.ndarray,
+) -> None:
+    """Write the label maps of a frame, `<VID>/<%05d>`, of an evaluated split.
+
+    Args:
+      truth: codes [H, W]; None if they are not complete.
+      prediction: codes [H, W].
+    """
+    write_png(folder / "label_maps" / f"{frame}.png", prediction)
+    if truth is not None:
+        write_png(folder / "label_truth" / f"{frame}.png", truth)
+
+
 def read_maps(folder: pathlib.Path, frame: str, label_space: LabelSpace) -> LabelMaps:
     """Read the label maps of a frame of an evaluated split."""
     return LabelMaps(

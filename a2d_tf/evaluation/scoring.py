@@ -24,8 +24,12 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["Detections", "Truth", "detections", "evaluate", "label_maps", "table"]
 
+# Their names in docs/api.md.
+Detections = ScoredRois
+detections = voc_aps
 
-def score_label_maps(
+
+def label_maps(
     pairs: Iterable[tuple[np.ndarray, np.ndarray]], labels: LabelSpace = A2D
 ) -> dict[str, dict[str, float]]:
     """Compute the segmentation metrics of the paper's Table 1.
@@ -45,12 +49,6 @@ def score_label_maps(
     for truth, predicted in pairs:
         confusion.update(truth, predicted)
     return confusion.metrics()
-
-
-# The public names, see docs/api.md.
-Detections = ScoredRois
-detections = voc_aps
-label_maps = score_label_maps
 
 
 def evaluate(

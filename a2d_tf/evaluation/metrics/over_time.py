@@ -179,17 +179,29 @@ class OverTime(Metric):
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:
         """Return tables with a row for each kind."""
-        counts = "{videos} videos with {frames} frames, means over tested classes"
         tables = []
-        for name, title, columns in (
-            ("over_time", f"Over time, {counts}: percent", _COLUMNS),
-            ("video_map", f"mAP at IoU .2 and .5, {counts}: percent", _MAPS),
-        ):
-            figures = metrics.get(name)
-            if figures:
-                rows = {kind: figures[kind] for kind in TRACK_KINDS if kind in figures}
-                tables.append(Table(title.format_map(figures), columns, rows))
+        over_time = metrics.get("over_time")
+        if over_time:
+            title = f"Over time, {_counts(over_time)}: percent"
+            tables.append(Table(title, _COLUMNS, _rows(over_time)))
+        video_map = metrics.get("video_map")
+        if video_map:
+            title = f"mAP at IoU .2 and .5, {_counts(video_map)}: percent"
+            tables.append(Table(title, _MAPS, _rows(video_map)))
         return tables
+
+
+def _counts(figures):
+    """Say what figures are means over."""
+    return (
+        f"{figures['videos']} videos with {figures['frames']} frames, means over tested"
+        " classes"
+    )
+
+
+def _rows(figures):
+    """Return the figures of each kind."""
+    return {kind: figures[kind] for kind in TRACK_KINDS if kind in figures}
 
 
 def _all_have_masks(frames: Sequence[ComparedFrame]) -> bool:

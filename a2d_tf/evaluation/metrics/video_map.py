@@ -112,10 +112,11 @@ def video_maps(videos: Sequence[Sequence[ComparedFrame]], labels: LabelSpace) ->
             aps.append(_aps(true_tubes, tubes))
             if kind == "joint":
                 by_frame = _aps(_cut_by_frame(true_tubes), _cut_by_frame(tubes))
-                frame_aps.append(by_frame[-1])
+                frame_aps.append(by_frame["video_map50"])
         figures[kind] = dict.fromkeys(THRESHOLDS)
         if aps:
-            figures[kind] = dict(zip(THRESHOLDS, np.mean(aps, axis=0).tolist()))
+            means = np.mean([list(of_class.values()) for of_class in aps], axis=0)
+            figures[kind] = dict(zip(THRESHOLDS, means.tolist()))
         if kind == "joint":
             mean = float(np.mean(frame_aps)) if frame_aps else None
             figures[kind]["frame_map50_tracks"] = mean
@@ -141,7 +142,7 @@ def _class_scores(objects, kind, labels):
 
 
 def _aps(true, predicted):
-    """Return the AP of the tubes of one class, in percent, at each of THRESHOLDS."""
+    """Return the AP of the tubes of one class, {name of a threshold: percent}."""
     ranked = sorted(predicted, key=Tube.score, reverse=True)
     true_in_video = collections.defaultdict(list)
     for i, tube in enumerate(true):
@@ -149,8 +150,8 @@ def _aps(true, predicted):
     ious = []  # of each tube: {index of a true tube of its video: IoU}
     for tube in ranked:
         ious.append({i: true[i].iou(tube) for i in true_in_video[tube.video]})
-    aps = []
-    for threshold in THRESHOLDS.values():
+    aps = {}
+    for name, threshold in THRESHOLDS.items():
         taken: set[int] = set()
         hit_ranks = []
         for rank, row in enumerate(ious, 1):
@@ -161,7 +162,7 @@ def _aps(true, predicted):
                 hit_ranks.append(rank)
         hit_counts = np.arange(1, len(hit_ranks) + 1)
         curve = Curve(hit_counts, np.array(hit_ranks, int), len(true))
-        aps.append(100 * area_under_curve(curve))
+        aps[name] = 100 * area_under_curve(curve)
     return aps
 
 

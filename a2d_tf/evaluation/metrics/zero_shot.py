@@ -6,7 +6,7 @@ The AP of an actor is the mean of the joint APs of its valid pairs; the ratio r_
 
 from __future__ import annotations
 
-import copy
+import dataclasses
 
 import numpy as np
 
@@ -132,12 +132,11 @@ def chance(
     pairs = label_space.pairs[label_space.pairs[:, 0] == actor]
     movable = np.flatnonzero(rois.actor_scores.argmax(axis=1) == actor)
     rng = np.random.default_rng(seed)
-    shuffled = copy.copy(rois)
     scorer = ClassScorer.of(truth, frames=rois.frames, roi_frame=rois.roi_frame)
     aps: list[float] = []
     for _ in range(shuffles):
         action_scores = rois.action_scores.copy()
         action_scores[movable] = rois.action_scores[rng.permutation(movable)]
-        shuffled.action_scores = action_scores
+        shuffled = dataclasses.replace(rois, action_scores=action_scores)
         aps += pair_aps(scorer, shuffled, label_space, pairs).values()
     return sum(aps) / len(aps)
