@@ -11,7 +11,7 @@ from test_mains import TINY
 from a2d_tf.commands import doctor
 from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.training import fit
+from a2d_tf.training import step_timing
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def test_a_batch_that_does_not_fit(mini_records, monkeypatch):
     def step(*_):
         raise tf.errors.ResourceExhaustedError(None, None, "no memory")
 
-    monkeypatch.setattr(fit, "make_train_step", lambda *_: step)
+    monkeypatch.setattr(step_timing, "make_train_step", lambda *_: step)
     config = Config(tiny_network.config(), training=tiny_network.LEARNING)
     with pytest.raises(InputError, match="--batch_size"):
         doctor.train(config, mini_records, on_gpu=False)

@@ -24,6 +24,7 @@ from a2d_tf.pretrained import layouts
 from a2d_tf.training import (
     host,
     presets,
+    suggestion_duration,
     suggestion_length,
     suggestion_readout,
     suggestion_remarks,
@@ -418,7 +419,7 @@ def test_the_time_of_a_prediction_has_that_of_the_motion_maps(
         Settings({"steps": 1000, "batch_size": 2}, ""),
     ]
     speed = host.Speed(start=60.0, step=0.24)  # 60 ms an answer
-    said = suggest_config._describe_duration(settings, speed, mini_records)
+    said = suggestion_duration.describe(settings, speed, mini_records)
     assert "and 1.0 to predict each 1000 frames, or half of that with" in said
     measured = []
 
@@ -426,9 +427,9 @@ def test_the_time_of_a_prediction_has_that_of_the_motion_maps(
         measured.append(model.action_backbone)
         return 0.03
 
-    monkeypatch.setattr(suggest_config, "_measure_motion", measure)
+    monkeypatch.setattr(suggestion_duration, "_measure_motion", measure)
     maps = Settings({"action_backbone": "i3d"}, "")
-    said = suggest_config._describe_duration([*settings, maps], speed, mini_records)
+    said = suggestion_duration.describe([*settings, maps], speed, mini_records)
     assert measured == ["i3d"]
     assert "and 1.5 to predict each 1000 frames, or 1.0 with --every=5" in said
 
@@ -442,10 +443,10 @@ def test_the_time_of_motion_maps_is_measured_on_two_blocks(mini_records, monkeyp
         return {}
 
     monkeypatch.setattr(
-        suggest_config, "_random_block_function", lambda _: block_function
+        suggestion_duration, "_random_block_function", lambda _: block_function
     )
     model = Config.parse(["--readout", "--action_backbone=i3d"]).model
-    assert suggest_config._measure_motion(model, mini_records) > 0.001
+    assert suggestion_duration._measure_motion(model, mini_records) > 0.001
     height, width = motion_maps.frame_size(64, 80)
     assert blocks == [(32, height, width, 3)] * 2
 

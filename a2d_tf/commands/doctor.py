@@ -77,7 +77,7 @@ def train(config: Config, manifest: Manifest, on_gpu: bool) -> Computation:
 
     from a2d_tf.evaluation.evaluator import Evaluator
     from a2d_tf.model.network import Network
-    from a2d_tf.training import fit
+    from a2d_tf.training import step_timing
 
     batch_size = config.training.batch_size if on_gpu else 1
     training = dataclasses.replace(config.training, batch_size=batch_size)
@@ -85,7 +85,7 @@ def train(config: Config, manifest: Manifest, on_gpu: bool) -> Computation:
     tf.keras.utils.set_random_seed(training.seed)
     network = Network(config.model, manifest.label_space, config.compute)
     try:
-        speed = fit.time_steps(network, manifest, config)
+        speed = step_timing.time_steps(network, manifest, config)
     except tf.errors.ResourceExhaustedError as error:
         raise InputError(
             f"out of memory in a step of {batch_size} clips; lower --batch_size, or use"

@@ -15,12 +15,10 @@ from a2d_tf.runs.run_folder import is_finished
 from a2d_tf.training import divergence, replicas
 from a2d_tf.training.checkpointer import Checkpointer
 from a2d_tf.training.events import Events
-from a2d_tf.training.host import Speed
 from a2d_tf.training.phases import set_phase
 from a2d_tf.training.step_log import StepLog, is_due
 from a2d_tf.training.train_step import TrainState, make_train_step
 
-_MEASURED = 10.0  # seconds of steps, after the second one
 logger = logging.getLogger(__name__)
 
 
@@ -138,25 +136,3 @@ def _validate(validate, state, checkpointer, events):
                 "validation", checkpointer.step, outcome.scalars, outcome.images
             )
             checkpointer.save_best(outcome.score, outcome.threshold)
-
-
-def time_steps(network: Network, manifest: Manifest, config: Config) -> Speed:
-    """Measure the first step, which compiles, and later ones; they change the weights.
-
-    Raises:
-      InputError: unusable records.
-    """
-    training = config.training
-    set_phase(network, training.train_phase, training.backbone_rate > 0)
-    train_step = make_train_step(TrainState.create(network, training), training)
-    batches = replicas.batches(manifest, config, start_step=0)
-    times = [time.monotonic()]  # of the start, then of the end of each step
-    with clip_records.naming(manifest.directory):
-        # The first two steps are left out of the time of a later step.
-        while len(times) < 4 or times[-1] - times[2] < _MEASURED:
-            values = train_step(next(batches), len(times) - 1)
-            next(iter(values.values())).numpy()  # waits for the device
-            times.append(time.monotonic())
-    return Speed(
-        start=times[1] - times[0], step=(times[-1] - times[2]) / (len(times) - 3)
-    )

@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from a2d_tf.core import flagfiles
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import MotionFacts
@@ -22,9 +21,9 @@ from a2d_tf.pretrained.action_features import ActionFeatures
 from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs.loading import Run
 from a2d_tf.training import run_start
-from a2d_tf.training.presets import ACTION_BACKBONE, STILL
-from a2d_tf.training.suggestion import MOST_SIDE, flag_words
-from a2d_tf.training.suggestion_sizes import canvas
+from a2d_tf.training.presets import ACTION_BACKBONE, STILL, single_frame_config
+from a2d_tf.training.suggestion import MOST_SIDE
+from a2d_tf.training.suggestion_sizes import canvas_for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,28 +52,14 @@ class LabelsOnly:
         for video_height, video_width in sizes:
             height = max(height, min(video_height, MOST_SIDE))
             width = max(width, min(video_width, MOST_SIDE))
-        canvas_height, canvas_width = canvas(
-            {f"{height}x{width}": 1}, STILL.most_pixels
-        )
+        canvas_height, canvas_width = canvas_for(height, width, STILL.most_pixels)
         maps: dict[str, Any] = {"flow_histograms": True}
         digest = ""
         if cache.at_hand(ACTION_BACKBONE):
             maps["action_backbone"] = ACTION_BACKBONE
             digest = ActionFeatures.get(ACTION_BACKBONE).sha256
-        config = Config.parse(
-            [
-                f"--flagfile={flagfiles.find(STILL.flagfile)}",
-                f"--image_height={canvas_height}",
-                f"--image_width={canvas_width}",
-                "--readout",
-                "--use_flow=false",
-                "--init_flow=",
-                "--temporal_layers=0",
-                "--use_mask=false",
-                "--mask_image=false",
-                *flag_words(maps),
-            ]
-        )
+        config = single_frame_config(canvas_height, canvas_width, maps)
+        config = config.with_settings(use_mask=False, mask_image=False)
         config = run_start.resolve_config(config, ())
         config = config.with_settings(score_threshold=0.0)
         motion = MotionFacts(maps.get("action_backbone", ""), digest, True)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
+from a2d_tf.core import flagfiles
+from a2d_tf.core.config import Config
 from a2d_tf.model import backbones
 from a2d_tf.pretrained import cache
 from a2d_tf.training.host import Host
@@ -17,6 +20,9 @@ USABLE_MEMORY = 0.8
 
 ACTION_BACKBONE = "i3d"
 """The action backbone that is suggested."""
+
+SINGLE_FRAMES = {"use_flow": False, "init_flow": "", "temporal_layers": 0}
+"""Settings of a network that sees single frames, without flow."""
 
 _GB = 2.0**30
 # Below this number of training videos labels are read from the backbone; up to 182
@@ -167,6 +173,24 @@ def preset_for(host: Host) -> Preset:
     if cache.at_hand("lite0"):
         return LITE0
     return SMALL
+
+
+def single_frame_config(
+    height: int, width: int, motion_maps: Mapping[str, Any]
+) -> Config:
+    """Return the settings of a network of single frames with a readout.
+
+    Args:
+      height, width: of its canvas.
+      motion_maps: the settings by which it reads these, too.
+    """
+    return Config.read(flagfiles.find(STILL.flagfile)).with_settings(
+        image_height=height,
+        image_width=width,
+        readout=True,
+        **SINGLE_FRAMES,
+        **motion_maps,
+    )
 
 
 def reads_labels(preset: Preset, videos: int) -> bool:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from a2d_tf.core import flagfiles
-from a2d_tf.core.config import Config
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.heads.readout import LEAST_SKILL
 from a2d_tf.model.network import Network
@@ -24,8 +22,9 @@ from a2d_tf.training.presets import (
     STILL_UNTESTED,
     STILL_WITH_MOTION,
     Preset,
+    single_frame_config,
 )
-from a2d_tf.training.suggestion import Settings, flag_words, motion_flags
+from a2d_tf.training.suggestion import Settings, motion_flags
 from a2d_tf.training.suggestion_sizes import canvas
 
 
@@ -82,19 +81,7 @@ def fit_to_left_out(manifest: Manifest, maps: dict[str, Any]) -> Skills:
       maps: flags of the motion maps that it reads, too.
     """
     height, width = canvas(manifest.sizes, STILL.most_pixels)
-    config = Config.parse(
-        [
-            f"--flagfile={flagfiles.find(STILL.flagfile)}",
-            f"--image_height={height}",
-            f"--image_width={width}",
-            "--val_fraction=0",
-            "--readout",
-            "--use_flow=false",
-            "--init_flow=",
-            "--temporal_layers=0",
-            *flag_words(maps),
-        ]
-    )
+    config = single_frame_config(height, width, maps).with_settings(val_fraction=0.0)
     config = run_start.resolve_config(config, ())
     run_start.check_motion(config, manifest)
     network = Network(config.model, manifest.label_space, config.compute)

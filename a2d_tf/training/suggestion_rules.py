@@ -30,6 +30,7 @@ from a2d_tf.training.host import Host, Speed
 from a2d_tf.training.presets import (
     LITE0,
     PRESETS,
+    SINGLE_FRAMES,
     SMALL,
     SQUARE,
     STILL,
@@ -174,12 +175,7 @@ def _start_of_preset(
     if motion:
         settings.append(motion)
     if preset.single_frames:
-        settings.append(
-            Settings(
-                {"use_flow": False, "init_flow": "", "temporal_layers": 0},
-                preset.single_frames,
-            )
-        )
+        settings.append(Settings(SINGLE_FRAMES, preset.single_frames))
     if not manifest.trains_masks:
         settings.append(
             Settings({"use_mask": False}, "no training instance has a mask")

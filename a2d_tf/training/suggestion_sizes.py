@@ -23,13 +23,23 @@ _LEAST_CELLS = 2.5  # an anchor's least side, in strides of its level
 
 
 def canvas(sizes: dict[str, int], most_pixels: float = math.inf) -> tuple[int, int]:
-    """Return the least (height, width) in multiples of 32 that holds the frames.
+    """Return the canvas (height, width) of frames of several sizes.
 
     Args:
       sizes: of the stored frames, as in a manifest.
+      most_pixels: as of `canvas_for`.
+    """
+    height, width = largest_size(sizes)
+    return canvas_for(height, width, most_pixels)
+
+
+def canvas_for(height: int, width: int, most_pixels: float) -> tuple[int, int]:
+    """Return the least (height, width) in multiples of 32 that holds a frame.
+
+    Args:
       most_pixels: a larger canvas is shrunk to about as many, of the same aspect.
     """
-    size = largest_size(sizes)
+    size = np.array([height, width])
     cells = np.ceil(size / _CELL)
     if np.prod(cells) * _CELL**2 > most_pixels:
         factor = math.sqrt(most_pixels / np.prod(size))

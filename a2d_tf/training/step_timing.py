@@ -1,0 +1,47 @@
+"""Measure how long the steps of a training take."""
+
+from __future__ import annotations
+
+import time
+
+from a2d_tf.core.config import Config
+from a2d_tf.data import clip_records
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.model.network import Network
+from a2d_tf.training import replicas
+from a2d_tf.training.host import Speed
+from a2d_tf.training.phases import set_phase
+from a2d_tf.training.train_step import TrainState, make_train_step
+
+_MEASURED = 10.0  # seconds of steps that are timed
+
+
+def time_steps(network: Network, manifest: Manifest, config: Config) -> Speed:
+    """Measure the first step, which compiles, and later ones; they change the weights.
+
+    The second step counts as neither.
+
+    Raises:
+      InputError: unusable records.
+    """
+    training = config.training
+    set_phase(network, training.train_phase, training.backbone_rate > 0)
+    train_step = make_train_step(TrainState.create(network, training), training)
+    batches = replicas.batches(manifest, config, start_step=0)
+
+    def end_of(step: int) -> float:
+        """Do a step, from 0; return the time at its end."""
+        values = train_step(next(batches), step)
+        next(iter(values.values())).numpy()  # waits for the device
+        return time.monotonic()
+
+    with clip_records.naming(manifest.directory):
+        start = time.monotonic()
+        first_end = end_of(0)
+        second_end = end_of(1)
+        steps = 2
+        last_end = second_end
+        while steps < 3 or last_end - second_end < _MEASURED:
+            last_end = end_of(steps)
+            steps += 1
+    return Speed(start=first_end - start, step=(last_end - second_end) / (steps - 2))

@@ -1,0 +1,98 @@
+"""How long a suggested training and its predictions take on this machine."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from a2d_tf.core.config import Config, ModelConfig
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.motion_stream import BlockFunction, MotionStream
+from a2d_tf.model import backbones
+from a2d_tf.model.network import Network
+from a2d_tf.ops.motion_maps import BLOCK
+from a2d_tf.training import step_timing
+from a2d_tf.training.host import Speed
+from a2d_tf.training.suggestion import Settings, words_of
+from a2d_tf.training.suggestion_sizes import largest_size
+
+_ANSWER = 0.5  # time of an answer to a frame, as a share of a clip's in a training step
+
+
+def measure_speed(
+    settings: Sequence[Settings], manifest: Manifest, startup: float
+) -> Speed:
+    """Measure a training with suggested settings, from random weights.
+
+    Args:
+      startup: seconds that TensorFlow took to start. The start of the training includes
+        them, and the making of the network.
+    """
+    start = time.monotonic()
+    # A readout is not trained: no step computes it.
+    config = Config.parse(words_of(settings)).with_settings(
+        readout=False, action_backbone="", flow_histograms=False
+    )
+    network = Network(config.model, manifest.label_space, config.compute)
+    built = time.monotonic() - start
+    speed = step_timing.time_steps(network, manifest, config)
+    return speed._replace(start=startup + built + speed.start)
+
+
+def _measure_motion(model: ModelConfig, manifest: Manifest) -> float:
+    """Measure the seconds that the motion maps of a frame of a video take.
+
+    Random weights take as long as any.
+    """
+    block_function = None
+    if model.action_backbone:
+        block_function = _random_block_function(model.action_backbone)
+    stream = MotionStream(block_function, model.flow_histograms)
+    height, width = largest_size(manifest.native_sizes)
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (2, height, width, 3), np.uint8)
+    for block in range(2):  # the first compiles
+        start = time.monotonic()
+        for i in range(BLOCK):
+            stream.add(block * BLOCK + i, frames[i % 2])
+    return (time.monotonic() - start) / BLOCK
+
+
+def _random_block_function(action_backbone: str) -> BlockFunction:
+    """Return the block function of an action backbone with random weights."""
+    backbone = backbones.build_action_backbone(action_backbone)
+    compute = tf.function(functools.partial(backbone, training=False))
+
+    def block_function(frames: np.ndarray) -> dict[str, np.ndarray]:
+        maps = compute(frames[None])
+        return {name: values[0].numpy() for name, values in maps.items()}
+
+    return block_function
+
+
+def describe(settings: Sequence[Settings], speed: Speed, manifest: Manifest) -> str:
+    """Describe how long training, scores and prediction take.
+
+    An answer takes a share of a training step, as measured on a CPU. Motion maps are
+    made of every frame, also for an answer to every fifth.
+    """
+    config = Config.parse(words_of(settings))
+    answer = _ANSWER * speed.step / config.training.batch_size
+    test_frames = manifest.counts.get("test", {}).get("records", 0)
+    train_seconds = speed.start + speed.step * config.training.steps
+    score_seconds = speed.start + answer * test_frames
+    motion = 0.0
+    fewer_answers = "half of that"
+    if config.model.action_backbone or config.model.flow_histograms:
+        motion = _measure_motion(config.model, manifest)
+        fewer_answers = f"{1000 * (answer / 2 + motion) / 60:.1f}"
+    return (
+        f"on this machine: about {train_seconds / 60:.1f} minutes of training,"
+        f" {score_seconds / 60:.1f} of scores, and {1000 * (answer + motion) / 60:.1f}"
+        f" to predict each 1000 frames, or {fewer_answers} with --every=5, which knows"
+        " the times of bouts to five frames"
+    )
