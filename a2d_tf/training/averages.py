@@ -7,21 +7,21 @@ from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 
-from a2d_tf.training import joining, replicas
+from a2d_tf.training import replicas
+from a2d_tf.training.joining import ON_CPU, Joiner
 
 
 class Averages(tf.Module):
-    """Moving averages of variables.
-
-    Unlike those of tensorflow-addons they work on several devices, too.
+    """Moving averages of variables, which may be on several devices.
 
     Args:
       decay: of the averages, per step. At step n it is at most (1 + n) / (10 + n), so
         that the random initial weights soon lose their influence.
+      joiner: joins small variables.
     """
 
     def __init__(
-        self, variables: Iterable[tf.Variable], decay: float, on_gpu: bool = False
+        self, variables: Iterable[tf.Variable], decay: float, joiner: Joiner = ON_CPU
     ) -> None:
         super().__init__(name="averages")
         variables = list(variables)
@@ -29,7 +29,7 @@ class Averages(tf.Module):
         # object.
         self._variables = lambda: variables
         self._decay = decay
-        self._limit = joining.limit_for(on_gpu)
+        self._joiner = joiner
         averages = []
         for variable in variables:
             averages.append(tf.Variable(variable.read_value(), trainable=False))
@@ -46,11 +46,8 @@ class Averages(tf.Module):
 
     def _approach_weights(self, rate):
         weights = replicas.own_parts(self._variables())
-        joining.approach(
-            replicas.own_parts(self.values),
-            joining.join_values(weights, self._limit),
-            rate,
-            self._limit,
+        self._joiner.approach(
+            replicas.own_parts(self.values), self._joiner.join_values(weights), rate
         )
 
     @contextlib.contextmanager

@@ -6,96 +6,94 @@ to compute it.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-_CPU_LIMIT = 2**12
+
+@dataclasses.dataclass(frozen=True)
+class Joiner:
+    """Joins tensors of up to `limit` elements; larger ones stay alone."""
+
+    limit: int
+
+    def is_small(self, tensor: tf.Tensor | tf.Variable) -> bool:
+        """Return whether a tensor is joined with others."""
+        return tensor.shape.num_elements() <= self.limit
+
+    def join(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Join the small tensors, all of one type.
+
+        Returns:
+          the vector of all small tensors, if there are any; then the others as they
+          are.
+        """
+        small = []
+        large = []
+        for tensor in tensors:
+            if self.is_small(tensor):
+                small.append(_reshaped(tensor, [tensor.shape.num_elements()]))
+            else:
+                large.append(tensor)
+        if not small:
+            return large
+        return [tf.concat(small, axis=0), *large]
+
+    def join_values(self, variables: Sequence[tf.Variable]) -> list[tf.Tensor]:
+        """Join the values that variables have now, as `join` does."""
+        return self.join([variable.read_value() for variable in variables])
+
+    def split(
+        self, joined: Sequence[tf.Tensor], like: Sequence[tf.Tensor]
+    ) -> list[tf.Tensor]:
+        """Invert `join`.
+
+        Args:
+          joined: the result of `join`, or tensors of its shapes.
+          like: tensors of the shapes that were given to `join`.
+        """
+        remaining = iter(joined)
+        sizes = [x.shape.num_elements() for x in like if self.is_small(x)]
+        pieces: Iterator[tf.Tensor] = iter([])
+        if sizes:
+            pieces = iter(tf.split(next(remaining), sizes))
+        tensors = []
+        for tensor in like:
+            if self.is_small(tensor):
+                tensors.append(_reshaped(next(pieces), tensor.shape))
+            else:
+                tensors.append(next(remaining))
+        return tensors
+
+    def approach(
+        self,
+        variables: Sequence[tf.Variable],
+        aims: Sequence[tf.Tensor],
+        rate: tf.Tensor | float,
+    ) -> None:
+        """Move variables by a share of the way to their aims.
+
+        Args:
+          variables: of this replica.
+          aims: the values to move to, as returned by `join`.
+          rate: the share.
+        """
+        values = self.join_values(variables)
+        moved = [value - rate * (value - aim) for value, aim in zip(values, aims)]
+        self.assign(variables, moved)
+
+    def assign(
+        self, variables: Sequence[tf.Variable], joined: Sequence[tf.Tensor]
+    ) -> None:
+        """Assign values that `join` has joined to their variables."""
+        for variable, value in zip(variables, self.split(joined, variables)):
+            variable.assign(value)
+
+
+ON_CPU = Joiner(2**12)
 # To launch a GPU's kernel takes as long as to copy some megabytes.
-_GPU_LIMIT = 2**22
-
-
-def limit_for(on_gpu: bool) -> int:
-    """Return the most elements of a tensor that is joined with others."""
-    return _GPU_LIMIT if on_gpu else _CPU_LIMIT
-
-
-def is_small(tensor: tf.Tensor | tf.Variable, limit: int) -> bool:
-    """Return whether a tensor is joined with others."""
-    return tensor.shape.num_elements() <= limit
-
-
-def join(tensors: Sequence[tf.Tensor], limit: int) -> list[tf.Tensor]:
-    """Join the small tensors, all of one type.
-
-    Returns:
-      the vector of all small tensors, if there are any; then the others as they are.
-    """
-    small = []
-    large = []
-    for tensor in tensors:
-        if is_small(tensor, limit):
-            small.append(_reshaped(tensor, [tensor.shape.num_elements()]))
-        else:
-            large.append(tensor)
-    if not small:
-        return large
-    return [tf.concat(small, axis=0), *large]
-
-
-def join_values(variables: Sequence[tf.Variable], limit: int) -> list[tf.Tensor]:
-    """Join the values that variables have now, as `join` does."""
-    return join([variable.read_value() for variable in variables], limit)
-
-
-def split(
-    joined: Sequence[tf.Tensor], like: Sequence[tf.Tensor], limit: int
-) -> list[tf.Tensor]:
-    """Invert `join`.
-
-    Args:
-      joined: the result of `join`, or tensors of its shapes.
-      like: tensors of the shapes that were given to `join`.
-    """
-    remaining = iter(joined)
-    sizes = [tensor.shape.num_elements() for tensor in like if is_small(tensor, limit)]
-    pieces: Iterator[tf.Tensor] = iter([])
-    if sizes:
-        pieces = iter(tf.split(next(remaining), sizes))
-    tensors = []
-    for tensor in like:
-        if is_small(tensor, limit):
-            tensors.append(_reshaped(next(pieces), tensor.shape))
-        else:
-            tensors.append(next(remaining))
-    return tensors
-
-
-def approach(
-    variables: Sequence[tf.Variable],
-    aims: Sequence[tf.Tensor],
-    rate: tf.Tensor | float,
-    limit: int,
-) -> None:
-    """Move variables by a share of the way to their aims.
-
-    Args:
-      variables: of this replica.
-      aims: the values to move to, as returned by `join`.
-      rate: the share.
-      limit: with which the aims were joined.
-    """
-    values = join_values(variables, limit)
-    moved = [value - rate * (value - aim) for value, aim in zip(values, aims)]
-    assign(variables, moved, limit)
-
-
-def assign(
-    variables: Sequence[tf.Variable], joined: Sequence[tf.Tensor], limit: int
-) -> None:
-    """Assign values that `join` has joined to their variables."""
-    for variable, value in zip(variables, split(joined, variables, limit)):
-        variable.assign(value)
+ON_GPU = Joiner(2**22)
 
 
 def _reshaped(tensor, shape):

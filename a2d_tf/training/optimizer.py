@@ -10,21 +10,20 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from a2d_tf.core.config import TrainingConfig
-from a2d_tf.training import addons, joining, replicas
+from a2d_tf.training import decoupled_decay, replicas
+from a2d_tf.training.joining import ON_CPU, Joiner
 from a2d_tf.training.schedule import Schedule
 
 
 def make(training: TrainingConfig) -> tf.keras.optimizers.Optimizer:
-    """Return a new optimizer of a run.
-
-    tensorflow-addons does not multiply the decay by the learning rate, so that is done
-    here.
-    """
+    """Return a new optimizer of a run; its decay follows the learning rate."""
     learning_rate = Schedule(training)
     weight_decay = Schedule(training, training.weight_decay)
     if training.optimizer == "adam":
-        return addons.AdamW(learning_rate=learning_rate, weight_decay=weight_decay)
-    return addons.SGDW(
+        return decoupled_decay.AdamW(
+            learning_rate=learning_rate, weight_decay=weight_decay
+        )
+    return decoupled_decay.SGDW(
         momentum=training.momentum,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
@@ -37,7 +36,7 @@ def apply(
     variables: Sequence[tf.Variable],
     backbone: Sequence[tf.Variable],
     training: TrainingConfig,
-    on_gpu: bool = False,
+    joiner: Joiner = ON_CPU,
 ) -> None:
     """Apply gradients in a replica.
 
@@ -48,22 +47,22 @@ def apply(
       gradients: summed over all replicas.
       variables: one for each gradient.
       backbone: the variables whose rate and decay are multiplied by --backbone_rate.
+      joiner: joins small variables.
     """
-    limit = joining.limit_for(on_gpu)
     slow = []
     if training.backbone_rate != 1:
         slow = replicas.own_parts(backbone)
-    before = joining.join_values(slow, limit)
+    before = joiner.join_values(slow)
 
     together = []
     one_by_one = []
     for gradient, variable in zip(gradients, variables):
-        if training.optimizer == "sgd" and joining.is_small(variable, limit):
+        if training.optimizer == "sgd" and joiner.is_small(variable):
             together.append((gradient, variable))
         else:
             one_by_one.append((gradient, variable))
     if together:
-        _descend(optimizer, together, training, limit)
+        _descend(optimizer, together, training, joiner)
     if one_by_one:
         optimizer.apply_gradients(
             one_by_one,
@@ -74,10 +73,10 @@ def apply(
         optimizer.iterations.assign_add(1)
 
     # A factor on the gradients would do for SGD, but Adam would undo it.
-    joining.approach(slow, before, 1 - training.backbone_rate, limit)
+    joiner.approach(slow, before, 1 - training.backbone_rate)
 
 
-def _descend(optimizer, pairs, training, limit):
+def _descend(optimizer, pairs, training, joiner):
     """Do what SGDW does to small variables, by a few operations on joined ones.
 
     Args:
@@ -99,14 +98,14 @@ def _descend(optimizer, pairs, training, limit):
         variables = replicas.own_parts(variables)
         slots = replicas.own_parts(slots)
 
-        (gradient,) = joining.join(gradients, limit)
-        (momentum,) = joining.join_values(slots, limit)
-        (weights,) = joining.join_values(variables, limit)
+        (gradient,) = joiner.join(gradients)
+        (momentum,) = joiner.join_values(slots)
+        (weights,) = joiner.join_values(variables)
         momentum = momentum * training.momentum - gradient * rate
         if decays:
             weights -= decay * weights
-        joining.assign(slots, [momentum], limit)
-        joining.assign(variables, [weights + momentum], limit)
+        joiner.assign(slots, [momentum])
+        joiner.assign(variables, [weights + momentum])
 
 
 def _decays(variable):
@@ -117,8 +116,7 @@ def _decays(variable):
 def _decayed_parts(variables):
     """Return the parts, on all replicas, of the variables whose weights decay.
 
-    By variable: tensorflow-addons can also exclude by name, but two may share one. It
-    looks for the parts of a variable of several replicas.
+    The optimizer looks for the parts of a variable of several replicas.
     """
     strategy = tf.distribute.get_strategy()
     parts = []
@@ -129,17 +127,16 @@ def _decayed_parts(variables):
 
 
 def clipped(
-    gradients: list[tf.Tensor], clip_norm: float, on_gpu: bool = False
+    gradients: list[tf.Tensor], clip_norm: float, joiner: Joiner = ON_CPU
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Clip the global norm of gradients (0: do not).
 
     Returns:
       (gradients, their global norm before clipping).
     """
-    limit = joining.limit_for(on_gpu)
-    joined = joining.join(gradients, limit)
+    joined = joiner.join(gradients)
     norm = tf.linalg.global_norm(joined)
     if not clip_norm:
         return gradients, norm
     factor = clip_norm / tf.maximum(norm, clip_norm)
-    return joining.split([factor * part for part in joined], gradients, limit), norm
+    return joiner.split([factor * part for part in joined], gradients), norm

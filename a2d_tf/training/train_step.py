@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from a2d_tf.core.config import TrainingConfig
 from a2d_tf.model.network import Network
-from a2d_tf.training import optimizer, replicas
+from a2d_tf.training import joining, optimizer, replicas
 from a2d_tf.training.averages import Averages
 from a2d_tf.training.forward import forward, reported_values
 
@@ -43,12 +43,12 @@ class TrainState:
         """Make the state of a new run, with averages if its settings need them.
 
         Args:
-          network: in the phase of the run; training: a TrainingConfig.
+          network: in the phase of the run.
         """
         averages = None
         if training.average_decay:
             averages = Averages(
-                network.trainable_weights, training.average_decay, network.on_gpu
+                network.trainable_weights, training.average_decay, _joiner(network)
             )
         return cls(network, optimizer.make(training), averages)
 
@@ -57,6 +57,11 @@ class TrainState:
         if self.averages is None:
             return contextlib.nullcontext()
         return self.averages.in_place()
+
+
+def _joiner(network):
+    """Return what joins small tensors where the network is computed."""
+    return joining.ON_GPU if network.on_gpu else joining.ON_CPU
 
 
 def make_train_step(state: TrainState, training: TrainingConfig) -> Step:
@@ -141,7 +146,7 @@ def _gradients(network, batch, seed, training):
     values, gradients = replicas.total((values, gradients))
     with tf.name_scope("optimizer"):
         gradients, norm = optimizer.clipped(
-            gradients, training.clip_norm, network.on_gpu
+            gradients, training.clip_norm, _joiner(network)
         )
     return {**values, "gradient_norm": norm}, gradients
 
@@ -158,7 +163,7 @@ def _update(state, gradients, step, training):
             weights,
             backbone_weights,
             training,
-            state.network.on_gpu,
+            _joiner(state.network),
         )
 
     with tf.name_scope("optimizer"):

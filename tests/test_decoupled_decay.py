@@ -1,12 +1,21 @@
-"""What stands in for tensorflow-addons, against it."""
+"""Optimizers with decoupled weight decay, against those of tensorflow-addons."""
+
+import warnings
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from a2d_tf.core.config import TrainingConfig
-from a2d_tf.training import addons
+from a2d_tf.training import decoupled_decay
 from a2d_tf.training.schedule import Schedule
+
+try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is no longer developed
+        import tensorflow_addons as tfa
+except ImportError:  # it ends at TensorFlow 2.15 and Python 3.11
+    tfa = None
 
 SHAPES = [(3, 3, 2, 4), (4,), (5, 7), ()]
 
@@ -25,11 +34,7 @@ class Training(tf.Module):
         )
         rate, decay = (Schedule(training, factor) for factor in (1.0, 0.03))
         options = {"momentum": 0.9} if kind == "SGDW" else {}
-        maker = (
-            getattr(addons, f"Own{kind}")
-            if own
-            else getattr(addons.tfa.optimizers, kind)
-        )
+        maker = getattr(decoupled_decay if own else tfa.optimizers, kind)
         self.opt = maker(weight_decay=decay, learning_rate=rate, **options)
         self.decaying = [variable for variable in self.held if variable.shape.rank > 1]
         self._step = tf.function(self._step)
@@ -58,7 +63,7 @@ class Training(tf.Module):
         return [value.numpy() for value in (*self.held, self.opt.iterations, *slots)]
 
 
-@pytest.mark.skipif(addons.tfa is None, reason="tensorflow-addons is not installed")
+@pytest.mark.skipif(tfa is None, reason="tensorflow-addons is not installed")
 @pytest.mark.parametrize("kind", ["SGDW", "AdamW"])
 def test_the_same_steps_to_the_last_bit_also_from_a_checkpoint_of_the_other(
     kind, tmp_path
@@ -82,7 +87,7 @@ def test_the_same_steps_to_the_last_bit_also_from_a_checkpoint_of_the_other(
 def test_an_empty_list_lets_no_variable_decay_and_none_lets_all(kind):
     for decaying, expected in ((None, 0.5), ([], 1.0)):
         variable = tf.Variable(1.0)
-        optimizer = getattr(addons, f"Own{kind}")(weight_decay=0.5, learning_rate=0.0)
+        optimizer = getattr(decoupled_decay, kind)(weight_decay=0.5, learning_rate=0.0)
         optimizer.apply_gradients(
             [(tf.constant(0.0), variable)], decay_var_list=decaying
         )

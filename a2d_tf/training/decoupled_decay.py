@@ -1,25 +1,15 @@
-"""Optimizers of tensorflow-addons, or equivalents where it cannot be installed.
+"""SGD and Adam with decoupled weight decay.
 
-tensorflow-addons ends at TensorFlow 2.15 and Python 3.11. Like its optimizers, these
-derive from Keras's legacy ones; they compute the same and read each other's
-checkpoints.
+They derive from Keras's legacy optimizers, as those of tensorflow-addons do; they
+compute the same and read each other's checkpoints.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
-
-try:
-    # Hides its warning that it is no longer developed.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import tensorflow_addons as tfa
-except ImportError:
-    tfa = None
 
 # A type checker must assume that it also has the attributes of the optimizer beside it.
 _Base: Any = object
@@ -69,17 +59,9 @@ class _DecoupledDecay(_Base):
         return super()._resource_apply_dense(grad, var, apply_state=apply_state)
 
 
-class OwnAdamW(_DecoupledDecay, tf.keras.optimizers.legacy.Adam):
+class AdamW(_DecoupledDecay, tf.keras.optimizers.legacy.Adam):
     """Adam with decoupled weight decay, which is not times the learning rate."""
 
 
-class OwnSGDW(_DecoupledDecay, tf.keras.optimizers.legacy.SGD):
+class SGDW(_DecoupledDecay, tf.keras.optimizers.legacy.SGD):
     """SGD with decoupled weight decay, likewise."""
-
-
-if tfa:
-    AdamW = tfa.optimizers.AdamW
-    SGDW = tfa.optimizers.SGDW
-else:
-    AdamW = OwnAdamW
-    SGDW = OwnSGDW
