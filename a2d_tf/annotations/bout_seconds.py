@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import functools
 from collections.abc import Iterable
 
 import numpy as np
@@ -32,8 +31,9 @@ def mean_bout_seconds(coding: Coding, videos: Iterable[str]) -> dict[str, float]
                 continue
             bouts = []
             for bout in observation.bouts:
-                leaves_out = functools.partial(coding.leaves_out, vid=vid)
-                if leaves_out(bout.subject) or leaves_out(bout.action):
+                if coding.leaves_out(bout.subject, vid):
+                    continue
+                if coding.leaves_out(bout.action, vid):
                     continue
                 bouts.append(bout)
                 lengths[bout.action].append((bout.end - bout.start) / rate)

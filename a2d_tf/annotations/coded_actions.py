@@ -179,7 +179,8 @@ class _FrameCoder:
     def coded_frame(self) -> AnnotatedFrame:
         """Return the frame with the actions, of which each instance has one."""
         instances = list(self.frame.instances)
-        for index, (action,) in self.actions.items():
+        for index, actions in self.actions.items():
+            (action,) = actions
             instances[index] = dataclasses.replace(instances[index], coded=action)
         return dataclasses.replace(self.frame, instances=tuple(instances))
 

@@ -14,7 +14,7 @@ import dataclasses
 import functools
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from a2d_tf.annotations.conventions import NO_VALUE
 from a2d_tf.annotations.document import Instance, ToolLabel
@@ -24,6 +24,25 @@ from a2d_tf.core.labels import A2D, LabelSpace, is_name, normalized
 
 Pair = tuple[str, str]
 """An actor and an action."""
+
+
+class AnnotatedNames(NamedTuple):
+    """What label and attributes say of an instance; either may be no name.
+
+    Attributes:
+      actor: '' without one.
+      action: '' or None without one.
+    """
+
+    actor: str
+    action: str | None
+
+    @property
+    def pair(self) -> Pair | None:
+        """Both, if they are names; else None."""
+        if self.action and is_name(self.actor) and is_name(self.action):
+            return self.actor, self.action
+        return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,17 +90,17 @@ class Names:
 
     def pair(self, instance: Instance) -> Pair | None:
         """Return the actor and the action of an instance; None if they are unclear."""
-        actor, action = self.annotated_names(instance)
-        return _pair_of_names(actor, instance.coded or action)
+        names = self.annotated_names(instance)
+        if instance.coded:
+            names = names._replace(action=instance.coded)
+        return names.pair
 
     def pair_of_label(self, label: ToolLabel) -> Pair | None:
         """Return the pair of a label that a tool offers; None if it is unclear."""
-        return _pair_of_names(*self.annotated_names(label))
+        return self.annotated_names(label).pair
 
-    def annotated_names(
-        self, annotated: Instance | ToolLabel
-    ) -> tuple[str, str | None]:
-        """Return actor and action without coded times; None or '' is no action."""
+    def annotated_names(self, annotated: Instance | ToolLabel) -> AnnotatedNames:
+        """Return actor and action without coded times."""
         label = normalized(annotated.label)
         actor_attribute = attribute(annotated.actor)
         action_attribute = attribute(annotated.action)
@@ -89,23 +108,25 @@ class Names:
             actor, action = self.by_label[label]
             if action is None:
                 action = action_attribute
-            return actor, action
+            return AnnotatedNames(actor, action)
         if action_attribute is not None:
-            return actor_attribute or label, action_attribute
+            return AnnotatedNames(actor_attribute or label, action_attribute)
         # Where an action has a place of its own that is empty, a hyphen may be part of
         # the actor: guinea-pig.
         has_place = annotated.action is not None
-        actor, action = self._split(label, only_known=has_place)
-        if not action:
-            actor = actor_attribute or label
-        return actor, action
+        split = self._split(label, only_known=has_place)
+        if split.action:
+            return split
+        return AnnotatedNames(actor_attribute or label, split.action)
 
     def code(self, instance: Instance, space: LabelSpace) -> int:
         """Return the code of an instance in a label space that has its pair."""
-        actor, action = self.pair(instance) or ("", "")
+        pair = self.pair(instance)
+        assert pair is not None  # `label_space_of` refuses other instances
+        actor, action = pair
         return int(space.encode(space.actors.index(actor), space.actions.index(action)))
 
-    def _split(self, label, only_known):
+    def _split(self, label: str, only_known: bool) -> AnnotatedNames:
         """Split 'actor-action' as the label space knows it, else at the first hyphen.
 
         The action is None if the label space knows two ways, or with `only_known` none.
@@ -113,9 +134,9 @@ class Names:
         splits = []
         for i, letter in enumerate(label):
             if letter == "-":
-                splits.append((label[:i].strip(), label[i + 1 :].strip()))
+                splits.append(AnnotatedNames(label[:i].strip(), label[i + 1 :].strip()))
         if not splits:
-            return label.strip(), ""
+            return AnnotatedNames(label, "")
         known_splits = []
         if self.label_space is not None:
             pairs = _pairs(self.label_space)
@@ -123,7 +144,7 @@ class Names:
         if len(known_splits) == 1:
             return known_splits[0]
         if known_splits or only_known:
-            return label, None
+            return AnnotatedNames(label, None)
         return splits[0]
 
 
@@ -136,13 +157,6 @@ def _is_pair(value):
         return False
     actor, action = value
     return is_name(actor) and (action is None or is_name(action))
-
-
-def _pair_of_names(actor: str, action: str | None) -> Pair | None:
-    """Return both if they are names; else None."""
-    if action and is_name(actor) and is_name(action):
-        return actor, action
-    return None
 
 
 def attribute(value: str | None) -> str | None:

@@ -31,7 +31,7 @@ from a2d_tf.annotations.boris_values import (
 )
 from a2d_tf.annotations.conventions import BORIS
 from a2d_tf.annotations.observations import CodedBout, Observation, check_order
-from a2d_tf.annotations.tracked_video import name_of
+from a2d_tf.annotations.video_names import name_of
 from a2d_tf.core.checked_json import load_json, number
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_text
@@ -173,9 +173,10 @@ def _predicted_observation(line: _Line, info_path: pathlib.Path) -> Observation:
             video, video, file=line.path, fps=rate, from_first_frame=True
         )
     info = load_json(info_path, _VIDEO_INFO, "copy both files")
-    name = video or name_of(info["name"], info["images"])
+    is_folder = info["images"] is not None
+    name = video or name_of(info["name"], is_folder)
     # Earlier versions knew no rate of images.
-    is_assumed = info.get("fps_is_assumed", info["images"] is not None)
+    is_assumed = info.get("fps_is_assumed", is_folder)
     return Observation(
         name=name,
         video=name,

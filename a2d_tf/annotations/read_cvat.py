@@ -22,13 +22,12 @@ from a2d_tf.annotations.document import (
     Counted,
     Document,
     FrameName,
-    Instance,
     Numbering,
     ReadOptions,
     Segmentation,
     number_in_name,
 )
-from a2d_tf.annotations.shapes import GroupedShape
+from a2d_tf.annotations.shapes import RawShape
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.data.segmentations import decode_rle
 
@@ -108,7 +107,7 @@ class _Frame:
     is_annotated: bool = False
     may_be_empty: bool = False
     has_others: bool = False
-    shapes: list[GroupedShape] = dataclasses.field(default_factory=list)
+    shapes: list[RawShape] = dataclasses.field(default_factory=list)
 
 
 class _TaskReader:
@@ -123,7 +122,7 @@ class _TaskReader:
         # Numbers of frames that a track passes without a shape in the file, as in our
         # own exports: CVAT interpolates there.
         self._passed_frames: set[int] = set()
-        self._identities: dict[_Key | None, int] = {}  # of tracks
+        self._identities: dict[_Key, int] = {}  # of tracks
         self._document = Document(file.path, "cvat", task=task.id)
 
     def add_track(self, track: Element) -> None:
@@ -209,9 +208,9 @@ class _TaskReader:
                 document.left_out[reason] += 1
                 continue
             tracked_shapes = []
-            for key, shape in frame.shapes:
-                tracked = dataclasses.replace(shape, track=tracks.get(key))
-                tracked_shapes.append(GroupedShape(key, tracked))
+            for shape in frame.shapes:
+                track = tracks.get(shape.group)
+                tracked_shapes.append(dataclasses.replace(shape, track=track))
             with self._file.at(
                 frame.where, "parts of one instance need one label and one name"
             ):
@@ -228,12 +227,12 @@ class _TaskReader:
             document.frame_count = task.frames.stop if task.step == 1 else None
         return document
 
-    def _tracks(self, frames: list[_Frame]) -> dict[_Key | None, int]:
+    def _tracks(self, frames: list[_Frame]) -> dict[tuple | None, int]:
         """Return {key: track} of the keys that have shapes on several frames."""
         frame_counts = collections.Counter[Any]()
         for frame in frames:
-            frame_counts.update({key for key, _ in frame.shapes})
-        tracks = {}
+            frame_counts.update({shape.group for shape in frame.shapes})
+        tracks: dict[tuple | None, int] = {}
         for key, identity in self._identities.items():
             if frame_counts[key] > 1:
                 tracks[key] = identity
@@ -271,23 +270,24 @@ class _TaskReader:
         for attribute in element.findall("attribute"):
             name = attribute.get("name", "").lower()
             attributes[name] = (attribute.text or "").strip()
-        parts: tuple[Segmentation, ...] = ()
+        part = None
         box = None
         if element.tag == "box":
             box = _box(element)
         else:
-            parts = (_segmentation(element, frame.size),)
-        shape = Instance(
+            part = _segmentation(element, frame.size)
+        shape = RawShape(
+            group=key,
             label=label,
-            parts=parts,
             where=self._file.place(where),
+            part=part,
+            box=box,
             actor=attributes.get("actor"),
             action=attributes.get("action"),
-            box=box,
             name=attributes.get("name"),
             number=number_in_name(attributes.get("name")),
         )
-        frame.shapes.append(GroupedShape(key, shape))
+        frame.shapes.append(shape)
         return True
 
 

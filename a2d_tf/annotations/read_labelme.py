@@ -22,7 +22,6 @@ from a2d_tf.annotations.container import File, size_of
 from a2d_tf.annotations.document import (
     Document,
     FrameName,
-    Instance,
     ReadOptions,
     Segmentation,
 )
@@ -59,32 +58,33 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     content = file.check(_LABELME)
     size = size_of(content, "imageHeight", "imageWidth")
     document = Document(file.path, "labelme")
-    grouped_shapes = []
+    raw_shapes = []
     for i, shape in enumerate(content["shapes"]):
         where = f"shapes[{i}]"
         box = None
-        parts: tuple[Segmentation, ...] = ()
+        part: Segmentation | None = None
         with file.at(where, "draw the shape again"):
             if shape.get("shape_type") in _BOXES:
                 box = shapes.box_around(_points(shape, _corner_count(shape)))
             else:
-                parts = _parts(shape, size)
-        if not box and not parts:
+                part = _segmentation(shape, size)
+        if box is None and part is None:
             document.left_out[f"shapes of type {quoted(shape['shape_type'])}"] += 1
             continue
         label = shape["label"]
         group_id = shape.get("group_id")
         group = None if group_id is None else (label, str(group_id))
-        instance = Instance(
+        raw_shape = shapes.RawShape(
+            group,
             label,
-            parts,
             file.place(where),
+            part=part,
             box=box,
             number=group_id if type(group_id) is int else None,
         )
-        grouped_shapes.append(shapes.GroupedShape(group, instance))
-    if grouped_shapes or not content["shapes"]:
-        instances = shapes.join(grouped_shapes)
+        raw_shapes.append(raw_shape)
+    if raw_shapes or not content["shapes"]:
+        instances = shapes.join(raw_shapes)
         document.add("imagePath", _frame_name(file), size, instances)
     else:
         document.left_out["frames with no shape that has an area"] += 1
@@ -131,10 +131,10 @@ def _points(shape: dict[str, Any], count: int | None = None) -> list[list[float]
     return points
 
 
-def _parts(
+def _segmentation(
     shape: dict[str, Any], size: tuple[int, int] | None
-) -> tuple[Segmentation, ...]:
-    """Return the segmentation of a shape as `Instance.parts`; () if it has no area.
+) -> Segmentation | None:
+    """Return the segmentation of a shape; None if it has no area.
 
     `size` is the image's (height, width).
     """
@@ -143,14 +143,14 @@ def _parts(
         polygon: list[float] = []
         for point in _points(shape):
             polygon.extend(point)
-        return ([polygon],)
+        return [polygon]
     if kind not in ("mask", "circle"):
-        return ()
+        return None
     (x1, y1), (x2, y2) = _points(shape, 2)
     if kind == "circle":
         radius = math.hypot(x2 - x1, y2 - y1)
-        return ([shapes.ellipse(x1, y1, radius, radius)],)
+        return [shapes.ellipse(x1, y1, radius, radius)]
     png = shape.get("mask")  # of 0 and 1, in base64
     data = base64.b64decode(png, validate=True) if isinstance(png, str) else b""
     image, _ = decode_image(data, cv2.IMREAD_GRAYSCALE, "mask", "draw it again")
-    return (shapes.rle_of_bitmap(image != 0, int(x1), int(y1), size),)
+    return shapes.rle_of_bitmap(image != 0, int(x1), int(y1), size)

@@ -1,7 +1,6 @@
 """Shapes of annotation tools as COCO segmentations and boxes, and their instances.
 
-A reader turns each shape into an `Instance` of one part; `join` makes the instances of
-a frame.
+A reader turns each shape of a frame into a `RawShape`; `join` makes instances of them.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Hashable, Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from pycocotools import mask as rle_tools
@@ -94,14 +92,37 @@ def segmentation_area(segmentation: Segmentation) -> float:
     return total
 
 
-class GroupedShape(NamedTuple):
-    """A shape, and what its group has in common; None if it is an instance alone."""
+@dataclasses.dataclass(frozen=True)
+class RawShape:
+    """A shape as a tool has it: an instance, or a part of one.
+
+    Attributes:
+      group: what the parts of an instance have in common; None if it has no others.
+      label, where, actor, action, track, name, number: as of `Instance`.
+      part: the segmentation; None for a box.
+      box: [x, y, width, height]; None for a segmentation.
+    """
 
     group: tuple | None
-    shape: Instance
+    label: str
+    where: str
+    part: Segmentation | None = None
+    box: list[float] | None = None
+    actor: str | None = None
+    action: str | None = None
+    track: int | None = None
+    name: str | None = None
+    number: int | None = None
+
+    def area(self) -> float:
+        """Return the area in pixels."""
+        if self.part is not None:
+            return segmentation_area(self.part)
+        assert self.box is not None
+        return self.box[2] * self.box[3]
 
 
-def join(shapes: Iterable[GroupedShape]) -> tuple[Instance, ...]:
+def join(shapes: Iterable[RawShape]) -> tuple[Instance, ...]:
     """Join the shapes of a frame that are parts of one instance.
 
     Returns:
@@ -112,15 +133,15 @@ def join(shapes: Iterable[GroupedShape]) -> tuple[Instance, ...]:
     Raises:
       ValueError: a group joins two actors, or two names; names no file.
     """
-    groups: dict[Hashable, list[Instance]] = {}
-    for i, (group, shape) in enumerate(shapes):
-        key = i if group is None else group  # no group is an int
+    groups: dict[Hashable, list[RawShape]] = {}
+    for i, shape in enumerate(shapes):
+        key = i if shape.group is None else shape.group  # no group is an int
         parts = groups.setdefault(key, [])
         parts.append(shape)
-        _check_alike(group, _actor(parts[0]), _actor(shape))
+        _check_alike(shape.group, _actor(parts[0]), _actor(shape))
         for part in parts:
             if part.name and shape.name:
-                _check_alike(group, part.name, shape.name)
+                _check_alike(shape.group, part.name, shape.name)
     return tuple(_join_group(parts) for parts in groups.values())
 
 
@@ -131,41 +152,43 @@ def _check_alike(group: tuple | None, name: str, other: str) -> None:
         raise ValueError(f"{group_name} joins {quoted(name)} and {quoted(other)}")
 
 
-def _actor(instance: Instance) -> str:
-    return instance.actor or instance.label.partition("-")[0]
+def _actor(shape: RawShape) -> str:
+    return shape.actor or shape.label.partition("-")[0]
 
 
-def _join_group(shapes: list[Instance]) -> Instance:
+def _join_group(shapes: Sequence[RawShape]) -> Instance:
     """Return the instance whose parts the shapes are."""
-    if len(shapes) == 1:
-        return shapes[0]
+    with_masks = []
+    parts: list[Segmentation] = []
+    for shape in shapes:
+        if shape.part is not None:
+            with_masks.append(shape)
+            parts.append(shape.part)
+    largest = shapes[0]
+    box = largest.box
+    if len(shapes) > 1:
+        largest = max(with_masks or shapes, key=RawShape.area)
+        box = None if with_masks else _box_around_boxes(shapes)
+    named = largest
     for shape in shapes:
         if shape.name:
-            named = dataclasses.replace(_join_parts(shapes), name=shape.name)
-            return dataclasses.replace(named, number=shape.number)
-    return _join_parts(shapes)
-
-
-def _join_parts(shapes: list[Instance]) -> Instance:
-    """Return an instance of all parts, with the fields of the largest one."""
-    with_masks = [shape for shape in shapes if shape.parts]
-    if with_masks:
-        parts: list[Segmentation] = []
-        for shape in with_masks:
-            parts.extend(shape.parts)
-        largest = max(with_masks, key=_mask_area)
-        return dataclasses.replace(largest, parts=tuple(parts))
-    largest = max(shapes, key=_box_area)
-    corners = np.array([shape.box for shape in shapes])
-    corners[:, 2:] += corners[:, :2]
-    return dataclasses.replace(
-        largest, parts=(), box=box_around(corners.reshape(-1, 2))
+            named = shape
+            break
+    return Instance(
+        label=largest.label,
+        parts=tuple(parts),
+        where=largest.where,
+        actor=largest.actor,
+        action=largest.action,
+        track=largest.track,
+        box=box,
+        name=named.name,
+        number=named.number,
     )
 
 
-def _mask_area(shape: Instance) -> float:
-    return sum(segmentation_area(part) for part in shape.parts)
-
-
-def _box_area(shape: Instance) -> float:
-    return shape.box[2] * shape.box[3]
+def _box_around_boxes(shapes: Sequence[RawShape]) -> list[float]:
+    """Return the box around the boxes of shapes."""
+    corners = np.array([shape.box for shape in shapes])
+    corners[:, 2:] += corners[:, :2]
+    return box_around(corners.reshape(-1, 2))

@@ -41,7 +41,7 @@ def spread_annotations(
     annotations: Mapping[str, VideoAnnotations],
     vids: Iterable[str],
     names: Names,
-    count: int,
+    max_frames: int,
 ) -> SpreadAnnotations:
     """Keep only the frames of some videos that differ most, see `spread`.
 
@@ -49,7 +49,7 @@ def spread_annotations(
       annotations: {video: its annotations}; those of other videos stay.
       vids: the names of these videos.
       names: maps labels to pairs.
-      count: the most frames of all these videos together.
+      max_frames: of all these videos together.
     """
     vids = list(vids)
     frames_of_pairs: dict[Pair | None, dict[str, list[int]]] = {}
@@ -62,7 +62,7 @@ def spread_annotations(
             for pair in dict.fromkeys(pairs):
                 frames_of_videos = frames_of_pairs.setdefault(pair, {})
                 frames_of_videos.setdefault(vid, []).append(number)
-    kept_numbers = spread(frames_of_pairs, count)
+    kept_numbers = spread(frames_of_pairs, max_frames)
     remaining = dict(annotations)
     left_out = {}
     for vid in vids:
@@ -71,8 +71,8 @@ def spread_annotations(
             if (vid, number) in kept_numbers:
                 frames[number] = frame
         remaining[vid] = dataclasses.replace(annotations[vid], frames=frames)
-        count = len(annotations[vid].frames) - len(frames)
-        left_out[vid] = collections.Counter({_BEYOND: count})
+        left_out_count = len(annotations[vid].frames) - len(frames)
+        left_out[vid] = collections.Counter({_BEYOND: left_out_count})
     return SpreadAnnotations(remaining, left_out)
 
 

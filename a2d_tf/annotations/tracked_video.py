@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from pycocotools import mask as rle_tools
 
-
-def name_of(source: str, images: Sequence[str] | None) -> str:
-    """Return the name of a video, as names of its frames contain it.
-
-    A folder of images gives its whole name, a video file its name without the suffix.
-    """
-    if images is not None:
-        return source
-    return pathlib.PurePath(source).stem
+from a2d_tf.annotations.video_names import name_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +104,7 @@ class TrackedVideo:
     @property
     def name(self) -> str:
         """The name of the video in names of frames."""
-        return name_of(self.source, self.images)
+        return name_of(self.source, is_folder=self.images is not None)
 
     @property
     def last_frame(self) -> int:

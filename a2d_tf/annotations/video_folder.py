@@ -9,18 +9,12 @@ import dataclasses
 import functools
 import os
 import pathlib
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from a2d_tf.annotations.video_names import NameForms, name_of_path
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import video_frames
-
-
-def name_of(path: pathlib.Path) -> str:
-    """Return the name of a video: of its folder of images, or of its file's stem."""
-    return path.name if path.is_dir() else path.stem
 
 
 class VideoExtent(NamedTuple):
@@ -67,7 +61,7 @@ class VideoFolder:
         self.videos = videos
         self._names_of_form: dict[str, set[str]] = {}
         for name in videos:
-            for form in _forms(name):
+            for form in NameForms.of(name):
                 self._names_of_form.setdefault(form, set()).add(name)
 
     @classmethod
@@ -96,7 +90,8 @@ class VideoFolder:
         """Return some videos, files and folders of images; `path` is for messages."""
         videos: dict[str, VideoFiles] = {}
         for entry in entries:
-            video = videos.setdefault(name_of(entry), VideoFiles())
+            name = name_of_path(entry)
+            video = videos.setdefault(name, VideoFiles())
             video.paths.append(entry)
             if entry.is_dir():
                 begins_with_zero = video_frames.begins_with_zero(entry)
@@ -121,21 +116,6 @@ class VideoFolder:
         if name in self.videos:
             return name
         names: set[str] = set()
-        for form in _forms(name):
+        for form in NameForms.of(name):
             names |= self._names_of_form.get(form, set())
         return names.pop() if len(names) == 1 else name
-
-
-def _forms(name: str) -> tuple[str, str]:
-    """Return two forms of a name that are alike however a tool changed it.
-
-    One has a single kind of separator; the other has no blanks, brackets and quotes.
-    Tools also change cases, and macOS the form of accents. A plus is no separator, and
-    what stands between numbers or is a minus is not left out: 1_1 is not 11, nor is
-    temp-5 temp5.
-    """
-    text = unicodedata.normalize("NFC", name).lower()
-    separated = re.sub(r"(?:[^\w+]|_)+", "_", text)
-    omissible = r"[\s_()\[\]'\u2019]+"
-    joined = re.sub(rf"(?<!\d){omissible}|{omissible}(?!\d)", "", text)
-    return separated, joined

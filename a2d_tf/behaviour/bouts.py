@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a2d_tf.annotations.tracked_video import name_of
+from a2d_tf.annotations.video_names import name_of
 from a2d_tf.behaviour.prediction_folder import (
     SECONDS,
     VideoInfo,
@@ -85,7 +85,7 @@ class Prediction(NamedTuple):
     """A prediction by the name of its video.
 
     Attributes:
-      name: as names of frames contain it, see `name_of`.
+      name: as names of frames contain it, see `video_names.name_of`.
       tracks: in order of their starts.
     """
 
@@ -168,7 +168,7 @@ def read_all(
     predictions = []
     for folder in map(pathlib.Path, folders):
         video = read_video_info(folder)
-        name = name_of(video.name, video.images)
+        name = name_of(video.name, is_folder=video.images is not None)
         problem = ""
         if name in folder_of:
             problem = f"as in {folder_of[name]}; pass only one"

@@ -21,7 +21,8 @@ from absl import flags
 from a2d_tf import predict
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.given_tracks import GivenTracks, Reading, digest
-from a2d_tf.annotations.video_folder import VideoFolder, name_of
+from a2d_tf.annotations.video_folder import VideoFolder
+from a2d_tf.annotations.video_names import name_of_path
 from a2d_tf.commands.rounds import stage_time
 from a2d_tf.commands.source_flags import SourceFlags
 from a2d_tf.core import devices, flagfiles
@@ -131,7 +132,7 @@ class TrackRound:
         """Return the tracks of all videos."""
         paths = [pathlib.Path(job.path).absolute() for job in self.jobs]
         folder = VideoFolder.of_paths(pathlib.Path(self.videos), paths)
-        wanted = [name_of(path) for path in paths]
+        wanted = [name_of_path(path) for path in paths]
         return GivenTracks.read(reading, folder, labels, wanted)
 
     @functools.cached_property

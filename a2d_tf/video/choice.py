@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a2d_tf.annotations.tracked_video import name_of
+from a2d_tf.annotations.video_names import name_of
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.video.reasons import find_reasons
 
@@ -75,7 +75,7 @@ def find_candidates(
     """
     video_info = prediction_folder.read_video_info(folder)
     times = prediction_folder.frame_times(folder)
-    video = name_of(video_info.name, video_info.images)
+    video = name_of(video_info.name, is_folder=video_info.images is not None)
     if video in records.held_out:
         return []
     reasons = find_reasons(folder, video_info, times, records.counts)

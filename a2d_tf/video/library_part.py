@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from a2d_tf.annotations.tracked_video import name_of
+from a2d_tf.annotations.video_names import name_of
 from a2d_tf.behaviour import bouts, time_budget
 from a2d_tf.behaviour.prediction_folder import (
     CSV_REMEDY,
@@ -127,7 +127,7 @@ def _make(folder, sources):
     if len(sources) == len(_SOURCES):
         count = sum(len(track.bouts) for track in tracks)
         read_csv(folder / RESULT_FILES["summary"], CSV_REMEDY, count)
-    name = name_of(video_info.name, video_info.images)
+    name = name_of(video_info.name, is_folder=video_info.images is not None)
     note = "no tracks"
     if tracks:
         last_end = max(track.bouts[-1].end for track in tracks)

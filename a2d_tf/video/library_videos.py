@@ -13,7 +13,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from a2d_tf.annotations.video_folder import name_of
+from a2d_tf.annotations.video_names import name_of_path
 from a2d_tf.behaviour.prediction_folder import (
     RECORD_FILE,
     RESULT_FILES,
@@ -77,7 +77,7 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
     jobs = []
     for path in paths:
         absolute = pathlib.Path(os.path.abspath(path))
-        jobs.append(Job(path, os.path.join(output, name_of(absolute))))
+        jobs.append(Job(path, os.path.join(output, name_of_path(absolute))))
     _check_names(jobs)
     _check_output(output)
     return tuple(jobs)

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from a2d_tf.annotations.given_tracks import GivenTracks, Reading
-from a2d_tf.annotations.video_folder import VideoFolder, name_of
+from a2d_tf.annotations.video_folder import VideoFolder
+from a2d_tf.annotations.video_names import name_of_path
 from a2d_tf.core import devices
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.serving.model_info import ModelInfo
@@ -51,7 +52,7 @@ class TrackPredictor:
           track_settings: of which only the window counts, for tracks are given.
         """
         return streaming.label_frames(
-            self.labeller_of(name_of(reader.path)),
+            self.labeller_of(name_of_path(reader.path)),
             reader,
             self._tracks(reader),
             span,
@@ -71,7 +72,7 @@ class TrackPredictor:
         return self._tracks(reader).names
 
     def _tracks(self, reader):
-        return self.given.videos[name_of(reader.path)]
+        return self.given.videos[name_of_path(reader.path)]
 
 
 def load(
@@ -102,7 +103,7 @@ def load(
     labeller = BoxLabeller.load(path, checkpoint=checkpoint, **settings)
     paths = [pathlib.Path(video).absolute() for video in videos]
     folder = VideoFolder.of_paths(paths[0].parent, paths)
-    wanted = [name_of(video) for video in paths]
+    wanted = [name_of_path(video) for video in paths]
     given = GivenTracks.read(reading, folder, labeller.labels, wanted)
     devices.announce(gpus, labeller.info["precision"])
     return TrackPredictor(
