@@ -2,68 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import json
 import pathlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from a2d_tf.annotations.bout_seconds import mean_bout_seconds
-from a2d_tf.annotations.coded_frames import CodedVideo
-from a2d_tf.annotations.coded_videos import code_videos, coding_notes
 from a2d_tf.annotations.coding import Coding
-from a2d_tf.annotations.document import DEFAULTS, Document, Instance, ReadOptions
-from a2d_tf.annotations.formats import read_export
+from a2d_tf.annotations.document import DEFAULTS, ReadOptions
 from a2d_tf.annotations.frame_shapes import check_size, decode_shape
-from a2d_tf.annotations.matching import (
-    Export,
-    ReadExport,
-    VideoAnnotations,
-    find_videos,
+from a2d_tf.annotations.matching import Export
+from a2d_tf.annotations.names import NO_NAMES, Names
+from a2d_tf.annotations.summary import describe_exports
+from a2d_tf.annotations.used_annotations import (
+    ALL_FRAMES,
+    REMEDY,
+    Selection,
+    UsedAnnotations,
+    frames_path,
+    read_annotations,
 )
-from a2d_tf.annotations.misspellings import find_misspellings
-from a2d_tf.annotations.names import NO_NAMES, Names, label_space_of
-from a2d_tf.annotations.split import split_videos, stated_split
-from a2d_tf.annotations.spread import spread_annotations
-from a2d_tf.annotations.summary import (
-    LeftOut,
-    describe_exports,
-    left_out_of_videos,
-    left_out_text,
-)
-from a2d_tf.annotations.track_identities import TrackIdentities
-from a2d_tf.annotations.video_folder import VideoFolder
-from a2d_tf.core.errors import InputError, join_names
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import video_frames
 from a2d_tf.data.a2d_annotations import Annotation, paint
 from a2d_tf.data.instance_fields import FIELDS
-from a2d_tf.data.video_list import Video, with_tests
-
-
-@dataclasses.dataclass(frozen=True)
-class Selection:
-    """Which videos are tested, and how many frames trained.
-
-    Attributes:
-      test_videos: names of the test split; by default as the files say, else
-        `split_by_pairs`.
-      earlier: {video: split} of earlier records, which stays unless a file states
-        another split.
-      max_frames: the most frames that are used for training, see `spread_annotations`.
-      has_split: whether there is a test split at all, of which notes tell.
-    """
-
-    test_videos: Collection[str] = ()
-    earlier: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    max_frames: int | None = None
-    has_split: bool = True
-
-
-ALL_FRAMES = Selection()
 
 
 class AnnotatedVideos:
@@ -71,62 +35,34 @@ class AnnotatedVideos:
 
     `read` makes one. Masks and boxes are checked when they are read, all else at once.
 
-    Attributes, the others as of `sources.Source`:
+    Args:
       folder: the folder with a file, or a folder of frames, for each video; see
         `video_frames.find`.
+      used: the annotations.
+
+    Attributes, the others as of `sources.Source`:
+      folder: as given.
       root: the folder of the first export.
-      documents: those of all exports.
-      videos: in the order of the annotations, without size and length.
+      documents, videos, doubts, lost_behaviours: as of `UsedAnnotations`.
       skipped: empty.
-      doubts: notes of names that may be misspelled; empty if the user gave a label
-        space.
-      lost_behaviours: as of `coded_videos.CodedVideos`.
     """
 
-    remedy = "add it, re-encode it, or pass its folder as --videos"
+    remedy = REMEDY
     skipped: tuple[str, ...] = ()
 
-    def __init__(
-        self,
-        *,
-        folder: pathlib.Path,
-        exports: Sequence[ReadExport],
-        annotations: Mapping[str, VideoAnnotations],
-        names: Names,
-        label_space: LabelSpace,
-        videos: tuple[Video, ...],
-        doubts: tuple[str, ...],
-        notes: Sequence[str],
-        left_out: Sequence[LeftOut],
-        track_identities: Mapping[str, TrackIdentities],
-        lost_behaviours: Mapping[str, str],
-        bout_seconds: Mapping[str, float],
-    ) -> None:
-        """Store what `read` has made.
-
-        Args:
-          annotations: {name of a video: its annotations}.
-          names: maps labels to pairs of the label space.
-          notes: the last lines of `summary`.
-          left_out: what these annotations lack of the documents.
-          track_identities: {name of a video: those of its tracks}.
-        """
+    def __init__(self, folder: pathlib.Path, used: UsedAnnotations) -> None:
         self.folder = folder
-        self.root = exports[0].export.path.parent
-        self.label_space = label_space
-        self.videos = videos
-        self.doubts = doubts
-        self.lost_behaviours = lost_behaviours
-        self.bout_seconds = bout_seconds
-        file_names = [entry.export.path.name for entry in exports[:3]]
+        self.root = used.exports[0].export.path.parent
+        self.label_space = used.label_space
+        self.videos = used.videos
+        self.doubts = used.doubts
+        self.lost_behaviours = used.lost_behaviours
+        self.bout_seconds = used.bout_seconds
+        file_names = [entry.export.path.name for entry in used.exports[:3]]
         self.listing = ", ".join([*file_names, f"videos in {folder}"])
-        self.documents = _documents(exports)
-        self._exports = exports
-        self._annotations = annotations
-        self._names = names
-        self._notes = notes
-        self._left_out = left_out
-        self._track_identities = track_identities
+        self.documents = used.documents
+        self._used = used
+        self._annotations = used.of_video
         self._lengths: dict[str, int] = {}
 
     @classmethod
@@ -156,80 +92,22 @@ class AnnotatedVideos:
           InputError: a file cannot be read or is of no known format, a label has no
             actor and action, no video fits a frame, or a test video is not annotated.
         """
-        video_folder = VideoFolder.open(folder)
-        read_exports = []
-        for export in exports:
-            read_exports.append(ReadExport(export, read_export(export.path, options)))
-        documents = _documents(read_exports)
-        annotations = find_videos(read_exports, video_folder, options.first_frame)
-        if not annotations:
-            reason = left_out_text(documents)
-            problem = reason or "use the whole export, with annotated frames"
-            raise InputError(f"{exports[0].path}: no annotated frames; {problem}")
-
-        names = dataclasses.replace(names, label_space=label_space)
-        notes = []
-        left_out: list[LeftOut] = []
-        lost_behaviours: Mapping[str, str] = {}
-        if coding:
-            coding = coding.with_videos(video_folder)
-            open_video = functools.partial(_coded_video, folder)
-            coded = code_videos(annotations, coding, names, open_video)
-            about_coding = coding_notes(coding, annotations, coded.annotations)
-            lost_behaviours = coded.lost_behaviours
-            left_out.extend(left_out_of_videos(annotations, coded.left_out))
-            notes.append("; ".join(about_coding))
-            notes.extend(coded.length_notes)
-            annotations = coded.annotations
-
-        used_label_space = label_space_of(_instances(annotations), names)
-        notes.extend(_notes_on_names(names, documents))
-        doubts: tuple[str, ...] = ()
-        if label_space is None:
-            doubts = tuple(find_misspellings(annotations, names, documents))
-        track_identities = {}
-        for vid, video_annotations in annotations.items():
-            frames = video_annotations.frames.values()
-            track_identities[vid] = TrackIdentities(frames)
-
-        splits = split_videos(annotations, names, selection.earlier)
-        videos = with_tests(_videos(annotations, splits), selection.test_videos)
-        if selection.has_split:
-            notes.extend(_notes_on_tests(videos, annotations))
-            notes.extend(_notes_on_sides(splits, selection.earlier))
-        if selection.max_frames:
-            trained = [video.vid for video in videos if video.split == "train"]
-            remaining = spread_annotations(
-                annotations, trained, names, selection.max_frames
-            )
-            left_out.extend(left_out_of_videos(annotations, remaining.left_out))
-            annotations = remaining.annotations
-            videos = _recounted(videos, annotations)
-
-        bout_seconds: Mapping[str, float] = {}
-        if coding:
-            trained = [video.vid for video in videos if video.split == "train"]
-            bout_seconds = mean_bout_seconds(coding, trained)
-
-        return cls(
-            folder=folder,
-            exports=read_exports,
-            annotations=annotations,
+        used = read_annotations(
+            exports,
+            folder,
+            label_space,
             names=names,
-            label_space=used_label_space,
-            videos=videos,
-            doubts=doubts,
-            notes=notes,
-            left_out=left_out,
-            track_identities=track_identities,
-            lost_behaviours=lost_behaviours,
-            bout_seconds=bout_seconds,
+            options=options,
+            coding=coding,
+            selection=selection,
         )
+        return cls(folder, used)
 
     def summary(self) -> list[str]:
         """Describe each export in a line, then coded times and the test split."""
-        lines = describe_exports(self._exports, self._annotations, self._left_out)
-        return [*lines, *self._notes]
+        used = self._used
+        lines = describe_exports(used.exports, used.of_video, used.left_out)
+        return [*lines, *used.notes]
 
     def length(self, vid: str) -> int:
         """Return the number of frames that decode.
@@ -304,7 +182,7 @@ class AnnotatedVideos:
             masks=masks,
             codes=codes,
             boxes=boxes,
-            tracks=self._track_identities[vid].of_frame(annotated),
+            tracks=self._used.track_identities[vid].of_frame(annotated),
             fields=fields,
         )
 
@@ -315,7 +193,7 @@ class AnnotatedVideos:
 
     def frames_path(self, vid: str) -> pathlib.Path:
         """Return the video file, or else the folder of its frames."""
-        return _frames_path(self.folder, vid)
+        return frames_path(self.folder, vid)
 
     def annotation_source(self, vid: str) -> pathlib.Path:
         """Return the file of the first annotated frame, which messages name."""
@@ -357,93 +235,4 @@ class AnnotatedVideos:
         return json.dumps(content, sort_keys=True)
 
     def _code(self, instance):
-        return self._names.code(instance, self.label_space)
-
-
-def _documents(exports: Sequence[ReadExport]) -> list[Document]:
-    """Return the documents of all exports."""
-    all_documents = []
-    for entry in exports:
-        all_documents += entry.documents
-    return all_documents
-
-
-def _frames_path(folder, vid):
-    """Return the video file, or else the folder of its frames."""
-    return video_frames.find(folder, vid) or folder / f"{vid}.mp4"
-
-
-def _coded_video(folder, vid):
-    """Return a video, in which frames are found by coded times."""
-    return CodedVideo(_frames_path(folder, vid), AnnotatedVideos.remedy)
-
-
-def _instances(annotations: Mapping[str, VideoAnnotations]) -> Iterator[Instance]:
-    """Yield the instances of all videos."""
-    for video_annotations in annotations.values():
-        for frame in video_annotations.frames.values():
-            yield from frame.instances
-
-
-def _videos(annotations, splits):
-    """Return the `Video`s of annotations, in their splits."""
-    videos = []
-    for vid, video_annotations in annotations.items():
-        count = len(video_annotations.frames)
-        videos.append(Video(vid, frames=0, annotated=count, split=splits[vid]))
-    return tuple(videos)
-
-
-def _recounted(videos, annotations):
-    """Return the `Video`s with as many annotated frames as there are now.
-
-    Videos without any are left out.
-    """
-    remaining = []
-    for video in videos:
-        count = len(annotations[video.vid].frames)
-        if count:
-            remaining.append(dataclasses.replace(video, annotated=count))
-    return tuple(remaining)
-
-
-def _notes_on_tests(
-    videos: Sequence[Video], annotations: Mapping[str, VideoAnnotations]
-) -> list[str]:
-    """Return a note of the test videos whose files state no split, if there are any."""
-    names = []
-    for video in videos:
-        if video.split == "test" and not stated_split(annotations[video.vid]):
-            names.append(video.vid)
-    if not names:
-        return []
-    return [
-        f"test split: {', '.join(sorted(names))}; to keep it as you"
-        " add videos, pass --split_of with the folder of these records"
-    ]
-
-
-def _notes_on_sides(splits: Mapping[str, str], earlier: Mapping[str, str]) -> list[str]:
-    """Return a note of the videos that were in the other split in earlier records."""
-    names = [vid for vid in splits if earlier.get(vid, splits[vid]) != splits[vid]]
-    if not names:
-        return []
-    return [
-        "in another split than in the earlier records, as their files state it:"
-        f" {join_names(sorted(names))}"
-    ]
-
-
-def _notes_on_names(names: Names, documents: Sequence[Document]) -> list[str]:
-    """Return a note of the labels of `names` that no file has."""
-    if not names.by_label:
-        return []
-    labels: set[str] = set()
-    for document in documents:
-        labels.update(label.label for label in document.tool_labels)
-        for frame in document.frames:
-            labels.update(instance.label for instance in frame.instances)
-    unused = names.unused(labels)
-    if not unused:
-        return []
-    return [f"--names: no label is called {join_names(unused)}"]
+        return self._used.names.code(instance, self.label_space)
