@@ -11,9 +11,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from a2d_tf.annotations.coded_frames import CodedVideo
+from a2d_tf.annotations.coded_individuals import find_individuals
 from a2d_tf.annotations.coding import Coding
 from a2d_tf.annotations.document import AnnotatedFrame
-from a2d_tf.annotations.individuals import Identities, Individual, find_individuals
+from a2d_tf.annotations.individuals import Identities, Individual
 from a2d_tf.annotations.names import Names
 from a2d_tf.annotations.observations import CodedBout, check_observations
 from a2d_tf.core.errors import InputError, quoted
@@ -52,7 +53,7 @@ def give_actions(
 
     An action holds from the frame that is shown when it starts to the last frame that
     begins before it stops; the action of a point event holds in the frame that is
-    shown. `individuals` tells whose it is.
+    shown. `coded_individuals` tells whose it is.
 
     Args:
       frames: {1-based number: frame}.

@@ -137,7 +137,7 @@ def _actors(videos: Mapping[str, VideoAnnotations], names: Names) -> set[str]:
 
 def _observed_videos(coding: Coding) -> list[str]:
     """Return the names of the observed videos, each once."""
-    return list(dict.fromkeys(own.video for own in coding.observations))
+    return list(dict.fromkeys(one.video for one in coding.observations))
 
 
 def _subjects_and_behaviours(coding: Coding) -> tuple[set[str], set[str]]:

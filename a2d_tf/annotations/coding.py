@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from a2d_tf.annotations.individuals import Subjects, targets_of
 from a2d_tf.annotations.observations import Observation
+from a2d_tf.annotations.subjects import Subjects, targets_of
 from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.core.errors import InputError, quoted
 
@@ -55,7 +55,7 @@ class Coding:
 
     def of_video(self, vid: str) -> list[Observation]:
         """Return the observations of a video."""
-        return [own for own in self.observations if own.video == vid]
+        return [one for one in self.observations if one.video == vid]
 
     def leaves_out(self, name: str, vid: str) -> bool:
         """Return whether the user leaves out a subject or a behaviour in a video."""

@@ -247,9 +247,9 @@ class GivenTracks:
         if missing:
             paths = [str(export.path) for export in reading.exports]
             others = sorted(set(annotations) - set(wanted))
-            found = f", but those of {join_names(others)}" if others else ""
+            instead = f", but those of {join_names(others)}" if others else ""
             raise InputError(
-                f"{join_names(paths)}: no tracks of {join_names(missing)}{found}; add"
+                f"{join_names(paths)}: no tracks of {join_names(missing)}{instead}; add"
                 f" them, or name the video of a file, as in --{FLAG}=VIDEO=FILE"
             )
         videos = {}

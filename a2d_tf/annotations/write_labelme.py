@@ -11,7 +11,7 @@ import base64
 import json
 import pathlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -77,19 +77,29 @@ def _label(actor: str, action: str) -> str:
     return actor
 
 
-def _parts(shape: Shape, shape_type: str) -> list[tuple[list, str | None]]:
-    """Return the parts of a shape.
+class _Part(NamedTuple):
+    """A part of a shape.
 
-    Returns:
-      (points [[x, y], ...], PNG) of each; the PNG, in base64, holds the 0 and 1 of a
-      mask between its two points, and is None for polygons and rectangles.
+    Attributes:
+      points: [[x, y], ...].
+      png: in base64, the 0 and 1 of a mask between its two points; None for a polygon
+        or a rectangle.
     """
+
+    points: list
+    png: str | None
+
+
+def _parts(shape: Shape, shape_type: str) -> list[_Part]:
+    """Return the parts of a shape."""
     if shape_type == "polygon":
         outlines = polygons(shape.decoded())
-        return [(np.reshape(outline, (-1, 2)).tolist(), None) for outline in outlines]
+        return [
+            _Part(np.reshape(outline, (-1, 2)).tolist(), None) for outline in outlines
+        ]
     if shape_type == "rectangle":
         x, y, width, height = shape.box()
-        return [([[x, y], [x + width, y + height]], None)]
+        return [_Part([[x, y], [x + width, y + height]], None)]
     inside, left, top = crop(shape.decoded())
     height, width = inside.shape
     png = cv2.imencode(".png", np.uint8(inside))[1]
@@ -97,4 +107,4 @@ def _parts(shape: Shape, shape_type: str) -> list[tuple[list, str | None]]:
         [float(left), float(top)],
         [float(left + width - 1), float(top + height - 1)],
     ]
-    return [(corners, base64.b64encode(png.tobytes()).decode())]
+    return [_Part(corners, base64.b64encode(png.tobytes()).decode())]

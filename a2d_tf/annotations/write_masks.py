@@ -118,4 +118,4 @@ def _number(png_stem: str, video_name: str) -> int:
             f"{video_name}: image names do not end in a number, which objects.csv"
             " needs to mark where an action changes; choose another --format"
         )
-    return video_and_number[1]
+    return video_and_number.number

@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from a2d_tf.annotations.coded_images import CodedImages
 from a2d_tf.annotations.observations import (
@@ -118,6 +118,51 @@ def compare(
         no behaviour is an action of the network; or nothing says the rate of images.
     """
     check_observations(observations)
+    videos = _pair_up(observations, predictions, fps)
+    actions: set[str] = set()
+    behaviours: set[str] = set()
+    for video in videos:
+        actions.update(video.prediction.video.labels.actions)
+        behaviours.update(video.coded)
+    if not behaviours & actions:
+        raise InputError(
+            f"none of {sorted(behaviours)} is one of the actions {sorted(actions)}"
+        )
+    agreements: dict[str, _Agreement] = collections.defaultdict(_Agreement)
+    for video in videos:
+        segmented = TimeSpan(*video.prediction.video.span)
+        predicted = _predicted_spans(video.prediction)
+        for action in sorted(actions & (behaviours | set(predicted))):
+            coded_spans = spans.cut(video.coded.get(action, ()), segmented)
+            agreements[action].add(coded_spans, predicted.get(action, ()))
+    figures = {}
+    for action, agreement in agreements.items():
+        figures[action] = agreement.figures(is_coded=action in behaviours)
+    return Comparison(
+        videos=sorted(video.prediction.name for video in videos),
+        left_out=sorted(behaviours - actions),
+        not_coded=sorted(set(figures) - behaviours),
+        actions=figures,
+    )
+
+
+class _CodedVideo(NamedTuple):
+    """A video that was coded and predicted, in seconds of one rate."""
+
+    prediction: Prediction
+    coded: SpansByAction
+
+
+def _pair_up(
+    observations: Iterable[Observation],
+    predictions: Iterable[Prediction],
+    fps: float | None,
+) -> list[_CodedVideo]:
+    """Return the coded videos with their predictions.
+
+    Raises:
+      InputError: a coded video has no prediction, or nothing says its rate of images.
+    """
     prediction_of = {prediction.name: prediction for prediction in predictions}
     observations_of: dict[str, list[Observation]] = collections.defaultdict(list)
     for observation in observations:
@@ -128,36 +173,14 @@ def compare(
             f"no prediction for {quoted(missing[0])}; predicted:"
             f" {sorted(prediction_of)}"
         )
-    actions: set[str] = set()
-    behaviours: set[str] = set()
-    coded_of: dict[str, SpansByAction] = {}
+    videos = []
     for name, observations_of_video in observations_of.items():
         rate = _rate(prediction_of[name], observations_of_video, fps)
-        prediction_of[name] = prediction_of[name].at_rate(rate)
-        coded_of[name] = _coded_spans(observations_of_video, prediction_of[name])
-        _warn_if_longer(coded_of[name], prediction_of[name])
-        actions.update(prediction_of[name].video.labels.actions)
-        behaviours.update(coded_of[name])
-    if not behaviours & actions:
-        raise InputError(
-            f"none of {sorted(behaviours)} is one of the actions {sorted(actions)}"
-        )
-    agreements: dict[str, _Agreement] = collections.defaultdict(_Agreement)
-    for name, coded in coded_of.items():
-        segmented = TimeSpan(*prediction_of[name].video.span)
-        predicted = _predicted_spans(prediction_of[name])
-        for action in sorted(actions & (behaviours | set(predicted))):
-            coded_spans = spans.cut(coded.get(action, ()), segmented)
-            agreements[action].add(coded_spans, predicted.get(action, ()))
-    figures = {}
-    for action, agreement in agreements.items():
-        figures[action] = agreement.figures(is_coded=action in behaviours)
-    return Comparison(
-        videos=sorted(observations_of),
-        left_out=sorted(behaviours - actions),
-        not_coded=sorted(set(figures) - behaviours),
-        actions=figures,
-    )
+        prediction = prediction_of[name].at_rate(rate)
+        coded = _coded_spans(observations_of_video, prediction)
+        _warn_if_longer(coded, prediction)
+        videos.append(_CodedVideo(prediction, coded))
+    return videos
 
 
 def _rate(

@@ -41,7 +41,7 @@ _TABULAR = (
 
 
 class _Event(NamedTuple):
-    """The start or the stop of a bout; events are sorted by their fields.
+    """The start or the stop of a bout.
 
     Attributes:
       second: as a player of the video counts.
@@ -80,7 +80,10 @@ def _events(prediction: Prediction) -> list[_Event]:
             events.append(
                 _Event(end, stop_rank, subject, number + 1, bout.action, False)
             )
-    return sorted(events)
+    return sorted(
+        events,
+        key=lambda event: (event.second, event.rank, event.subject, event.number),
+    )
 
 
 def write_project(path: str | os.PathLike, predictions: Sequence[Prediction]) -> None:

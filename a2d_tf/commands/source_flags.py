@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from a2d_tf.annotations import given_tracks, read_bouts
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos, Selection
 from a2d_tf.annotations.coding import Coding
-from a2d_tf.annotations.individuals import Subjects, load_subjects
 from a2d_tf.annotations.matching import Export
 from a2d_tf.annotations.reading_flags import ReadingFlags
+from a2d_tf.annotations.subjects import Subjects, load_subjects
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace

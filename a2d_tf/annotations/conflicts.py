@@ -1,0 +1,90 @@
+"""Documents that contradict each other on a video."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shlex
+
+from a2d_tf.annotations.document import AnnotatedFrame, Document
+from a2d_tf.core.errors import InputError
+
+
+class Conflicts:
+    """Documents so far, to find those that contradict each other.
+
+    Args:
+      flag: the flag that names the exports, for messages.
+    """
+
+    def __init__(self, flag: str) -> None:
+        self._flag = flag
+        # {(video, number of the task, range of frames): the first export}
+        self._exports: dict[tuple, Document] = {}
+        # {video: the first task of all its frames}
+        self._whole_tasks: dict[str, Document] = {}
+        # {video: the first frame with a folder}
+        self._frames_in_folders: dict[str, AnnotatedFrame] = {}
+
+    def check_document(self, document: Document, video: str, is_named: bool) -> None:
+        """Raise InputError if two documents are of one task and have other frames.
+
+        Unless the user has named the video, two tasks of a whole video of one name are
+        an error, too.
+        """
+        self._check_exported_again(document, video)
+        if is_named or document.task is None:
+            return
+        if not document.frame_range or document.frame_range.start > 0:
+            return
+        other = self._whole_tasks.setdefault(video, document)
+        if other.task != document.task:
+            argument = shlex.quote(f"--{self._flag}={video}={file_of(document)}")
+            raise InputError(
+                f"{document.path}: tasks {other.task} and {document.task} are both of a"
+                f" video '{video}'; if these are two, rename one, else name the video"
+                f" of each export: {argument}"
+            )
+
+    def _check_exported_again(self, document, video):
+        """Raise InputError if another export of the same task has other frames.
+
+        One may be a correction of the other, which may have emptied frames.
+        """
+        key = (video, document.task, document.frame_range)
+        other = self._exports.setdefault(key, document)
+        numbers = {frame.number for frame in document.frames}
+        other_numbers = {frame.number for frame in other.frames}
+        if numbers == other_numbers:
+            return
+        if document.task is not None:
+            name = f"task {document.task}"
+        elif document.frame_range and numbers & other_numbers:
+            name = f"'{video}'"
+        else:
+            return
+        raise InputError(
+            f"{document.path}: {name} is also in {other.path}, with other frames;"
+            " remove the older export"
+        )
+
+    def check_folder(self, frame: AnnotatedFrame, video: str) -> None:
+        """Raise InputError if folders tell that two videos have one name."""
+        if not frame.folder:
+            return
+        other = self._frames_in_folders.setdefault(video, frame)
+        if other.folder.casefold() != frame.folder.casefold():
+            argument = shlex.quote(f"--{self._flag}={video}={file_of(frame)}")
+            raise InputError(
+                f"{frame.where}: '{frame.folder}/{video}' is another video than"
+                f" '{other.folder}/{video}' of {other.where}; rename one, also in the"
+                f" annotations, or if they are one, name it: {argument}"
+            )
+
+
+def file_of(entry: Document | AnnotatedFrame) -> pathlib.PurePath:
+    """Return the file of a document or a frame: for a member of a zip, the zip."""
+    for path in (entry.path, *entry.path.parents):
+        if os.path.isfile(path):
+            return path
+    return entry.path
