@@ -7,7 +7,8 @@ from a2d_files import write_film
 from test_annotation_formats import open_source, write, xml
 from test_coding import FRAMES, TIMES, events, labels, opened
 
-from a2d_tf.annotations import coding, individuals, read_bouts
+from a2d_tf.annotations import coding, read_bouts
+from a2d_tf.annotations.subjects import load_subjects
 from a2d_tf.core.errors import InputError
 
 
@@ -175,10 +176,10 @@ def test_a_subject_is_left_out_on_purpose(tmp_path):
     rows = [*state("Ann", "run"), *state("Beo", "rest")]
     path = events(tmp_path / "e.csv", rows)
     (tmp_path / "names.json").write_text(json.dumps({"Beo": None}))
-    subjects = individuals.load_subjects(tmp_path / "names.json")
-    assert individuals.load_subjects('{"Beo": null}') == subjects
+    subjects = load_subjects(tmp_path / "names.json")
+    assert load_subjects('{"Beo": null}') == subjects
     with pytest.raises(InputError, match=r'--subjects=\{"Beo": 3\}: .Beo.: 3 is'):
-        individuals.load_subjects('{"Beo": 3}')
+        load_subjects('{"Beo": 3}')
     boxes = [box for box in THREE if box[3] == "Ann"]
     assert labels(opened(tmp_path, boxes, path, subjects=subjects)) == {
         1: ["mouse-run"],
