@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection
+from typing import cast
 
 import tensorflow as tf
 
-import a2d_tf
 from a2d_tf.core import files, folders
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.manifest import SCHEMA
+from a2d_tf.data.manifest import FORMAT
 from a2d_tf.pretrained import notices
 from a2d_tf.runs.loading import Run
 from a2d_tf.serving import model_info, served_motion
@@ -31,15 +31,11 @@ def describe(run: Run) -> ModelInfo:
     model = run.config.model
     network = run.network
     description = describe_network(network)
-    info: ModelInfo = {
+    fields = {
         "labels": json.loads(network.labels.to_json()),
         "base": network.labels.base,
-        "schema": SCHEMA,
-        "written_by": a2d_tf.__version__,
-        "flow_method": run.records["flow_method"],
-        "image_height": run.records["image_height"],
-        "image_width": run.records["image_width"],
-        "clip_stride": run.records["clip_stride"],
+        **FORMAT,
+        **run.records,
         "frames": model.frames,
         "use_flow": model.use_flow,
         "label_mode": model.label_mode,
@@ -48,10 +44,9 @@ def describe(run: Run) -> ModelInfo:
         "score_threshold": run.config.inference.score_threshold,
         "precision": run.config.compute.precision,
         "checkpoint": os.path.basename(run.checkpoint),
-        "inputs": description.inputs,
-        "outputs": description.outputs,
-        "signatures": description.signatures,
+        **description._asdict(),
     }
+    info = cast(ModelInfo, fields)
     if network.motion_readout is not None:
         digest = ""
         if model.action_backbone and run.motion is not None:
