@@ -8,6 +8,7 @@ from test_inference import softmax
 
 from a2d_tf.core.labels import A2D
 from a2d_tf.model.heads import readout as readouts
+from a2d_tf.model.heads.box_halves import average_motion_map
 from a2d_tf.model.inference import infer
 from a2d_tf.ops import motion_maps
 from a2d_tf.training import phases
@@ -92,7 +93,7 @@ def test_a_motion_map_is_averaged_over_halves_of_boxes_where_its_frame_is():
     head = readouts.Readout(A2D, tiny_network.CANVAS, groups)
     assert [x.name for x in head.motion_maps] == [*maps]
     for motion_map in head.motion_maps:
-        pooled = head.pool_motion(
+        pooled = average_motion_map(
             motion_map,
             tf.constant(maps[motion_map.name]),
             tf.constant(boxes),
@@ -107,11 +108,10 @@ def test_the_histograms_of_a_movement_do_not_depend_on_the_distance():
     """An actor of half the height moves half as many pixels."""
     groups = motion_maps.groups("", flow_histograms=True)
     (motion_map,) = groups["flow_histograms"]
-    head = readouts.Readout(A2D, (64, 96), groups)
     values = np.full((1, 20, 28, 27), 0.5, np.float32)
     values[:, :, 14:] = 0.25
     boxes = np.float32([[[0, 0, 32, 32], [8, 64, 24, 80], [9, 9, 9, 9]]])
-    near, far, empty = head.pool_motion(
+    near, far, empty = average_motion_map(
         motion_map, values, boxes, inside=np.int32([[64, 96]]), size=SIZES[:1]
     )[0].numpy()
     np.testing.assert_allclose(near, np.ones((2, 27)), rtol=1e-6)

@@ -19,6 +19,7 @@ from a2d_tf.data.conversion import MotionSettings
 from a2d_tf.data.manifest import MotionFacts
 from a2d_tf.data.release import Release
 from a2d_tf.model.heads import readout as readouts
+from a2d_tf.model.heads.readout_fit import Skills
 from a2d_tf.pretrained import transfer
 from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs import loading, packing
@@ -116,7 +117,7 @@ def test_the_fit_is_to_the_features_that_the_answer_reads(records, monkeypatch):
 
     def fit(self, instances):
         fitted.append(instances)
-        return readouts.Skills(None, None)
+        return Skills(None, None)
 
     monkeypatch.setattr(readouts.Readout, "fit", fit)
     model = tiny_network.config(readout=True, use_flow=False, temporal_layers=0, **ALL)

@@ -17,8 +17,9 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import clip_records
 from a2d_tf.model import inference
-from a2d_tf.model.heads import feature_groups, ridge
+from a2d_tf.model.heads import feature_groups, readout_fit, ridge
 from a2d_tf.model.heads import readout as readouts
+from a2d_tf.model.heads.box_halves import average_map
 from a2d_tf.model.inference import infer
 from a2d_tf.model.suppression import vote
 from a2d_tf.ops import motion_maps
@@ -39,7 +40,7 @@ def instances(x, actors, actions, videos, **motion):
     """Instances in true boxes, with features of appearance and of motion maps."""
     features = {"appearance": x, **motion}
     exact = np.ones(len(x), bool)
-    return readouts.ReadoutInstances(features, actors, actions, videos, exact)
+    return readout_fit.ReadoutInstances(features, actors, actions, videos, exact)
 
 
 def test_the_fit_is_least_squares_with_a_penalty_and_equal_classes():
@@ -301,7 +302,7 @@ def test_labels_are_linear_in_the_averaged_features_and_boxes_have_no_class(
     assert number.min() >= 2
     frames = [network.readout_maps(clip["rgb"][:, t]) for t in (1, 2, 3)]
     pooled = [
-        sum(network.readout.pool(x, boxes).numpy() for x in xs) / 3
+        sum(average_map(x, boxes, tiny_network.CANVAS).numpy() for x in xs) / 3
         for xs in zip(*frames)
     ]
     *kernels, bias, _ = (weight.numpy() for weight in weights(network))
@@ -341,8 +342,8 @@ def test_features_are_averaged_over_the_upper_and_the_lower_half_of_a_box():
     values = np.zeros((1, 4, 4, 1), np.float32)
     values[0, 1:3, :, 0] = [[1], [3]]  # rows of 16 pixels: 16 to 32 and 32 to 48
     boxes = np.float32([[[16, 8, 48, 56], [16, 0, 32, 64]]])
-    head = readouts.Readout(A2D, (64, 64))
-    upper, lower = head.pool(tf.constant(values), boxes)[0, 0, :, 0].numpy()
+    halves = average_map(tf.constant(values), boxes, (64, 64))
+    upper, lower = halves[0, 0, :, 0].numpy()
     # of cell centres
     rows = np.interp(np.linspace(16, 48, 8), [8, 24, 40, 56], [0, 1, 3, 0])
     np.testing.assert_allclose(
@@ -398,7 +399,7 @@ def test_it_learns_from_training_videos_without_the_held_out_actions(
     mini_records, monkeypatch
 ):
     parse = clip_records.parse
-    monkeypatch.setattr(readouts, "LEAST_SKILL", -9.0)  # of random features
+    monkeypatch.setattr(readout_fit, "LEAST_SKILL", -9.0)  # of random features
 
     def learned(withheld="", **poison):
         """Its weights, where the records of some videos say something else."""

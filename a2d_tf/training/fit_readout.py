@@ -10,7 +10,7 @@ import tensorflow as tf
 from a2d_tf.core.config import Config
 from a2d_tf.data import clip_records, pipeline
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.model.heads.readout import LEAST_SKILL, ReadoutInstances, Skills
+from a2d_tf.model.heads.readout_fit import LEAST_SKILL, ReadoutInstances, Skills
 from a2d_tf.model.network import Network
 from a2d_tf.training import pooled_features
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model.heads.feature_groups import APPEARANCE
-from a2d_tf.model.heads.readout import FittedLabels, ReadoutInstances, fit_labels
+from a2d_tf.model.heads.readout_fit import FittedLabels, ReadoutInstances, fit_labels
 from a2d_tf.tracking.bout_model import BoutModel, FrameActions
 from a2d_tf.training.track_features import TrackFeatures
 
@@ -116,7 +116,7 @@ def fit_tracks(
         len(labels.actors),
         len(labels.actions),
         [name for name in names if name != APPEARANCE],
-        least_skill=-np.inf,
+        has_heads=False,
     )
     predictions = _predict_left_out(
         chosen, videos, labels, fitted.action.left_out, every, bout_seconds

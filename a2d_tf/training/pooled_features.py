@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
+from a2d_tf.model.heads.box_halves import average_map, average_motion_map
 from a2d_tf.model.heads.feature_groups import APPEARANCE
 from a2d_tf.model.network import Network
 
@@ -26,12 +27,12 @@ def make(network: Network) -> Callable[..., dict[str, tf.Tensor]]:
             level = tf.reshape(level, [-1, clips.shape[1], *level.shape[1:]])
             # The average over the clip's frames, as of the logits in `Network`.
             mean = tf.reduce_mean(tf.cast(level, tf.float32), axis=1)
-            pooled.append(readout.pool(mean, boxes))
+            pooled.append(average_map(mean, boxes, network.image_size))
         groups = {APPEARANCE: _joined(pooled)}
         for name, group in readout.motion_groups.items():
             pooled = []
             for motion_map in group:
-                halves = readout.pool_motion(
+                halves = average_motion_map(
                     motion_map,
                     batch[motion_map.name],
                     boxes,

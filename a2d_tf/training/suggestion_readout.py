@@ -10,7 +10,7 @@ import dataclasses
 from typing import Any
 
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.model.heads.readout import LEAST_SKILL
+from a2d_tf.model.heads.readout_fit import LEAST_SKILL
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache
 from a2d_tf.training import run_start

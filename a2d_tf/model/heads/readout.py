@@ -20,63 +20,26 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model.autograph import without_autograph
-from a2d_tf.model.heads import feature_groups, ridge
-from a2d_tf.model.heads.feature_groups import APPEARANCE
+from a2d_tf.model.heads.box_halves import average_map, average_motion_map
 from a2d_tf.model.heads.motion_readout import MotionReadout
+from a2d_tf.model.heads.readout_fit import (
+    FittedLabels,
+    ReadoutInstances,
+    Skills,
+    fit_labels,
+)
 from a2d_tf.model.structures import MotionFeatures
 from a2d_tf.ops.motion_maps import FLOW_HISTOGRAMS, MotionMap
 
 LEVELS = (4, 5)
 """The stages of the backbone that are read, of strides 16 and 32."""
-_GRID = 8  # points a side at which a box is read
-_ABSENT = -20.0  # logit of a label without a training instance
 _TINY = 1e-9
-_LEAST_HEIGHT = 1e-3  # of a box, in heights of the frame
-LEAST_SKILL = 0.15
-"""Skill, see `ridge.skill`, below which the network's logits count instead."""
-
-
-class ReadoutInstances(NamedTuple):
-    """Instances that a readout is fitted to, as boxes on clips.
-
-    Attributes:
-      features: {group: float32 [n, 2 D]}: of the maps of a group, one after the other,
-        averaged over the upper half of a box, then over the lower one. The groups are
-        `feature_groups.APPEARANCE`, of C4 and C5, and those of the motion maps.
-      actors, actions: int32 [n], 0-based; -1 for a label that must not be learned from.
-      videos: [n], names.
-      exact: bool [n], which boxes are the true ones; others are moved.
-    """
-
-    features: dict[str, np.ndarray]
-    actors: np.ndarray
-    actions: np.ndarray
-    videos: np.ndarray
-    exact: np.ndarray
-
-
-class Skills(NamedTuple):
-    """How well a readout knows videos that it was not fitted to, see `ridge.skill`.
-
-    Attributes:
-      actor, action: from 0 for chance to 1; None if the videos are too few to tell.
-      worth: a sentence of what each group of features knows of the actions; "" without
-        motion maps, or where the videos are too few to tell.
-      unread: the groups of motion maps that add nothing.
-    """
-
-    actor: float | None
-    action: float | None
-    worth: str = ""
-    unread: tuple[str, ...] = ()
-
 
 MotionGroups = Mapping[str, Sequence[MotionMap]]
 """As of `motion_maps.groups`."""
@@ -143,7 +106,9 @@ class Readout:
           ([B, N, |X|], [B, N, |Y|]).
         """
         network = tf.concat([tf.math.log(actor_scores + _TINY), action_logits], axis=2)
-        halves = tf.add_n([self.pool(values, boxes) for values in maps])
+        halves = tf.add_n(
+            [average_map(values, boxes, self._image_size) for values in maps]
+        )
         units = self._num_actors + self._num_actions
         logits = halves[:, :, 0, :units] + halves[:, :, 1, units:] + self._layer.bias
         actors, actions = tf.split(
@@ -155,70 +120,11 @@ class Readout:
             actions += self._read_motion(boxes, inside, motion)
         return tf.nn.log_softmax(actors), tf.nn.log_softmax(actions)
 
-    def pool(self, values: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
-        """Average a map over the upper and over the lower half of boxes.
-
-        Args:
-          values: [B, h, w, C].
-          boxes: [B, N, 4].
-
-        Returns:
-          [B, N, 2, C].
-        """
-        # The corners of the map are the centres of its outer cells, which also hold
-        # beyond these.
-        height, width = tf.unstack(tf.cast(tf.shape(values)[1:3], tf.float32))
-        image_height, image_width = self._image_size
-        scale = tf.stack([height / image_height, width / image_width] * 2)
-        last = tf.maximum(tf.stack([height, width] * 2) - 1.0, 1.0)
-        cells = (tf.reshape(boxes, [-1, 4]) * scale - 0.5) / last
-        cells = tf.clip_by_value(cells, 0.0, 1.0)
-        return _average_halves(values, cells, tf.shape(boxes)[1])
-
-    def pool_motion(
-        self,
-        motion_map: MotionMap,
-        values: tf.Tensor,
-        boxes: tf.Tensor,
-        *,
-        inside: tf.Tensor,
-        size: tf.Tensor,
-    ) -> tf.Tensor:
-        """Average a motion map over the upper and over the lower half of boxes.
-
-        A frame covers the map from its first cell, as it covers the canvas.
-
-        Args:
-          motion_map: its kind.
-          values: [B, h, w, C], padded at the right and at the bottom.
-          boxes: [B, N, 4].
-          inside: see `decode`.
-          size: int32 [B, 2], height and width of the motion frames.
-
-        Returns:
-          [B, N, 2, C]; of flow histograms the roots of the averages, by which a
-          movement of one actor is as large near the camera as far from it: divided by
-          the height of the box in heights of the frame.
-        """
-        frame = tf.tile(tf.cast(inside, tf.float32), [1, 2])[:, None]
-        count = tf.tile(size // motion_map.stride, [1, 2])[:, None]
-        count = tf.cast(count, tf.float32)
-        cells = tf.clip_by_value(boxes / frame * count - 0.5, 0.0, count - 1.0)
-        last = tf.tile(tf.shape(values)[1:3], [2]) - 1
-        cells /= tf.cast(tf.maximum(last, 1), tf.float32)
-        cells = tf.reshape(cells, [-1, 4])
-        halves = _average_halves(values, cells, tf.shape(boxes)[1])
-        if motion_map != FLOW_HISTOGRAMS:
-            return halves
-        heights = (boxes[..., 2] - boxes[..., 0]) / frame[..., 0]
-        heights = tf.maximum(heights, _LEAST_HEIGHT)
-        return tf.sqrt(halves / heights[..., None, None])
-
     def _read_motion(self, boxes, inside, motion):
         """Return the action logits [B, N, |Y|] of boxes by the motion maps."""
         assert self._motion is not None
         pool = functools.partial(
-            self.pool_motion, boxes=boxes, inside=inside, size=motion.size
+            average_motion_map, boxes=boxes, inside=inside, size=motion.size
         )
         logits = []
         for motion_map in self.motion_maps:
@@ -262,175 +168,6 @@ class Readout:
                 halves = [upper[index], lower[index]]
                 kernels_of_maps[motion_map.name] = np.concatenate(halves)
         return kernels_of_maps
-
-
-def _average_halves(values, cells, count):
-    """Average a map over the upper and over the lower half of boxes.
-
-    Args:
-      values: [B, h, w, C].
-      cells: [B * count, 4], the boxes from 0, the centre of the first cell, to 1, the
-        centre of the last one.
-      count: of a frame's boxes.
-
-    Returns:
-      [B, count, 2, C].
-    """
-    frames = tf.repeat(tf.range(tf.shape(values)[0]), count)
-    crops = tf.image.crop_and_resize(values, cells, frames, [_GRID, _GRID])
-    crops = tf.reshape(crops, [-1, count, 2, _GRID * _GRID // 2, values.shape[-1]])
-    return tf.reduce_mean(crops, axis=3)
-
-
-class LabelWeights(NamedTuple):
-    """The weights of the readout for the actors, or for the actions; C of them.
-
-    Attributes:
-      kernels: [2 D, C] of each group of features.
-      bias: [C].
-      share: [C], see `_Linear`.
-      skill: see `ridge.skill`.
-      left_out: [n, C], the logits that a fit without its own video gives each instance;
-        NaN for one without a label, or where nothing was fitted.
-      fit: what they are made of, by `_sharpened`; None if nothing was fitted.
-      sharpness: likewise.
-    """
-
-    kernels: list[np.ndarray]
-    bias: np.ndarray
-    share: np.ndarray
-    skill: float | None
-    left_out: np.ndarray
-    fit: ridge.RidgeFit | None = None
-    sharpness: float = ridge.SHARPEST
-
-    def without(self, video: str) -> LabelWeights:
-        """Return the weights of the fit without a video, see `ridge.RidgeFit.without`.
-
-        They are the same if nothing was fitted to the video, or to no other one.
-        """
-        if self.fit is None or {*self.fit.instances.videos} <= {video}:
-            return self
-        seen = self.fit.instances.targets.any(axis=0)
-        sharpened = _sharpened(self.fit.without(video), self.sharpness, seen)
-        return self._replace(kernels=sharpened.kernels, bias=sharpened.bias)
-
-
-class FittedLabels(NamedTuple):
-    """What `fit_labels` returns."""
-
-    actor: LabelWeights
-    action: LabelWeights
-    skills: Skills
-
-
-def fit_labels(
-    instances: ReadoutInstances,
-    num_actors: int,
-    num_actions: int,
-    motion_groups: Sequence[str],
-    *,
-    least_skill: float = LEAST_SKILL,
-) -> FittedLabels:
-    """Fit actors to appearance alone, actions to all features.
-
-    Labels below the least skill are left to the network, those of too few videos to
-    tell are not.
-
-    Args:
-      motion_groups: names of the groups of features beside appearance.
-      least_skill: see LEAST_SKILL; -inf for a network whose heads know nothing.
-    """
-    groups = {name: instances.features[name] for name in (APPEARANCE,)}
-    # Actors stay sharp, as thresholds of p(actor) expect them.
-    actor = _fit_labels(
-        groups,
-        instances.actors,
-        num_actors,
-        instances.videos,
-        strength=ridge.Strength((1.0,)),
-        calibrates=False,
-        least_skill=least_skill,
-    )
-    for name in motion_groups:
-        groups[name] = instances.features[name]
-    exact = instances.exact
-    choice = feature_groups.choose(
-        {name: features[exact] for name, features in groups.items()},
-        instances.actions[exact],
-        num_actions,
-        instances.videos[exact],
-    )
-    action = _fit_labels(
-        groups,
-        instances.actions,
-        num_actions,
-        instances.videos,
-        strength=choice.strength,
-        calibrates=True,
-        least_skill=least_skill,
-    )
-    unread = []
-    for name, share in zip(groups, choice.strength.shares):
-        if share == 0 and name != APPEARANCE:
-            unread.append(name)
-    skills = Skills(actor.skill, action.skill, choice.worth, tuple(unread))
-    return FittedLabels(actor, action, skills)
-
-
-def _fit_labels(groups, labels, count, videos, *, strength, calibrates, least_skill):
-    """Fit the readout of `count` labels, int [n], -1 in rows that do not count.
-
-    Args:
-      groups: {name: features [n, 2 D]}.
-      strength: of the fit.
-      calibrates: whether videos that are left out decide the sharpness of the softmax.
-      least_skill: as of `fit_labels`.
-    """
-    seen = np.bincount(labels[labels >= 0], minlength=count) > 0
-    left_out = np.full((len(labels), count), np.nan)
-    skill: float | None = 0.0
-    instances = ridge.Instances.of([*groups.values()], labels, count, videos)
-    if instances is not None:
-        fit = ridge.fit(instances, strength)
-        skill = ridge.skill(fit.left_out)
-        if skill is None or skill >= least_skill:
-            sharpness = ridge.SHARPEST
-            if calibrates:
-                sharpness = ridge.sharpness(fit.left_out)
-            left_out[labels >= 0] = sharpness * fit.values_left_out
-            left_out[:, ~seen] = _ABSENT
-            classifier = ridge.Classifier(fit.kernels, fit.bias)
-            sharpened = _sharpened(classifier, sharpness, seen)
-            return LabelWeights(
-                kernels=sharpened.kernels,
-                bias=sharpened.bias,
-                share=np.zeros(count),
-                skill=skill,
-                left_out=left_out,
-                fit=fit,
-                sharpness=sharpness,
-            )
-    # The network's own logits alone, if its heads know anything.
-    kernels = [np.zeros((x.shape[1], count)) for x in groups.values()]
-    bias = np.zeros(count)
-    share = np.ones(count)
-    if least_skill == -np.inf:
-        bias = np.where(seen, 0.0, _ABSENT)
-        share = np.zeros(count)
-    return LabelWeights(kernels, bias, share, skill, left_out)
-
-
-def _sharpened(classifier, sharpness, seen):
-    """Return a `ridge.Classifier` times the sharpness of a softmax over its values.
-
-    Args:
-      seen: bool [C], the labels that instances have; others are never likeliest.
-    """
-    return ridge.Classifier(
-        kernels=[sharpness * kernel for kernel in classifier.kernels],
-        bias=np.where(seen, sharpness * classifier.bias, _ABSENT),
-    )
 
 
 class _Linear(tf.keras.layers.Layer):

@@ -1,0 +1,89 @@
+"""Maps, averaged over the upper and over the lower half of boxes."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from a2d_tf.ops.motion_maps import FLOW_HISTOGRAMS, MotionMap
+
+_GRID = 8  # points a side at which a box is read
+_LEAST_HEIGHT = 1e-3  # of a box, in heights of the frame
+
+
+def average_map(
+    values: tf.Tensor, boxes: tf.Tensor, canvas: tuple[int, int]
+) -> tf.Tensor:
+    """Average a map of a backbone.
+
+    Args:
+      values: [B, h, w, C].
+      boxes: [B, N, 4], pixels of the canvas.
+      canvas: its (height, width), which the map covers.
+
+    Returns:
+      [B, N, 2, C].
+    """
+    # The corners of the map are the centres of its outer cells, which also hold beyond
+    # these.
+    height, width = tf.unstack(tf.cast(tf.shape(values)[1:3], tf.float32))
+    canvas_height, canvas_width = canvas
+    scale = tf.stack([height / canvas_height, width / canvas_width] * 2)
+    last = tf.maximum(tf.stack([height, width] * 2) - 1.0, 1.0)
+    cells = (tf.reshape(boxes, [-1, 4]) * scale - 0.5) / last
+    cells = tf.clip_by_value(cells, 0.0, 1.0)
+    return _average_halves(values, cells, tf.shape(boxes)[1])
+
+
+def average_motion_map(
+    motion_map: MotionMap,
+    values: tf.Tensor,
+    boxes: tf.Tensor,
+    *,
+    inside: tf.Tensor,
+    size: tf.Tensor,
+) -> tf.Tensor:
+    """Average a motion map, which a frame covers from the first cell on.
+
+    Args:
+      motion_map: its kind.
+      values: [B, h, w, C], padded at the right and at the bottom.
+      boxes: [B, N, 4], pixels of the canvas.
+      inside: int32 [B, 2], height and width of the frames inside the canvas.
+      size: int32 [B, 2], height and width of the motion frames.
+
+    Returns:
+      [B, N, 2, C]; of flow histograms the roots of the averages, by which a movement of
+      one actor is as large near the camera as far from it: divided by the height of the
+      box in heights of the frame.
+    """
+    frame = tf.tile(tf.cast(inside, tf.float32), [1, 2])[:, None]
+    count = tf.tile(size // motion_map.stride, [1, 2])[:, None]
+    count = tf.cast(count, tf.float32)
+    cells = tf.clip_by_value(boxes / frame * count - 0.5, 0.0, count - 1.0)
+    last = tf.tile(tf.shape(values)[1:3], [2]) - 1
+    cells /= tf.cast(tf.maximum(last, 1), tf.float32)
+    cells = tf.reshape(cells, [-1, 4])
+    halves = _average_halves(values, cells, tf.shape(boxes)[1])
+    if motion_map != FLOW_HISTOGRAMS:
+        return halves
+    heights = (boxes[..., 2] - boxes[..., 0]) / frame[..., 0]
+    heights = tf.maximum(heights, _LEAST_HEIGHT)
+    return tf.sqrt(halves / heights[..., None, None])
+
+
+def _average_halves(values, cells, count):
+    """Average a map over the halves of boxes.
+
+    Args:
+      values: [B, h, w, C].
+      cells: [B * count, 4], the boxes from 0, the centre of the first cell, to 1, the
+        centre of the last one.
+      count: of a frame's boxes.
+
+    Returns:
+      [B, count, 2, C].
+    """
+    frames = tf.repeat(tf.range(tf.shape(values)[0]), count)
+    crops = tf.image.crop_and_resize(values, cells, frames, [_GRID, _GRID])
+    crops = tf.reshape(crops, [-1, count, 2, _GRID * _GRID // 2, values.shape[-1]])
+    return tf.reduce_mean(crops, axis=3)
