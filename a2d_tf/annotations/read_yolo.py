@@ -23,7 +23,7 @@ import pathlib
 import posixpath
 import re
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -46,6 +46,13 @@ _OF_CVAT = re.compile(r"(.*/)?frame_[0-9]{6,9}")
 _LINE = re.compile(rb"\s*[0-9]+([ \t]+[-+.0-9eE]+){4,}[ \t]*([\r\n]|$)")
 _ROUNDING = 1e-4  # of shares of the image, which have six digits
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+class _ImageKey(NamedTuple):
+    """The subset of an image, '' if it has none, and its path in it without suffix."""
+
+    subset: str
+    path: str
 
 
 @dataclasses.dataclass
@@ -79,13 +86,12 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         return ToolLabel(classes[number])
 
     subsets = set(_SUBSETS)
-    for key, value in dataset.items():
+    for field, value in dataset.items():
         if isinstance(value, str):
-            subsets.add(key.lower())
+            subsets.add(field.lower())
     document = Document(file.path, "yolo")
     images = _images(file, subsets)
-    for subset, stem in sorted(images):
-        image = images[subset, stem]
+    for key, image in sorted(images.items()):
         instances: tuple[Instance, ...] = ()
         if image.label_file:
             label_file = File.open(file.container, image.label_file)
@@ -94,10 +100,10 @@ def read(file: File, options: ReadOptions) -> list[Document]:
             document.left_out["images without a label file"] += 1
             continue
         where = image.label_file or image.image_path or ""
-        name = _frame_name(file, stem, image.image_path)
+        name = _frame_name(file, key.path, image.image_path)
         if name is None:
             raise file.error(
-                where, frame_names.not_a_frame(image.image_path or f"{stem}.txt")
+                where, frame_names.not_a_frame(image.image_path or f"{key.path}.txt")
             )
         document.add(where, name, (1, 1), instances, scaled=True)
     return [document]
@@ -180,8 +186,8 @@ def _classes(file: File, dataset: dict[str, Any]) -> dict[str, str]:
     return names
 
 
-def _images(file: File, subsets: Collection[str]) -> dict[tuple[str, str], _Image]:
-    """Return {(subset, path in it without suffix): image}.
+def _images(file: File, subsets: Collection[str]) -> dict[_ImageKey, _Image]:
+    """Return the images of a data set.
 
     An image is known by its own file, its text file, or a line in the list of a subset.
     """
@@ -196,26 +202,28 @@ def _images(file: File, subsets: Collection[str]) -> dict[tuple[str, str], _Imag
         names.append(name)
         if name.lower() in names_of_lists:
             listed_paths += file.container.text(name).splitlines()
-    images: dict[tuple[str, str], _Image] = {}
+    images: dict[_ImageKey, _Image] = {}
     for name in [*names, *listed_paths]:
         stem, suffix = posixpath.splitext(name.strip().replace("\\", "/"))
-        if suffix.lower() == ".txt":
-            key = _split(stem, "labels", subsets)
-            if key and key[1] != "classes":
-                images.setdefault(key, _Image()).label_file = name
-        elif suffix.lower() in _IMAGES:
-            key = _split(stem, "images", subsets)
-            if key and key[1] != "classes":
-                images.setdefault(key, _Image()).image_path = key[1] + suffix
+        is_label_file = suffix.lower() == ".txt"
+        if not is_label_file and suffix.lower() not in _IMAGES:
+            continue
+        key = _image_key(stem, "labels" if is_label_file else "images", subsets)
+        if key is None or key.path == "classes":
+            continue
+        image = images.setdefault(key, _Image())
+        if is_label_file:
+            image.label_file = name
+        else:
+            image.image_path = key.path + suffix
     return images
 
 
-def _split(stem: str, folder: str, subsets: Collection[str]) -> tuple[str, str] | None:
-    """Split a path at its last folder of a name, 'labels' or 'images'.
+def _image_key(stem: str, folder: str, subsets: Collection[str]) -> _ImageKey | None:
+    """Return the key of a path in a folder of a name, 'labels' or 'images'.
 
-    Returns:
-      (subset, path in it), the subset from behind or before that folder, '' if there is
-      none; None if the path has no such folder.
+    The last such folder counts, and the subset is behind or before it. None if the path
+    has no such folder.
     """
     *folders, last = stem.split("/")
     if folder not in folders:
@@ -223,11 +231,11 @@ def _split(stem: str, folder: str, subsets: Collection[str]) -> tuple[str, str] 
     position = len(folders) - 1 - folders[::-1].index(folder)
     inner = folders[position + 1 :]
     if inner and inner[0].lower() in subsets:
-        return inner[0], "/".join([*inner[1:], last])
+        return _ImageKey(inner[0], "/".join([*inner[1:], last]))
     subset = ""
     if position and folders[position - 1].lower() in subsets:
         subset = folders[position - 1]
-    return subset, "/".join([*inner, last])
+    return _ImageKey(subset, "/".join([*inner, last]))
 
 
 def _frame_name(file: File, stem: str, image_path: str | None) -> FrameName | None:

@@ -198,28 +198,35 @@ def read(
     def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         return clip_records.parse(serialized, frames)
 
-    shards = []
-    for split in splits:
-        for shard in manifest.shards(split):
-            shards.append((split, shard))
+    stored_records = _read_shards(manifest, splits)
+    some_records = itertools.islice(stored_records, None, None, every)
+    for stored in itertools.islice(some_records, limit):
+        fields = {}
+        with clip_records.naming(stored.shard):
+            truth = clip_records.read_truth(stored.serialized)
+            if decode:
+                for name, tensor in parse(stored.serialized).items():
+                    fields[name] = tensor.numpy()
+        yield InspectedRecord(stored.split, fields, truth)
 
-    numbers = itertools.count()
 
-    def inspect_shards() -> Iterator[InspectedRecord]:
-        for split, shard in shards:
+class _StoredRecord(NamedTuple):
+    """A serialised record, its split, and the path of its shard."""
+
+    split: str
+    shard: str
+    serialized: bytes
+
+
+def _read_shards(manifest: Manifest, splits: Iterable[str]) -> Iterator[_StoredRecord]:
+    """Yield the records of some splits as they are stored."""
+    from a2d_tf.data import clip_records
+
+    shards_of = {split: manifest.shards(split) for split in splits}
+    for split, shards in shards_of.items():
+        for shard in shards:
             for serialized in clip_records.read_shard(shard):
-                index = next(numbers)
-                if index % every:
-                    continue
-                fields = {}
-                with clip_records.naming(shard):
-                    truth = clip_records.read_truth(serialized)
-                    if decode:
-                        for name, tensor in parse(serialized).items():
-                            fields[name] = tensor.numpy()
-                yield InspectedRecord(split, fields, truth)
-
-    yield from itertools.islice(inspect_shards(), limit)
+                yield _StoredRecord(split, shard, serialized)
 
 
 def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
