@@ -75,7 +75,12 @@ def defined(path):
 
 
 @pytest.mark.parametrize(
-    "title", ["A training step in three hops", "The paper, section by section"]
+    "title",
+    [
+        "From an export to records",
+        "A training step in three hops",
+        "The paper, section by section",
+    ],
 )
 def test_files_and_functions_of_the_tables_exist(title):
     """A file without a folder is in the folder before it; a function is in its file."""
