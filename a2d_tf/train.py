@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from a2d_tf.core import command_flags, command_line, devices
-from a2d_tf.core.checked_json import load_json
+from a2d_tf.core.checked_json import check_json, load_json
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
@@ -45,13 +45,13 @@ def main(argv: list[str]) -> None:
         manifest.label_space.actor_index(training.zero_shot_actor)
     import tensorflow as tf
 
-    from a2d_tf.training import replicas, run_start
+    from a2d_tf.training import replicas, run_settings
 
     gpus = devices.prepare(_DEVICE.value, training.deterministic)
     # These complete the settings of the model; those of the training stay.
     named = Config.given(FLAGS, "model", "training")
-    config = run_start.resolve_config(config, named, _WORKDIR.value)
-    config = run_start.without_masks(config, manifest)
+    config = run_settings.resolve_config(config, named, _WORKDIR.value)
+    config = run_settings.without_masks(config, manifest)
     tf.keras.utils.set_random_seed(training.seed)
     strategy = replicas.make(training.strategy, training.replicas)
     devices.announce(gpus, config.compute.precision, strategy.num_replicas_in_sync)
@@ -69,7 +69,7 @@ def _train(config: Config, manifest: Manifest, workdir: str) -> None:
     """
     from a2d_tf.model.network import Network
     from a2d_tf.runs import run_folder
-    from a2d_tf.training import run_start
+    from a2d_tf.training import initial_weights
     from a2d_tf.training.fit import fit
     from a2d_tf.training.fit_readout import fit_readout
 
@@ -82,8 +82,8 @@ def _train(config: Config, manifest: Manifest, workdir: str) -> None:
             )
         report = None
         if run_folder.is_new(workdir):
-            run_start.check_motion(config, manifest)
-            report = run_start.initialise(network, config)
+            initial_weights.check_motion(config, manifest)
+            report = initial_weights.initialise(network, config)
             fit_readout(network, manifest, config)
         run_folder.create(workdir, config, manifest)
         if report:
@@ -100,25 +100,29 @@ def _conclude(workdir: str, manifest: Manifest) -> None:
     if os.path.isfile(path):
         metrics = load_json(path, {"validation": dict}, "delete it")["validation"]
         try:
-            result = _print_scores(metrics, manifest)
-        except (LookupError, TypeError, ValueError) as error:
-            problem = f"no scores of a validation ({type(error).__name__}: {error})"
-            raise InputError(f"{path}: {problem}; delete it") from error
+            check_json(metrics, _VALIDATION)
+        except ValueError as error:
+            raise InputError(
+                f"{path}: no scores of a validation ({error}); delete it"
+            ) from error
+        if manifest.label_space != A2D:
+            print(summaries.table(summaries.of_own_labels(metrics)))
+        result = f"{_deciding_score(metrics)} on held-out videos"
     flags = shlex.join([f"--workdir={workdir}", f"--records={manifest.directory}"])
     print(f"trained: {result}; {workdir}; next: a2d evaluate {flags}")
 
 
-def _print_scores(metrics: dict, manifest: Manifest) -> str:
-    """Print the tables of own labels; return in words what decided on the weights."""
-    if manifest.label_space != A2D:
-        print(summaries.table(summaries.of_own_labels(metrics)))
+_VALIDATION = ({"box_f1": float}, {"segmentation": {"joint": {"miou": float}}})
+"""What a validation scores, as a kind of `check_json`."""
+
+
+def _deciding_score(metrics: dict) -> str:
+    """Return in words the score that decided on the weights."""
     if "box_f1" in metrics:
-        score = metrics["box_f1"]
-        name = "F1 of boxes"
-    else:
-        score = metrics["segmentation"]["joint"]["miou"]
-        name = "joint mIoU with background"
-    return f"{name} {score:.1f} % on held-out videos"
+        return f"F1 of boxes {metrics['box_f1']:.1f} %"
+    return (
+        f"joint mIoU with background {metrics['segmentation']['joint']['miou']:.1f} %"
+    )
 
 
 def _validation(

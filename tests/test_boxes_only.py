@@ -46,7 +46,7 @@ from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.heads.mask import MaskHead
 from a2d_tf.model.label_modes import Decoupled
 from a2d_tf.model.structures import BatchTruth, Features, Options, Rows, Seen
-from a2d_tf.training import forward, run_start
+from a2d_tf.training import forward, run_settings
 
 BOX = [8, 3, 10, 12]
 BOTH = (drawn(bbox=BOX), drawn(0, [], bbox=BOX))
@@ -224,7 +224,7 @@ def test_a_refiner_needs_masks():
     refined = Config(tiny_network.config(use_mask=False, use_refiner=True))
     manifest = types.SimpleNamespace(trains_masks=False, directory="RECORDS")
     with pytest.raises(InputError, match="--use_refiner"):
-        run_start.without_masks(refined, manifest)
+        run_settings.without_masks(refined, manifest)
 
 
 SPACE = LabelSpace(("cat",), ("sit", "run"), (11, 12))

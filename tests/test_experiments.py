@@ -12,7 +12,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.paper import reproduction, table_rows
 from a2d_tf.paper.folds import Fold
 from a2d_tf.pretrained import cache, layouts, transfer
-from a2d_tf.training import run_start
+from a2d_tf.training import initial_weights, run_settings
 from tools import make_random_weights
 
 SMALL = layouts.Sizes("resnet14", 1 / 8, pyramid=16, proposals=16, head=32, mask=16)
@@ -110,7 +110,7 @@ def start():
             network = Network(config.model, A2D)
             named = transfer.variables(network)
             before = {name: variable.numpy() for name, variable in named.items()}
-            report = run_start.initialise(network, config)
+            report = initial_weights.initialise(network, config)
             after = {name: variable.numpy() for name, variable in named.items()}
             last[config.model] = before, after, report
         return last[config.model]
@@ -122,7 +122,7 @@ def start():
 def test_row_starts_from_public_weights(name, files, start, monkeypatch):
     flagged, further, tensors = files
     first, *later = trainings(monkeypatch, name, [*further, *flagged])
-    config = run_start.resolve_config(*first)
+    config = run_settings.resolve_config(*first)
     assert (config.model.rgb_convention, config.training.init_rgb) == (
         "matterport",
         flagged[0][11:],

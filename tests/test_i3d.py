@@ -19,7 +19,7 @@ from a2d_tf.ops import motion_maps
 from a2d_tf.pretrained import action_features, cache, layouts
 from a2d_tf.pretrained.action_features import ActionFeatures
 from a2d_tf.pretrained.weights_file import Weights
-from a2d_tf.training import run_start
+from a2d_tf.training import run_settings
 
 pytestmark = pytest.mark.slow
 
@@ -289,7 +289,7 @@ def test_a_stream_does_not_start_from_it(conversion, tmp_path):
         config = Config(training=TrainingConfig(**{f"init_{stream}": path}))
         message = f"--init_{stream}={path}: .*--action_backbone=i3d"
         with pytest.raises(InputError, match=message):
-            run_start.resolve_config(config, {})
+            run_settings.resolve_config(config, {})
 
 
 # The published weights

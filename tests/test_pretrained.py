@@ -17,7 +17,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.model.backbones import PUBLISHED
 from a2d_tf.pretrained import cache, layouts
 from a2d_tf.pretrained.weights_file import Weights
-from a2d_tf.training import run_start
+from a2d_tf.training import run_settings
 
 
 @pytest.fixture(scope="module")
@@ -125,17 +125,19 @@ def test_without_a_network_it_says_what_to_put_where(world, server, published):
 def test_the_settings_of_a_run_keep_the_name(world, tmp_path):
     """So that its flags.txt starts the same run on another machine."""
     config = Config(training=TrainingConfig(init_flow="imagenet"))
-    settled = run_start.resolve_config(config, {})
+    settled = run_settings.resolve_config(config, {})
     assert settled.model.flow_convention == "keras_resnet101"
     assert settled.training.init_flow == "imagenet"
     settled.write(tmp_path / "flags.txt")
     assert "--init_flow=imagenet\n" in (tmp_path / "flags.txt").read_text()
-    assert run_start.resolve_config(Config.read(tmp_path / "flags.txt"), {}) == settled
+    assert (
+        run_settings.resolve_config(Config.read(tmp_path / "flags.txt"), {}) == settled
+    )
     config = Config(training=TrainingConfig(init_rgb="cocoo"))
     with pytest.raises(
         InputError, match="cocoo: not a file of imported weights.*imagenet"
     ):
-        run_start.resolve_config(config, {})
+        run_settings.resolve_config(config, {})
 
 
 def test_of_two_processes_one_fetches(world, server):

@@ -15,7 +15,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.data.manifest import Manifest, MotionFacts
 from a2d_tf.runs import chosen_threshold, loading, run_folder
 from a2d_tf.serving import exporter
-from a2d_tf.training import run_start
+from a2d_tf.training import initial_weights
 from a2d_tf.training.events import Events
 
 
@@ -170,7 +170,7 @@ def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path, monkeypatc
 
     def check(actor, before="", **more):
         more.setdefault("init_run", before)
-        run_start._check_withheld(TrainingConfig(zero_shot_actor=actor, **more))
+        initial_weights._check_withheld(TrainingConfig(zero_shot_actor=actor, **more))
 
     learned, withheld = run("learned"), run("withheld", zero_shot_actor="cat")
     actor = run("actor", train_phase="actor")

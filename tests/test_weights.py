@@ -24,7 +24,7 @@ from a2d_tf.pretrained import coco, stream_roles, transfer
 from a2d_tf.pretrained.anchor_deltas import anchor_ratios
 from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs import coco_detector, run_folder
-from a2d_tf.training import run_start
+from a2d_tf.training import initial_weights, run_settings
 from a2d_tf.video.predictor import Predictor
 
 pytestmark = pytest.mark.slow
@@ -156,7 +156,7 @@ def test_tensors_of_one_name_in_two_files_are_both_accounted_for(tmp_path):
         init_rgb=str(tmp_path / "rgb.h5"), init_flow=str(tmp_path / "flow.h5")
     )
     network = Network(model, A2D)
-    report = run_start.initialise(network, Config(model, training=training))
+    report = initial_weights.initialise(network, Config(model, training=training))
     reason = "not used by the network"
     skipped = {f"{role} (flow)": reason for role in flow.tensors if "rpn" in role}
     assert len(skipped) == 7
@@ -315,7 +315,7 @@ def test_the_convention_comes_from_the_file(detector, tmp_path):
     dataclasses.replace(detector, source="keras_resnet101").write(tmp_path / "flow.h5")
     training = TrainingConfig(init_rgb=path, init_flow=str(tmp_path / "flow.h5"))
     config = Config(training=training)
-    made = run_start.resolve_config(config, {}).model
+    made = run_settings.resolve_config(config, {}).model
     assert (
         made.rgb_convention == "matterport"
         and made.flow_convention == "keras_resnet101"
@@ -323,7 +323,7 @@ def test_the_convention_comes_from_the_file(detector, tmp_path):
     assert made.roi_align == "legacy"
     given = {"stride_in_1x1": True, "rgb_convention": "matterport"}
     same = dataclasses.replace(config, model=ModelConfig(rgb_convention="matterport"))
-    assert run_start.resolve_config(same, given).model == made
+    assert run_settings.resolve_config(same, given).model == made
     for name, value in (
         ("rgb_convention", "keras_resnet101"),
         ("roi_align", "aligned"),
@@ -332,9 +332,9 @@ def test_the_convention_comes_from_the_file(detector, tmp_path):
     ):
         other = dataclasses.replace(config, model=ModelConfig(**{name: value}))
         with pytest.raises(InputError, match=f"--{name}={value} contradicts {path}"):
-            run_start.resolve_config(other, {name: value})
+            run_settings.resolve_config(other, {name: value})
         if name != "rgb_convention":
-            assert run_start.resolve_config(other, {}).model == made
+            assert run_settings.resolve_config(other, {}).model == made
 
 
 LABELS = LabelSpace(("dog", "truck", "cat"), ("running", "none"), (11, 12, 21, 31))
@@ -370,7 +370,7 @@ def started(other_run):
     network = Network(model, A2D)
     before = values(network)
     config = Config(model, training=TrainingConfig(init_checkpoint=run))
-    report = run_start.initialise(network, config)
+    report = initial_weights.initialise(network, config)
     return Loading(report, before, values(network))
 
 
@@ -440,7 +440,7 @@ def test_the_convention_comes_from_the_run(other_run):
     config = Config(
         tiny_network.config(norm="none"), training=TrainingConfig(init_checkpoint=run)
     )
-    settled = run_start.resolve_config(config, {})
+    settled = run_settings.resolve_config(config, {})
     assert (
         settled.model.rgb_convention == "matterport"
         and settled.model.roi_align == "legacy"
@@ -448,9 +448,9 @@ def test_the_convention_comes_from_the_run(other_run):
     with pytest.raises(
         InputError, match="--rgb_convention=own contradicts .*flags.txt"
     ):
-        run_start.resolve_config(config, {"rgb_convention": "own"})
+        run_settings.resolve_config(config, {"rgb_convention": "own"})
     with pytest.raises(InputError, match="--norm=.*frozen_bn"):
-        run_start.initialise(None, settled)
+        initial_weights.initialise(None, settled)
 
 
 @pytest.fixture(scope="module")

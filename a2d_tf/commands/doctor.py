@@ -167,11 +167,11 @@ def main(argv: list[str]) -> None:
     import tensorflow as tf
 
     from a2d_tf.model import backbones
-    from a2d_tf.training import run_start
+    from a2d_tf.training import run_settings
 
     gpus = devices.prepare(_DEVICE.value, config.training.deterministic)
-    config = run_start.resolve_config(config, Config.given(FLAGS, "model"))
-    config = run_start.without_masks(config, manifest)
+    config = run_settings.resolve_config(config, Config.given(FLAGS, "model"))
+    config = run_settings.without_masks(config, manifest)
     devices.announce(gpus, config.compute.precision)
     print(
         f"host: {devices.cores()} cores, {devices.memory() / 2**30:.0f} GB,"

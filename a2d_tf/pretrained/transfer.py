@@ -47,7 +47,7 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
     it gives on the anchors that the weights were trained with.
 
     Args:
-      network: of the weights' convention (see `run_start.resolve_config`).
+      network: of the weights' convention (see `run_settings.resolve_config`).
       weights: of a file.
       stream: 'rgb' fills the appearance backbones, the refiner's trunk, every pyramid,
         the proposal network and the actor and mask heads; 'flow' fills the motion

@@ -20,7 +20,7 @@ from a2d_tf.pretrained import cache
 from a2d_tf.pretrained.action_features import ActionFeatures
 from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs.loading import Run
-from a2d_tf.training import run_start
+from a2d_tf.training import initial_weights, run_settings
 from a2d_tf.training.presets import ACTION_BACKBONE, STILL, single_frame_config
 from a2d_tf.training.suggestion import MOST_SIDE
 from a2d_tf.training.suggestion_sizes import canvas_for
@@ -60,7 +60,7 @@ class LabelsOnly:
             digest = ActionFeatures.get(ACTION_BACKBONE).sha256
         config = single_frame_config(canvas_height, canvas_width, maps)
         config = config.with_settings(use_mask=False, mask_image=False)
-        config = run_start.resolve_config(config, ())
+        config = run_settings.resolve_config(config, ())
         config = config.with_settings(score_threshold=0.0)
         motion = MotionFacts(maps.get("action_backbone", ""), digest, True)
         return cls(config, (height, width), motion)
@@ -91,7 +91,7 @@ class LabelsOnly:
           bout_seconds: {action: mean length of its coded bouts}.
         """
         network = Network(self.config.model, labels, self.config.compute)
-        run_start.initialise(network, self.config)
+        initial_weights.initialise(network, self.config)
         if fitted is not None:
             assert network.readout is not None
             network.readout.assign(fitted)

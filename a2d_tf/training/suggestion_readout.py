@@ -13,7 +13,7 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.heads.readout_fit import LEAST_SKILL
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache
-from a2d_tf.training import run_start
+from a2d_tf.training import initial_weights, run_settings
 from a2d_tf.training.fit_readout import Skills, fit_readout
 from a2d_tf.training.presets import (
     ACTION_BACKBONE,
@@ -82,10 +82,10 @@ def fit_to_left_out(manifest: Manifest, maps: dict[str, Any]) -> Skills:
     """
     height, width = canvas(manifest.sizes, STILL.most_pixels)
     config = single_frame_config(height, width, maps).with_settings(val_fraction=0.0)
-    config = run_start.resolve_config(config, ())
-    run_start.check_motion(config, manifest)
+    config = run_settings.resolve_config(config, ())
+    initial_weights.check_motion(config, manifest)
     network = Network(config.model, manifest.label_space, config.compute)
-    run_start.initialise(network, config)
+    initial_weights.initialise(network, config)
     return fit_readout(network, manifest, config)
 
 
