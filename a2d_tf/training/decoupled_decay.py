@@ -1,4 +1,4 @@
-"""SGD and Adam with decoupled weight decay.
+"""SGD and Adam with decoupled weight decay, for where tensorflow-addons is missing.
 
 They derive from Keras's legacy optimizers, as those of tensorflow-addons do; they
 compute the same and read each other's checkpoints.

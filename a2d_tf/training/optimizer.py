@@ -10,20 +10,22 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from a2d_tf.core.config import TrainingConfig
-from a2d_tf.training import decoupled_decay, replicas
+from a2d_tf.training import addons, replicas
 from a2d_tf.training.joining import ON_CPU, Joiner
 from a2d_tf.training.schedule import Schedule
 
 
 def make(training: TrainingConfig) -> tf.keras.optimizers.Optimizer:
-    """Return a new optimizer of a run; its decay follows the learning rate."""
+    """Return a new optimizer of a run.
+
+    tensorflow-addons does not multiply the decay by the learning rate, so that is done
+    here.
+    """
     learning_rate = Schedule(training)
     weight_decay = Schedule(training, training.weight_decay)
     if training.optimizer == "adam":
-        return decoupled_decay.AdamW(
-            learning_rate=learning_rate, weight_decay=weight_decay
-        )
-    return decoupled_decay.SGDW(
+        return addons.AdamW(learning_rate=learning_rate, weight_decay=weight_decay)
+    return addons.SGDW(
         momentum=training.momentum,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
