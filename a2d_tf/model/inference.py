@@ -226,7 +226,7 @@ def _instances_of_heads(
         return _Instances(kept, table, scored.rois, scored.valid, roi_table)
     action_logits = None
     if network.action is not None:
-        action_logits = _action_logits(network, scored, kept, every_roi=False)
+        action_logits = _run_action_head(network, scored, kept)
     table = mode.table(
         gather_rows(scored.scores, kept.roi),
         gather_rows(scored.boxes, kept.roi),
@@ -248,28 +248,40 @@ def _instances_of_readout(
     best_boxes = tf.gather(scored.boxes, tf.argmax(scored.scores, axis=2), batch_dims=2)
     kept = suppress(foreground[..., None], best_boxes[:, :, None], settings)
     kept = kept._replace(boxes=vote(kept.boxes, best_boxes, foreground))
-    valid = tf.sequence_mask(kept.number, settings.max_detections)
-    kept, table = _read_labels(
-        network,
-        scored,
-        kept,
-        _action_logits(network, scored, kept, every_roi),
-        settings.score_threshold,
-    )
-    boxes = table.boxes[:, :, 0]  # the same for each actor
-    return _Instances(kept, table, rois=boxes, valid=valid, roi_table=table)
-
-
-def _action_logits(
-    network: Network, scored: _ScoredRois, kept: Kept, every_roi: bool
-) -> tf.Tensor:
-    """Return the action head's logits for what suppression kept, [B, N, num_actions].
-
-    Args:
-      every_roi: whether the head runs on every RoI anyway; else it runs on these alone.
-    """
     if every_roi:
-        return gather_rows(scored.seen.outputs["action_logits"], kept.roi)
+        action_logits = gather_rows(scored.seen.outputs["action_logits"], kept.roi)
+    else:
+        action_logits = _run_action_head(network, scored, kept)
+    used = tf.sequence_mask(kept.number, settings.max_detections)
+    rows = _HeadRows(
+        kept.boxes,
+        used,
+        foreground=kept.class_scores,
+        actor_scores=gather_rows(scored.scores, kept.roi),
+        action_logits=action_logits,
+    )
+    table = _read_table(network, scored.seen.features, rows, scored.size)
+
+    # The likeliest actor of each, best first.
+    scores = tf.reduce_max(table.class_scores, axis=2)
+    actors = tf.argmax(table.class_scores, axis=2, output_type=tf.int32)
+    order = tf.argsort(-scores, axis=1, stable=True)
+    enough = (scores >= settings.score_threshold) & used
+    number = tf.reduce_sum(tf.cast(enough, tf.int32), axis=1)
+    labelled = Kept(
+        number,
+        boxes=gather_used(kept.boxes, order, number),
+        classes=gather_used(actors, order, number),
+        class_scores=gather_used(scores, order, number),
+        roi=gather_used(kept.roi, order, number),
+    )
+    table = table.rows(order)
+    boxes = table.boxes[:, :, 0]  # the same for each actor
+    return _Instances(labelled, table, rois=boxes, valid=used, roi_table=table)
+
+
+def _run_action_head(network: Network, scored: _ScoredRois, kept: Kept) -> tf.Tensor:
+    """Run the action head on what suppression kept alone, [B, N, num_actions]."""
 
     def run(rois: tf.Tensor) -> tf.Tensor:
         seen = network.run_roi_heads(scored.seen.features, rois, scored.rgb)
@@ -324,50 +336,6 @@ def _read_table(
     return network.label_mode.table(
         scores, boxes, tf.concat([actions, background], axis=2), rows.used
     )
-
-
-def _read_labels(
-    network: Network,
-    scored: _ScoredRois,
-    kept: Kept,
-    action_logits: tf.Tensor,
-    threshold: float,
-) -> tuple[Kept, RoiTable]:
-    """Label what suppression kept by the readout.
-
-    Args:
-      kept: with 1 - p(background) as scores.
-      action_logits: the action head's of these, [B, N, num_actions].
-      threshold: least p(actor).
-
-    Returns:
-      (`kept` with the likeliest actor, best first; the table of all that was kept, in
-      that order).
-    """
-    used = tf.sequence_mask(kept.number, kept.classes.shape[1])
-    rows = _HeadRows(
-        kept.boxes,
-        used,
-        foreground=kept.class_scores,
-        actor_scores=gather_rows(scored.scores, kept.roi),
-        action_logits=action_logits,
-    )
-    table = _read_table(network, scored.seen.features, rows, scored.size)
-    scores = table.class_scores
-
-    best_scores = tf.reduce_max(scores, axis=2)
-    best_actors = tf.argmax(scores, axis=2, output_type=tf.int32)
-    order = tf.argsort(-best_scores, axis=1, stable=True)
-    enough = (best_scores >= threshold) & used
-    number = tf.reduce_sum(tf.cast(enough, tf.int32), axis=1)
-    labelled = Kept(
-        number,
-        boxes=gather_used(kept.boxes, order, number),
-        classes=gather_used(best_actors, order, number),
-        class_scores=gather_used(best_scores, order, number),
-        roi=gather_used(kept.roi, order, number),
-    )
-    return labelled, table.rows(order)
 
 
 def assign_pairs(

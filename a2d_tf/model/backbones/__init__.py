@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import tensorflow as tf
 
@@ -24,29 +24,18 @@ from a2d_tf.model.backbones.entry import (
 
 _Entry = TypeVar("_Entry")
 
+BACKBONES: dict[str, Backbone] = {}
+ACTION_BACKBONES: dict[str, ActionBackbone] = {}
+for _module_info in pkgutil.iter_modules(__path__, f"{__name__}."):
+    _module = importlib.import_module(_module_info.name)
+    BACKBONES.update(getattr(_module, "BACKBONES", {}))
+    ACTION_BACKBONES.update(getattr(_module, "ACTION_BACKBONES", {}))
 
-def _find_entries(table: str) -> dict[str, Any]:
-    """Return the entries of a dictionary that modules of this folder have."""
-    entries: dict[str, Any] = {}
-    for module_info in pkgutil.iter_modules(__path__, f"{__name__}."):
-        module = importlib.import_module(module_info.name)
-        entries.update(getattr(module, table, {}))
-    return entries
-
-
-def _find_published() -> dict[str, Published]:
-    """Return the public weights of every backbone."""
-    published = {}
-    for backbone in BACKBONES.values():
-        for weights in backbone.published:
-            published[weights.name] = weights
-    return published
-
-
-BACKBONES: dict[str, Backbone] = _find_entries("BACKBONES")
-ACTION_BACKBONES: dict[str, ActionBackbone] = _find_entries("ACTION_BACKBONES")
-PUBLISHED = _find_published()
+PUBLISHED: dict[str, Published] = {}
 """Public weights of backbones by their names, those of --init_rgb and --init_flow."""
+for _backbone in BACKBONES.values():
+    for _weights in _backbone.published:
+        PUBLISHED[_weights.name] = _weights
 PUBLISHED_OF_ACTIONS = {
     backbone.published.name: backbone.published
     for backbone in ACTION_BACKBONES.values()

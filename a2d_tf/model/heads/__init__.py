@@ -9,7 +9,6 @@ their registry.
 from __future__ import annotations
 
 import importlib
-import inspect
 import pkgutil
 
 from a2d_tf.model.heads.action import ActionHead
@@ -17,21 +16,16 @@ from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.heads.base import InstanceHead
 from a2d_tf.model.heads.proposals import Proposals
 
+# A head is known as soon as its module is imported.
+for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
+    importlib.import_module(_module.name)
 
-def _find_instance_heads() -> list[type[InstanceHead]]:
-    """Return the subclasses of `InstanceHead` in this folder, in build order."""
-    heads = []
-    for module_info in pkgutil.iter_modules(__path__, f"{__name__}."):
-        module = importlib.import_module(module_info.name)
-        for _, member in inspect.getmembers(module, inspect.isclass):
-            is_head = issubclass(member, InstanceHead) and member is not InstanceHead
-            if is_head and member.__module__ == module.__name__:
-                heads.append(member)
-    return sorted(heads, key=lambda head: head.build_order)
-
-
-INSTANCE_HEADS = _find_instance_heads()
-"""Every `InstanceHead`, in the order in which they are built."""
+INSTANCE_HEADS = sorted(
+    InstanceHead.__subclasses__(), key=lambda head: head.build_order
+)
+"""Every `InstanceHead`, in the order in which they are built. Of those that are on and
+have the same result, the first is used.
+"""
 
 
 def _loss_terms() -> tuple[str, ...]:

@@ -64,11 +64,15 @@ class ActorHead(Head):
             "deltas": split_roi_axis(deltas, features, count, 4),
         }
 
+    def class_names(self) -> list[tuple[str, ...]]:
+        """Return the names of each class without background, our own first."""
+        return self._mode.classes()
+
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return the layers of classes, background last, and of boxes; see `Head`."""
         return {
-            "actor_logits": [*self._mode.classes(), (BACKGROUND,)],
-            "actor_deltas": self._mode.classes(),
+            "actor_logits": [*self.class_names(), (BACKGROUND,)],
+            "actor_deltas": self.class_names(),
         }
 
     def input_layers(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import tensorflow as tf
 
@@ -10,6 +10,9 @@ from a2d_tf.core.config import ModelConfig
 from a2d_tf.model.building import Builder
 from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
 from a2d_tf.model.targets import Rng
+
+if TYPE_CHECKING:
+    from a2d_tf.model.heads.actor import ActorHead
 
 
 class Head:
@@ -90,11 +93,11 @@ class InstanceHead:
     model: tf.keras.Model
 
     @classmethod
-    def make(cls, config: ModelConfig, actor: Any) -> InstanceHead:
+    def make(cls, config: ModelConfig, actor: ActorHead) -> InstanceHead:
         """Make the head, without its model.
 
         Args:
-          actor: the `ActorHead`, for a head with an output for each of its classes.
+          actor: for a head with an output for each of its classes.
         """
         return cls()
 

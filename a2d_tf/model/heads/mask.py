@@ -83,18 +83,15 @@ class MaskHead(InstanceHead, Head):
             skip = ConvNorm(_SKIP_CHANNELS, 3, name="patch_skip")(patches)
             merged = tf.concat([x, skip], axis=-1)
             x = ConvNorm(channels, 3, name="patch_merge", **norm)(merged)
-        count = len(self._class_names())
+        count = len(self._actor.class_names())
         logits = split_roi_axis(
             output_layer(x, count, "mask_logits"), features, SIZE, SIZE, count
         )
         return tf.keras.Model(inputs, logits, name=self.part)
 
-    def _class_names(self):
-        return self._actor.class_layers()["actor_deltas"]
-
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return the layer of the logits; see `Head`."""
-        return {"mask_logits": self._class_names()}
+        return {"mask_logits": self._actor.class_names()}
 
     def terms(
         self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options
