@@ -301,3 +301,15 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
             patched.setattr(*place, full)
             write(tmp_path, FILM)
         assert not any(tmp_path.iterdir())
+
+
+def test_files_are_closed_if_a_later_one_cannot_be_opened(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(outputs.Writer, "open", full)
+    with pytest.raises(InputError, match="No space"):
+        write(tmp_path, FILM)
+    descriptors = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+    paths = [os.readlink(path) for path in descriptors if os.path.islink(path)]
+    assert not [path for path in paths if str(tmp_path) in path]

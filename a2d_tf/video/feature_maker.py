@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
@@ -20,7 +18,6 @@ from a2d_tf.training.track_features import TrackFeatures
 from a2d_tf.video import streaming
 from a2d_tf.video.instances import FrameFeatures
 from a2d_tf.video.span import Span
-from a2d_tf.video.stream_clips import Clip
 from a2d_tf.video.video_reader import Reader
 
 
@@ -71,22 +68,18 @@ class FeatureMaker:
         numbers_of_tracks: list[np.ndarray] = []
         parts: dict[str, list[np.ndarray]] = {}
 
-        def pool(clip: Clip) -> Any:
-            given = tracks.instances(clip.key + 1, clip.size)
-            if not len(given.boxes):
-                return None
-            order = np.argsort(given.tracks)
-            pooled = self._pooled(clip, given.boxes[order])
-            numbers.extend(clip.key + 1 for _ in order)
-            numbers_of_tracks.append(given.tracks[order])
-            for name, values in pooled.items():
-                parts.setdefault(name, []).append(values)
-            return None
-
         span = Span(every=every)
         frames = streaming.needed_frames(reader, span, self.info)
-        for _ in streaming.answer_clips(self, pool, frames, span):
-            pass
+        for clip in streaming.clips_of_span(self, frames, span):
+            number = clip.key + 1
+            given = tracks.instances(number, clip.size)
+            if not len(given.boxes):
+                continue
+            order = np.argsort(given.tracks)
+            numbers += [number] * len(order)
+            numbers_of_tracks.append(given.tracks[order])
+            for name, values in self._pooled(clip, given.boxes[order]).items():
+                parts.setdefault(name, []).append(values)
         if reader.length is not None:
             tracks.check_length(reader.length)
         groups = {name: np.concatenate(values) for name, values in parts.items()}

@@ -24,6 +24,18 @@ FrameFeatures = dict[str, "tf.Tensor"]
 """
 
 
+class RunnerUp(NamedTuple):
+    """A label that the network nearly gave an instance.
+
+    Attributes:
+      margin: by how much p(actor), or p(action), is below that of the given label.
+      code: of the label.
+    """
+
+    margin: float
+    code: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Instances:
     """The instances of a frame, as the network found them, in pixels of the video.
@@ -48,14 +60,11 @@ class Instances:
     action_scores: np.ndarray
     fields: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
-    def runner_up(self, index: int, labels: LabelSpace) -> tuple[float, int]:
+    def runner_up(self, index: int, labels: LabelSpace) -> RunnerUp:
         """Return the label that the network nearly gave an instance.
 
-        It differs from the instance's label in the actor or in the action.
-
-        Returns:
-          (margin, code): by how much p(actor), or p(action), is below that of the
-          instance's label; (1, the instance's own) if there is no other.
+        It differs from the instance's label in the actor or in the action. If there is
+        no other label, it is the instance's own, with a margin of 1.
         """
         code = int(self.codes[index])
         actor, action = labels.indices(code)
@@ -65,15 +74,16 @@ class Instances:
         for other_action in np.flatnonzero(labels.valid[actor]):
             if other_action != action:
                 margin = float(action_scores[action] - action_scores[other_action])
-                rivals.append((margin, int(labels.encode(actor, other_action))))
+                rivals.append(RunnerUp(margin, int(labels.encode(actor, other_action))))
         for other_actor in range(len(labels.actors)):
             if other_actor != actor:
                 valid_scores = np.where(labels.valid[other_actor], action_scores, -1)
                 likely_action = np.argmax(valid_scores)
                 margin = float(actor_scores[actor] - actor_scores[other_actor])
-                rivals.append((margin, int(labels.encode(other_actor, likely_action))))
-        margin, runner_up = min(rivals, default=(1.0, code))
-        return max(0.0, margin), runner_up
+                other_code = int(labels.encode(other_actor, likely_action))
+                rivals.append(RunnerUp(margin, other_code))
+        nearest = min(rivals, default=RunnerUp(1.0, code))
+        return nearest._replace(margin=max(0.0, nearest.margin))
 
     def decoded_masks(self) -> np.ndarray:
         """Return the masks as bool [N, H, W]."""

@@ -100,20 +100,11 @@ class Request:
             files are.
         """
         folder = job.output
-        names = set()
-        if os.path.lexists(folder):
-            names = set(os.listdir(folder))
+        names = _names_in(folder)
         if all(name.startswith(".") for name in names):
             return False
-        try:
-            record = load_json(
-                os.path.join(folder, RECORD_FILE), _RECORD, "not a library prediction"
-            )
-            difference = _difference(record, self.record(job))
-        except InputError as error:
-            difference = str(error)
-        wanted_names = {RESULT_FILES[kind] for kind in self.kinds}
-        if not difference and wanted_names <= names:
+        difference = self._difference(job)
+        if not difference and self._has_results(names):
             return True
         if difference and not self.overwrite:
             raise InputError(
@@ -126,6 +117,28 @@ class Request:
                     " move it, or use another --output"
                 )
         return False
+
+    def is_whole(self, job: Job) -> bool:
+        """Return whether the results of a job are there, whatever else may be."""
+        return not self._difference(job) and self._has_results(_names_in(job.output))
+
+    def _has_results(self, names):
+        """Return whether a folder of these names has every result that is wanted."""
+        return {RESULT_FILES[kind] for kind in self.kinds} <= names
+
+    def _difference(self, job):
+        """Describe how a job's folder differs from its prediction; None if it fits."""
+        path = os.path.join(job.output, RECORD_FILE)
+        try:
+            record = load_json(path, _RECORD, "not a library prediction")
+        except InputError as error:
+            return str(error)
+        return _difference_of_records(record, self.record(job))
+
+
+def _names_in(folder):
+    """Return the names in a folder; none if there is no such folder."""
+    return set(os.listdir(folder)) if os.path.lexists(folder) else set()
 
 
 class _Content(NamedTuple):
@@ -150,7 +163,7 @@ def _content(paths: Iterable[str | os.PathLike[str]]) -> _Content:
     return _Content(total_size, digest.hexdigest())
 
 
-def _difference(
+def _difference_of_records(
     record: Mapping[str, Any], wanted_record: Mapping[str, Any]
 ) -> str | None:
     """Describe how a prediction differs from the wanted one; None if it does not."""

@@ -6,7 +6,6 @@ They are written once every video is finished or has failed, in whichever proces
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import glob
 import os
 import pathlib
@@ -53,11 +52,10 @@ def conclude(
             for name, reason in read_csv(path, CSV_REMEDY):
                 reasons[name] = reason
 
-    wanted = dataclasses.replace(request, overwrite=True)
     finished_jobs = []
     missing_names = []
     for job in jobs:
-        if wanted.is_finished(job):
+        if request.is_whole(job):
             finished_jobs.append(job)
         else:
             missing_names.append(job.name)

@@ -95,12 +95,12 @@ class _Detections:
             masks=instances.masks,
         )
         for i, entry in enumerate(entries):
-            margin, runner_up = instances.runner_up(i, labels)
+            runner_up = instances.runner_up(i, labels)
             detection = {
                 **entry,
                 "track_id": int(frame.tracks[i]),
-                "runner_up": runner_up,
-                "margin": round(margin, 4),
+                "runner_up": runner_up.code,
+                "margin": round(runner_up.margin, 4),
             }
             for field in FIELDS:
                 if field.name in instances.fields:
@@ -200,7 +200,8 @@ class Outputs:
     Attributes:
       frames: how many were added.
       further_info: further fields of `video.json`; see `prediction_folder.VideoInfo`.
-      track_names: {number of a track: the name of its individual}.
+      track_names: {number of a track: the name of its individual}. Both are filled by
+        the caller before the first frame.
     """
 
     def __init__(
@@ -220,23 +221,33 @@ class Outputs:
         self._times = array.array("d")  # seconds at which the added frames begin
         self._until = 0.0  # seconds at which the newest one ends
 
+        self._writers: list[_Writer] = []
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.close)  # if a file cannot be opened
+            self._open_writers(kinds)
+            stack.pop_all()
+
+    def _open_writers(self, kinds):
+        """Open the files of these kinds."""
         paths = {}
         for kind in kinds:
-            paths[kind] = os.path.join(folder, RESULT_FILES[kind])
-        self._writers: list[_Writer] = []
+            paths[kind] = os.path.join(self._folder, RESULT_FILES[kind])
         if "label_maps" in kinds:
             self._writers.append(_LabelMaps(paths["label_maps"]))
         if "detections" in kinds:
             self._writers.append(_Detections(paths["detections"]))
         if "tracks" in kinds or "summary" in kinds:
             tracks = _Tracks(
-                paths.get("tracks"), paths.get("summary"), folder, self.track_names
+                paths.get("tracks"),
+                paths.get("summary"),
+                self._folder,
+                self.track_names,
             )
             self._writers.append(tracks)
         if "frames" in kinds:
             self._writers.append(FrameTable(paths["frames"], self.track_names))
         if "overlay" in kinds:
-            self._writers.append(_Overlay(paths["overlay"], reader, every))
+            self._writers.append(_Overlay(paths["overlay"], self._reader, self._every))
 
     def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
         """Append a frame; the numbers of frames must ascend."""

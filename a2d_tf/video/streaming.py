@@ -106,10 +106,25 @@ def answer_clips(
 ) -> Generator[Answer, None, None]:
     """Answer the frames of a span, one after the other, by the clips around them.
 
+    Args:
+      answer: returns the instances of a clip's key frame.
+      frames: as of `clips_of_span`.
+    """
+    with contextlib.closing(clips_of_span(network, frames, span)) as clips:
+        for clip in clips:
+            yield Answer(clip.image, answer(clip))
+
+
+def clips_of_span(
+    network: FrameNetwork,
+    frames: Iterable[np.ndarray | None],
+    span: Span = EVERY_FRAME,
+) -> Generator[Clip, None, None]:
+    """Yield the clip around each frame of a span, with its features.
+
     Each frame passes the backbones at most once.
 
     Args:
-      answer: returns the instances of a clip's key frame.
       frames: all native frames, RGB uint8 [H, W, 3]; a frame may be None if the span
         does not need it, see `Span.needs` and `stream_motion.needs`.
     """
@@ -137,11 +152,9 @@ def answer_clips(
             )
         # A small network leaves cores idle, where the features of the next frame are
         # computed.
-        span_clips = in_thread(
+        yield from in_thread(
             stream_clips.make_clips(network, prepared_frames, span), ahead=1
         )
-        for clip in span_clips:
-            yield Answer(clip.image, answer(clip))
 
 
 def predict_frames(

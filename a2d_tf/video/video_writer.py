@@ -55,7 +55,8 @@ class Writer:
         self._stream = stream
         self._converter = VideoReformatter()  # one a frame would build its tables again
         self._start: float | None = None  # seconds
-        self._pts = -1  # ticks at which the newest frame is shown; -1: no frame
+        # Ticks at which the newest frame is shown; -1 if there is none, nor a file.
+        self._pts = -1
 
     @classmethod
     def open(
@@ -134,6 +135,6 @@ class Writer:
             ) from error
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file; without a frame there is none."""
         if self._pts >= 0:
             self._mux(None)
