@@ -308,8 +308,9 @@ def test_files_are_closed_if_a_later_one_cannot_be_opened(tmp_path, monkeypatch)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(outputs.Writer, "open", full)
-    with pytest.raises(InputError, match="No space"):
+    with pytest.raises(InputError, match="No space") as raised:
         write(tmp_path, FILM)
+    assert raised.tb  # whose frames hold the files
     descriptors = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
     paths = [os.readlink(path) for path in descriptors if os.path.islink(path)]
     assert not [path for path in paths if str(tmp_path) in path]
