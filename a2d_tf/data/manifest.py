@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Mapping
 from typing import Any, TypedDict
 
 import a2d_tf
@@ -96,6 +95,14 @@ def load_current(
     return load_json(path, kind, missing)
 
 
+class MotionFields(TypedDict):
+    """`MotionFacts` in a JSON file, of MOTION_KIND."""
+
+    action_backbone: str
+    sha256: str
+    flow_histograms: bool
+
+
 @dataclasses.dataclass(frozen=True)
 class MotionFacts:
     """Which motion maps records have (`ops.motion_maps`).
@@ -111,8 +118,8 @@ class MotionFacts:
     flow_histograms: bool
 
     @classmethod
-    def from_fields(cls, fields: Mapping[str, Any]) -> MotionFacts:
-        """Return the facts of a JSON object of MOTION_KIND."""
+    def from_fields(cls, fields: MotionFields) -> MotionFacts:
+        """Return the facts of a JSON file."""
         return cls(
             action_backbone=fields["action_backbone"],
             sha256=fields["sha256"],

@@ -15,7 +15,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, coco, transfer
 from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs import chosen_threshold
-from a2d_tf.runs.loading import Run
+from a2d_tf.runs.loading import Run, facts_without_records
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +59,5 @@ def load(
     label_mode = Detected(labels, actor_indices)
     network = Network(model, labels, config.compute, label_mode)
     logger.info(transfer.load(network, weights).summary())
-    records = {
-        "flow_method": "dis",
-        "image_height": model.image_height,
-        "image_width": model.image_width,
-        "clip_stride": 1,
-    }
+    records = facts_without_records(model.image_height, model.image_width)
     return Run(config, network, records, path)

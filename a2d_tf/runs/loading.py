@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from a2d_tf.core import checked_json, files
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.manifest import FACTS, Manifest, MotionFacts
+from a2d_tf.data.manifest import Manifest, MotionFacts
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import transfer
 from a2d_tf.runs import (
@@ -32,8 +32,7 @@ class Run:
     Attributes:
       config: the settings, with those given to `load` and the resolved score_threshold.
       network: with its weights.
-      records: {'flow_method', 'image_height', 'image_width', 'clip_stride'} of the
-        records that it was trained on.
+      records: of `manifest.FACTS`, how the records that it was trained on were made.
       checkpoint: path of the weights.
       trained_on: names of the videos of its training split.
       motion: the motion maps of its records; None without any.
@@ -85,6 +84,20 @@ class Run:
             )
 
 
+def facts_without_records(image_height: int, image_width: int) -> dict[str, Any]:
+    """Return `Run.records` of a network of single frames that no records taught.
+
+    Args:
+      image_height, image_width: the most that its frames have, pixels.
+    """
+    return {
+        "flow_method": "dis",
+        "image_height": image_height,
+        "image_width": image_width,
+        "clip_stride": 1,
+    }
+
+
 def load(
     workdir: str, settings: dict[str, Any] | None = None, kind: str = "last"
 ) -> Run:
@@ -100,14 +113,9 @@ def load(
     """
     config = run_folder.settings(workdir).with_settings(**(settings or {})).checked()
     labels = run_files.read_labels(workdir)
-    threshold = None
-    if kind == "best":
-        checkpoint, threshold = _read_best(workdir)
-    elif packed.is_packed(workdir):
-        checkpoint = workdir
-    else:
-        checkpoint = checkpoints.find(workdir)
+    weights = _find_weights(workdir, kind)
     if config.inference.score_threshold < 0:
+        threshold = weights.score_threshold
         if threshold is None:
             threshold = chosen_threshold.read(workdir)
         config = config.with_settings(score_threshold=threshold)
@@ -115,7 +123,7 @@ def load(
     if packed.is_packed(workdir):
         _assign_packed(network, os.path.join(workdir, packed.WEIGHTS))
     else:
-        checkpoints.load(checkpoint, {"network": network})
+        checkpoints.load(weights.path, {"network": network})
     facts = run_folder.record_facts(workdir)
     motion = None
     if "motion" in facts:
@@ -123,8 +131,13 @@ def load(
     return Run(
         config=config,
         network=network,
-        records={name: facts[name] for name in FACTS},
-        checkpoint=checkpoint,
+        records={
+            "flow_method": facts["flow_method"],
+            "image_height": facts["image_height"],
+            "image_width": facts["image_width"],
+            "clip_stride": facts["clip_stride"],
+        },
+        checkpoint=weights.path,
         trained_on=frozenset(facts["videos"]),
         motion=motion,
         bout_seconds=facts.get("bout_seconds", {}),
@@ -143,8 +156,29 @@ def _assign_packed(network, path):
         ) from error
 
 
+class _FoundWeights(NamedTuple):
+    """Weights to be loaded.
+
+    Attributes:
+      path: of a checkpoint, or of the folder of a packed model.
+      score_threshold: that of their own validation; None for the run's.
+    """
+
+    path: str
+    score_threshold: float | None = None
+
+
+def _find_weights(workdir, kind):
+    """Find the weights of a run or of a packed model; errors as of `load`."""
+    if kind == "best":
+        return _read_best(workdir)
+    if packed.is_packed(workdir):
+        return _FoundWeights(workdir)
+    return _FoundWeights(checkpoints.find(workdir))
+
+
 def _read_best(workdir):
-    """Return the checkpoint of a run's best validation, and its threshold.
+    """Find the checkpoint of a run's best validation, and its threshold.
 
     Raises:
       InputError: there was none, or the run was killed while its weights were written.
@@ -161,4 +195,4 @@ def _read_best(workdir):
             f"{path}: for step {best['step']}, but the checkpoint is {newest}: the run"
             f" was killed; run its command again, or {remedy}"
         )
-    return newest, best["score_threshold"]
+    return _FoundWeights(newest, best["score_threshold"])

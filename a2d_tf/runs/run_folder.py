@@ -31,7 +31,7 @@ import logging
 import os
 import pathlib
 import shutil
-from typing import Any
+from typing import TypedDict, cast
 
 import a2d_tf
 from a2d_tf.core.checked_json import load_json
@@ -44,6 +44,7 @@ from a2d_tf.data.manifest import (
     FORMAT,
     MOTION_KIND,
     Manifest,
+    MotionFields,
     load_current,
 )
 from a2d_tf.pretrained import notices
@@ -68,6 +69,21 @@ EVENTS = "events.out.tfevents.*"
 """Files of TensorBoard, in `tensorboard/` and its folders."""
 
 logger = logging.getLogger(__name__)
+
+
+class RecordFacts(TypedDict, total=False):
+    """The contents of records.json: how the records of a run were made."""
+
+    schema: int  # format of records, runs and exports
+    written_by: str  # version of a2d_tf
+    flow_method: str  # of --flow_method
+    image_height: int  # pixels, the most that stored frames have
+    image_width: int
+    clip_stride: int  # source frames from one of a clip to the next
+    source: str  # digest of what the records were made of
+    videos: list[str]  # names of those that the run or one before it was trained on
+    motion: MotionFields  # absent without motion maps
+    bout_seconds: dict[str, float]  # absent without coded bouts, see `Manifest`
 
 
 def is_new(workdir: str) -> bool:
@@ -191,9 +207,9 @@ def _with_start(config, run_config, path):
     )
 
 
-def record_facts(workdir: str) -> dict[str, Any]:
+def record_facts(workdir: str) -> RecordFacts:
     """Read records.json; raise InputError unless it is there, whole and current."""
-    return load_current(
+    fields = load_current(
         os.path.join(workdir, run_files.RECORDS),
         kind={
             **FACTS,
@@ -205,6 +221,7 @@ def record_facts(workdir: str) -> dict[str, Any]:
         missing="is this a run folder?",
         remake="build the records again with a2d records, and train on them",
     )
+    return cast(RecordFacts, fields)
 
 
 def settings(workdir: str) -> Config:

@@ -81,6 +81,10 @@ def are_current(
     steps = checkpoint_files.steps_in(folder_of_weights)
     newest = os.path.join(folder_of_weights, f"ckpt-{max(steps, default=0)}")
     run_origin = origin(newest, config, records)
-    if not steps and os.path.isfile(os.path.join(workdir, run_files.FINISHED)):
-        run_origin["weights"] = stored_origin["weights"]
-    return stored_origin == run_origin
+    compared = ["settings", "records"]
+    weights_were_deleted = not steps and os.path.isfile(
+        os.path.join(workdir, run_files.FINISHED)
+    )
+    if not weights_were_deleted:
+        compared.append("weights")
+    return all(stored_origin.get(name) == run_origin[name] for name in compared)

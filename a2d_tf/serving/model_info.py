@@ -7,19 +7,16 @@ from typing import Any, TypedDict, cast
 
 from a2d_tf.core.checked_json import number, whole
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.manifest import BOUT_SECONDS_KIND, MOTION_KIND, load_current
+from a2d_tf.data.manifest import (
+    BOUT_SECONDS_KIND,
+    MOTION_KIND,
+    MotionFields,
+    load_current,
+)
 from a2d_tf.runs import checkpoint_files
 
 FILE = "a2d_tf.json"
 """Its name in the folder of an export."""
-
-
-class MotionInfo(TypedDict):
-    """The motion maps that key frames take, see `manifest.MotionFacts`."""
-
-    action_backbone: str
-    sha256: str
-    flow_histograms: bool
 
 
 class ModelInfo(TypedDict, total=False):
@@ -43,7 +40,7 @@ class ModelInfo(TypedDict, total=False):
     image_height: int  # pixels; flow is computed in frames that fit into this size
     image_width: int
     canvas: list[int]  # height and width, pixels, of what the network sees
-    motion: MotionInfo  # absent if no motion maps are read
+    motion: MotionFields  # absent if no motion maps are read
 
     # How its functions are called: {name: description}, see `serving.signatures`.
     inputs: dict[str, str]

@@ -19,7 +19,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache
 from a2d_tf.pretrained.action_features import ActionFeatures
 from a2d_tf.pretrained.weights_file import Weights
-from a2d_tf.runs.loading import Run
+from a2d_tf.runs.loading import Run, facts_without_records
 from a2d_tf.training import initial_weights, run_settings
 from a2d_tf.training.presets import ACTION_BACKBONE, STILL, single_frame_config
 from a2d_tf.training.suggestion import MOST_SIDE
@@ -95,17 +95,10 @@ class LabelsOnly:
         if fitted is not None:
             assert network.readout is not None
             network.readout.assign(fitted)
-        height, width = self.frame_sides
-        records = {
-            "flow_method": "dis",
-            "image_height": height,
-            "image_width": width,
-            "clip_stride": 1,
-        }
         return Run(
             config=self.config,
             network=network,
-            records=records,
+            records=facts_without_records(*self.frame_sides),
             checkpoint="labels_only",
             motion=self.motion,
             bout_seconds=dict(bout_seconds or {}),
