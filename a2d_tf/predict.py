@@ -43,6 +43,7 @@ from a2d_tf.runs import model_source
 from a2d_tf.runs.model_source import ModelSource
 from a2d_tf.video import (
     detector_predictor,
+    kinetics_actions,
     library,
     library_request,
     library_tables,
@@ -53,6 +54,7 @@ from a2d_tf.video import (
     video_prediction,
     video_reader,
 )
+from a2d_tf.video.detector_classes import DetectorClasses
 from a2d_tf.video.detector_predictor import DetectorPredictor
 from a2d_tf.video.shortfall import shortfall
 from a2d_tf.video.span import Span
@@ -328,6 +330,9 @@ def _check_detector(source: ModelSource) -> None:
             f"--actions: the model of --{source.flag} says what is done; leave out one"
             " of both"
         )
+    if source.flag == _DETECTOR.name:  # names are wrong before anything is written
+        DetectorClasses.parse(_ACTORS.value)
+        kinetics_actions.chosen_classes(_ACTIONS.value)
     for name in Config.given(FLAGS, "inference"):
         if name != "score_threshold":
             raise InputError(

@@ -64,7 +64,7 @@ class KineticsActions:
           motion: of `MotionStream.maps`.
           boxes: [N, 4], in shares of the frame.
         """
-        logits = _means(motion[MIXED_5C.name], boxes)
+        logits = box_means(motion[MIXED_5C.name], boxes)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities = powers / powers.sum(axis=1, keepdims=True)
         return probabilities @ self._is_named
@@ -109,7 +109,7 @@ def chosen_classes(words: Sequence[str]) -> dict[str, str]:
     return name_of_class
 
 
-def _means(values: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+def box_means(values: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Return the means of a map [h, w, C] in boxes, [N, C].
 
     They are those of a grid of points, between which and the centres of the cells the
