@@ -19,7 +19,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.data import clip_records
 from a2d_tf.evaluation import box_data, painted_maps
 from a2d_tf.evaluation import evaluator as evaluators
-from a2d_tf.evaluation.evaluated_frames import Collected
+from a2d_tf.evaluation.collected_frames import Collected
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.model import label_modes
 from a2d_tf.runs import chosen_threshold

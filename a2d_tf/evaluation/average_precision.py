@@ -15,12 +15,11 @@ import numpy as np
 
 from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.box_matching import MATCH_IOU, iou
+from a2d_tf.evaluation.box_suppression import suppress
 
 RECALL_LEVELS = np.linspace(0, 1, 11)  # not the exact tenths, see average_precision
-NMS_IOU = 3, 10  # the fraction 3/10, see `_Planes.overlap_much`
 
 _BOXES = 1 << 16  # suppressed at once
-_STEPS = 32  # of suppression, until the boxes that are left are moved together
 
 
 class Curve(NamedTuple):
@@ -220,85 +219,3 @@ def _positions(names, among):
     """Return the index of each name among others; -1 if it is not there."""
     index = {name: i for i, name in enumerate(among.tolist())}
     return np.array([index.get(name, -1) for name in names.tolist()], int)
-
-
-class _Planes(NamedTuple):
-    """The boxes of F frames, one plane for each edge, and their weighted areas.
-
-    Attributes:
-      top, left, bottom, right: float32 [F, N].
-      area: [F, N], times the numerator of NMS_IOU.
-    """
-
-    top: np.ndarray
-    left: np.ndarray
-    bottom: np.ndarray
-    right: np.ndarray
-    area: np.ndarray
-
-    @classmethod
-    def of(cls, boxes: np.ndarray) -> _Planes:
-        """Return the planes of boxes [F, N, 4], y1, x1, y2, x2."""
-        top, left, bottom, right = np.ascontiguousarray(np.moveaxis(boxes, 2, 0))
-        numerator, _ = NMS_IOU
-        area = numerator * (right - left) * (bottom - top)
-        return cls(top, left, bottom, right, area)
-
-    def take(self, indices: np.ndarray) -> _Planes:
-        """Return the boxes at indices [F, n] of each frame."""
-        rows = np.arange(len(indices))[:, None]
-        return _Planes(
-            top=self.top[rows, indices],
-            left=self.left[rows, indices],
-            bottom=self.bottom[rows, indices],
-            right=self.right[rows, indices],
-            area=self.area[rows, indices],
-        )
-
-    def overlap_much(self, other: _Planes) -> np.ndarray:
-        """Return which boxes have an IoU above NMS_IOU with another: bool [F, N].
-
-        IoU > p/q is tested as (p + q) * overlap > p * (sum of both areas), which is
-        exact for whole pixels and holds for empty boxes.
-
-        Args:
-          other: a box of each frame, [F, 1].
-        """
-        numerator, denominator = NMS_IOU
-        height = np.minimum(self.bottom, other.bottom) - np.maximum(self.top, other.top)
-        width = np.minimum(self.right, other.right) - np.maximum(self.left, other.left)
-        # Clipping one factor suffices: a negative overlap never exceeds a sum of areas.
-        overlap = np.maximum(height, 0) * width
-        return overlap * (numerator + denominator) > self.area + other.area
-
-
-def suppress(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Suppress the boxes of each frame that overlap a better one which is kept.
-
-    Args:
-      boxes: float32 [F, N, 4], y1, x1, y2, x2.
-      scores: [F, N], -inf where a frame has fewer than N boxes; of equal scores the
-        first is better.
-
-    Returns:
-      bool [F, N], which boxes are kept.
-    """
-    frames = np.arange(len(scores))
-    kept = np.zeros(scores.shape, bool)
-    # The boxes of each frame, the best first, and which of them are left.
-    order = np.argsort(-scores, axis=1, kind="stable")
-    left = np.take_along_axis(scores, order, axis=1) > -np.inf
-    planes = _Planes.of(boxes[frames[:, None], order])
-    while left.any():
-        # The boxes that are left move to the front, so that later steps are shorter.
-        most = left.sum(axis=1).max()
-        front = np.argsort(~left, axis=1, kind="stable")[:, :most]
-        order = np.take_along_axis(order, front, axis=1)
-        left = np.take_along_axis(left, front, axis=1)
-        planes = planes.take(front)
-        for _ in range(_STEPS):
-            best = left.argmax(axis=1)
-            kept[frames, order[frames, best]] |= left[frames, best]
-            left[frames, best] = False
-            left &= ~planes.overlap_much(planes.take(best[:, None]))
-    return kept

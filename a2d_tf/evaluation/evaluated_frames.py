@@ -1,10 +1,9 @@
-"""Key frames of a split as a network sees them, and what is kept of each."""
+"""Key frames of a split as a network sees them."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -13,7 +12,7 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import clip_records
 from a2d_tf.data.instance_fields import scale_fields
-from a2d_tf.evaluation import box_data, coco_json, scored_rois
+from a2d_tf.evaluation import coco_json
 from a2d_tf.evaluation.metrics.segmentation import PixelCounts
 from a2d_tf.evaluation.metrics.true_boxes import LabelledBoxes
 from a2d_tf.model.inference import Inference
@@ -23,7 +22,6 @@ from a2d_tf.ops.label_painter import MaskPatch, mask_patches
 
 FIELDS = ("record", "rgb", "flow", "size")
 """The fields of a batch that `Frame.of` reads."""
-_NO_LABEL_MAP = np.zeros((0, 0), np.uint8)
 
 
 @dataclasses.dataclass
@@ -168,61 +166,3 @@ def _key_frame(clip, size):
     """Return the middle frame of a clip without its padding."""
     height, width = size
     return clip[len(clip) // 2, :height, :width]
-
-
-class Collected:
-    """The RoIs and the truth of each frame; whole frames would fill the memory.
-
-    Args:
-      columns: of the network's label mode.
-    """
-
-    def __init__(self, columns: Sequence[str]) -> None:
-        self._fields = ["boxes", "actor_scores", "action_scores", *columns]
-        self.tables: list[dict] = []
-        self.truths: list[clip_records.ClipTruth] = []
-
-    def add(self, frame: Frame) -> None:
-        """Keep a frame's RoIs and ground truth."""
-        self.tables.append(
-            {field: getattr(frame.table, field) for field in self._fields}
-        )
-        self.truths.append(dataclasses.replace(frame.truth, label_map=_NO_LABEL_MAP))
-
-    def rois(self) -> scored_rois.ScoredRois:
-        """Return all RoIs, and free the tables."""
-        roi_frame = _part_of_item([table["boxes"] for table in self.tables])
-        arrays = {}
-        for field in self._fields:
-            # Popped: the boxes of every pair of every RoI take gigabytes.
-            arrays[field] = np.concatenate([table.pop(field) for table in self.tables])
-        return scored_rois.ScoredRois(self._names(), roi_frame, **arrays)
-
-    def truth(self) -> box_data.Truth:
-        """Return the ground truth of the frames."""
-        codes = [truth.codes for truth in self.truths]
-        boxes = [truth.boxes for truth in self.truths]
-        masks: list[dict | None] = []
-        for truth in self.truths:
-            for rle, has_mask in zip(truth.rles, truth.has_mask):
-                mask = None
-                if has_mask:
-                    mask = {**rle, "counts": rle["counts"].decode()}
-                masks.append(mask)
-        return box_data.Truth(
-            frames=self._names(),
-            box_frame=_part_of_item(codes),
-            boxes=np.concatenate(boxes),
-            codes=np.concatenate(codes),
-            sizes=[truth.native_size for truth in self.truths],
-            masks=masks,
-        )
-
-    def _names(self):
-        return np.array([truth.name for truth in self.truths])
-
-
-def _part_of_item(parts):
-    """Return which part each item of all parts is in: int64 [number of items]."""
-    lengths = [len(part) for part in parts]
-    return np.repeat(np.arange(len(parts)), lengths)

@@ -26,7 +26,8 @@ from a2d_tf.data import clip_records, pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.batch_boxes import BOX_SPECS, BatchBoxes
 from a2d_tf.evaluation.box_data import Results, Truth
-from a2d_tf.evaluation.evaluated_frames import FIELDS, Collected, Frame
+from a2d_tf.evaluation.collected_frames import Collected
+from a2d_tf.evaluation.evaluated_frames import FIELDS, Frame
 from a2d_tf.evaluation.label_maps import write_maps
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.evaluation.metrics.metric import SplitData

@@ -292,11 +292,11 @@ def _count_matches(totals, frame, counted):
     """
     codes = frame.codes[counted]
     totals.instances.update(frame.true_codes.tolist())
-    missed, mistakes = _compare(frame.true_codes, codes, frame.ious[counted])
-    totals.found.update(np.delete(frame.true_codes, missed).tolist())
+    comparison = _compare(frame.true_codes, codes, frame.ious[counted])
+    totals.found.update(np.delete(frame.true_codes, comparison.missed).tolist())
     totals.findings.update(codes.tolist())
-    if mistakes:
-        totals.mistakes[frame.name] = np.array(mistakes).tolist()
+    if comparison.mistakes:
+        totals.mistakes[frame.name] = np.array(comparison.mistakes).tolist()
 
 
 def _confusion_notes(confusions):
@@ -313,6 +313,19 @@ def _confusion_notes(confusions):
     return taken[:_WORST] + missed[:1]
 
 
+class _Comparison(NamedTuple):
+    """The instances of a frame beside the true ones.
+
+    Attributes:
+      missed: indices of the true instances that are not found.
+      mistakes: [(true code or 0, code or 0)], the highest true code first. A missed
+        instance and a wrong one that overlap are one mistake.
+    """
+
+    missed: np.ndarray
+    mistakes: list[tuple[int, int]]
+
+
 def _compare(true_codes, codes, ious):
     """Match the instances of a frame to the true ones.
 
@@ -320,11 +333,6 @@ def _compare(true_codes, codes, ious):
       true_codes: int [T].
       codes: int [N], the best instance first.
       ious: float [N, T].
-
-    Returns:
-      missed: indices of the true instances that are not found.
-      mistakes: [(true code or 0, code or 0)], the highest true code first. A missed
-        instance and a wrong one that overlap are one mistake.
     """
     matches = match(ious * (codes[:, None] == true_codes))
     missed = np.setdiff1d(np.arange(len(true_codes)), matches)
@@ -336,7 +344,7 @@ def _compare(true_codes, codes, ious):
         mistakes.append((true_code, codes[i]))
     for code in np.delete(true_codes[missed], overlapped[overlapped >= 0]):
         mistakes.append((code, 0))
-    return missed, sorted(mistakes, reverse=True)
+    return _Comparison(missed, sorted(mistakes, reverse=True))
 
 
 def _means(rows):

@@ -1,0 +1,72 @@
+"""What is kept of the frames of a split until all of them have been seen."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from a2d_tf.data import clip_records
+from a2d_tf.evaluation import box_data, scored_rois
+from a2d_tf.evaluation.evaluated_frames import Frame
+
+_NO_LABEL_MAP = np.zeros((0, 0), np.uint8)
+
+
+class Collected:
+    """The RoIs and the truth of each frame; whole frames would fill the memory.
+
+    Args:
+      columns: of the network's label mode.
+    """
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._fields = ["boxes", "actor_scores", "action_scores", *columns]
+        self.tables: list[dict] = []
+        self.truths: list[clip_records.ClipTruth] = []
+
+    def add(self, frame: Frame) -> None:
+        """Keep a frame's RoIs and ground truth."""
+        self.tables.append(
+            {field: getattr(frame.table, field) for field in self._fields}
+        )
+        self.truths.append(dataclasses.replace(frame.truth, label_map=_NO_LABEL_MAP))
+
+    def rois(self) -> scored_rois.ScoredRois:
+        """Return all RoIs, and free the tables."""
+        roi_frame = _part_of_item([table["boxes"] for table in self.tables])
+        arrays = {}
+        for field in self._fields:
+            # Popped: the boxes of every pair of every RoI take gigabytes.
+            arrays[field] = np.concatenate([table.pop(field) for table in self.tables])
+        return scored_rois.ScoredRois(self._names(), roi_frame, **arrays)
+
+    def truth(self) -> box_data.Truth:
+        """Return the ground truth of the frames."""
+        codes = [truth.codes for truth in self.truths]
+        boxes = [truth.boxes for truth in self.truths]
+        masks: list[dict | None] = []
+        for truth in self.truths:
+            for rle, has_mask in zip(truth.rles, truth.has_mask):
+                mask = None
+                if has_mask:
+                    mask = {**rle, "counts": rle["counts"].decode()}
+                masks.append(mask)
+        return box_data.Truth(
+            frames=self._names(),
+            box_frame=_part_of_item(codes),
+            boxes=np.concatenate(boxes),
+            codes=np.concatenate(codes),
+            sizes=[truth.native_size for truth in self.truths],
+            masks=masks,
+        )
+
+    def _names(self):
+        return np.array([truth.name for truth in self.truths])
+
+
+def _part_of_item(parts):
+    """Return which part each item of all parts is in: int64 [number of items]."""
+    lengths = [len(part) for part in parts]
+    return np.repeat(np.arange(len(parts)), lengths)
