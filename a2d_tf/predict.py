@@ -157,6 +157,7 @@ _MAX_TRACKS = FLAGS.define_string(
     None,
     "Number of individuals, for all actors or as in mouse=2,wheel=1.",
 )
+_MIN_BOUT, _MERGE_GAP = command_flags.define_bout_lengths(FLAGS)
 _TRACKS = FLAGS.define_multi_string(
     "tracks",
     [],
@@ -198,7 +199,13 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
     kinds = kinds_of_results()
     _check_tracks()
     _check_detector(source)
-    track_settings = TrackSettings(_WINDOW.value, _PATIENCE.value, _MAX_TRACKS.value)
+    track_settings = TrackSettings(
+        _WINDOW.value,
+        _PATIENCE.value,
+        _MAX_TRACKS.value,
+        min_bout=_MIN_BOUT.value,
+        merge_gap=_MERGE_GAP.value,
+    )
     output = os.path.normpath(_OUTPUT.value)
     jobs = library_videos.plan(_VIDEO.value, _VIDEOS.value, output)
     reading = _READING.reading_of_tracks(_TRACKS.value, given_tracks.FLAG)

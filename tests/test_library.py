@@ -169,6 +169,10 @@ def finish(job, request, **changes):
             {"track_settings": TrackSettings(max_tracks="m=2")},
             "with --max_tracks=None, not m=2",
         ),
+        (
+            {"track_settings": TrackSettings(min_bout=0.5)},
+            "with --min_bout=None, not 0.5",
+        ),
         ({"settings": {"max_detections": 7}}, "with --max_detections=None, not 7"),
         ({"model": {**MODEL, "model_sha256": "1"}}, r"another model .*\(full\)"),
     ],

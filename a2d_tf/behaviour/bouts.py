@@ -26,6 +26,7 @@ from a2d_tf.behaviour.prediction_folder import (
 from a2d_tf.core.checked_json import number, whole
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import is_file_name
+from a2d_tf.tracking.bout_lengths import BoutLengths, LabelledSpan, tidy
 
 _BOUT = {  # fields of a bout in `tracks.json`
     "actor": str,
@@ -115,6 +116,42 @@ class Prediction(NamedTuple):
                 )
             tracks.append(track._replace(bouts=tuple(bouts)))
         return Prediction(self.name, video, tracks)
+
+    def tidied(self, lengths: BoutLengths) -> Prediction:
+        """Return the prediction as `a2d predict` writes it with lengths of bouts.
+
+        Tracks without a bout that is long enough are left out.
+        """
+        tracks = []
+        for track in self.tracks:
+            bouts = _tidied_bouts(track, lengths)
+            if bouts:
+                tracks.append(track._replace(bouts=bouts))
+        return self._replace(tracks=tracks)
+
+
+def _tidied_bouts(track: TrackBouts, lengths: BoutLengths) -> tuple[Bout, ...]:
+    """Return the bouts of a track without short gaps and short ones.
+
+    The score of a bout with filled gaps is the mean of those of its parts.
+    """
+    if lengths.are_any:
+        return track.bouts
+    spans = []
+    for bout in track.bouts:
+        pair = (bout.actor, bout.action)
+        spans.append(LabelledSpan(pair, bout.start, bout.end))
+    bouts = []
+    for span in tidy(spans, lengths):
+        parts = []
+        for bout in track.bouts:
+            is_within = span.start <= bout.start and bout.end <= span.end
+            if is_within and (bout.actor, bout.action) == span.label:
+                parts.append(bout)
+        score = total_by_pair([track._replace(bouts=tuple(parts))])[span.label].score
+        actor, action = span.label
+        bouts.append(Bout(actor, action, span.start, span.end, score))
+    return tuple(bouts)
 
 
 def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[TrackBouts]:

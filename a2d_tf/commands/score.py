@@ -27,13 +27,14 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from a2d_tf.annotations import read_bouts
 from a2d_tf.behaviour import agreement, bouts, prediction_folder
-from a2d_tf.core import command_line
+from a2d_tf.core import command_flags, command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import box_data, label_maps, scored_rois
 from a2d_tf.evaluation.metrics import registry, segmentation, summaries
 from a2d_tf.evaluation.metrics.metric import PIXELS, RESULTS, ROIS, SplitData
+from a2d_tf.tracking.bout_lengths import BoutLengths
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.evaluated_frames import Frame
@@ -61,6 +62,7 @@ FLAGS.define_float(
     1e-3,
     1e6,
 )
+_MIN_BOUT, _MERGE_GAP = command_flags.define_bout_lengths(FLAGS)
 
 
 class _LabelMapFrame(NamedTuple):
@@ -151,8 +153,9 @@ def main(argv: list[str]) -> None:
         [], truth=FLAGS.truth, predicted=FLAGS.predicted, output=FLAGS.output
     )
     is_json = FLAGS.predicted.endswith(".json")
-    if FLAGS.fps and method != "bouts":
-        raise InputError("--fps is for bouts")
+    for flag in (FLAGS["fps"], _MIN_BOUT, _MERGE_GAP):
+        if flag.value and method != "bouts":
+            raise InputError(f"--{flag.name} is for bouts")
     if FLAGS.full or FLAGS.zero_shot_actor:
         reads_detections = method == "detection" and not is_json
         if not reads_detections or not FLAGS.zero_shot_actor:
@@ -164,8 +167,12 @@ def main(argv: list[str]) -> None:
         label_space = LabelSpace.from_json(FLAGS.labels)
     if method == "bouts":
         folders = prediction_folder.folders_of([FLAGS.predicted])
+        lengths = BoutLengths(_MIN_BOUT.value, _MERGE_GAP.value)
+        predictions = []
+        for prediction in bouts.read_all(folders):
+            predictions.append(prediction.tidied(lengths))
         observations = read_bouts.read(FLAGS.truth)
-        comparison = agreement.compare(observations, bouts.read_all(folders), FLAGS.fps)
+        comparison = agreement.compare(observations, predictions, FLAGS.fps)
         metrics = dataclasses.asdict(comparison)
         table = comparison.table().text()
     elif method == "segmentation":

@@ -44,7 +44,15 @@ if TYPE_CHECKING:
     from a2d_tf.training.labels_only import LabelsOnly
     from a2d_tf.training.track_features import TrackFeatures
 
-PREDICT_FLAGS = ("every", "window", "results", "fps", "device")
+PREDICT_FLAGS = (
+    "every",
+    "window",
+    "min_bout",
+    "merge_gap",
+    "results",
+    "fps",
+    "device",
+)
 """Flags of a2d predict that have a meaning here."""
 _ANSWERED = 5  # frames a second
 _SECONDS = 0.03  # that a frame's features take on one core, with I3D
@@ -242,7 +250,11 @@ class TrackRound:
         info = model_info.read(str(self._model))
         request = library_request.Request(
             every=self._every,
-            track_settings=TrackSettings(window=predict.FLAGS["window"].value),
+            track_settings=TrackSettings(
+                window=predict.FLAGS["window"].value,
+                min_bout=predict.FLAGS["min_bout"].value,
+                merge_gap=predict.FLAGS["merge_gap"].value,
+            ),
             kinds=predict.kinds_of_results(),
             model=model_source.identity(str(self._model)),
             settings={"tracks": digest(reading.exports)},

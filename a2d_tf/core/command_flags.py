@@ -24,6 +24,33 @@ def define_checkpoint(register: Register) -> flags.FlagHolder:
     return register.define_enum("checkpoint", "last", ["last", "best"], text)
 
 
+def define_bout_lengths(
+    register: Register,
+) -> tuple[flags.FlagHolder, flags.FlagHolder]:
+    """Define `--min_bout` and `--merge_gap` for commands that say what bouts there are.
+
+    Returns:
+      the two flags.
+    """
+    min_bout = register.define_float(
+        "min_bout",
+        0.0,
+        "Predicted bouts shorter than so many seconds are left out, after gaps are"
+        " filled; 0: none.",
+        0.0,
+        1e6,
+    )
+    merge_gap = register.define_float(
+        "merge_gap",
+        0.0,
+        "Gaps shorter than so many seconds between two predicted bouts of one"
+        " individual and behaviour are filled; 0: none.",
+        0.0,
+        1e6,
+    )
+    return min_bout, merge_gap
+
+
 def define_device(register: Register) -> flags.FlagHolder:
     """Define `--device` for commands that compute."""
     text = "Device to compute on; auto: the GPU if the machine has one, else the CPU."

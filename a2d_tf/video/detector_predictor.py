@@ -19,8 +19,8 @@ from a2d_tf.video.kinetics_actions import chosen_classes
 from a2d_tf.video.object_detector import SCORE_THRESHOLD, ObjectDetector
 from a2d_tf.video.span import Span
 from a2d_tf.video.stream_clips import Clip
-from a2d_tf.video.streaming import VideoFrame
 from a2d_tf.video.track_settings import TrackSettings
+from a2d_tf.video.video_frame import VideoFrame
 from a2d_tf.video.video_reader import Reader
 
 SURE = 0.5

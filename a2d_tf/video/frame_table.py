@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.video.streaming import VideoFrame
+from a2d_tf.video.video_frame import VideoFrame
 
 COLUMNS = ("frame", "seconds", "track_id", "name", "actor", "action")
 """Columns before those of the behaviours."""

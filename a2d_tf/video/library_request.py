@@ -74,7 +74,7 @@ class Request:
             "start": self.start,
             "end": self.end,
             "every": self.every,
-            **dataclasses.asdict(self.track_settings),
+            **self.track_settings.recorded(),
             "results": ",".join(self.kinds),
             **self.settings,
         }

@@ -24,8 +24,8 @@ from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.evaluation import coco_json
 from a2d_tf.ops import visualize
 from a2d_tf.video.frame_table import FrameTable
-from a2d_tf.video.streaming import VideoFrame
 from a2d_tf.video.track_rows import COLUMNS, TrackRows
+from a2d_tf.video.video_frame import VideoFrame
 from a2d_tf.video.video_reader import Reader
 from a2d_tf.video.video_writer import Writer
 

@@ -21,6 +21,7 @@ from a2d_tf.video.instances import FrameFeatures, Instances
 from a2d_tf.video.served_frames import ServedFrames, key_frame_inputs, load_functions
 from a2d_tf.video.span import Span
 from a2d_tf.video.track_settings import TrackSettings
+from a2d_tf.video.video_frame import VideoFrame
 from a2d_tf.video.video_reader import open_video
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Predictor(ServedFrames):
         end: float | None = None,
         every: int = 1,
         **track_settings: Any,
-    ) -> Iterator[streaming.VideoFrame]:
+    ) -> Iterator[VideoFrame]:
         """Predict the frames of a video, one after the other, with tracks.
 
         Memory does not grow with the video: end the loop when you have seen enough.
@@ -97,7 +98,8 @@ class Predictor(ServedFrames):
           start, end: seconds; frames that begin in [start, end) are answered.
           every: answer one of so many frames; flow still comes from neighbouring
             frames.
-          **track_settings: `window`, `patience` and `max_tracks` of `TrackSettings`.
+          **track_settings: `window`, `patience`, `max_tracks`, `min_bout` and
+            `merge_gap` of `TrackSettings`.
 
         Yields:
           a VideoFrame for each answered frame, in order, once the next one is answered.

@@ -8,7 +8,6 @@ network with motion maps has a fifth one, which makes these.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -21,6 +20,7 @@ from a2d_tf.core import devices
 from a2d_tf.core.workers import in_threads
 from a2d_tf.ops.motion_maps import BLOCK
 from a2d_tf.serving.model_info import ModelInfo
+from a2d_tf.tracking.bout_lengths import ANY_LENGTHS, BoutLengths
 from a2d_tf.tracking.bout_model import BoutModel
 from a2d_tf.tracking.given_tracker import GivenTracker
 from a2d_tf.tracking.tracked_frames import read_labels, track_instances
@@ -35,56 +35,12 @@ from a2d_tf.video.instances import (
 )
 from a2d_tf.video.span import EVERY_FRAME, Span
 from a2d_tf.video.stream_clips import Clip
+from a2d_tf.video.tidy_frames import tidy_frames
 from a2d_tf.video.track_settings import TRACK_DEFAULTS, TrackSettings
+from a2d_tf.video.video_frame import VideoFrame
 from a2d_tf.video.video_reader import Reader
 
 _Item = TypeVar("_Item")
-
-
-@dataclasses.dataclass(frozen=True)
-class VideoFrame:
-    """A frame of a video, its instances, and what their tracks say of them.
-
-    Attributes:
-      number: 1 for the first frame of the video.
-      seconds: time at which the frame begins, as a player shows it.
-      image: RGB uint8 [H, W, 3].
-      instances: the network's own answer; N instances.
-      tracks: int64 [N], the track of each instance; an actor keeps its number. 0 is no
-        track.
-      codes: int64 [N], the label of the track in this frame; steadier than
-        `instances.codes`.
-      scores: float64 [N], of `codes`.
-      until: time at which the next answered frame begins, or the span or the video
-        ends.
-      resting, ended, extra: as of `tracking.structures.LinkedInstances`.
-      pair_scores: as of `tracked_frames.TrackedFrame`; None: those of this frame alone.
-    """
-
-    number: int
-    seconds: float
-    image: np.ndarray
-    instances: Instances
-    tracks: np.ndarray
-    codes: np.ndarray
-    scores: np.ndarray
-    until: float
-    resting: Sequence[int] = ()
-    ended: Sequence[int] = ()
-    extra: int = 0
-    pair_scores: np.ndarray | None = None
-
-    def scores_of_pairs(self, index: int) -> np.ndarray:
-        """Return p(actor) p(action) of all pairs of an instance: float64 [|X|, |Y|]."""
-        if self.pair_scores is not None:
-            return self.pair_scores[index].copy()
-        actor_scores = self.instances.actor_scores[index].astype(np.float64)
-        return np.outer(actor_scores, self.instances.action_scores[index])
-
-    @property
-    def label_map(self) -> np.ndarray:
-        """The network's label map: codes [H, W]; 0 is background."""
-        return self.instances.label_map
 
 
 def find_instances(
@@ -212,7 +168,9 @@ def track_answers(
         joint=network.info["joint"],
         bout_model=_bout_model(network, reader, span),
     )
-    yield from _in_thread(_with_times(tracked_frames, reader, span), ahead=2)
+    frames = _with_times(tracked_frames, reader, span)
+    lengths = track_settings.bout_lengths
+    yield from _in_thread(tidy_frames(frames, lengths, network.labels), ahead=2)
 
 
 def label_frames(
@@ -222,13 +180,14 @@ def label_frames(
     span: Span = EVERY_FRAME,
     window: int = TrackSettings.window,
     *,
+    bout_lengths: BoutLengths = ANY_LENGTHS,
     stops: Sequence[Any] = (),
 ) -> Iterator[VideoFrame]:
     """Label the given instances of a video, as `predict_frames` does those it finds.
 
     Args:
       given: the tracks of the video.
-      window: as of `TrackSettings`.
+      window, bout_lengths: as of `TrackSettings`.
       reader, span, stops: as of `predict_frames`.
 
     Raises:
@@ -255,7 +214,10 @@ def label_frames(
         joint=labeller.info["joint"],
         bout_model=bout_model,
     )
-    yield from _in_thread(_with_times(tracked_frames, reader, span), ahead=2)
+    video_frames = _with_times(tracked_frames, reader, span)
+    yield from _in_thread(
+        tidy_frames(video_frames, bout_lengths, labeller.labels), ahead=2
+    )
     if reader.length is not None:
         given.check_length(reader.length)
 

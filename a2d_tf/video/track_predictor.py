@@ -16,8 +16,8 @@ from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video import streaming
 from a2d_tf.video.instances import Labeller
 from a2d_tf.video.span import Span
-from a2d_tf.video.streaming import VideoFrame
 from a2d_tf.video.track_settings import TrackSettings
+from a2d_tf.video.video_frame import VideoFrame
 from a2d_tf.video.video_reader import Reader
 
 
@@ -49,7 +49,8 @@ class TrackPredictor:
         """Yield the answered frames of a video; see `streaming.label_frames`.
 
         Args:
-          track_settings: of which only the window counts, for tracks are given.
+          track_settings: of which only the window and the lengths of bouts count, for
+            tracks are given.
         """
         return streaming.label_frames(
             self.labeller_of(name_of_path(reader.path)),
@@ -57,6 +58,7 @@ class TrackPredictor:
             self._tracks(reader),
             span,
             track_settings.window,
+            bout_lengths=track_settings.bout_lengths,
             stops=stops,
         )
 

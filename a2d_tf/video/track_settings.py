@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.tracking import tracker
+from a2d_tf.tracking.bout_lengths import BoutLengths
 from a2d_tf.tracking.groups import Groups
 
 
@@ -21,11 +23,30 @@ class TrackSettings:
       patience: as for `tracker.Tracker`.
       max_tracks: the number of individuals, such as "4" or "mouse=2,wheel=1"; actors
         that are not named have any number. None: all have any number.
+      min_bout, merge_gap: as of `BoutLengths`.
     """
 
     window: int = tracker.WINDOW
     patience: int = tracker.PATIENCE
     max_tracks: str | None = None
+    min_bout: float = 0.0
+    merge_gap: float = 0.0
+
+    @property
+    def bout_lengths(self) -> BoutLengths:
+        """How short bouts and their gaps may be."""
+        return BoutLengths(self.min_bout, self.merge_gap)
+
+    def recorded(self) -> dict[str, Any]:
+        """Return {flag: value} that tell predictions apart.
+
+        Lengths of bouts are among them if they are set: earlier versions had none.
+        """
+        settings = dataclasses.asdict(self)
+        for name in ("min_bout", "merge_gap"):
+            if not settings[name]:
+                del settings[name]
+        return settings
 
     def groups(self, labels: LabelSpace) -> Groups:
         """Return the groups of `max_tracks`.
