@@ -173,8 +173,8 @@ _COMMANDS = {
 }
 
 
-def _complain(argv: list[str]) -> None:
-    raise InputError(f"a2d on-beam {' '.join(argv[1:2])}: expected records or predict")
+def _reject(name: str, _: list[str]) -> None:
+    raise InputError(f"a2d on-beam {name}: expected records or predict")
 
 
 def run(words: Sequence[str] | None = None) -> None:
@@ -186,9 +186,11 @@ def run(words: Sequence[str] | None = None) -> None:
     program, *words = words or sys.argv
     name = words[0] if words else ""
     if name not in _COMMANDS:
-        if not command_help.wants_help([program, *words]):
-            words = ["--", *words]  # so that `_complain` gets all of them
-        return command_line.run(_complain, FLAGS, [program, *words])
+        reject = functools.partial(_reject, name)
+        asked = [program]
+        if command_help.wants_help([program, *words]):
+            asked.append("--help")
+        return command_line.run(reject, FLAGS, asked, help_module=__name__)
     command = _COMMANDS[name]
     _define_staging(command.flags)
     end = words.index("--") if "--" in words else len(words)

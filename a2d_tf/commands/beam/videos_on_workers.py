@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 _SMALL = (
     prediction_folder.RECORD_FILE,
     prediction_folder.PART_FILE,
-    "video.json",
-    "tracks.json",
-    "summary.csv",
-    "failed.csv",
+    prediction_folder.VIDEO_FILE,
+    prediction_folder.RESULT_FILES["tracks"],
+    prediction_folder.RESULT_FILES["summary"],
+    library_files.FAILED,
 )
 """What the library's own files are made from."""
 _one_at_a_time = threading.Lock()
@@ -40,12 +40,12 @@ class _VideoResult(NamedTuple):
 
     Attributes:
       name: of the video in the library.
-      note: what the user should know; '' or None if there is nothing.
+      note: what the user should know; '' if there is nothing.
       problem: the message of an error; '' if there was none.
     """
 
     name: str
-    note: str | None
+    note: str
     problem: str
 
 
@@ -109,7 +109,9 @@ def _predict(
                 remote_files.upload(
                     output, output_url, last=prediction_folder.RECORD_FILE
                 )
-            return _VideoResult(job.name, note and f"{video_name} {note}", "")
+            if note:
+                note = f"{video_name} {note}"
+            return _VideoResult(job.name, note, "")
         except Exception as error:  # the others go on
             problem = library.reason(local_job, error).replace(path, video_name)
             return _VideoResult(job.name, "", problem)
