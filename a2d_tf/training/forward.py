@@ -134,17 +134,15 @@ def reported_values(
     Args:
       terms, health: of `forward`.
     """
-    own_divisors = {}
-    for name, parts in terms.items():
-        own_divisors[name] = [term.divisor for term in parts]
-    own_health_divisors = {name: term.divisor for name, term in health.items()}
-    divisors, health_divisors = replicas.total((own_divisors, own_health_divisors))
-    over_all: Terms = {}
-    for name, parts in terms.items():
-        over_all[name] = []
-        for term, divisor in zip(parts, divisors[name]):
-            over_all[name].append(Term(term.total, divisor))
-    values = weighted(over_all, training)
+    of_replicas = {name: _over_replicas(parts) for name, parts in terms.items()}
+    values = weighted(of_replicas, training)
     for name, term in health.items():
-        values[name] = tf.math.divide_no_nan(term.total, health_divisors[name])
+        (figure,) = _over_replicas([term])
+        values[name] = tf.math.divide_no_nan(figure.total, figure.divisor)
     return values
+
+
+def _over_replicas(terms: list[Term]) -> list[Term]:
+    """Return a replica's terms with the divisors of all replicas."""
+    divisors = replicas.total([term.divisor for term in terms])
+    return [Term(term.total, divisor) for term, divisor in zip(terms, divisors)]
