@@ -113,6 +113,16 @@ def test_the_command_line_overrides_settings_of_inference_that_it_names_alone():
     assert made == dataclasses.replace(CHANGED, compute=ComputeConfig())
 
 
+def test_settings_of_any_section_are_replaced_and_others_stay():
+    made = CHANGED.with_settings(image_height=64, steps=3, precision="float32")
+    assert made.model == dataclasses.replace(CHANGED.model, image_height=64)
+    assert made.training == dataclasses.replace(CHANGED.training, steps=3)
+    assert made.inference == CHANGED.inference
+    assert made.compute == ComputeConfig()
+    with pytest.raises(AssertionError):
+        CHANGED.with_settings(no_such_setting=1)
+
+
 def settings(config):
     """{setting: value}."""
     return {

@@ -37,7 +37,28 @@ def test_a_batch_that_does_not_fit(mini_records, monkeypatch):
     monkeypatch.setattr(step_timing, "make_train_step", lambda *_: step)
     config = Config(tiny_network.config(), training=tiny_network.LEARNING)
     with pytest.raises(InputError, match="--batch_size"):
-        doctor.train(config, mini_records, on_gpu=False)
+        doctor.time_training(config, mini_records, on_gpu=False)
+
+
+def test_steps_are_timed_from_the_third_on_for_ten_seconds(mini_records, monkeypatch):
+    """They end at 5, 7, 13 and 19 seconds; the first one compiles."""
+    clock = iter([0.0, 5.0, 7.0, 13.0, 19.0])
+    steps = []
+
+    def train_step(batch, number):
+        steps.append((batch, number))
+        return {"total": tf.constant(1.0)}
+
+    monkeypatch.setattr(step_timing.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(step_timing, "set_phase", lambda *_: None)
+    monkeypatch.setattr(step_timing.TrainState, "create", lambda *_: None)
+    monkeypatch.setattr(step_timing, "make_train_step", lambda *_: train_step)
+    monkeypatch.setattr(
+        step_timing.replicas, "batches", lambda *_, start_step: iter("abcde")
+    )
+    speed = step_timing.time_steps(None, mini_records, Config())
+    assert speed == (5.0, 6.0)
+    assert steps == [("a", 0), ("b", 1), ("c", 2), ("d", 3)]
 
 
 def test_a_validation_takes_as_long_as_its_frames(monkeypatch):

@@ -65,7 +65,7 @@ class Computation:
         return line
 
 
-def train(config: Config, manifest: Manifest, on_gpu: bool) -> Computation:
+def time_training(config: Config, manifest: Manifest, on_gpu: bool) -> Computation:
     """Run a few training steps of a new network, then validate it on a few clips.
 
     A GPU computes a batch at a time, a CPU a single clip.
@@ -121,7 +121,7 @@ def time_validation(evaluator: Evaluator, most: int) -> float:
     return seconds / validation.frames
 
 
-def feed(config: Config, manifest: Manifest) -> float:
+def time_input(config: Config, manifest: Manifest) -> float:
     """Measure the clips per second of the input pipeline while nothing else runs."""
     from a2d_tf.data import pipeline
 
@@ -185,9 +185,9 @@ def main(argv: list[str]) -> None:
         )
         rgb_scale = backbones.convention(model, "rgb").std[0]
         print(inspection.describe_flow(deviations, model.flow_scale, rgb_scale))
-    computation = train(config, manifest, bool(gpus))
+    computation = time_training(config, manifest, bool(gpus))
     print(computation.text(), flush=True)
-    clips_per_second = feed(config, manifest)
+    clips_per_second = time_input(config, manifest)
     print(f"input: {clips_per_second:.0f} clips/s")
     line = hours(
         config.training,
