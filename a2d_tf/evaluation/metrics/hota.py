@@ -137,6 +137,45 @@ def class_figures(videos: Iterable[Sequence[ClassFrame]]) -> dict[str, float]:
     return {**hota_counts.figures(), **identities.figures()}
 
 
+class _Alignment(NamedTuple):
+    """How well N true tracks of a video fit M predicted ones, whatever is matched.
+
+    Attributes:
+      jaccard: float64 [N, M], the Jaccard index of soft matches over the video.
+      true_lengths: float64 [N], in how many frames each true track is seen.
+      predicted_lengths: float64 [M], likewise.
+    """
+
+    jaccard: np.ndarray
+    true_lengths: np.ndarray
+    predicted_lengths: np.ndarray
+
+    @classmethod
+    def of(cls, frames: Sequence[ClassFrame]) -> _Alignment:
+        """Return the alignment of the tracks of a video."""
+        true_count = _track_count([frame.true_tracks for frame in frames])
+        predicted_count = _track_count([frame.predicted_tracks for frame in frames])
+        true_lengths = np.zeros(true_count)
+        predicted_lengths = np.zeros(predicted_count)
+        soft_matches = np.zeros((true_count, predicted_count))
+        for frame in frames:
+            iou = frame.iou
+            total = iou.sum(axis=0) + iou.sum(axis=1, keepdims=True) - iou
+            share = np.divide(
+                iou, total, out=np.zeros_like(total), where=total > _EPSILON
+            )
+            soft_matches[np.ix_(frame.true_tracks, frame.predicted_tracks)] += share
+            true_lengths[frame.true_tracks] += 1
+            predicted_lengths[frame.predicted_tracks] += 1
+        lengths = true_lengths[:, None] + predicted_lengths
+        jaccard = soft_matches / (lengths - soft_matches)
+        return cls(jaccard, true_lengths, predicted_lengths)
+
+    def lengths(self) -> np.ndarray:
+        """Return the lengths of both tracks of each pair together: float64 [N, M]."""
+        return self.true_lengths[:, None] + self.predicted_lengths
+
+
 def _zeros():
     return np.zeros(len(ALPHAS))
 
@@ -166,34 +205,16 @@ class HotaCounts:
 
         One assignment in each frame serves all of ALPHAS. It prefers pairs whose tracks
         overlap much in the whole video: the score of a pair is its IoU times the
-        alignment of the two tracks, a Jaccard index of soft matches over the video.
+        alignment of the two tracks.
         """
-        true_count = _track_count([frame.true_tracks for frame in frames])
-        predicted_count = _track_count([frame.predicted_tracks for frame in frames])
-
-        # The alignment of tracks, from their lengths and soft matches.
-        true_lengths = np.zeros(true_count)
-        predicted_lengths = np.zeros(predicted_count)
-        soft_matches = np.zeros((true_count, predicted_count))
-        for frame in frames:
-            iou = frame.iou
-            total = iou.sum(axis=0) + iou.sum(axis=1, keepdims=True) - iou
-            share = np.divide(
-                iou, total, out=np.zeros_like(total), where=total > _EPSILON
-            )
-            soft_matches[np.ix_(frame.true_tracks, frame.predicted_tracks)] += share
-            true_lengths[frame.true_tracks] += 1
-            predicted_lengths[frame.predicted_tracks] += 1
-        lengths = true_lengths[:, None] + predicted_lengths
-        alignment = soft_matches / (lengths - soft_matches)
-
-        # The matches of each frame, and in how many frames two tracks are matched.
+        alignment = _Alignment.of(frames)
         matched = _zeros()
         located = _zeros()
-        together = np.zeros((len(ALPHAS), true_count, predicted_count))
+        # In how many frames two tracks are matched.
+        together = np.zeros((len(ALPHAS), *alignment.jaccard.shape))
         for frame in frames:
             pairs = np.ix_(frame.true_tracks, frame.predicted_tracks)
-            rows, columns = assign(alignment[pairs] * frame.iou)
+            rows, columns = assign(alignment.jaccard[pairs] * frame.iou)
             iou = frame.iou[rows, columns]
             hits = iou >= ALPHAS[:, None] - _EPSILON
             matched += hits.sum(axis=1)
@@ -201,11 +222,11 @@ class HotaCounts:
             true_tracks = frame.true_tracks[rows]
             predicted_tracks = frame.predicted_tracks[columns]
             together[:, true_tracks, predicted_tracks] += hits
-        either = np.maximum(lengths - together, 1)
+        either = np.maximum(alignment.lengths() - together, 1)
 
         self.matched += matched
-        self.missed += true_lengths.sum() - matched
-        self.extra += predicted_lengths.sum() - matched
+        self.missed += alignment.true_lengths.sum() - matched
+        self.extra += alignment.predicted_lengths.sum() - matched
         self.located += located
         self.associated += (together**2 / either).sum(axis=(1, 2))
 
