@@ -114,12 +114,17 @@ def check_order(bout: CodedBout) -> None:
         )
 
 
+def by_video(observations: Iterable[Observation]) -> dict[str, list[Observation]]:
+    """Return {video: its observations}."""
+    observations_of: dict[str, list[Observation]] = collections.defaultdict(list)
+    for observation in observations:
+        observations_of[observation.video].append(observation)
+    return observations_of
+
+
 def check_observations(observations: Iterable[Observation]) -> None:
     """Raise InputError if observations of a video may be of two, or of two coders."""
-    observations_of_video: dict[str, list[Observation]] = collections.defaultdict(list)
-    for observation in observations:
-        observations_of_video[observation.video].append(observation)
-    for observations_of_one in observations_of_video.values():
+    for observations_of_one in by_video(observations).values():
         _check_folders(observations_of_one)
         _check_coders(observations_of_one)
 

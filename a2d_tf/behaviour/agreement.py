@@ -3,106 +3,36 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from a2d_tf.annotations.coded_images import CodedImages
 from a2d_tf.annotations.observations import (
     PAST_END,
     Observation,
+    by_video,
     check_observations,
 )
-from a2d_tf.behaviour import spans
 from a2d_tf.behaviour.bouts import Prediction
+from a2d_tf.behaviour.comparison import (
+    ComparedVideo,
+    Comparison,
+    SpansByAction,
+    compare_videos,
+)
 from a2d_tf.behaviour.spans import TimeSpan
 from a2d_tf.core.errors import InputError, quoted
-from a2d_tf.evaluation.metrics.tables import Table
+from a2d_tf.tracking.bout_lengths import ANY_LENGTHS, BoutLengths
 
 logger = logging.getLogger(__name__)
-
-SpansByAction = dict[str, list[TimeSpan]]
-"""Action -> its bouts of all individuals of a video."""
-
-
-@dataclasses.dataclass
-class _Agreement:
-    """What was coded and predicted of an action, and how much of it agrees."""
-
-    agreed_seconds: float = 0.0
-    agreed_bouts: int = 0
-    coded_seconds: float = 0.0
-    coded_bouts: int = 0
-    predicted_seconds: float = 0.0
-    predicted_bouts: int = 0
-
-    def add(self, coded: Sequence[TimeSpan], predicted: Sequence[TimeSpan]) -> None:
-        """Add the bouts of a video."""
-        self.agreed_seconds += spans.agreed_seconds(coded, predicted)
-        self.agreed_bouts += spans.count_matches(coded, predicted)
-        self.coded_seconds += spans.total_seconds(coded)
-        self.coded_bouts += len(coded)
-        self.predicted_seconds += spans.total_seconds(predicted)
-        self.predicted_bouts += len(predicted)
-
-    def figures(self, is_coded: bool) -> dict[str, Any]:
-        """Return {figure: value}; the F1, in percent, are None if it is not coded."""
-        figures = dataclasses.asdict(self)
-        seconds = self.coded_seconds + self.predicted_seconds
-        bouts = self.coded_bouts + self.predicted_bouts
-        figures["f1_seconds"] = None
-        figures["f1_bouts"] = None
-        if is_coded and seconds:
-            figures["f1_seconds"] = 200 * self.agreed_seconds / seconds
-        if is_coded and bouts:
-            figures["f1_bouts"] = 200 * self.agreed_bouts / bouts
-        return figures
-
-
-@dataclasses.dataclass(frozen=True)
-class Comparison:
-    """What `compare` says; its fields are those of the metrics file.
-
-    Attributes:
-      videos: names of the coded videos.
-      left_out: coded behaviours that the network does not know.
-      not_coded: predicted ones that no video has in BORIS.
-      actions: {action: {figure: value}}: coded, predicted and agreed seconds and bouts,
-        and their F1 in percent, None of what is not coded.
-    """
-
-    videos: list[str]
-    left_out: list[str]
-    not_coded: list[str]
-    actions: dict[str, dict[str, Any]]
-
-    def table(self) -> Table:
-        """Return the figures as a table."""
-        notes = []
-        if self.left_out:
-            notes.append(f"not actions of the network: {', '.join(self.left_out)}")
-        if self.not_coded:
-            notes.append(f"not coded in BORIS: {', '.join(self.not_coded)}")
-        return Table(
-            title=f"Bouts coded in BORIS and predicted, {len(self.videos)} videos",
-            columns={
-                "coded_seconds": "coded seconds",
-                "predicted_seconds": "predicted seconds",
-                "coded_bouts": "coded bouts",
-                "predicted_bouts": "predicted bouts",
-                "f1_seconds": "F1 of seconds",
-                "f1_bouts": "F1 of bouts",
-            },
-            rows=self.actions,
-            notes=tuple(notes),
-        )
 
 
 def compare(
     observations: Sequence[Observation],
     predictions: Iterable[Prediction],
     fps: float | None = None,
+    lengths: BoutLengths = ANY_LENGTHS,
 ) -> Comparison:
     """Compare bouts action by action, whichever individual they are of.
 
@@ -112,38 +42,32 @@ def compare(
 
     Args:
       fps: the rate of folders of images; by default as BORIS says, else the prediction.
+      lengths: how short predicted bouts and their gaps may be.
 
     Raises:
       InputError: observations contradict each other; a coded video has no prediction;
         no behaviour is an action of the network; or nothing says the rate of images.
     """
     check_observations(observations)
-    videos = _pair_up(observations, predictions, fps)
+    pairs = _pair_up(observations, predictions, fps)
     actions: set[str] = set()
     behaviours: set[str] = set()
-    for video in videos:
-        actions.update(video.prediction.video.labels.actions)
-        behaviours.update(video.coded)
+    videos = []
+    for prediction, coded in pairs:
+        actions.update(prediction.video.labels.actions)
+        behaviours.update(coded)
+        predicted = _predicted_spans(prediction.tidied(lengths))
+        segmented = TimeSpan(*prediction.video.span)
+        videos.append(
+            ComparedVideo(
+                prediction.name, coded, predicted, segmented, prediction.video.fps
+            )
+        )
     if not behaviours & actions:
         raise InputError(
             f"none of {sorted(behaviours)} is one of the actions {sorted(actions)}"
         )
-    agreements: dict[str, _Agreement] = collections.defaultdict(_Agreement)
-    for video in videos:
-        segmented = TimeSpan(*video.prediction.video.span)
-        predicted = _predicted_spans(video.prediction)
-        for action in sorted(actions & (behaviours | set(predicted))):
-            coded_spans = spans.cut(video.coded.get(action, ()), segmented)
-            agreements[action].add(coded_spans, predicted.get(action, ()))
-    figures = {}
-    for action, agreement in agreements.items():
-        figures[action] = agreement.figures(is_coded=action in behaviours)
-    return Comparison(
-        videos=sorted(video.prediction.name for video in videos),
-        left_out=sorted(behaviours - actions),
-        not_coded=sorted(set(figures) - behaviours),
-        actions=figures,
-    )
+    return compare_videos(videos, actions, behaviours)
 
 
 class _CodedVideo(NamedTuple):
@@ -164,9 +88,7 @@ def _pair_up(
       InputError: a coded video has no prediction, or nothing says its rate of images.
     """
     prediction_of = {prediction.name: prediction for prediction in predictions}
-    observations_of: dict[str, list[Observation]] = collections.defaultdict(list)
-    for observation in observations:
-        observations_of[observation.video].append(observation)
+    observations_of = by_video(observations)
     missing = sorted(set(observations_of) - set(prediction_of))
     if missing:
         raise InputError(

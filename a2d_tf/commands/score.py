@@ -4,6 +4,7 @@
   a2d score detection --truth COCO.json --predicted detections.npz --output metrics.json
   a2d score detection --truth COCO.json --predicted results.json --output metrics.json
   a2d score bouts --truth events.tsv --predicted LIBRARY --output metrics.json
+  a2d score bouts --truth events.tsv --predicted other.tsv --output metrics.json
 
 Label maps are <VID>/<frame>.png: single-channel PNGs of codes, or RGB PNGs in the
 colours of the label space. `--labels FILE.json` names a label space other than A2D's.
@@ -13,7 +14,7 @@ results.json is in COCO's results format, as other methods write it: a list of
 gives the joint figures of the same protocol, and COCO's AP of boxes and masks.
 
 events.tsv holds tabular or aggregated events of BORIS, or is its project; their bouts
-are compared with those of predictions.
+are compared with those of predictions, or those of a second coder in other.tsv.
 
 For a model trained without the action labels of an actor: --zero_shot_actor=cat, and
 the full model's --full=FULL/detections.npz for the ratio of the two (Eq. 3).
@@ -22,14 +23,18 @@ the full model's --full=FULL/detections.npz for the ratio of the two (Eq. 3).
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+import numpy as np
+
 from a2d_tf.annotations import read_bouts
-from a2d_tf.behaviour import agreement, bouts, prediction_folder
+from a2d_tf.behaviour import agreement, bouts, coder_agreement, prediction_folder
+from a2d_tf.behaviour.comparison import Comparison
 from a2d_tf.core import command_flags, command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import write_json
+from a2d_tf.core.files import write_bytes, write_json
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation import box_data, label_maps, scored_rois
 from a2d_tf.evaluation.metrics import registry, segmentation, summaries
@@ -46,7 +51,8 @@ FLAGS.define_string(
 FLAGS.define_string(
     "predicted",
     None,
-    "Folder of label maps; detections.npz or COCO results (.json); or a library.",
+    "Folder of label maps; detections.npz or COCO results (.json); or a library,"
+    " or events of a second coder.",
 )
 FLAGS.define_string("output", None, "Metrics file (JSON, percent) to write.")
 FLAGS.define_string("labels", None, "Label space (JSON); by default A2D's.")
@@ -145,6 +151,47 @@ def score_detections(
     return registry.results(metrics, split)
 
 
+def score_bouts(
+    truth: str, predicted: str, fps: float | None, lengths: BoutLengths
+) -> Comparison:
+    """Compare coded bouts with those of predictions, or of a second coder.
+
+    Args:
+      truth: a file of coded times.
+      predicted: a library or a prediction; or a file of coded times.
+      fps: as for `agreement.compare` and `coder_agreement.compare_coders`.
+      lengths: how short predicted bouts and their gaps may be.
+
+    Raises:
+      InputError: a file cannot be used, or the two do not fit each other.
+    """
+    if os.path.isfile(predicted):
+        if not lengths.are_any:
+            raise InputError(
+                f"--min_bout, --merge_gap: are for predictions, and {predicted} is a"
+                " file of coded times"
+            )
+        return coder_agreement.compare_coders(
+            read_bouts.read(truth), read_bouts.read(predicted), fps
+        )
+    folders = prediction_folder.folders_of([predicted])
+    observations = read_bouts.read(truth)
+    return agreement.compare(observations, bouts.read_all(folders), fps, lengths)
+
+
+def _write_confusion(comparison: Comparison, second: str) -> None:
+    """Write the confusion matrix of frames as a picture beside the metrics file."""
+    from a2d_tf.evaluation.reports import charts
+
+    picture = charts.confusion(
+        np.array(comparison.frames["confusion"]),
+        comparison.frames["names"],
+        title="Frames",
+        columns=second,
+    )
+    write_bytes(pathlib.Path(FLAGS.output).with_suffix(".png"), picture)
+
+
 def main(argv: list[str]) -> None:
     if len(argv) != 2 or argv[1] not in ("segmentation", "detection", "bouts"):
         raise InputError("expected one argument: segmentation, detection or bouts")
@@ -166,15 +213,16 @@ def main(argv: list[str]) -> None:
     if FLAGS.labels:
         label_space = LabelSpace.from_json(FLAGS.labels)
     if method == "bouts":
-        folders = prediction_folder.folders_of([FLAGS.predicted])
-        lengths = BoutLengths(_MIN_BOUT.value, _MERGE_GAP.value)
-        predictions = []
-        for prediction in bouts.read_all(folders):
-            predictions.append(prediction.tidied(lengths))
-        observations = read_bouts.read(FLAGS.truth)
-        comparison = agreement.compare(observations, predictions, FLAGS.fps)
+        comparison = score_bouts(
+            FLAGS.truth,
+            FLAGS.predicted,
+            FLAGS.fps,
+            BoutLengths(_MIN_BOUT.value, _MERGE_GAP.value),
+        )
         metrics = dataclasses.asdict(comparison)
-        table = comparison.table().text()
+        second = "second coder" if os.path.isfile(FLAGS.predicted) else "predicted"
+        tables = (comparison.table(second), comparison.frame_table())
+        table = "\n\n".join(table.text() for table in tables)
     elif method == "segmentation":
         metrics = score_segmentation(FLAGS.truth, FLAGS.predicted, label_space)
         table = summaries.table(metrics)
@@ -192,6 +240,8 @@ def main(argv: list[str]) -> None:
         )
         table = summaries.table(metrics)
     write_json(FLAGS.output, metrics, sort_keys=True)
+    if method == "bouts":
+        _write_confusion(comparison, second)
     print(table)
 
 

@@ -84,6 +84,37 @@ class Panel(NamedTuple):
     picture: np.ndarray
 
 
+def confusion(
+    matrix: np.ndarray, names: Sequence[str], title: str, columns: str = "predicted"
+) -> bytes:
+    """Draw a confusion matrix: counts, shaded by their share of the row.
+
+    Args:
+      matrix: [n, n].
+      names: of its rows, what is true, and of its columns, what is said.
+      title: of the chart.
+      columns: what the columns are.
+    """
+    side = 2.5 + 0.5 * len(names)
+    figure = _figure(side, side)
+    axes = label_axes(figure.subplots(), title, columns, "coded")
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1e-9)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
+    axes.set_yticks(range(len(names)), names, parse_math=False)
+    for row, column in zip(*np.nonzero(matrix)):
+        axes.text(
+            column,
+            row,
+            f"{matrix[row, column]:.0f}",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if shares[row, column] > 0.6 else "black",
+        )
+    return figure_png(figure)
+
+
 def sheet(
     panels: list[Panel],
     across: int,

@@ -1,0 +1,110 @@
+"""How far two coders of the same videos agree."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable, Sequence
+
+from a2d_tf.annotations.observations import (
+    PAST_END,
+    Observation,
+    by_video,
+    check_observations,
+)
+from a2d_tf.behaviour import spans
+from a2d_tf.behaviour.comparison import (
+    ComparedVideo,
+    Comparison,
+    SpansByAction,
+    compare_videos,
+)
+from a2d_tf.behaviour.spans import TimeSpan
+from a2d_tf.core.errors import InputError, quoted
+
+_USUAL_FPS = 25.0  # of videos whose rate no file says
+
+
+def compare_coders(
+    observations: Sequence[Observation],
+    others: Sequence[Observation],
+    fps: float | None = None,
+) -> Comparison:
+    """Compare the bouts of two coders as `agreement.compare` does those of predictions.
+
+    Behaviours are those that either of them has coded.
+    A video lasts as long as the files say, or else until the last bout ends.
+
+    Args:
+      observations: of the first coder, whose videos are compared.
+      others: of the second coder, who stands for what is predicted.
+      fps: frames a second of the videos; by default as the files say, else 25.
+
+    Raises:
+      InputError: observations of a coder contradict each other; the second coder has
+        none of a video; or the two have coded videos that differ.
+    """
+    check_observations(observations)
+    check_observations(others)
+    first_of = by_video(observations)
+    second_of = by_video(others)
+    missing = sorted(set(first_of) - set(second_of))
+    if missing:
+        raise InputError(
+            f"the second coder has no {quoted(missing[0])}; coded: {sorted(second_of)}"
+        )
+    videos = []
+    behaviours: set[str] = set()
+    for name, first in first_of.items():
+        second = second_of[name]
+        rate = _rate_of_coders(name, [*first, *second], fps)
+        coded = _seconds_of_coder(first, rate)
+        coded_again = _seconds_of_coder(second, rate)
+        behaviours.update(coded)
+        behaviours.update(coded_again)
+        end = 0.0
+        for bouts in (*coded.values(), *coded_again.values()):
+            end = max(end, *(span.end for span in bouts))
+        stated = [o.media_seconds for o in (*first, *second) if o.media_seconds]
+        if stated and max(stated) - min(stated) > PAST_END:
+            raise InputError(
+                f"'{name}': coded in a video of {min(stated):.1f} s and in one of"
+                f" {max(stated):.1f} s; pass two codings of one video"
+            )
+        limits = TimeSpan(0.0, max(stated, default=end))
+        for action, bouts in coded_again.items():
+            coded_again[action] = spans.cut(bouts, limits)
+        videos.append(ComparedVideo(name, coded, coded_again, limits, rate))
+    return compare_videos(videos, behaviours, behaviours)
+
+
+def _rate_of_coders(
+    name: str, observations: Sequence[Observation], fps: float | None
+) -> float:
+    """Return how many frames a second a video shows that two coders have coded.
+
+    Raises:
+      InputError: one counts images and the other one seconds, and nothing says how many
+        come a second.
+    """
+    rates = [observation.fps for observation in observations if observation.fps]
+    rate = fps or next(iter(rates), None)
+    counts_images = {observation.counts_images for observation in observations}
+    if rate is None and len(counts_images) == 2:
+        raise InputError(
+            f"'{name}': one coder counts images, the other one seconds; pass --fps"
+        )
+    return rate or _USUAL_FPS
+
+
+def _seconds_of_coder(observations: Iterable[Observation], fps: float) -> SpansByAction:
+    """Return the state events of a coder by action, in seconds."""
+    coded: SpansByAction = collections.defaultdict(list)
+    for observation in observations:
+        for bout in observation.bouts:
+            if bout.start >= bout.end:
+                continue
+            span = TimeSpan(bout.start, bout.end)
+            if observation.counts_images:
+                span = TimeSpan((bout.start - 1) / fps, (bout.end - 1) / fps)
+            coded[bout.action].append(span)
+    return coded

@@ -1,0 +1,168 @@
+"""Two codings of the same videos, compared bout by bout and frame by frame."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from a2d_tf.behaviour import spans
+from a2d_tf.behaviour.frame_agreement import FrameCounts, precision_recall
+from a2d_tf.behaviour.spans import TimeSpan
+from a2d_tf.evaluation.metrics.tables import Table
+
+SpansByAction = dict[str, list[TimeSpan]]
+"""Action -> its bouts of all individuals of a video."""
+
+
+@dataclasses.dataclass
+class _Agreement:
+    """What was coded and predicted of an action, and how much of it agrees."""
+
+    agreed_seconds: float = 0.0
+    agreed_bouts: int = 0
+    coded_seconds: float = 0.0
+    coded_bouts: int = 0
+    predicted_seconds: float = 0.0
+    predicted_bouts: int = 0
+
+    def add(self, coded: Sequence[TimeSpan], predicted: Sequence[TimeSpan]) -> None:
+        """Add the bouts of a video."""
+        self.agreed_seconds += spans.agreed_seconds(coded, predicted)
+        self.agreed_bouts += spans.count_matches(coded, predicted)
+        self.coded_seconds += spans.total_seconds(coded)
+        self.coded_bouts += len(coded)
+        self.predicted_seconds += spans.total_seconds(predicted)
+        self.predicted_bouts += len(predicted)
+
+    def figures(self, is_coded: bool) -> dict[str, Any]:
+        """Return {figure: value}; the F1, in percent, are None if it is not coded."""
+        figures = dataclasses.asdict(self)
+        seconds = self.coded_seconds + self.predicted_seconds
+        bouts = self.coded_bouts + self.predicted_bouts
+        figures["f1_seconds"] = None
+        figures["f1_bouts"] = None
+        if is_coded and seconds:
+            figures["f1_seconds"] = 200 * self.agreed_seconds / seconds
+        if is_coded and bouts:
+            figures["f1_bouts"] = 200 * self.agreed_bouts / bouts
+        return figures
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What `compare` says; its fields are those of the metrics file.
+
+    Attributes:
+      videos: names of the coded videos.
+      left_out: coded behaviours that the network does not know.
+      not_coded: predicted ones that no video has in BORIS.
+      actions: {action: {figure: value}}: coded, predicted and agreed seconds and bouts,
+        and their F1 in percent, None of what is not coded.
+      bouts: {coded action: {figure: value}}: precision, recall and F1 of its bouts.
+      frames: of `FrameCounts.figures`, of the coded actions.
+    """
+
+    videos: list[str]
+    left_out: list[str]
+    not_coded: list[str]
+    actions: dict[str, dict[str, Any]]
+    bouts: dict[str, dict[str, Any]]
+    frames: dict[str, Any]
+
+    def frame_table(self) -> Table:
+        """Return precision, recall, F1 and kappa of frames, and those of bouts."""
+        rows = {}
+        for action, figures in self.frames["actions"].items():
+            rows[action] = {**figures, "kappa": _percent(figures["kappa"])}
+            for name, value in self.bouts[action].items():
+                rows[action][f"{name}_bouts"] = value
+        rows["all"] = {"kappa": _percent(self.frames["kappa"])}
+        return Table(
+            title=f"Frames ({self.frames['count']:.0f}) and bouts, percent",
+            columns={
+                "precision": "precision",
+                "recall": "recall",
+                "f1": "F1",
+                "kappa": "100 kappa",
+                "precision_bouts": "precision of bouts",
+                "recall_bouts": "recall of bouts",
+            },
+            rows=rows,
+        )
+
+    def table(self, second: str = "predicted") -> Table:
+        """Return the figures as a table; `second` says what the bouts beside are."""
+        notes = []
+        if self.left_out:
+            notes.append(f"not actions of the network: {', '.join(self.left_out)}")
+        if self.not_coded:
+            notes.append(f"not coded in BORIS: {', '.join(self.not_coded)}")
+        return Table(
+            title=f"Bouts coded in BORIS and {second}, {len(self.videos)} videos",
+            columns={
+                "coded_seconds": "coded seconds",
+                "predicted_seconds": f"{second} seconds",
+                "coded_bouts": "coded bouts",
+                "predicted_bouts": f"{second} bouts",
+                "f1_seconds": "F1 of seconds",
+                "f1_bouts": "F1 of bouts",
+            },
+            rows=self.actions,
+            notes=tuple(notes),
+        )
+
+
+class ComparedVideo(NamedTuple):
+    """A video with two codings, the second one of a prediction or of a coder.
+
+    Attributes:
+      limits: the part that counts; bouts of the second coding are within it.
+      fps: frames a second.
+    """
+
+    name: str
+    coded: SpansByAction
+    predicted: SpansByAction
+    limits: TimeSpan
+    fps: float
+
+
+def compare_videos(
+    videos: Sequence[ComparedVideo], actions: set[str], behaviours: set[str]
+) -> Comparison:
+    """Compare two codings of videos.
+
+    Args:
+      actions: those that the second coding may have.
+      behaviours: those of the first coding.
+    """
+    agreements: dict[str, _Agreement] = collections.defaultdict(_Agreement)
+    frames = FrameCounts.empty(sorted(actions & behaviours))
+    for video in videos:
+        for action in sorted(actions & (behaviours | set(video.predicted))):
+            coded_spans = spans.cut(video.coded.get(action, ()), video.limits)
+            agreements[action].add(coded_spans, video.predicted.get(action, ()))
+        frames.add(video.coded, video.predicted, video.limits, video.fps)
+    figures = {}
+    for action, agreement in agreements.items():
+        figures[action] = agreement.figures(is_coded=action in behaviours)
+    bouts = {}
+    for action in frames.behaviours:
+        agreement = agreements[action]
+        bouts[action] = precision_recall(
+            agreement.agreed_bouts, agreement.coded_bouts, agreement.predicted_bouts
+        )
+    return Comparison(
+        videos=sorted(video.name for video in videos),
+        left_out=sorted(behaviours - actions),
+        not_coded=sorted(set(figures) - behaviours),
+        actions=figures,
+        bouts=bouts,
+        frames=frames.figures(),
+    )
+
+
+def _percent(kappa: float | None) -> float | None:
+    return None if kappa is None else 100 * kappa
