@@ -196,7 +196,7 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
     source = _source()
     _check_model_flags()
     _check_times()
-    kinds = kinds_of_results()
+    kinds = kinds_of_results(_RESULTS.value)
     _check_tracks()
     _check_detector(source)
     track_settings = TrackSettings(
@@ -372,14 +372,13 @@ def _check_times() -> None:
         raise InputError(f"{span}: use seconds, with the end after the start")
 
 
-def kinds_of_results() -> tuple[str, ...]:
-    """Return the kinds of --results, and what the page is made of."""
+def kinds_of_results(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the kinds that --results names, and what the page is made of."""
     known = prediction_folder.RESULT_FILES
-    kinds = set(_RESULTS.value)
+    kinds = set(names)
     if not kinds or not kinds <= set(known):
         raise InputError(
-            f"--results={','.join(_RESULTS.value)}: use one or more of "
-            f"{','.join(known)}"
+            f"--results={','.join(names)}: use one or more of " f"{','.join(known)}"
         )
     if "page" in kinds:
         kinds |= {"overlay", "tracks"}

@@ -13,7 +13,7 @@ from test_efficientnet import state
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.coded_seconds import CodedSeconds
 from a2d_tf.pretrained import layouts
-from a2d_tf.training import track_features
+from a2d_tf.training import coded_rows, left_out_videos, track_features
 from a2d_tf.training.fit_tracks import fit_tracks
 from a2d_tf.training.track_features import TrackFeatures
 
@@ -234,19 +234,39 @@ def coded_features():
     return videos, codes
 
 
+def fitted(videos, codes, bout_seconds):
+    """The coded rows of videos, their fit, and these rows by the fits without them."""
+    rows = coded_rows.find(videos, codes, every=4)
+    fit = fit_tracks(videos, rows, LABELS)
+    scored = left_out_videos.predict(fit, videos, rows, 4, bout_seconds)
+    return rows, fit, scored
+
+
 def test_predictions_of_videos_left_out_are_read_along_tracks():
     """Bouts that last: of each track the action that all its frames make likeliest."""
     videos, codes = coded_features()
     lasting = dict.fromkeys(LABELS.actions, 1e6)
-    fit = fit_tracks(videos, codes, LABELS, every=4, bout_seconds=lasting)
+    _, fit, scored = fitted(videos, codes, lasting)
     logits = fit.fitted.action.left_out
     likely = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
-    told = np.array([instance.predicted for instance in fit.coded])
-    alone = fit_tracks(videos, codes, LABELS, every=4, bout_seconds={})
-    assert told.tolist() != [instance.predicted for instance in alone.coded]
+    told = np.array([row.predicted for row in scored])
+    _, _, alone = fitted(videos, codes, {})
+    assert told.tolist() != [row.predicted for row in alone]
     for rows in (np.arange(6 * i, 6 * i + 6) for i in range(4)):
         for track in (rows[::2], rows[1::2]):
             assert set(told[track]) == {likely[track].sum(axis=0).argmax()}
+
+
+def test_uncoded_frames_of_a_track_say_what_it_does():
+    """As on the page: all frames of a lasting bout count, not the coded ones alone."""
+    videos, codes = coded_features()
+    codes["p"] = {(5, 2): codes["p"][5, 2]}
+    lasting = dict.fromkeys(LABELS.actions, 1e6)
+    _, fit, scored = fitted(videos, codes, lasting)
+    actions = fit.without("p").probabilities(videos["p"].groups).actions[::2]
+    (row,) = (row for row in scored if row.coded.video == "p")
+    assert row.predicted == np.log(actions).sum(axis=0).argmax()
+    assert row.coded.row == 2
 
 
 def test_an_instance_stands_for_the_frames_that_are_coded_alike():
@@ -255,18 +275,18 @@ def test_an_instance_stands_for_the_frames_that_are_coded_alike():
     run, other = LABELS.codes[:2]
     codes["p"] = {(1, 2): run, (2, 2): run, (3, 2): other, (9, 2): run}
     codes["p"].update({(number, 2): run for number in (5, 6, 7, 8)})
-    fit = fit_tracks(videos, codes, LABELS, every=4, bout_seconds={})
-    seconds = [i.seconds for i in fit.coded if i.video == "p"]
+    rows = coded_rows.find(videos, codes, every=4)
+    seconds = [row.seconds for row in rows if row.video == "p"]
     assert seconds == pytest.approx([0.1, 0.2, 0.05])
 
 
 def test_a_video_is_told_by_a_fit_without_it():
     """By fits to the other videos, which have the whole fit's weights and scales."""
     videos, codes = coded_features()
-    fit = fit_tracks(videos, codes, LABELS, every=4, bout_seconds={})
+    _, fit, scored = fitted(videos, codes, {})
     x = np.concatenate([videos[v].groups["appearance"] for v in "pqrs"]).astype(float)
-    y = np.array([instance.action for instance in fit.coded])
-    video_of = np.array([instance.video for instance in fit.coded])
+    y = np.array([row.action for row in scored])
+    video_of = np.array([row.coded.video for row in scored])
     weights = 1 / (2 * np.bincount(y)[y])
     z = np.c_[(x - weights @ x) / x.std(0) / 2, np.ones(len(x))]
     for video in "pqrs":
@@ -274,9 +294,23 @@ def test_a_video_is_told_by_a_fit_without_it():
         penalty = np.diag([0.03] * 4 + [0])
         gram = (z[rest] * weights[rest, None]).T @ z[rest] + penalty
         moments = (z[rest] * weights[rest, None]).T @ np.eye(2)[y[rest]]
-        values = z[~rest] @ np.linalg.solve(gram, moments)
-        told = [i.predicted for i in fit.coded if i.video == video]
-        assert told == values.argmax(1).tolist()
-    actor, action = fit.probabilities(videos["p"].groups)
+        solution = np.linalg.solve(gram, moments)
+        told = [row.predicted for row in scored if row.coded.video == video]
+        assert told == (z[~rest] @ solution).argmax(1).tolist()
+        # Frames that nobody coded have the labels of the same fit.
+        sharpness = fit.fitted.action.sharpness
+        weights_without = fit.without(video)
+        for other in "pqrs":
+            exponentials = np.exp(sharpness * (z[video_of == other] @ solution))
+            expected = exponentials / exponentials.sum(axis=1, keepdims=True)
+            actual = weights_without.probabilities(videos[other].groups).actions
+            np.testing.assert_allclose(actual, expected, atol=1e-3)
+    actor, action = fit.weights.probabilities(videos["p"].groups)
     np.testing.assert_allclose(actor, np.ones((6, 1)))
     np.testing.assert_allclose(action.sum(axis=1), np.ones(6))
+
+
+def test_a_single_coded_video_is_not_left_out():
+    videos, codes = coded_features()
+    rows = coded_rows.find(videos, {"p": codes["p"]}, every=4)
+    assert not fit_tracks(videos, rows, LABELS).leaves_out

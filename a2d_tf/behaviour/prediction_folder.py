@@ -7,14 +7,15 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from a2d_tf.core.checked_json import check_json, load_json, number, whole
+from a2d_tf.core.checked_json import check_json, load_json, number, one_of, whole
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_csv
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.limits import MAX_SIDE
+from a2d_tf.runs import held_out
 
 RESULT_FILES = {
     "overlay": "overlay.mp4",
@@ -34,6 +35,8 @@ VIDEOS_FILE = "videos.csv"  # of a whole library: its videos
 SECONDS = number(0, 1e9)
 REMEDY = "predict the video again"
 CSV_REMEDY = "remove it, and predict again"
+LEFT_OUT = "left_out"
+SEEN = "seen"
 _VIDEO_INFO = {
     "name": str,
     "images": ([str], None),
@@ -53,6 +56,8 @@ _VIDEO_INFO = {
     "boxes_only?": bool,
     "max_tracks?": (str, None),
     "given_tracks?": bool,
+    "held_out?": held_out.KIND,
+    "coded?": one_of(LEFT_OUT, SEEN),
 }
 
 
@@ -73,6 +78,9 @@ class VideoInfo:
       boxes_only: whether the network finds no masks: those there fill their boxes.
       max_tracks: the number of individuals, as of `a2d predict`; None: any.
       given_tracks: whether the tracks were given to the prediction.
+      held_out: see `runs.held_out`; None if the model does not say.
+      coded: LEFT_OUT if the labels are by a fit without the coded times of this video,
+        SEEN if by one with them; None if none of its times are coded, or nobody knows.
       unsure_frames: number of frames with instances of which none has a track.
       frames_with_extra: number of frames with a sure instance beyond `max_tracks`,
         which has no track.
@@ -93,6 +101,8 @@ class VideoInfo:
     boxes_only: bool = False
     max_tracks: str | None = None
     given_tracks: bool = False
+    held_out: Mapping[str, Any] | None = None
+    coded: str | None = None
     unsure_frames: int = 0
     frames_with_extra: int = 0
     damaged_frames: int = 0
@@ -122,6 +132,8 @@ def read_video_info(folder: str | os.PathLike) -> VideoInfo:
         boxes_only=fields.get("boxes_only", False),
         max_tracks=fields.get("max_tracks"),
         given_tracks=fields.get("given_tracks", False),
+        held_out=fields.get("held_out"),
+        coded=fields.get("coded"),
         unsure_frames=fields.get("unsure_frames", 0),
         frames_with_extra=fields.get("frames_with_extra", 0),
         damaged_frames=fields.get("damaged_frames", 0),

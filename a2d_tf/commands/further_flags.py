@@ -6,9 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from a2d_tf import evaluate, export, predict, train
 from a2d_tf.commands import records, track_round
-from a2d_tf.commands.source_flags import SourceFlags
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.register import Register
 
 _TRAINING: Mapping[str, Collection[str]] = {
     "records": {*records.FLAGS},
@@ -57,7 +55,7 @@ def for_training(words: Sequence[str]) -> dict[str, list[str]]:
 
 
 def for_tracks(words: Sequence[str]) -> dict[str, list[str]]:
-    """Give each flag to the commands whose parts a round by given tracks does.
+    """Give each flag to a round by given tracks.
 
     Returns:
       as of `for_training`.
@@ -66,9 +64,7 @@ def for_tracks(words: Sequence[str]) -> dict[str, list[str]]:
       InputError: as of `for_training`; or a flag that has no meaning here.
     """
     for_training(words)  # raises
-    source_flags = Register()
-    SourceFlags.define(source_flags)
-    commands = {"records": {*source_flags}, "predict": {*track_round.PREDICT_FLAGS}}
+    commands = {track_round.COMMAND: {*track_round.FLAGS}}
     for word in words:
         if not _commands_with(word, commands):
             raise InputError(f"{word}: has nothing to do with --tracks; leave it out")

@@ -71,13 +71,7 @@ def main(argv: list[str]) -> None:
         command_line.require([program], bouts=_BOUTS.value)
         shares = further_flags.for_tracks(further_words)
         this = _read_round(_TRACKS.value, shares)
-        TrackRound(
-            output=this.folder.path,
-            tracks=this.exports,
-            bouts=this.bouts,
-            videos=this.videos,
-            jobs=this.jobs,
-        ).run(this.further_flags)
+        TrackRound.read(this).run()
     else:
         command_line.require([program], annotations=_ANNOTATIONS.value)
         shares = further_flags.for_training(further_words)

@@ -6,14 +6,14 @@ more coded times cost seconds; what each track does is a closed form of them.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import functools
 import hashlib
 import pathlib
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from absl import flags
@@ -23,39 +23,59 @@ from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.given_tracks import GivenTracks, Reading, digest
 from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.annotations.video_names import name_of_path
-from a2d_tf.commands.rounds import stage_time
+from a2d_tf.behaviour.prediction_folder import LEFT_OUT, RESULT_FILES, SEEN
+from a2d_tf.commands.rounds import Round, stage_time
 from a2d_tf.commands.source_flags import SourceFlags
-from a2d_tf.core import devices, flagfiles
+from a2d_tf.core import command_flags, devices, flagfiles
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
-from a2d_tf.core.labels import LabelSpace
-from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.register import Register
 from a2d_tf.data import video_frames
 from a2d_tf.evaluation.coded_seconds import NOTE, CodedSeconds
 from a2d_tf.runs import model_source
+from a2d_tf.training.coded_rows import CodedRow, CodesOfVideo
 from a2d_tf.video import library, library_request, library_tables, video_reader
 from a2d_tf.video.library_videos import Job
 from a2d_tf.video.track_settings import TrackSettings
 
 if TYPE_CHECKING:
-    from a2d_tf.training.fit_tracks import CodesOfVideo, TrackFit
+    from a2d_tf.training.fit_tracks import TrackFit
     from a2d_tf.training.labels_only import LabelsOnly
     from a2d_tf.training.track_features import TrackFeatures
 
-PREDICT_FLAGS = (
-    "every",
-    "window",
-    "min_bout",
-    "merge_gap",
-    "results",
-    "fps",
-    "device",
+COMMAND = "start --tracks"
+"""In `Round.further_flags`: it has the flags that are given behind `--`."""
+FLAGS = Register()
+"""These: some of a2d records, and some of a2d predict."""
+_SOURCE = SourceFlags.define(FLAGS)
+_EVERY = FLAGS.define_integer(
+    "every", None, "Label only every Nth frame; by default some five a second.", 1
 )
-"""Flags of a2d predict that have a meaning here."""
-_ANSWERED = 5  # frames a second
-_SECONDS = 0.03  # that a frame's features take on one core, with I3D
+_WINDOW = FLAGS.define_integer(
+    "window", TrackSettings.window, "As of a2d predict.", lower_bound=1
+)
+_MIN_BOUT, _MERGE_GAP = command_flags.define_bout_lengths(FLAGS)
+_RESULTS = FLAGS.define_list("results", list(RESULT_FILES), "As of a2d predict.")
+_DEVICE = command_flags.define_device(FLAGS)
+_LABELLED = 5  # frames a second
+_NOTHING_LEFT_OUT = (
+    "one coded video, or one behaviour: nothing can be left out of the fit to be"
+    " scored; the labels of coded videos are of a fit that has seen them, so judge by"
+    " the others"
+)
+
+
+class _Trust(NamedTuple):
+    """How far the labels can be trusted.
+
+    Attributes:
+      scores: of coded videos that were left out of the fit; None if none can be.
+      lines: the same in words.
+    """
+
+    scores: CodedSeconds | None
+    lines: list[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,172 +84,169 @@ class TrackRound:
 
     Attributes:
       output: folder of all results.
-      tracks: exports of them, as for --annotations.
-      bouts: files of coded times.
-      videos: folder of all videos.
-      jobs: these videos, and the folders of their pages.
+      jobs: all videos, and the folders of their pages.
+      source: the videos with coded times; it knows the labels.
+      reading: how the tracks were read.
+      given: the tracks of all videos.
+      every: of so many frames one is labelled.
+      fps: images a second of folders of images; None: 25.
+      track_settings: how labels are read along tracks.
+      kinds: the results that are wanted of each video.
     """
 
     output: pathlib.Path
-    tracks: Sequence[str]
-    bouts: Sequence[str]
-    videos: str
     jobs: Sequence[Job]
+    source: AnnotatedVideos
+    reading: Reading
+    given: GivenTracks
+    every: int
+    fps: float | None
+    track_settings: TrackSettings
+    kinds: tuple[str, ...]
 
-    def run(self, further_flags: Mapping[str, list[str]]) -> None:
-        """Do all steps; each leaves out what is done.
-
-        Args:
-          further_flags: {command: flags that the user gave it after `--`}.
+    @classmethod
+    def read(cls, this: Round) -> TrackRound:
+        """Read the tracks and the coded times.
 
         Raises:
-          InputError: the tracks or the coded times do not fit the videos.
+          InputError: a flag behind `--` is wrong, or the tracks or the coded times do
+            not fit the videos.
         """
-        words = [f"--annotations={export}" for export in self.tracks]
-        words += [f"--bouts={path}" for path in self.bouts]
-        words.append(f"--videos={self.videos}")
-        register = Register()
-        source_flags = SourceFlags.define(register)
-        _parse([*words, *further_flags.get("records", ())], register)
-        _parse(further_flags.get("predict", ()), predict.FLAGS)
-        source = source_flags.open(has_split=False)
+        words = [f"--annotations={export}" for export in this.exports]
+        words += [f"--bouts={path}" for path in this.bouts]
+        words += [f"--videos={this.videos}", *this.further_flags[COMMAND]]
+        try:
+            flagfiles.parse(["", *words], FLAGS)
+        except flags.Error as error:
+            raise InputError(str(error)) from error
+        kinds = predict.kinds_of_results(_RESULTS.value)
+        source = _SOURCE.open(has_split=False)
         assert isinstance(source, AnnotatedVideos)
-        labels = source.label_space
-        reading = source_flags.reading_of_tracks()
-        given = self._given_tracks(reading, labels)
-        codes = _codes(source, given)
-        devices.prepare(predict.FLAGS["device"].value)
-
-        start = time.monotonic()
-        settings = self._settings()
-        features = self._features(given, settings, labels)
-        print(stage_time("features", start), flush=True)
-
-        from a2d_tf.training.fit_tracks import fit_tracks
-
-        start = time.monotonic()
-        if not _any_coded(features, codes):
-            raise InputError(
-                f"--every={self._every}: no answered frame has a coded time; answer"
-                " more, as in -- --every=1"
-            )
-        fit = fit_tracks(
-            features,
-            codes,
-            labels,
-            every=self._every,
-            bout_seconds=source.bout_seconds,
+        for doubt in source.doubts:
+            print(f"note: {doubt}", file=sys.stderr)
+        reading = _SOURCE.reading_of_tracks()
+        paths = [pathlib.Path(job.path).absolute() for job in this.jobs]
+        folder = VideoFolder.of_paths(pathlib.Path(this.videos), paths)
+        names = [name_of_path(path) for path in paths]
+        given = GivenTracks.read(reading, folder, source.label_space, names)
+        return cls(
+            output=this.folder.path,
+            jobs=this.jobs,
+            source=source,
+            reading=reading,
+            given=given,
+            every=_EVERY.value or _usual_every(this.jobs, FLAGS.fps),
+            fps=FLAGS.fps,
+            track_settings=TrackSettings(
+                window=_WINDOW.value,
+                min_bout=_MIN_BOUT.value,
+                merge_gap=_MERGE_GAP.value,
+            ),
+            kinds=kinds,
         )
-        lines = _score(fit, self.output)
-        print(stage_time("fit", start), flush=True)
-        print("\n".join(lines), flush=True)
 
-        start = time.monotonic()
-        self._write_model(settings, fit, source.bout_seconds)
-        print(stage_time("model", start), flush=True)
-        start = time.monotonic()
-        self._write_pages(fit, features, given, reading, lines)
-        print(stage_time("videos", start), flush=True)
+    def run(self) -> None:
+        """Do all steps; each leaves out what is done."""
+        from a2d_tf.training import coded_rows
+        from a2d_tf.training.fit_tracks import fit_tracks
+        from a2d_tf.training.labels_only import LabelsOnly
+        from a2d_tf.video.feature_folder import FeatureFolder
+
+        devices.prepare(_DEVICE.value)
+        labels = self.source.label_space
+        with _stage("features"):
+            sizes = [video_frames.size(job.path) for job in self.jobs]
+            settings = LabelsOnly.suggest(sizes)
+            folder = FeatureFolder(
+                self.output / "features", settings, self.given, self.every, self.fps
+            )
+            features = folder.complete(self.jobs, labels)
+        with _stage("fit"):
+            rows = coded_rows.find(features, self._codes(), self.every)
+            if not rows:
+                raise InputError(
+                    f"--every={self.every}: no answered frame has a coded time; answer"
+                    " more, as in -- --every=1"
+                )
+            fit = fit_tracks(features, rows, labels)
+            trust = self._score(fit, features, rows)
+        print("\n".join(trust.lines), flush=True)
+        with _stage("model"):
+            self._write_model(settings, fit, trust.scores)
+        with _stage("videos"):
+            self._write_pages(fit, features, trust.lines)
         print(self.output / "videos" / "index.html")
 
     @property
     def _model(self) -> pathlib.Path:
         return self.output / "model"
 
-    def _given_tracks(self, reading: Reading, labels: LabelSpace) -> GivenTracks:
-        """Return the tracks of all videos."""
-        paths = [pathlib.Path(job.path).absolute() for job in self.jobs]
-        folder = VideoFolder.of_paths(pathlib.Path(self.videos), paths)
-        wanted = [name_of_path(path) for path in paths]
-        return GivenTracks.read(reading, folder, labels, wanted)
+    def _codes(self) -> dict[str, CodesOfVideo]:
+        """Return the codes of the coded instances: {video: {(frame, track): code}}."""
+        codes: dict[str, CodesOfVideo] = {}
+        for video in self.source.videos:
+            tracks = self.given.videos.get(video.vid)
+            if tracks is None:
+                continue
+            of_video = {}
+            for frame in self.source.annotated_frames(video.vid):
+                numbers = tracks.numbers(frame)
+                for track, code in zip(numbers, self.source.codes(video.vid, frame)):
+                    of_video[frame, track] = code
+            codes[video.vid] = of_video
+        return codes
 
-    @functools.cached_property
-    def _every(self) -> int:
-        """Return of how many frames one is answered: some five a second."""
-        if predict.FLAGS["every"].present:
-            return predict.FLAGS["every"].value
-        rates = []
-        for job in self.jobs:
-            reader = video_reader.open_video(job.path, predict.FLAGS["fps"].value)
-            rates.append(reader.fps)
-        return max(1, round(float(np.median(rates)) / _ANSWERED))
+    def _score(
+        self,
+        fit: TrackFit,
+        features: Mapping[str, TrackFeatures],
+        rows: Sequence[CodedRow],
+    ) -> _Trust:
+        """Score the coded videos by fits without them, and write the scores."""
+        from a2d_tf.training import left_out_videos
 
-    def _settings(self) -> LabelsOnly:
-        """Return the settings of the network."""
-        from a2d_tf.training.labels_only import LabelsOnly
-
-        return LabelsOnly.suggest([video_frames.size(job.path) for job in self.jobs])
-
-    def _features(
-        self, given: GivenTracks, settings: LabelsOnly, labels: LabelSpace
-    ) -> dict[str, TrackFeatures]:
-        """Return the features of all videos; make and keep those that are missing."""
-        from a2d_tf.training import track_features
-
-        folder = self.output / "features"
-        folder.mkdir(parents=True, exist_ok=True)
-        every = self._every
-        request = library_request.Request(every=every, fps=predict.FLAGS["fps"].value)
-        digest_of_settings = settings.digest()
-        features = {}
-        missing = []
-        digests = {}
-        for job in self.jobs:
-            facts = (
-                digest_of_settings,
-                given.videos[job.name].digest(),
-                request.record(job)["digest"],
-                every,
-                request.fps,
-            )
-            digests[job.name] = hashlib.sha256(repr(facts).encode()).hexdigest()
-            kept = track_features.read(folder / f"{job.name}.npz", digests[job.name])
-            if kept is None:
-                missing.append(job)
-            else:
-                features[job.name] = kept
-        if not missing:
-            return features
-
-        from a2d_tf.video.feature_maker import FeatureMaker
-
-        print(_expectation(missing, request.fps), flush=True)
-        maker = FeatureMaker(settings.build(labels))
-        with progress_bar(missing, "features", unit="video", smoothing=0) as bar:
-            for job in bar:
-                reader = video_reader.open_video(job.path, request.fps)
-                made = maker.make(
-                    reader, given.videos[job.name], every, digests[job.name]
-                )
-                made.write(folder / f"{job.name}.npz")
-                features[job.name] = made
-        return features
+        if not fit.leaves_out:
+            return _Trust(None, [_NOTHING_LEFT_OUT])
+        scored_rows = left_out_videos.predict(
+            fit, features, rows, self.every, self.source.bout_seconds
+        )
+        scores = CodedSeconds.count(
+            fit.labels.actions,
+            videos=[row.coded.video for row in scored_rows],
+            seconds=[row.coded.seconds for row in scored_rows],
+            coded=[row.action for row in scored_rows],
+            predicted=[row.predicted for row in scored_rows],
+        )
+        scores.write(self.output)
+        lines = [f"{NOTE}:", *scores.lines()]
+        if fit.fitted.skills.worth:
+            lines.append(fit.fitted.skills.worth)
+        return _Trust(scores, lines)
 
     def _write_model(
-        self,
-        settings: LabelsOnly,
-        fit: TrackFit,
-        bout_seconds: Mapping[str, float],
+        self, settings: LabelsOnly, fit: TrackFit, scores: CodedSeconds | None
     ) -> None:
         """Export the network with the fit, unless it is there."""
+        held_out = scores.held_out() if scores else None
+        bout_seconds = self.source.bout_seconds
         path = self.output / "model.json"
-        weights = hashlib.sha256(settings.digest().encode())
-        weights.update(fit.labels.to_json().encode())
-        weights.update(repr(sorted(bout_seconds.items())).encode())
+        content = hashlib.sha256(settings.digest().encode())
+        content.update(fit.labels.to_json().encode())
+        content.update(repr((sorted(bout_seconds.items()), held_out)).encode())
         for part in (fit.fitted.actor, fit.fitted.action):
             for values in (*part.kernels, part.bias):
-                weights.update(np.float32(values).tobytes())
+                content.update(np.float32(values).tobytes())
         identity = {}
         if self._model.exists():
             identity = model_source.identity(str(self._model))
-        facts = {"weights": weights.hexdigest(), **identity}
+        facts = {"weights": content.hexdigest(), **identity}
         if path.exists() and load_json(path, {}, "delete it") == facts:
             return
 
         from a2d_tf.serving import exporter
         from a2d_tf.serving.signatures import BOX_SIGNATURES
 
-        run = settings.build(fit.labels, fit.fitted, bout_seconds)
+        run = settings.build(fit.labels, fit.fitted, bout_seconds, held_out)
         exporter.export(run, str(self._model), BOX_SIGNATURES)
         facts.update(model_source.identity(str(self._model)))
         write_json(path, facts)
@@ -238,35 +255,35 @@ class TrackRound:
         self,
         fit: TrackFit,
         features: Mapping[str, TrackFeatures],
-        given: GivenTracks,
-        reading: Reading,
         notes: Sequence[str],
     ) -> None:
-        """Predict all videos from their features; those that fail are listed."""
+        """Predict all videos from their features; those that fail are listed.
+
+        Coded videos have the labels of the fit without them, if there is one.
+        """
         from a2d_tf.serving import model_info
         from a2d_tf.video.kept_labeller import KeptLabeller
         from a2d_tf.video.track_predictor import TrackPredictor
 
         info = model_info.read(str(self._model))
+
+        def labeller_of(name: str) -> KeptLabeller:
+            weights = fit.weights
+            if name in fit.videos and fit.leaves_out:
+                weights = fit.without(name)
+            return KeptLabeller(weights, fit.labels, features[name], info)
+
+        coded = dict.fromkeys(fit.videos, LEFT_OUT if fit.leaves_out else SEEN)
+        predictor = TrackPredictor(info, fit.labels, self.given, labeller_of, coded)
         request = library_request.Request(
-            every=self._every,
-            track_settings=TrackSettings(
-                window=predict.FLAGS["window"].value,
-                min_bout=predict.FLAGS["min_bout"].value,
-                merge_gap=predict.FLAGS["merge_gap"].value,
-            ),
-            kinds=predict.kinds_of_results(),
+            every=self.every,
+            track_settings=self.track_settings,
+            kinds=self.kinds,
             model=model_source.identity(str(self._model)),
-            settings={"tracks": digest(reading.exports)},
-            fps=predict.FLAGS["fps"].value,
+            settings={"tracks": digest(self.reading.exports)},
+            fps=self.fps,
             overwrite=True,
             notes=tuple(notes),
-        )
-        predictor = TrackPredictor(
-            info,
-            fit.labels,
-            given,
-            labeller_of=lambda name: KeptLabeller(fit, features[name], info),
         )
         unfinished = [job for job in self.jobs if not request.is_finished(job)]
         failures: dict[str, str] = {}
@@ -278,69 +295,15 @@ class TrackRound:
             print(f"skipped {reason}", file=sys.stderr)
 
 
-def _parse(words, register):
-    """Parse the flags of a single command; InputError for one that is wrong."""
-    try:
-        flagfiles.parse(["", *words], register)
-    except flags.Error as error:
-        raise InputError(str(error)) from error
+def _usual_every(jobs: Sequence[Job], fps: float | None) -> int:
+    """Return of how many frames one is labelled: some five a second."""
+    rates = [video_reader.open_video(job.path, fps).fps for job in jobs]
+    return max(1, round(float(np.median(rates)) / _LABELLED))
 
 
-def _codes(source: AnnotatedVideos, given: GivenTracks) -> dict[str, CodesOfVideo]:
-    """Return the codes of the coded instances: {video: {(frame, track): code}}."""
-    codes: dict[str, CodesOfVideo] = {}
-    for video in source.videos:
-        tracks = given.videos.get(video.vid)
-        if tracks is None:
-            continue
-        of_video = {}
-        for frame in source.annotated_frames(video.vid):
-            numbers = tracks.numbers(frame)
-            for track, code in zip(numbers, source.codes(video.vid, frame)):
-                of_video[frame, track] = code
-        codes[video.vid] = of_video
-    return codes
-
-
-def _any_coded(features, codes):
-    """Return whether an answered frame shows a coded instance."""
-    for vid, codes_of_video in codes.items():
-        answered = set(features[vid].numbers.tolist())
-        if any(frame in answered for frame, _ in codes_of_video):
-            return True
-    return False
-
-
-def _score(fit: TrackFit, output: pathlib.Path) -> list[str]:
-    """Write the scores of coded videos that are left out; return them in words."""
-    left_out = [instance for instance in fit.coded if instance.predicted >= 0]
-    if not left_out:
-        return [
-            "one coded video, or one behaviour: nothing can be left out of the fit to"
-            " be scored"
-        ]
-    scores = CodedSeconds.count(
-        fit.labels.actions,
-        videos=[instance.video for instance in left_out],
-        seconds=[instance.seconds for instance in left_out],
-        coded=[instance.action for instance in left_out],
-        predicted=[instance.predicted for instance in left_out],
-    )
-    scores.write(output)
-    lines = [f"{NOTE}:", *scores.lines()]
-    worth = fit.fitted.skills.worth
-    if worth:
-        lines.append(worth)
-    return lines
-
-
-def _expectation(jobs: Sequence[Job], fps: float | None) -> str:
-    """Say how long the features of videos take on this machine."""
-    frames = 0
-    for job in jobs:
-        frames += video_reader.open_video(job.path, fps).expected or 0
-    minutes = frames * _SECONDS / min(devices.cores(), 2) / 60
-    return (
-        f"features of {len(jobs)} videos, {frames} frames: about {minutes:.0f} minutes;"
-        " they are kept"
-    )
+@contextlib.contextmanager
+def _stage(name: str) -> Iterator[None]:
+    """Do a step, and print its time."""
+    start = time.monotonic()
+    yield
+    print(stage_time(name, start), flush=True)

@@ -15,8 +15,9 @@ import numpy as np
 from a2d_tf.core.files import write_csv, write_json
 
 NOTE = (
-    "each coded video was scored by a fit without it, which follows exactly from the"
-    " fit to all of them"
+    "each coded video was scored by a fit without it, whose labels its page shows (the"
+    " weights follow exactly from the fit to all; scales and shares of features are"
+    " those of all)"
 )
 _ENOUGH_SECONDS = 20.0
 _ENOUGH_VIDEOS = 3
@@ -155,6 +156,22 @@ class CodedSeconds:
                 f" {_ENOUGH_VIDEOS} videos or more"
             )
         return lines
+
+    def held_out(self) -> dict[str, Any]:
+        """Return what a model keeps of them, see `runs.held_out`."""
+        behaviours = {}
+        for behaviour in self.behaviours:
+            behaviours[behaviour.name] = {
+                "seconds": behaviour.coded,
+                "right": behaviour.right,
+                "predicted": behaviour.predicted,
+            }
+        return {
+            "videos": len(self.videos),
+            "seconds": round(sum(video.coded for video in self.videos), 3),
+            "right": round(sum(video.right for video in self.videos), 3),
+            "behaviours": behaviours,
+        }
 
     def write(self, folder: str | os.PathLike) -> None:
         """Write scores.json and scores.csv."""

@@ -47,18 +47,21 @@ def track_colours(ids: Sequence[int] | np.ndarray) -> np.ndarray:
 
 
 def overlay_masks(
-    rgb: np.ndarray, masks: Iterable[np.ndarray], colours: np.ndarray
+    rgb: np.ndarray, masks: Iterable[np.ndarray | None], colours: np.ndarray
 ) -> np.ndarray:
     """Tint masks half: uint8 [H, W, 3], a new image.
 
     Args:
       rgb: uint8 [H, W, 3].
-      masks: N masks [H, W], bool or uint8; later ones lie over earlier ones.
+      masks: N masks [H, W], bool or uint8; later ones lie over earlier ones. None is
+        left out.
       colours: [N, 3], RGB.
     """
     image = np.ascontiguousarray(rgb).copy()
     levels = np.arange(256)[None, :, None]
     for colour, mask in zip(colours, masks):
+        if mask is None:
+            continue
         inside = np.asarray(mask).view(np.uint8)
         y, x, height, width = cv2.boundingRect(inside.T)  # RLEs are decoded by columns
         if height == 0:
@@ -86,7 +89,7 @@ class DrawnInstances(NamedTuple):
 
     boxes: Sequence | np.ndarray
     codes: Sequence[int] | np.ndarray
-    masks: Iterable[np.ndarray]
+    masks: Iterable[np.ndarray | None]
     scores: Sequence[float] | np.ndarray | None = None
     ids: Sequence[int] | np.ndarray | None = None
 

@@ -38,6 +38,8 @@ class Run:
       motion: the motion maps of its records; None without any.
       labels_only: whether its detector is not trained: it labels given tracks alone.
       bout_seconds: of its records, as of `Manifest`.
+      held_out: how good its labels were in videos left out, see `held_out`; None if
+        that is unknown.
     """
 
     config: Config
@@ -48,6 +50,7 @@ class Run:
     motion: MotionFacts | None = None
     labels_only: bool = False
     bout_seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    held_out: dict[str, Any] | None = None
 
     def check_records(self, manifest: Manifest) -> None:
         """Raise InputError unless the network learned from records of this kind."""

@@ -66,6 +66,8 @@ def describe(run: Run) -> ModelInfo:
                 info["signatures"][name] = description.signatures[name]
     if run.bout_seconds:
         info["bout_seconds"] = run.bout_seconds
+    if run.held_out:
+        info["held_out"] = run.held_out
     return info
 
 

@@ -13,7 +13,7 @@ from a2d_tf.data.manifest import (
     MotionFields,
     load_current,
 )
-from a2d_tf.runs import checkpoint_files
+from a2d_tf.runs import checkpoint_files, held_out
 
 FILE = "a2d_tf.json"
 """Its name in the folder of an export."""
@@ -31,6 +31,7 @@ class ModelInfo(TypedDict, total=False):
     boxes_only: bool  # there if true: masks fill their boxes
     labels_only: bool  # there if true: it labels given boxes, and finds none
     bout_seconds: dict[str, float]  # {action: seconds that a coded bout lasts}
+    held_out: dict[str, Any]  # how good labels were, see `runs.held_out`
 
     # What it is given.
     frames: int  # of a clip, 2L + 1
@@ -73,6 +74,7 @@ _KIND = {
     "score_threshold": number(0, 1),
     "motion?": MOTION_KIND,
     "bout_seconds?": BOUT_SECONDS_KIND,
+    "held_out?": held_out.KIND,
     "sha256": {str: str},
 }
 

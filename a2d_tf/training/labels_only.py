@@ -82,6 +82,7 @@ class LabelsOnly:
         labels: LabelSpace,
         fitted: FittedLabels | None = None,
         bout_seconds: Mapping[str, float] | None = None,
+        held_out: dict[str, Any] | None = None,
     ) -> Run:
         """Return the network with its public weights, as a run has it.
 
@@ -89,6 +90,7 @@ class LabelsOnly:
           labels: its label space.
           fitted: the weights of its readout; None if only features are computed.
           bout_seconds: {action: mean length of its coded bouts}.
+          held_out: how good its labels were in videos left out, as of `Run`.
         """
         network = Network(self.config.model, labels, self.config.compute)
         initial_weights.initialise(network, self.config)
@@ -103,4 +105,5 @@ class LabelsOnly:
             motion=self.motion,
             bout_seconds=dict(bout_seconds or {}),
             labels_only=True,
+            held_out=held_out,
         )

@@ -110,6 +110,7 @@ class BoxLabeller(ServedFrames):
             self.labels,
             actor_scores=answer["actor_scores"],
             action_scores=answer["action_scores"],
+            draws_masks=not self.info.get("boxes_only"),
             fields=fields,
         )
 
@@ -153,6 +154,7 @@ def labelled(
     *,
     actor_scores: np.ndarray,
     action_scores: np.ndarray,
+    draws_masks: bool,
     fields: dict[str, np.ndarray] | None = None,
 ) -> GivenAnswer:
     """Return the answer to a frame whose instances have scores of labels.
@@ -167,9 +169,14 @@ def labelled(
       masks: N RLEs.
       actor_scores: [N, |X|], p(actor).
       action_scores: [N, |Y|], p(action).
+      draws_masks: whether the network has drawn the masks that are not given; else they
+        fill boxes.
       fields: as of `Instances`.
     """
     rows = np.arange(len(given.boxes))
+    has_mask = None
+    if not draws_masks:
+        has_mask = np.array([mask is not None for mask in given.masks])
     if given.scores is not None:
         actor_scores = actor_scores * np.sqrt(given.scores)[:, None]
     likeliest = actor_scores.argmax(axis=1)
@@ -189,5 +196,6 @@ def labelled(
         actor_scores=actor_scores,
         action_scores=action_scores,
         fields=fields or {},
+        has_mask=has_mask,
         tracks=given.tracks,
     )

@@ -44,11 +44,13 @@ class Instances:
       boxes: float32 [N, 4], y1, x1, y2, x2.
       codes: int32 [N], the pair of actor and action; see `LabelSpace`.
       scores: float32 [N], of the pair.
-      masks: N RLEs, see `segmentations.encode_mask`.
+      masks: N RLEs, see `segmentations.encode_mask`; they fill the boxes of instances
+        that have none.
       label_map: codes [H, W], in the label space's dtype; 0 is background.
       actor_scores: float32 [N, |X|], p(actor).
       action_scores: float32 [N, |Y|], p(action).
       fields: those of `instance_fields.FIELDS` that the network finds, [N, ...].
+      has_mask: bool [N]; None if all have one.
     """
 
     boxes: np.ndarray
@@ -59,6 +61,7 @@ class Instances:
     actor_scores: np.ndarray
     action_scores: np.ndarray
     fields: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    has_mask: np.ndarray | None = None
 
     def runner_up(self, index: int, labels: LabelSpace) -> RunnerUp:
         """Return the label that the network nearly gave an instance.

@@ -6,8 +6,9 @@ from collections.abc import Generator, Iterable
 
 import numpy as np
 
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.serving.model_info import ModelInfo
-from a2d_tf.training.fit_tracks import TrackFit
+from a2d_tf.training.fit_tracks import TrackWeights
 from a2d_tf.training.track_features import TrackFeatures
 from a2d_tf.video.box_labeller import complete_masks, labelled, no_instances
 from a2d_tf.video.instances import Answer, GivenFrames
@@ -20,18 +21,25 @@ class KeptLabeller:
     """A `Labeller` of one video.
 
     Args:
-      fit: says what instances are and do.
+      weights: say what instances are and do.
+      labels: the label space of the weights.
       features: of the video, in the frames that are answered.
       info: of the model with the same labels.
     """
 
-    def __init__(self, fit: TrackFit, features: TrackFeatures, info: ModelInfo) -> None:
-        self._fit = fit
+    def __init__(
+        self,
+        weights: TrackWeights,
+        labels: LabelSpace,
+        features: TrackFeatures,
+        info: ModelInfo,
+    ) -> None:
+        self._weights = weights
         self._features = features
         # Frames are read to be drawn, and no motion is.
         self.info = info.copy()
         self.info.pop("motion", None)
-        self.labels = fit.labels
+        self.labels = labels
 
     def answers(
         self, frames: Iterable[np.ndarray | None], span: Span, given: GivenFrames
@@ -54,12 +62,13 @@ class KeptLabeller:
         features = {}
         for name, values in self._features.groups.items():
             features[name] = values[rows]
-        actor_scores, action_scores = self._fit.probabilities(features)
+        probabilities = self._weights.probabilities(features)
         filled = np.ones((count, _MASK_SIDE, _MASK_SIDE), np.float32)
         return labelled(
             instances,
             complete_masks(instances, filled, size),
             self.labels,
-            actor_scores=actor_scores.astype(np.float32),
-            action_scores=action_scores.astype(np.float32),
+            actor_scores=probabilities.actors.astype(np.float32),
+            action_scores=probabilities.actions.astype(np.float32),
+            draws_masks=False,
         )

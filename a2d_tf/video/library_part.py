@@ -15,8 +15,10 @@ from a2d_tf.annotations.video_names import name_of
 from a2d_tf.behaviour import bouts, time_budget
 from a2d_tf.behaviour.prediction_folder import (
     CSV_REMEDY,
+    LEFT_OUT,
     PART_FILE,
     RESULT_FILES,
+    SEEN,
     VIDEO_FILE,
     read_video_info,
 )
@@ -134,6 +136,10 @@ def _make(folder, sources):
         note = f"last bout ends at {last_end:,.1f} s"
     if video_info.unsure_frames:
         note += f"; unsure frames: {video_info.unsure_frames}"
+    if video_info.coded == LEFT_OUT:
+        note += "; coded, labels of the fit without it"
+    if video_info.coded == SEEN:
+        note += "; coded, labels of a fit that has seen it"
     if video_info.damaged_frames:
         note += f"; damaged frames: {video_info.damaged_frames}"
     return Part(

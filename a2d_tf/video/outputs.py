@@ -299,13 +299,20 @@ class Outputs:
         write_json(os.path.join(self._folder, VIDEO_FILE), video_info)
 
 
+def _drawn_mask(instances, index):
+    """Return the mask of an instance, uint8 [H, W]; None where it only fills a box."""
+    if instances.has_mask is not None and not instances.has_mask[index]:
+        return None
+    return rle_tools.decode(instances.masks[index])
+
+
 def _draw(frame, labels):
     """Return the picture of a frame for the overlay, with its tracks."""
     # The best one is drawn last, on top.
     order = np.argsort(frame.scores, kind="stable")
     order = order[frame.tracks[order] > 0]
     # One after the other: all masks of a large frame would fill the memory.
-    masks = (rle_tools.decode(frame.instances.masks[i]) for i in order)
+    masks = (_drawn_mask(frame.instances, i) for i in order)
     tracked = visualize.DrawnInstances(
         boxes=frame.instances.boxes[order],
         codes=frame.codes[order],

@@ -138,6 +138,9 @@ class Predictor(ServedFrames):
         count = outputs["num_detections"]
         boxes = outputs["boxes"][:count]
         patches = mask_patches(outputs["masks"][:count], boxes, *size)
+        has_mask = None
+        if self.info.get("boxes_only"):
+            has_mask = np.zeros(count, bool)
         fields = {}
         for field in FIELDS:
             if field.name in outputs:
@@ -151,6 +154,7 @@ class Predictor(ServedFrames):
             actor_scores=outputs["actor_scores"][:count],
             action_scores=outputs["action_scores"][:count],
             fields=fields,
+            has_mask=has_mask,
         )
 
 

@@ -10,7 +10,8 @@ def shortfall(reader: Reader, span: Span) -> str:
     """Describe what a video lacks, once it was read; "" if nothing.
 
     It may have damaged frames in the span, or end before the span although it claims
-    more frames. If a file claims no number of frames, its duration counts.
+    more frames. If a file claims no number of frames, its duration counts. An AVI that
+    shows frames for several of its ticks claims its ticks.
     """
     damaged = sum(index in span for index in reader.damaged)
     note = ""
@@ -32,6 +33,11 @@ def shortfall(reader: Reader, span: Span) -> str:
     if decoded >= claimed - slack:
         return note
     short = f"claims {claimed:.0f} {unit}, of which {decoded:.0f} could be decoded"
+    if reader.count is not None and reader.duration is not None:
+        if reader.seconds(length) < reader.duration - 1 / reader.fps:
+            short += ": the rest of the file has no labels"
+        else:
+            short += ": these last to its end, so nothing is lost, and times are right"
     if note:
         return f"{short}; {note}"
     return short

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from a2d_tf.annotations.given_tracks import GivenTracks, Reading
@@ -31,12 +31,14 @@ class TrackPredictor:
       given: the tracks.
       labeller_of: returns, for the name of a video, what says what its tracks are and
         do.
+      coded: {name of a video with coded times: as `prediction_folder.VideoInfo.coded`}.
     """
 
     info: ModelInfo
     labels: LabelSpace
     given: GivenTracks
     labeller_of: Callable[[str], Labeller]
+    coded: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def frames(
         self,
@@ -67,6 +69,11 @@ class TrackPredictor:
         facts: dict[str, Any] = {"given_tracks": True}
         if self.info.get("boxes_only") and not self._tracks(reader).has_masks:
             facts["boxes_only"] = True
+        if "held_out" in self.info:
+            facts["held_out"] = self.info["held_out"]
+        name = name_of_path(reader.path)
+        if name in self.coded:
+            facts["coded"] = self.coded[name]
         return facts
 
     def track_names(self, reader: Reader) -> dict[int, str]:

@@ -91,4 +91,5 @@ class UntrainedLabeller:
             self.labels,
             actor_scores=actor_scores,
             action_scores=action_scores,
+            draws_masks=False,
         )

@@ -11,7 +11,13 @@ import os
 from typing import NamedTuple
 
 from a2d_tf.behaviour import bouts
-from a2d_tf.behaviour.prediction_folder import RESULT_FILES, read_video_info
+from a2d_tf.behaviour.prediction_folder import (
+    LEFT_OUT,
+    RESULT_FILES,
+    SEEN,
+    read_video_info,
+)
+from a2d_tf.runs import held_out
 from a2d_tf.video.page_tables import COLUMNS, TableRow, totals_of_pairs, write_html
 
 _MOST_TICKS = 8  # of the timeline
@@ -100,7 +106,26 @@ def write_page(folder: str | os.PathLike) -> None:
         unsure=video_info.unsure_frames,
         damaged=video_info.damaged_frames,
         extra=extra,
+        trust=_trust(video_info),
     )
+
+
+def _trust(video_info):
+    """Return sentences on how far the labels can be trusted."""
+    sentences = []
+    if video_info.held_out is not None:
+        sentences.append(held_out.sentence(video_info.held_out))
+    if video_info.coded == LEFT_OUT:
+        sentences.append(
+            "Times of this video were coded: its labels here are of the fit that left"
+            " it out."
+        )
+    if video_info.coded == SEEN:
+        sentences.append(
+            "Times of this video were coded: its labels here are of a fit that has seen"
+            " them, so judge by other videos."
+        )
+    return sentences
 
 
 def _bar(bout, start, seconds):

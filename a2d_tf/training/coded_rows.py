@@ -1,0 +1,54 @@
+"""The coded instances of videos, as rows of their kept features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from a2d_tf.training.track_features import TrackFeatures
+
+CodesOfVideo = Mapping[tuple[int, int], int]
+"""{(number of a frame, number of a track): code of its coded pair}."""
+
+
+class CodedRow(NamedTuple):
+    """A coded instance of an answered frame.
+
+    Attributes:
+      video: name.
+      row: its row in the features of the video.
+      code: what was coded.
+      seconds: how long it stands for: its frame, and those up to the next answered one
+        that are coded alike.
+    """
+
+    video: str
+    row: int
+    code: int
+    seconds: float
+
+
+def find(
+    videos: Mapping[str, TrackFeatures], codes: Mapping[str, CodesOfVideo], every: int
+) -> list[CodedRow]:
+    """Return the coded instances of all videos, those of a video together.
+
+    Args:
+      videos: {name: features}.
+      codes: {name of a coded video: codes of its instances}.
+      every: of so many frames one is answered.
+    """
+    rows = []
+    for vid, codes_of_video in codes.items():
+        features = videos[vid]
+        for row, number in enumerate(features.numbers.tolist()):
+            track = int(features.tracks[row])
+            code = codes_of_video.get((number, track))
+            if code is None:
+                continue
+            alike = 0
+            for later in range(number, number + every):
+                if codes_of_video.get((later, track)) == code:
+                    alike += 1
+            rows.append(CodedRow(vid, row, code, alike / every * features.seconds))
+    return rows

@@ -1,0 +1,91 @@
+"""Predict each coded video by a fit to the others, as its page shows it."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.tracking.bout_model import BoutModel, FrameActions
+from a2d_tf.training.coded_rows import CodedRow
+from a2d_tf.training.fit_tracks import TrackFit
+from a2d_tf.training.track_features import TrackFeatures
+
+
+class ScoredRow(NamedTuple):
+    """A coded instance, and what the fit without its video says that it does.
+
+    Attributes:
+      coded: the instance.
+      action: 0-based, as coded.
+      predicted: 0-based, as predicted.
+    """
+
+    coded: CodedRow
+    action: int
+    predicted: int
+
+
+def predict(
+    fit: TrackFit,
+    videos: Mapping[str, TrackFeatures],
+    rows: Sequence[CodedRow],
+    every: int,
+    bout_seconds: Mapping[str, float],
+) -> list[ScoredRow]:
+    """Predict the coded instances of each video by the fit without it.
+
+    Args:
+      fit: one that `leaves_out` videos.
+      videos: {name: features}.
+      rows: all coded instances.
+      every: of so many frames one is answered.
+      bout_seconds: {action: mean length of its coded bouts}; actions are read along
+        whole tracks, as those on pages are.
+    """
+    rows_of_video = collections.defaultdict(list)
+    for row in rows:
+        rows_of_video[row.video].append(row)
+    scored = []
+    for vid, coded in rows_of_video.items():
+        features = videos[vid]
+        actions = fit.without(vid).probabilities(features.groups).actions
+        model = BoutModel.of_seconds(bout_seconds, fit.labels, 1 / features.seconds)
+        if model is not None:
+            actions = _read_tracks(model, features, actions, coded, fit.labels, every)
+        for row in coded:
+            actor, action = fit.labels.indices(row.code)
+            valid_actions = np.where(fit.labels.valid[actor], actions[row.row], -1)
+            scored.append(ScoredRow(row, int(action), int(valid_actions.argmax())))
+    return scored
+
+
+def _read_tracks(
+    model: BoutModel,
+    features: TrackFeatures,
+    actions: np.ndarray,
+    coded: Sequence[CodedRow],
+    labels: LabelSpace,
+    every: int,
+) -> np.ndarray:
+    """Return p(action) [N, |Y|] of a video's instances as their coded tracks say.
+
+    Args:
+      actions: [N, |Y|], as each instance alone says.
+    """
+    actor_of_track = {}
+    for row in coded:
+        actor, _ = labels.indices(row.code)
+        actor_of_track[int(features.tracks[row.row])] = actor
+    answered = (features.numbers - 1) // every
+    read = actions.copy()
+    for track, actor in actor_of_track.items():
+        is_of_track = features.tracks == track
+        frames = []
+        for index in np.flatnonzero(is_of_track):
+            frames.append(FrameActions(int(answered[index]), actions[index]))
+        read[is_of_track] = model.read_track(frames, labels.valid[actor])
+    return read
