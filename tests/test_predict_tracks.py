@@ -8,6 +8,12 @@ import pytest
 from a2d_files import coloured_frames, write_video
 from processes import complaint, run_a2d, succeeded
 
+from a2d_tf.annotations.given_tracks import GivenInstances
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data.segmentations import encode_mask
+from a2d_tf.ops.visualize import overlay_masks
+from a2d_tf.video.box_labeller import complete_masks, labelled
+
 pytestmark = pytest.mark.slow
 # Three individuals in seven frames of 96 x 144; 9 is gone in frames 3 and 4.
 PATHS = {
@@ -192,3 +198,27 @@ def test_masks_as_given_are_painted(saved_model, film, tmp_path):
         expected = cv2.imread(str(masks / f"{number - 1:05}.png"), -1) == 3
         np.testing.assert_array_equal(label_map > 0, expected)
         assert set(np.unique(label_map[expected]) // 10) == {7}  # A2D's dog
+
+
+def test_a_box_without_a_mask_is_drawn_as_an_outline():
+    mask = np.zeros((8, 10), np.uint8)
+    mask[2:4, 3:6] = 1
+    given = GivenInstances(
+        boxes=np.float32([[1, 1, 7, 9], [2, 3, 4, 6]]),
+        masks=[None, encode_mask(mask)],
+        tracks=np.array([1, 2]),
+        actors=np.array([0, 0]),
+    )
+    answer = labelled(
+        given,
+        complete_masks(given, np.ones((2, 28, 28), np.float32), (8, 10)),
+        LabelSpace(("mouse",), ("rest", "run"), (11, 12)),
+        actor_scores=np.ones((2, 1), np.float32),
+        action_scores=np.float32([[0.2, 0.8], [0.7, 0.3]]),
+        draws_masks=False,
+    )
+    assert answer.has_mask.tolist() == [False, True]
+    grey = np.full((8, 10, 3), 100, np.uint8)
+    image = overlay_masks(grey, [None, mask], np.uint8([[0, 0, 0], [200, 0, 100]]))
+    assert (image != grey).any(axis=2).tolist() == mask.astype(bool).tolist()
+    np.testing.assert_array_equal(image[2, 3], [150, 50, 100])

@@ -112,7 +112,19 @@ def test_tracks_and_times_to_pages(words, tmp_path):
         for track, actions in told.items():
             does = "run" if track == runner else "rest"
             assert [bout["action"] for bout in actions] == [does]
-    # Kept features say what the model says.
+    # Coded pages have labels of the fit without them; the model says how good it was.
+    info = json.loads((output / "model" / "a2d_tf.json").read_text())
+    assert info["held_out"]["videos"] == 3
+    assert info["held_out"]["seconds"] == pytest.approx(4.8)
+    for video in VIDEOS:
+        folder = output / "videos" / video
+        facts = json.loads((folder / "video.json").read_text())
+        assert facts["held_out"] == info["held_out"]
+        assert facts.get("coded") == ("left_out" if video in CODED else None)
+        page = (folder / "index.html").read_text()
+        assert "In 3 coded videos, each left out of the fit in turn, " in page
+        assert ("of the fit that left it out" in page) == (video in CODED)
+    # Kept features say what the model says, except of videos that were left out.
     model = ["predict", f"--saved_model={output / 'model'}"]
     of_tracks = [words[0], "--actor=mouse", "--every=4", "--results=detections"]
     library = tmp_path / "library"
@@ -162,6 +174,8 @@ def test_mistakes(words, tmp_path):
         assert f"{name} has nothing to do" in problem(*words, output, flag)
     told = problem(*words, output, "--", "--steps=3")
     assert told.startswith("error: --steps=3: has nothing to do with --tracks")
+    told = problem(*words, output, "--actor=mouse")
+    assert "--actor=mouse: give it behind --, as in: a2d start ... -- --actor" in told
     (tmp_path / "tracks/d.txt").unlink()
     assert "no tracks of d" in problem(*words, output, *FURTHER)
     assert not (tmp_path / "out" / "features").exists()

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from a2d_tf import evaluate, export, predict, train
 from a2d_tf.commands import records, track_round
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.register import Register
 
 _TRAINING: Mapping[str, Collection[str]] = {
     "records": {*records.FLAGS},
@@ -69,6 +70,17 @@ def for_tracks(words: Sequence[str]) -> dict[str, list[str]]:
         if not _commands_with(word, commands):
             raise InputError(f"{word}: has nothing to do with --tracks; leave it out")
     return _shares(words, commands)
+
+
+def is_misplaced(word: str, register: Register) -> bool:
+    """Return whether a word before `--` is a flag that belongs behind it.
+
+    Args:
+      register: the flags of a2d start itself.
+    """
+    if _name(word) in _SET_BY_START or _commands_with(word, {"start": {*register}}):
+        return False
+    return bool(_commands_with(word, _TRAINING))
 
 
 def _shares(

@@ -25,13 +25,14 @@ from __future__ import annotations
 
 import pathlib
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 
 from a2d_tf.commands import further_flags
 from a2d_tf.commands.rounds import Round, RoundFolder
 from a2d_tf.commands.track_round import TrackRound
 from a2d_tf.commands.trained_round import TrainedRound
-from a2d_tf.core import command_line
+from a2d_tf.core import command_line, flagfiles
 from a2d_tf.core.errors import InputError
 from a2d_tf.video import library_videos
 
@@ -115,4 +116,12 @@ def _read_round(exports: Sequence[str], shares: Mapping[str, list[str]]) -> Roun
     )
 
 
-run = command_line.command(main, FLAGS)
+def run(words: Sequence[str] | None = None) -> None:
+    """Run the command, as of `command_line.run`; name flags that belong behind `--`."""
+    if words is None:
+        words = sys.argv
+    for word in flagfiles.before_dashes(words):
+        if further_flags.is_misplaced(word, FLAGS):
+            problem = f"{word}: give it behind --, as in: a2d start ... -- {word}"
+            sys.exit(command_line.complain(problem))
+    command_line.run(main, FLAGS, words)

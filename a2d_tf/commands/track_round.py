@@ -220,7 +220,10 @@ class TrackRound:
         scores.write(self.output)
         lines = [f"{NOTE}:", *scores.lines()]
         if fit.fitted.skills.worth:
-            lines.append(fit.fitted.skills.worth)
+            lines.append(
+                f"{fit.fitted.skills.worth}; 100 is all right, each behaviour counts"
+                " alike, and each frame by itself"
+            )
         return _Trust(scores, lines)
 
     def _write_model(

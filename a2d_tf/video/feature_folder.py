@@ -104,7 +104,8 @@ class FeatureFolder:
         for job in jobs:
             frames += video_reader.open_video(job.path, self.fps).expected or 0
         minutes = frames * _SECONDS / min(devices.cores(), 2) / 60
+        duration = f"about {minutes:.0f} minutes" if minutes >= 1 else "a minute"
         return (
-            f"features of {len(jobs)} videos, {frames} frames: about {minutes:.0f}"
-            " minutes; they are kept"
+            f"features of {len(jobs)} videos, {frames} frames: {duration}; they are"
+            " kept"
         )

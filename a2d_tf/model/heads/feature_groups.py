@@ -62,9 +62,10 @@ def choose(
     known = []
     for index, name in enumerate(groups):
         shares = tuple(np.eye(len(groups))[index])
-        skill = _skill(instances, Strength(shares))
+        skill = max(0.0, _skill(instances, Strength(shares)))
         known.append(f"{name.replace('_', ' ')} alone {100 * skill:.0f}")
-    known.append(f"together {100 * _skill(instances, strength):.0f}")
+    together = max(0.0, _skill(instances, strength))
+    known.append(f"together {100 * together:.0f}")
     worth = f"actions in videos left out: {', '.join(known)} of 100 (0 is chance)"
     return Choice(strength, worth)
 
