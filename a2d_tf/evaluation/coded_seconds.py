@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from a2d_tf.core.files import write_csv, write_json
+from a2d_tf.core.files import write_bytes, write_csv, write_json
 
 NOTE = (
     "each coded video was scored by a fit without it, whose labels its page shows (the"
@@ -174,13 +174,28 @@ class CodedSeconds:
         }
 
     def write(self, folder: str | os.PathLike) -> None:
-        """Write scores.json and scores.csv."""
+        """Write scores.json, scores.csv and confusion.png."""
         fields: dict[str, Any] = {"note": NOTE, **dataclasses.asdict(self)}
         write_json(os.path.join(folder, "scores.json"), fields)
         rows: list[list[Any]] = [[*_COLUMNS]]
         for behaviour in self.behaviours:
             rows.append([getattr(behaviour, name) for name in ("name", *_COLUMNS[1:])])
         write_csv(os.path.join(folder, "scores.csv"), rows)
+        write_bytes(os.path.join(folder, "confusion.png"), self._picture())
+
+    def _picture(self) -> bytes:
+        """Draw the seconds of each behaviour, and what they were taken for."""
+        from a2d_tf.evaluation.reports import charts  # Matplotlib loads for a second
+
+        names = [behaviour.name for behaviour in self.behaviours]
+        for behaviour in self.behaviours:
+            names.extend(name for name in behaviour.confused if name not in names)
+        seconds = np.zeros((len(names), len(names)))
+        for i, behaviour in enumerate(self.behaviours):
+            seconds[i, i] = behaviour.right
+            for name, confused in behaviour.confused.items():
+                seconds[i, names.index(name)] = confused
+        return charts.confusion(seconds, names, title="Seconds")
 
 
 def _sum(weights, counted):

@@ -24,6 +24,7 @@ from a2d_tf.core.folders import check_output_folder, whole_folder
 from a2d_tf.core.progress import progress_bar
 from a2d_tf.data import clip_records, pipeline
 from a2d_tf.data.manifest import Manifest
+from a2d_tf.evaluation import behaviour_files
 from a2d_tf.evaluation.batch_boxes import BOX_SPECS, BatchBoxes
 from a2d_tf.evaluation.box_data import Results, Truth
 from a2d_tf.evaluation.collected_frames import Collected
@@ -255,9 +256,10 @@ class Evaluator:
 
         Args:
           threshold: on p(actor), for the label maps.
-          output: folder, replaced as a whole: `metrics.json`; `detections.npz`, every
-            RoI; `instances.json`, COCO results of the instances with p(actor) >= FLOOR,
-            or the threshold where that is lower; `truth.json`;
+          output: folder, replaced as a whole: `metrics.json`; with labels of one's own
+            the files of `behaviour_files`; `detections.npz`, every RoI;
+            `instances.json`, COCO results of the instances with p(actor) >= FLOOR, or
+            the threshold where that is lower; `truth.json`;
             `label_maps/<VID>/<%05d>.png` and, where they are complete,
             `label_truth/...`.
           notes: further fields of `metrics.json`.
@@ -325,5 +327,7 @@ class Evaluator:
             figures = results(metrics, data)
             saved.result()
         figures.update(notes or {}, score_threshold=float(threshold))
+        if "behaviours" in figures:
+            behaviour_files.write(folder, figures, self.labels)
         write_json(folder / "metrics.json", figures, sort_keys=True)
         return figures

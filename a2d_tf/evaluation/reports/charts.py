@@ -85,7 +85,12 @@ class Panel(NamedTuple):
 
 
 def confusion(
-    matrix: np.ndarray, names: Sequence[str], title: str, columns: str = "predicted"
+    matrix: np.ndarray,
+    names: Sequence[str],
+    title: str,
+    *,
+    columns: str = "predicted",
+    rows: str = "coded",
 ) -> bytes:
     """Draw a confusion matrix: counts, shaded by their share of the row.
 
@@ -93,11 +98,11 @@ def confusion(
       matrix: [n, n].
       names: of its rows, what is true, and of its columns, what is said.
       title: of the chart.
-      columns: what the columns are.
+      columns, rows: what they are.
     """
     side = 2.5 + 0.5 * len(names)
     figure = _figure(side, side)
-    axes = label_axes(figure.subplots(), title, columns, "coded")
+    axes = label_axes(figure.subplots(), title, columns, rows)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1e-9)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
