@@ -161,8 +161,8 @@ def labelled(
 
     The actor is the given one, else the likeliest; the action is the likeliest valid
     one. The score is that of this pair, whoever named the actor. A detector's score of
-    a box goes into p(actor) by its root, which ranks instances better than the score
-    itself (docs/real_video.md).
+    a box goes into p(actor) by its root, which ranks instances as well as the score
+    itself, or better (docs/real_video.md).
 
     Args:
       given: N instances, at least one.

@@ -23,8 +23,8 @@ from a2d_tf.video.track_settings import TrackSettings
 from a2d_tf.video.video_frame import VideoFrame
 from a2d_tf.video.video_reader import Reader
 
-SURE = 0.5
-"""The least root of a box's score with which it begins a track."""
+SURE = 0.4**0.5
+"""The least root of a box's score with which it begins a track (docs/real_video.md)."""
 _PERSON = "person"  # whose actions Kinetics has
 
 
@@ -48,10 +48,12 @@ class DetectorPredictor:
     Attributes:
       detector: finds the boxes.
       network: labels them.
+      reads_kinetics: whether its actions are those of Kinetics.
     """
 
     detector: ObjectDetector
     network: BoxNetwork
+    reads_kinetics: bool = False
 
     @property
     def info(self) -> ModelInfo:
@@ -90,9 +92,12 @@ class DetectorPredictor:
 
     def video_facts(self, reader: Reader) -> dict[str, Any]:
         """Return further fields of `video.json`; see `prediction_folder.VideoInfo`."""
+        facts: dict[str, Any] = {}
         if self.info.get("boxes_only") and not self.detector.has_masks:
-            return {"boxes_only": True}
-        return {}
+            facts["boxes_only"] = True
+        if self.reads_kinetics:
+            facts["kinetics"] = True
+        return facts
 
     def track_names(self, reader: Reader) -> dict[int, str]:
         """Return {number of a track: name}: none has one."""
@@ -148,4 +153,4 @@ def load(
         network = UntrainedLabeller(classes.actors)
     object_detector = ObjectDetector.load(detector, classes, threshold)
     devices.announce(gpus, network.info["precision"])
-    return DetectorPredictor(object_detector, network)
+    return DetectorPredictor(object_detector, network, bool(name_of_action))

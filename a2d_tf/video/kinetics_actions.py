@@ -41,15 +41,15 @@ class KineticsActions:
         from a2d_tf.pretrained.weights_file import Weights
 
         self.names = tuple(dict.fromkeys(name_of_class.values()))
-        self._is_named = np.zeros((len(kinetics.CLASSES), len(self.names)), np.float32)
-        for class_name, name in name_of_class.items():
-            index = kinetics.CLASSES.index(class_name)
-            self._is_named[index, self.names.index(name)] = 1
+        self._is_named = np.zeros((len(name_of_class), len(self.names)), np.float32)
+        for i, name in enumerate(name_of_class.values()):
+            self._is_named[i, self.names.index(name)] = 1
         self._features = ActionFeatures.get(BACKBONE)
         self.sha256 = self._features.sha256
         tensors = Weights.read(self._features.path).tensors
-        self._kernel = tensors["logits/kernel"]
-        self._bias = tensors["logits/bias"]
+        chosen = [kinetics.CLASSES.index(name) for name in name_of_class]
+        self._kernel = tensors["logits/kernel"][:, chosen]
+        self._bias = tensors["logits/bias"][chosen]
 
     def motion_stream(self) -> MotionStream:
         """Return what makes the maps of a video that `read` takes."""
@@ -58,7 +58,8 @@ class KineticsActions:
     def read(self, motion: Mapping[str, np.ndarray], boxes: np.ndarray) -> np.ndarray:
         """Return the probability of each action in boxes, float32 [N, |Y|].
 
-        The rest of 1 is that of the classes that have no name.
+        One of the actions is taken to be done: probabilities add up to 1, which ranks
+        the boxes of a video better than a share for all other classes.
 
         Args:
           motion: of `MotionStream.maps`.
@@ -70,7 +71,7 @@ class KineticsActions:
         return probabilities @ self._is_named
 
     def _logits_of_block(self, frames):
-        """Return the map of the logits of all classes; see `BlockFunction`."""
+        """Return the map of the logits of the classes; see `BlockFunction`."""
         maps = self._features(frames)[MIXED_5C.name]
         # The classifier is linear: what it says of an average is its average.
         return {MIXED_5C.name: maps @ self._kernel + self._bias}

@@ -22,7 +22,7 @@ from a2d_tf.data.resizing import resize_frame
 from a2d_tf.video.detector_classes import DetectorClasses
 
 GRAPH = "saved_model.pb"
-SCORE_THRESHOLD = 0.3
+SCORE_THRESHOLD = 0.2
 """The least score of a box, unless the user says so."""
 _BOXES = "detection_boxes"
 _CLASSES = "detection_classes"

@@ -113,6 +113,11 @@ def write_page(folder: str | os.PathLike) -> None:
 def _trust(video_info):
     """Return sentences on how far the labels can be trusted."""
     sentences = []
+    if video_info.kinetics:
+        sentences.append(
+            "The actions are those of Kinetics-400 that I3D tells apart: it was taught"
+            " none of yours, and knows no walking, standing or sitting."
+        )
     if video_info.held_out is not None:
         sentences.append(held_out.sentence(video_info.held_out))
     if video_info.coded == LEFT_OUT:
