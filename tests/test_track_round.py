@@ -116,6 +116,7 @@ def test_tracks_and_times_to_pages(words, tmp_path):
     info = json.loads((output / "model" / "a2d_tf.json").read_text())
     assert info["held_out"]["videos"] == 3
     assert info["held_out"]["seconds"] == pytest.approx(4.8)
+    assert 0 <= info["held_out"]["unsure_below"] <= 1
     for video in VIDEOS:
         folder = output / "videos" / video
         facts = json.loads((folder / "video.json").read_text())

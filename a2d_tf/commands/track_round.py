@@ -13,7 +13,7 @@ import pathlib
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from absl import flags
@@ -33,6 +33,7 @@ from a2d_tf.core.files import write_json
 from a2d_tf.core.register import Register
 from a2d_tf.data import video_frames
 from a2d_tf.evaluation.coded_seconds import NOTE, CodedSeconds
+from a2d_tf.evaluation.unsure import unsure_below
 from a2d_tf.runs import model_source
 from a2d_tf.training.coded_rows import CodedRow, CodesOfVideo
 from a2d_tf.video import library, library_request, library_tables, video_reader
@@ -72,10 +73,18 @@ class _Trust(NamedTuple):
     Attributes:
       scores: of coded videos that were left out of the fit; None if none can be.
       lines: the same in words.
+      unsure_below: the score below which labels are rather wrong; None without scores.
     """
 
     scores: CodedSeconds | None
     lines: list[str]
+    unsure_below: float | None = None
+
+    def held_out(self) -> dict[str, Any] | None:
+        """Return what the model keeps of it, see `runs.held_out`."""
+        if self.scores is None:
+            return None
+        return {**self.scores.held_out(), "unsure_below": self.unsure_below}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +181,7 @@ class TrackRound:
             trust = self._score(fit, features, rows)
         print("\n".join(trust.lines), flush=True)
         with _stage("model"):
-            self._write_model(settings, fit, trust.scores)
+            self._write_model(settings, fit, trust.held_out())
         with _stage("videos"):
             self._write_pages(fit, features, trust.lines)
         print(self.output / "videos" / "index.html")
@@ -208,7 +217,12 @@ class TrackRound:
         if not fit.leaves_out:
             return _Trust(None, [_NOTHING_LEFT_OUT])
         scored_rows = left_out_videos.predict(
-            fit, features, rows, self.every, self.source.bout_seconds
+            fit,
+            features,
+            rows,
+            self.every,
+            self.source.bout_seconds,
+            self.track_settings.window,
         )
         scores = CodedSeconds.count(
             fit.labels.actions,
@@ -224,13 +238,17 @@ class TrackRound:
                 f"{fit.fitted.skills.worth}; 100 is all right, each behaviour counts"
                 " alike, and each frame by itself"
             )
-        return _Trust(scores, lines)
+        limit = unsure_below(
+            np.array([row.score for row in scored_rows]),
+            right=np.array([row.action == row.predicted for row in scored_rows]),
+            seconds=np.array([row.coded.seconds for row in scored_rows]),
+        )
+        return _Trust(scores, lines, round(limit, 4))
 
     def _write_model(
-        self, settings: LabelsOnly, fit: TrackFit, scores: CodedSeconds | None
+        self, settings: LabelsOnly, fit: TrackFit, held_out: dict[str, Any] | None
     ) -> None:
         """Export the network with the fit, unless it is there."""
-        held_out = scores.held_out() if scores else None
         bout_seconds = self.source.bout_seconds
         path = self.output / "model.json"
         content = hashlib.sha256(settings.digest().encode())

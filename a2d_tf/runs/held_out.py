@@ -4,10 +4,13 @@ A model keeps it as `held_out` in its `a2d_tf.json`, and so does each of its pre
 in `video.json`, whose page says it in a sentence:
 
   {"videos": 11, "seconds": 7.9, "right": 4.1,
+   "unsure_below": 0.42,
    "behaviours": {"run": {"seconds": 1.8, "right": 1.2, "predicted": 2.4}, ...}}
 
 `videos` were left out of the fit in turn; `seconds` were coded in them, of which
 `right` got the coded behaviour. A behaviour was `predicted` for so many of them.
+Answers with a score below `unsure_below` were rather wrong than right, see
+`evaluation.unsure`; models of earlier versions do not say it.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ KIND = {
     "videos": whole(2),
     "seconds": _SECONDS,
     "right": _SECONDS,
+    "unsure_below?": number(0, 1),
     "behaviours": {
         str: {"seconds": _SECONDS, "right": _SECONDS, "predicted": _SECONDS}
     },

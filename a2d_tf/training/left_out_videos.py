@@ -10,6 +10,7 @@ import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.tracking.bout_model import BoutModel, FrameActions
+from a2d_tf.tracking.tracker import WINDOW
 from a2d_tf.training.coded_rows import CodedRow
 from a2d_tf.training.fit_tracks import TrackFit
 from a2d_tf.training.track_features import TrackFeatures
@@ -22,11 +23,14 @@ class ScoredRow(NamedTuple):
       coded: the instance.
       action: 0-based, as coded.
       predicted: 0-based, as predicted.
+      score: of what is predicted, as a page shows it: the mean of p(actor) p(action) in
+        the frames around.
     """
 
     coded: CodedRow
     action: int
     predicted: int
+    score: float
 
 
 def predict(
@@ -35,6 +39,7 @@ def predict(
     rows: Sequence[CodedRow],
     every: int,
     bout_seconds: Mapping[str, float],
+    window: int = WINDOW,
 ) -> list[ScoredRow]:
     """Predict the coded instances of each video by the fit without it.
 
@@ -45,6 +50,7 @@ def predict(
       every: of so many frames one is answered.
       bout_seconds: {action: mean length of its coded bouts}; actions are read along
         whole tracks, as those on pages are.
+      window: labelled frames from which a score is read.
     """
     rows_of_video = collections.defaultdict(list)
     for row in rows:
@@ -52,14 +58,22 @@ def predict(
     scored = []
     for vid, coded in rows_of_video.items():
         features = videos[vid]
-        actions = fit.without(vid).probabilities(features.groups).actions
+        alone = fit.without(vid).probabilities(features.groups)
+        actions = alone.actions
+        answered = (features.numbers - 1) // every
         model = BoutModel.of_seconds(bout_seconds, fit.labels, 1 / features.seconds)
         if model is not None:
             actions = _read_tracks(model, features, actions, coded, fit.labels, every)
         for row in coded:
             actor, action = fit.labels.indices(row.code)
             valid_actions = np.where(fit.labels.valid[actor], actions[row.row], -1)
-            scored.append(ScoredRow(row, int(action), int(valid_actions.argmax())))
+            predicted = int(valid_actions.argmax())
+            is_near = features.tracks == features.tracks[row.row]
+            is_near &= np.abs(answered - answered[row.row]) <= window // 2
+            products = alone.actors[is_near, actor] * alone.actions[is_near, predicted]
+            scored.append(
+                ScoredRow(row, int(action), predicted, float(products.mean()))
+            )
     return scored
 
 

@@ -6,6 +6,7 @@ row for each track and a table of who did what for how long.
 
 from __future__ import annotations
 
+import collections
 import math
 import os
 from typing import NamedTuple
@@ -75,9 +76,18 @@ def write_page(folder: str | os.PathLike) -> None:
 
     timeline = []
     table = []
+    unsure_below = 0.0
+    if video_info.held_out is not None:
+        unsure_below = video_info.held_out.get("unsure_below", 0.0)
     for track in tracks:
         name = f"#{track.number} {track.name or track.actor}"
-        bars = [_bar(bout, start, seconds) for bout in track.bouts]
+        bars = []
+        for bout in track.bouts:
+            bar = _bar(bout, start, seconds)
+            if bout.score < unsure_below:
+                bar["title"] += ", unsure"
+                bar["look"] = ";opacity:.35"
+            bars.append(bar)
         timeline.append(_TimelineRow(name, track.score, bars))
         for pair in totals_of_pairs([track]):
             table.append(TableRow(name, pair.actor, pair.action, pair.totals))
@@ -106,7 +116,7 @@ def write_page(folder: str | os.PathLike) -> None:
         unsure=video_info.unsure_frames,
         damaged=video_info.damaged_frames,
         extra=extra,
-        trust=_trust(video_info),
+        trust=[*_trust(video_info), *_unsure(tracks, unsure_below)],
     )
 
 
@@ -133,6 +143,25 @@ def _trust(video_info):
     return sentences
 
 
+def _unsure(tracks, unsure_below):
+    """Say how long bouts last whose score is below a limit, if any do."""
+    unsure_seconds: dict[str, float] = collections.defaultdict(float)
+    for track in tracks:
+        for bout in track.bouts:
+            if bout.score < unsure_below:
+                unsure_seconds[bout.action] += bout.seconds
+    if not unsure_seconds:
+        return []
+    shares = []
+    for action in sorted(unsure_seconds):
+        shares.append(f"{action} {unsure_seconds[action]:.2f} s")
+    return [
+        f"Unsure, drawn pale: {', '.join(shares)}, in bouts with a score below"
+        f" {unsure_below:.2f}; such labels were rather wrong than right in the videos"
+        " left out. The tables count them, too."
+    ]
+
+
 def _bar(bout, start, seconds):
     """Return what the timeline, from `start` for so many seconds, shows of a bout."""
     times = f"{_clock(bout.start)} to {_clock(bout.end)}"
@@ -142,6 +171,7 @@ def _bar(bout, start, seconds):
         "title": f"{bout.actor} {bout.action}, {times}, score {bout.score:.2f}",
         "left": f"{100 * (bout.start - start) / seconds:.3f}",
         "width": f"{100 * bout.seconds / seconds:.3f}",
+        "look": "",
     }
 
 
