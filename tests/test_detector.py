@@ -262,7 +262,7 @@ def test_a_library_resumes_and_tells_detectors_apart(blobs, film, tmp_path):
     line = complaint(run_a2d("predict", f"--detector={other}", *words))
     assert "finished with another model or weights (blobs)" in line
     line = complaint(run_a2d("predict", f"--detector={blobs}", "--actors=dog", *words))
-    assert "finished with --actors=, not dog" in line
+    assert "finished with --actors=None, not dog" in line
 
 
 @pytest.mark.parametrize(
