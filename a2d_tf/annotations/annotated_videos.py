@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from a2d_tf.annotations.coding import Coding
-from a2d_tf.annotations.document import DEFAULTS, ReadOptions
+from a2d_tf.annotations.document import DEFAULTS, Instance, ReadOptions
 from a2d_tf.annotations.frame_shapes import check_size, decode_shape
 from a2d_tf.annotations.matching import Export
 from a2d_tf.annotations.names import NO_NAMES, Names
@@ -234,5 +234,5 @@ class AnnotatedVideos:
             content.append([number, frame.size, frame.scaled, frame.split, instances])
         return json.dumps(content, sort_keys=True)
 
-    def _code(self, instance):
+    def _code(self, instance: Instance) -> int:
         return self._used.names.code(instance, self.label_space)

@@ -46,7 +46,7 @@ class Conflicts:
                 f" of each export: {argument}"
             )
 
-    def _check_exported_again(self, document, video):
+    def _check_exported_again(self, document: Document, video: str) -> None:
         """Raise InputError if another export of the same task has other frames.
 
         One may be a correction of the other, which may have emptied frames.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from a2d_tf.annotations import read_coco as coco
@@ -115,7 +115,7 @@ def read_export(path: pathlib.Path, options: ReadOptions) -> list[Document]:
     return documents
 
 
-def _first_names(names):
+def _first_names(names: Sequence[str]) -> str:
     """Join the first names; '…' stands for the others, 'none' for nothing."""
     text = ", ".join(names[:3]) or "none"
     if len(names) > 3:
@@ -123,7 +123,7 @@ def _first_names(names):
     return text
 
 
-def _formats_of_suffix(name):
+def _formats_of_suffix(name: str) -> list[str]:
     """Return the formats whose files may have this name."""
     path = f"/{name.lower()}"
     formats = []
@@ -133,7 +133,7 @@ def _formats_of_suffix(name):
     return formats
 
 
-def _format_of_content(file, possible_formats):
+def _format_of_content(file: File, possible_formats: Sequence[str]) -> str | None:
     """Return the first of some formats that a file's content is of; None if none is."""
     for format_name in possible_formats:
         if _FORMATS[format_name].matches(file.content):
@@ -141,7 +141,7 @@ def _format_of_content(file, possible_formats):
     return None
 
 
-def _files(path):
+def _files(path: pathlib.Path) -> Iterator[tuple[Container, str]]:
     """Yield (container, name) of the files of an export, and of zips in its folder."""
     export = Container.open(path)
     for name in export.names:

@@ -12,12 +12,12 @@ import dataclasses
 import os
 import pathlib
 import shlex
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from a2d_tf.annotations.conflicts import Conflicts, file_of
 from a2d_tf.annotations.conventions import COCO, MASKS
-from a2d_tf.annotations.document import AnnotatedFrame, Counted, Document
+from a2d_tf.annotations.document import AnnotatedFrame, Counted, Document, Instance
 from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.core.errors import InputError, join_names, quoted
 from a2d_tf.core.files import is_file_name
@@ -141,7 +141,9 @@ def find_videos(
     return annotations
 
 
-def _match_by_names(export, documents, folder):
+def _match_by_names(
+    export: Export, documents: Sequence[Document], folder: VideoFolder
+) -> list[_Match]:
     """Return the `_Match`es of an export, by the names and paths that it contains."""
     matches = [_match_document(export, document, folder) for document in documents]
     if export.video is None:
@@ -162,13 +164,14 @@ def _match_by_names(export, documents, folder):
     return named_matches
 
 
-def _match_document(export, document, folder):
+def _match_document(export: Export, document: Document, folder: VideoFolder) -> _Match:
     """Return the `_Match` of a document, by the names in it and by its path."""
     match = _Match(document, {}, [], is_named=False)
     for name in dict.fromkeys(frame.video for frame in document.frames):
         if name and export.video is None and not is_file_name(name):
             problem = f"video {quoted(name)} is not a valid file name; rename it"
             raise InputError(f"{document.path}: {problem}")
+        video: str | None
         if name:
             video = folder.spelling(name)
         else:
@@ -180,7 +183,9 @@ def _match_document(export, document, folder):
     return match
 
 
-def _video_of_path(export, document, folder):
+def _video_of_path(
+    export: Export, document: Document, folder: VideoFolder
+) -> str | None:
     """Return the video after which a document's file or a folder of it is named."""
     path = document.path
     # Folders above that of the export may be called anything.
@@ -206,7 +211,9 @@ def _video_of_path(export, document, folder):
     return None
 
 
-def _match_by_size(matches, taken, folder):
+def _match_by_size(
+    matches: Iterable[_Match], taken: set[str], folder: VideoFolder
+) -> None:
     """Match the names that are left to the only video of the document's size.
 
     `taken` are the videos of other documents; those that are found are added.
@@ -222,7 +229,9 @@ def _match_by_size(matches, taken, folder):
             taken.update(candidates)
 
 
-def _videos_of_size(document, taken, folder):
+def _videos_of_size(
+    document: Document, taken: set[str], folder: VideoFolder
+) -> list[str]:
     """Return the free videos of the size and the number of frames of a document."""
     size = document.frames[0].size
     if size is None or document.frame_count is None:
@@ -235,7 +244,9 @@ def _videos_of_size(document, taken, folder):
     return videos
 
 
-def _collect_frames(matches, folder, first_frame, flag):
+def _collect_frames(
+    matches: Iterable[_Match], folder: VideoFolder, first_frame: int | None, flag: str
+) -> dict[str, VideoAnnotations]:
     """Return {video: its annotations} of the documents whose videos are all known.
 
     Raises:
@@ -259,7 +270,7 @@ def _collect_frames(matches, folder, first_frame, flag):
     return annotations
 
 
-def _check_single_path(video, folder):
+def _check_single_path(video: str, folder: VideoFolder) -> None:
     """Raise InputError if a video's name is that of several files or folders."""
     files = folder.videos.get(video)
     if files and len(files.paths) > 1:
@@ -270,7 +281,9 @@ def _check_single_path(video, folder):
         )
 
 
-def _no_video_error(documents, taken, folder, flag):
+def _no_video_error(
+    documents: Sequence[Document], taken: set[str], folder: VideoFolder, flag: str
+) -> InputError:
     """Return the error of documents of which each fits no video, or several."""
     document, *others = documents
     fitting = _videos_of_size(document, taken, folder)
@@ -289,7 +302,7 @@ def _no_video_error(documents, taken, folder, flag):
     )
 
 
-def _check_numbering(document, video, folder):
+def _check_numbering(document: Document, video: str, folder: VideoFolder) -> None:
     """Raise InputError if numbers of images may mean other frames of the video."""
     kinds = {frame.numbering.kind for frame in document.frames}
     if Counted.TASK_IMAGES not in kinds or video not in folder.videos:
@@ -303,7 +316,9 @@ def _check_numbering(document, video, folder):
         )
 
 
-def _number_in_video(frame, video, folder, first_frame):
+def _number_in_video(
+    frame: AnnotatedFrame, video: str, folder: VideoFolder, first_frame: int | None
+) -> int:
     """Return the 1-based number of a frame in its video."""
     number = frame.number
     usual = _USUAL_FIRST.get(frame.numbering.kind)
@@ -321,7 +336,13 @@ def _number_in_video(frame, video, folder, first_frame):
     return number
 
 
-def _add_frame(annotations, video, number, frame, document):
+def _add_frame(
+    annotations: VideoAnnotations,
+    video: str,
+    number: int,
+    frame: AnnotatedFrame,
+    document: Document,
+) -> None:
     """Add a frame to the `VideoAnnotations` of its video.
 
     Raises:
@@ -345,12 +366,12 @@ def _add_frame(annotations, video, number, frame, document):
     )
 
 
-def _have_same_instances(frame, other):
+def _have_same_instances(frame: AnnotatedFrame, other: AnnotatedFrame) -> bool:
     """Return whether two frames are annotated alike, as in a task and its project."""
     return frame.size == other.size and _contents(frame) == _contents(other)
 
 
-def _contents(frame):
+def _contents(frame: AnnotatedFrame) -> list[Instance]:
     """Return what is annotated of each instance of a frame.
 
     A tool's own numbers of tracks are left out: those of a project differ from those of

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import collections
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from a2d_tf.annotations.document import Document
+from a2d_tf.annotations.document import Document, ToolLabel
 from a2d_tf.annotations.matching import VideoAnnotations
 from a2d_tf.annotations.names import Names, attribute
 from a2d_tf.core.errors import quoted
@@ -68,7 +68,7 @@ def find_misspellings(
                 uses["actor", actor].append(use_of_actor)
                 uses["action", action].append(use_of_action)
     for (kind, name), uses_of_name in uses.items():
-        candidates = _names_of_tool_without(name, uses_of_name)
+        candidates: Collection[str] = _names_of_tool_without(name, uses_of_name)
         if candidates:
             remark = " is not in the tool's own list"
             suggestions = difflib.get_close_matches(name, candidates, n=1, cutoff=0)
@@ -87,7 +87,7 @@ def find_misspellings(
             )
 
 
-def _tool_names(labels, names):
+def _tool_names(labels: Iterable[ToolLabel], names: Names) -> _ToolNames:
     """Return the names of the labels that a tool lists, each a `ToolLabel`."""
     actors = set()
     actions = set()
@@ -102,7 +102,7 @@ def _tool_names(labels, names):
     return _ToolNames(frozenset(actors), frozenset(actions))
 
 
-def _names_of_tool_without(name, uses):
+def _names_of_tool_without(name: str, uses: Iterable[_Use]) -> frozenset[str]:
     """Return the names that a tool lists without `name`, which it uses; else none."""
     for use in uses:
         if use.tool_names and name not in use.tool_names:
@@ -110,7 +110,9 @@ def _names_of_tool_without(name, uses):
     return frozenset()
 
 
-def _commoner_names(kind, name, uses):
+def _commoner_names(
+    kind: str, name: str, uses: Mapping[tuple[str, str], Sequence[_Use]]
+) -> list[str]:
     """Return the names of a kind that are much commoner, and about as long."""
     if any(letter.isdigit() for letter in name):  # numbers tell individuals apart
         return []
@@ -123,7 +125,7 @@ def _commoner_names(kind, name, uses):
     return commoner
 
 
-def _is_much_rarer(uses, other_uses):
+def _is_much_rarer(uses: Sequence[_Use], other_uses: Sequence[_Use]) -> bool:
     """Return whether a name is much rarer than another one.
 
     It is in fewer videos, or in as many and in fewer instances; and in only one video,

@@ -13,7 +13,7 @@ import collections
 import dataclasses
 import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from a2d_tf.annotations.conventions import NO_VALUE
@@ -151,7 +151,7 @@ class Names:
 NO_NAMES = Names()
 
 
-def _is_pair(value):
+def _is_pair(value: Any) -> bool:
     """Return whether a JSON value is [actor, action], or [actor, null]."""
     if not isinstance(value, list) or len(value) != 2:
         return False
@@ -166,7 +166,7 @@ def attribute(value: str | None) -> str | None:
 
 
 @functools.lru_cache(maxsize=4)
-def _pairs(space):
+def _pairs(space: LabelSpace) -> set[Pair]:
     """Return the pairs of a label space, as names."""
     return {(space.actors[x], space.actions[y]) for x, y in space.pairs}
 
@@ -212,7 +212,7 @@ def label_space_of(instances: Iterable[Instance], names: Names) -> LabelSpace:
     return derive_label_space(first_of_pair)
 
 
-def _no_pair_error(instances):
+def _no_pair_error(instances: Sequence[Instance]) -> InputError:
     """Return the error of instances whose labels tell no actor and action."""
     counts = collections.Counter(instance.label for instance in instances)
     labels = ", ".join(f"{quoted(label)} ({n})" for label, n in sorted(counts.items()))

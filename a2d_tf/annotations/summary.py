@@ -78,7 +78,9 @@ def left_out_text(documents: Sequence[Document], later: Sequence[LeftOut] = ()) 
     return f"left out: {counts}"
 
 
-def _frame_counts(documents, annotations):
+def _frame_counts(
+    documents: Sequence[Document], annotations: Mapping[str, VideoAnnotations]
+) -> collections.Counter[str]:
     """Return {video: number of its annotated frames} in some documents."""
     paths = {document.path for document in documents}
     counts = collections.Counter[str]()
@@ -89,7 +91,7 @@ def _frame_counts(documents, annotations):
     return counts
 
 
-def _numberings(documents):
+def _numberings(documents: Sequence[Document]) -> list[str]:
     """Return how the frames of documents are numbered, each way once."""
     explanations: dict[str, None] = {}
     for document in documents:

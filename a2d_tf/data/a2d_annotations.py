@@ -19,6 +19,7 @@ import functools
 import math
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import h5py
 import numpy as np
@@ -127,14 +128,14 @@ class _Hdf5:
         )
 
     @functools.cached_property
-    def _count(self):
+    def _count(self) -> int:
         """How many instances there are, as the field says that lists them."""
         field = "id"
         if self._is_numbered:
             field = "instance"
         return math.prod(self._shape(field))
 
-    def _shape(self, field):
+    def _shape(self, field: str) -> tuple[int, ...]:
         """Return the shape of an array of numbers, () for anything else."""
         data = self._file.get(field)
         if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "buif":
@@ -145,7 +146,7 @@ class _Hdf5:
             return (0,)
         return data.shape
 
-    def _read(self, field, shapes):
+    def _read(self, field: str, shapes: Sequence[tuple[int, ...]]) -> np.ndarray:
         """Return an array that must have one of these shapes."""
         shape = self._shape(field)
         if shape not in shapes:
@@ -153,7 +154,9 @@ class _Hdf5:
             raise ValueError(f"'{field}': {content} in HDF5, expected {shapes[0]}")
         return self._file[field][()]
 
-    def _rows(self, field, shape=(), axis=0):
+    def _rows(
+        self, field: str, shape: tuple[int, ...] = (), axis: int = 0
+    ) -> np.ndarray:
         """Read a value of each instance, [N, *shape].
 
         `axis` of the file is that of the instances; a single instance may lack it. If a
@@ -178,7 +181,7 @@ class _Hdf5:
             allowed.append(shape)
         return np.moveaxis(self._read(field, allowed).reshape(whole), axis, 0)
 
-    def _distinct(self, numbers):
+    def _distinct(self, numbers: np.ndarray) -> np.ndarray:
         """Return the indices of the instances whose number no earlier one has."""
         _, first = np.unique(numbers, return_index=True)
         for i in sorted(set(range(len(numbers))) - set(first)):
@@ -188,7 +191,7 @@ class _Hdf5:
             )
         return np.sort(first)
 
-    def _boxes(self, corners, used):
+    def _boxes(self, corners: np.ndarray, used: np.ndarray) -> np.ndarray:
         """Return half-open boxes, clipped to the frame, float32 [N, 4].
 
         Args:
@@ -209,7 +212,9 @@ class _Hdf5:
         return boxes
 
 
-def _count_rows(shape_in_file, shape, axis):
+def _count_rows(
+    shape_in_file: tuple[int, ...], shape: tuple[int, ...], axis: int
+) -> int:
     """Return how many instances an array of the file holds; see `_Hdf5._rows`."""
     size = math.prod(shape_in_file)
     if not shape or not size:
@@ -219,7 +224,7 @@ def _count_rows(shape_in_file, shape, axis):
     return 1
 
 
-def _check_codes(field, codes, codes_of_space):
+def _check_codes(field: str, codes: np.ndarray, codes_of_space: Any) -> None:
     """Raise a ValueError if a code is not in the label space."""
     unknown = codes[~np.isin(codes, codes_of_space)]
     if unknown.size:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -165,7 +165,9 @@ def clips_of(
         skip(path, error)
 
 
-def _plan(keys, length, settings, stream):
+def _plan(
+    keys: Iterable[int], length: int, settings: ConversionSettings, stream: MotionStream
+) -> _VideoPlan:
     """Plan the clips around the key frames of a video of some length."""
     plan = _VideoPlan([], set(), set(), set(), set())
     for key in keys:
@@ -187,7 +189,14 @@ def _plan(keys, length, settings, stream):
 class _ClipMaker:
     """Makes the planned clips of a video from its frames, as they are decoded."""
 
-    def __init__(self, source, settings, video, plan, stream):
+    def __init__(
+        self,
+        source: Source,
+        settings: ConversionSettings,
+        video: Video,
+        plan: _VideoPlan,
+        stream: MotionStream,
+    ) -> None:
         self._source = source
         self._video = video
         self._plan = plan
@@ -201,10 +210,11 @@ class _ClipMaker:
         self._number = 0  # of the last frame that came
         self._native_size = (0, 0)
 
-    def add(self, number, native):
+    def add(self, number: int, native: np.ndarray) -> None:
         """Take a decoded frame, RGB uint8 [H, W, 3]; numbers ascend."""
         self._number = number
-        self._native_size = native.shape[:2]
+        height, width = native.shape[:2]
+        self._native_size = (height, width)
         if number in self._plan.in_motion:
             in_pair = number in self._plan.in_pairs
             self._stream.add(number - 1, native, with_flow=in_pair)
@@ -216,7 +226,7 @@ class _ClipMaker:
             self._kept_frames[number] = _KeptFrame(frame.rgb, flow)
             self._previous = frame
 
-    def whole_clips(self, skip):
+    def whole_clips(self, skip: Skip) -> Iterator[ClipRecord]:
         """Yield the clips that are whole by now; keep what later ones need."""
         while self._waiting and self._is_whole(self._waiting[0]):
             clip = self._waiting.popleft()
@@ -236,12 +246,12 @@ class _ClipMaker:
             if kept_number < first_needed:
                 del self._kept_frames[kept_number]
 
-    def _is_whole(self, clip):
+    def _is_whole(self, clip: _ClipPlan) -> bool:
         """Return whether all of a planned clip has come."""
         has_frames = clip.frames[-1].number <= self._number
         return has_frames and self._stream.ready(clip.key - 1)
 
-    def _record(self, clip, annotation):
+    def _record(self, clip: _ClipPlan, annotation: Annotation) -> ClipRecord:
         """Return the record of a planned clip that is whole."""
         rgb = []
         flow = []

@@ -114,7 +114,9 @@ class Decoder:
                 return Timeline(until, np.array(seconds), no_stamps, no_stamps, None)
         return Timeline(math.inf, np.array(seconds), no_stamps, no_stamps, end)
 
-    def _frames_from(self, stamp, timeline):
+    def _frames_from(
+        self, stamp: int, timeline: Timeline
+    ) -> Iterator[DecodedFrame] | None:
         """Return the frames from a stamp on, decoded from the last key frame up to it.
 
         None if seeking fails; the position in the file is then its start.
@@ -135,7 +137,7 @@ class Decoder:
         self._reopen()
         return None
 
-    def _reopen(self):
+    def _reopen(self) -> None:
         """Go back to the start of the file."""
         self._file.container.close()
         self._file = VideoFile.open(self._path, self._remedy)

@@ -80,7 +80,9 @@ def decode_films(
             begins_film = not packet.clock_goes_on
 
 
-def _split_films(file, packets, gaps):
+def _split_films(
+    file: VideoFile, packets: Iterable[Any], gaps: GapReader | None
+) -> Iterator[Any]:
     """Yield packets, in a stream from its first key frame on, and each _FilmEnd.
 
     FFmpeg invents the pictures to which the first frames of a cut stream refer.
@@ -113,7 +115,7 @@ def _split_films(file, packets, gaps):
         held_packets.clear()
 
 
-def _is_after_pause(packet, gaps):
+def _is_after_pause(packet: Any, gaps: GapReader | None) -> bool:
     """Return whether a packet begins a film that lacks frames before it."""
     if gaps is None or packet.pos is None:
         return False
@@ -164,7 +166,7 @@ class _Damage:
         """Forget the stamps of a film: another one may have the same."""
         self._corrupt_stamps.clear()
 
-    def _is_before_join(self, packet):
+    def _is_before_join(self, packet: Any) -> bool:
         """Return whether a packet is taken for damaged as another film follows it."""
         if self._gaps is None or packet.pos is None:
             return False

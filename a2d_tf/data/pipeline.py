@@ -16,12 +16,13 @@ skipped, which costs no decoding.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import Config
+from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import clip_records, fitting
 from a2d_tf.data.augmentation import augment
@@ -43,6 +44,11 @@ MOTION: tuple[str, ...] = (*MAPS, "motion_size")
 to the largest of a batch.
 """
 
+Clip = dict[str, tf.Tensor]
+"""The fields of a clip, as of `clip_records.parse`, or of CLIP and MOTION."""
+Augmentation = Callable[[Clip, tf.Tensor], Clip]
+"""Changes a resized clip; takes the clip and its position in the stream."""
+
 _BUCKETS = 1000
 
 
@@ -55,7 +61,7 @@ def is_validation(video: tf.Tensor, fraction: float) -> tf.Tensor:
     return bucket < int(round(fraction * _BUCKETS))
 
 
-def _serialized(paths, split, val_fraction):
+def _serialized(paths: Any, split: str, val_fraction: float) -> tf.data.Dataset:
     """Return the serialised records of a split from its shards."""
     records = tf.data.TFRecordDataset(paths)
     if split == "test":
@@ -111,7 +117,9 @@ def training(
     return _prefetched(batches, 4)
 
 
-def _endless(manifest, settings, start):
+def _endless(
+    manifest: Manifest, settings: TrainingConfig, start: int
+) -> tf.data.Dataset:
     """Return the training records, epoch after epoch, from the position `start` on.
 
     The elements are (position in the stream, serialised record).
@@ -135,7 +143,9 @@ def _endless(manifest, settings, start):
     return epochs.skip(start % total).enumerate(start)
 
 
-def _shuffled(paths, settings, epoch):
+def _shuffled(
+    paths: Any, settings: TrainingConfig, epoch: tf.Tensor
+) -> tf.data.Dataset:
     """Return the serialised training records in the order of an epoch."""
     run_seed = tf.constant([settings.seed, 0x5EED], tf.int64)
     seed = tf.random.experimental.stateless_fold_in(run_seed, epoch)
@@ -151,11 +161,16 @@ def _shuffled(paths, settings, epoch):
     return blocks.map(permute).unbatch()
 
 
-def _loader(manifest, config, batch_size, augmentation=None, motion=()):
+def _loader(
+    manifest: Manifest,
+    config: Config,
+    batch_size: int,
+    augmentation: Augmentation | None = None,
+    motion: Sequence[str] = (),
+) -> Callable[[tf.Tensor, tf.Tensor], Clip]:
     """Return a function (position in the stream, serialised record) -> padded clip.
 
-    `augmentation`, if given, takes the resized clip and the position; `motion` are the
-    names of motion maps.
+    `motion` are the names of motion maps.
     """
     canvas = config.model.image_height, config.model.image_width
     frames = config.model.frames
@@ -223,7 +238,7 @@ def evaluation(
     return _prefetched(clips.batch(batch_size), 2)
 
 
-def _prefetched(dataset, batches):
+def _prefetched(dataset: tf.data.Dataset, batches: int) -> tf.data.Dataset:
     """Prefetch batches, without autotuning.
 
     The thread of autotuning delays the end of the iterator by up to a minute.

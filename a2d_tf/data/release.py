@@ -140,13 +140,13 @@ class Release:
         path = self.annotation_path(vid, frame)
         return read_hdf5(path, size or (video.height, video.width), self.label_space)
 
-    def _annotation_files(self, vid):
+    def _annotation_files(self, vid: str) -> list[pathlib.Path]:
         # macOS leaves files with a leading dot beside copied ones.
         paths = sorted(self.annotation_source(vid).glob("[!.]*"))
         return [path for path in paths if path.suffix in _SUFFIXES]
 
 
-def _annotation_folders(root):
+def _annotation_folders(root: pathlib.Path) -> list[pathlib.Path]:
     """Return where annotations may be: folders with a folder for each video."""
     parent = root.absolute().parent
     folders = [root / "Annotations" / "mat"]

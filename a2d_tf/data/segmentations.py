@@ -51,7 +51,7 @@ def decode_parts(
     return mask
 
 
-def _decode(part, annotated, size):
+def _decode(part: Any, annotated: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
     """Decode a segmentation to a mask, as `decode_parts` does; it may be empty."""
     if isinstance(part, dict):
         mask = decode_rle(part, *annotated)
@@ -78,7 +78,7 @@ def _decode(part, annotated, size):
     return rle_tools.decode(rle).astype(bool)
 
 
-def _resize_mask(mask, size):
+def _resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize a mask to (height, width); one that is not empty keeps a pixel."""
     resized = cv2.resize(
         np.uint8(mask), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT
@@ -131,15 +131,17 @@ def decode_box(
     )
 
 
-def _is_far(points, size):
+def _is_far(points: np.ndarray, size: Sequence[int]) -> bool:
     """Return whether a point is so far outside that it is in other units.
 
     Nearer points are clipped.
     """
-    return (points < np.negative(size)).any() or (points > 2 * np.array(size)).any()
+    is_before = points < np.negative(size)
+    is_behind = points > 2 * np.array(size)
+    return bool(is_before.any() or is_behind.any())
 
 
-def _numbers(values):
+def _numbers(values: Any) -> np.ndarray:
     """Return a JSON list of finite numbers as float64 [n]; [0] for anything else."""
     with contextlib.suppress(ValueError):
         check_json(values, [float])
@@ -180,7 +182,7 @@ def runs_of(counts: Any, pixels: int) -> list[int]:
     return runs
 
 
-def _parse_runs(text):
+def _parse_runs(text: str) -> list[int] | None:
     """Return the run lengths of COCO's compressed RLE; None if it is malformed.
 
     A number is written in base 32, its lowest digit first, a character a digit. The

@@ -11,7 +11,7 @@ import math
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -184,7 +184,12 @@ def images(folder: Path, remedy: str = _REMEDY) -> dict[int, pathlib.Path]:
     return dict(sorted(path_of.items()))
 
 
-def _decode_images(folder, path_of, numbers, remedy):
+def _decode_images(
+    folder: pathlib.Path,
+    path_of: Mapping[int, pathlib.Path],
+    numbers: Iterable[int] | None,
+    remedy: str,
+) -> Iterator[NumberedFrame]:
     """Yield the frames of a folder of images, {number: path}; `numbers` may be None."""
     last = max(path_of)
     if numbers is None:
@@ -198,7 +203,7 @@ def _decode_images(folder, path_of, numbers, remedy):
         yield NumberedFrame(number, read_image(path_of[number], remedy))
 
 
-def _opened(path, remedy):
+def _opened(path: pathlib.Path, remedy: str) -> decoder.Decoder:
     """Open a video file.
 
     Raises:
@@ -215,7 +220,9 @@ def _opened(path, remedy):
     return decoder.Decoder(path, remedy)
 
 
-def _decode_video(path, numbers, remedy):
+def _decode_video(
+    path: pathlib.Path, numbers: Sequence[int] | None, remedy: str
+) -> Iterator[NumberedFrame]:
     """Yield the frames of a video file; `numbers` are ascending, or None for all."""
     number = 0
     remaining = collections.deque(numbers or ())

@@ -99,7 +99,7 @@ def read_videoset(path: pathlib.Path) -> VideoList:
     return VideoList(tuple(video_of.values()), tuple(malformed_rows))
 
 
-def _is_header(cells):
+def _is_header(cells: Sequence[str]) -> bool:
     """Return whether a row has words where the others have numbers."""
     cells_of_numbers = cells[4:]
     if not any(cells_of_numbers):
@@ -107,7 +107,7 @@ def _is_header(cells):
     return not any(re.fullmatch(r"\s*-?\d+\s*", cell) for cell in cells_of_numbers)
 
 
-def _parse_row(where, cells):
+def _parse_row(where: str, cells: Sequence[str]) -> Video:
     """Return the Video of a row; messages begin with `where`."""
     fields: dict[str, Any] = {}
     for column, cell in zip(_COLUMNS, cells):

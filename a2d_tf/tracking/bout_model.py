@@ -142,25 +142,29 @@ class BoutModel:
             answers.append(self.read(followed, later, valid))
         return answers
 
-    def _likelihoods(self, seen, valid):
+    def _likelihoods(self, seen: FrameActions, valid: np.ndarray) -> np.ndarray:
         """Return how likely each action shows what the network sees, up to a factor."""
         share = min(1.0, EVIDENCE / self.typical)
         actions = np.where(valid, np.maximum(seen.actions, 1e-30), 0)
         return (actions / actions.max()) ** share
 
-    def _after(self, actions, gap, valid):
+    def _after(self, actions: np.ndarray, gap: int, valid: np.ndarray) -> np.ndarray:
         """Return p(action) `gap` answered frames later."""
         goes_on, changes = self._transitions(gap, valid)
         changed = actions * changes
         return (actions * goes_on + changed.sum() - changed) * valid
 
-    def _before(self, likelihoods, gap, valid):
+    def _before(
+        self, likelihoods: np.ndarray, gap: int, valid: np.ndarray
+    ) -> np.ndarray:
         """Return how likely each action `gap` frames earlier makes what is seen."""
         goes_on, changes = self._transitions(gap, valid)
         others = likelihoods.sum() - likelihoods
         return (likelihoods * goes_on + others * changes) * valid
 
-    def _transitions(self, gap, valid):
+    def _transitions(
+        self, gap: int, valid: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return how likely a track goes on or changes to each other action, [|Y|].
 
         After a long gap all actions are as likely.
@@ -172,5 +176,5 @@ class BoutModel:
         return goes_on, (1 - goes_on) / others
 
 
-def _normalized(values):
+def _normalized(values: np.ndarray) -> np.ndarray:
     return values / values.sum()

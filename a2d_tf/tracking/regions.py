@@ -51,7 +51,9 @@ def share_inside(regions: Sequence[Region], others: Sequence[Region]) -> np.ndar
     return _overlaps(regions, others, is_crowd=True)
 
 
-def _overlaps(regions, others, is_crowd):
+def _overlaps(
+    regions: Sequence[Region], others: Sequence[Region], is_crowd: bool
+) -> np.ndarray:
     """Return pycocotools' overlap: IoU, or with a crowd the share of a region in it."""
     if not regions or not others:
         return np.zeros((len(regions), len(others)))
@@ -67,7 +69,7 @@ def _overlaps(regions, others, is_crowd):
     )
 
 
-def _coco_boxes(regions):
+def _coco_boxes(regions: Sequence[Region]) -> np.ndarray:
     """Return the boxes of regions as COCO has them: [N, 4], x, y, width, height."""
     boxes = []
     for region in regions:

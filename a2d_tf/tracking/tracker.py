@@ -222,7 +222,7 @@ class Tracker:
                 extra += 1
         return LinkedInstances(frame.tracks, lost.resting, lost.ended, extra)
 
-    def _lose_tracks(self, oldest):
+    def _lose_tracks(self, oldest: int) -> _LostTracks:
         """Lose the tracks last seen just before frame `oldest`; drop those that end."""
         lost = _LostTracks([], [])
         kept_tracks = []
@@ -237,7 +237,7 @@ class Tracker:
         self._tracks = kept_tracks
         return lost
 
-    def _active_tracks(self, oldest):
+    def _active_tracks(self, oldest: int) -> list[_ActiveTrack]:
         """Return the tracks that were seen in frame `oldest` or later."""
         active = []
         for track in self._tracks:
@@ -246,7 +246,7 @@ class Tracker:
                 active.append(_ActiveTrack(track, vote_actor(recent, self._labels)))
         return active
 
-    def _sights(self, instances):
+    def _sights(self, instances: FoundInstances) -> list[_Sight]:
         """Return the sights of a frame's instances, in their order."""
         sights = []
         for i in range(len(instances.codes)):
@@ -262,7 +262,9 @@ class Tracker:
             sights.append(sight)
         return sights
 
-    def _assign_overlapping(self, frame, active, overlaps):
+    def _assign_overlapping(
+        self, frame: _Frame, active: Sequence[_ActiveTrack], overlaps: np.ndarray
+    ) -> None:
         """Assign sights to the tracks of their group that they overlap.
 
         Args:
@@ -286,7 +288,7 @@ class Tracker:
                 blocking = frame.same_place[candidate.sight]
             self._assign(frame, candidate, blocking)
 
-    def _assign_near(self, frame, active):
+    def _assign_near(self, frame: _Frame, active: Sequence[_ActiveTrack]) -> None:
         """Assign sights to the nearest tracks of their group that this frame misses.
 
         They are of one actor or, if the number of individuals is unknown, of about one
@@ -312,7 +314,9 @@ class Tracker:
         for candidate in sorted(candidates):
             self._assign(frame, candidate, frame.same[candidate.sight])
 
-    def _begin_tracks(self, frame, active, overlaps):
+    def _begin_tracks(
+        self, frame: _Frame, active: Sequence[_ActiveTrack], overlaps: np.ndarray
+    ) -> list[int]:
         """Begin tracks with the sure sights that have none.
 
         Returns:
@@ -338,7 +342,9 @@ class Tracker:
                 self._give(frame, i, track)
         return without_track
 
-    def _is_misread(self, sight, active, overlaps):
+    def _is_misread(
+        self, sight: _Sight, active: Sequence[_ActiveTrack], overlaps: np.ndarray
+    ) -> bool:
         """Return whether it is an individual of another group, of a known number.
 
         The network has then taken the individual for another actor.
@@ -351,7 +357,7 @@ class Tracker:
                     return True
         return False
 
-    def _assign_anywhere(self, frame, without_track):
+    def _assign_anywhere(self, frame: _Frame, without_track: Sequence[int]) -> None:
         """Assign sights to the nearest missed tracks of their group, however far."""
         candidates = []
         for i in without_track:
@@ -363,7 +369,9 @@ class Tracker:
         for candidate in sorted(candidates):
             self._assign(frame, candidate, frame.same[candidate.sight])
 
-    def _assign(self, frame, candidate, blocking):
+    def _assign(
+        self, frame: _Frame, candidate: _Candidate, blocking: np.ndarray
+    ) -> None:
         """Give a sight a track that this frame misses.
 
         Nothing happens if it, or a sight that is blocking (bool [N]), has a track.
@@ -373,7 +381,7 @@ class Tracker:
         if candidate.track.last_seen < self._index:
             self._give(frame, candidate.sight, candidate.track)
 
-    def _give(self, frame, i, track):
+    def _give(self, frame: _Frame, i: int, track: _LinkedTrack) -> None:
         """Give sight i a track, which goes on there."""
         sight = frame.sights[i]
         track.last_seen = self._index
