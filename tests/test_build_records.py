@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import json
 import os
 import random
 import shutil
@@ -32,6 +33,7 @@ from a2d_tf.data.flow import Flow, grey
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release
 from a2d_tf.data.resizing import resize_frame
+from a2d_tf.data.sidecar import Sidecar
 
 SETTINGS = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
 
@@ -101,6 +103,18 @@ def build_one(release, output, number, settings=SETTINGS):
     shard = conversion.shards()[number]
     conversion.build(shard)
     return output / ".partial" / shard.name
+
+
+def test_a_sidecar_may_have_further_fields(small_source, tmp_path):
+    """As a later version may write."""
+    path = build_one(small_source, tmp_path / "out", 0)
+    sidecar_path = path.with_name(f"{path.name}.json")
+    sidecar = Sidecar.load(sidecar_path)
+    assert sidecar.clips
+    fields = sidecar.to_fields()
+    fields["clips"][0]["seconds"] = 1.5
+    sidecar_path.write_text(json.dumps(fields))
+    assert Sidecar.load(sidecar_path) == sidecar
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ class Container:
 
 
 @contextlib.contextmanager
-def _readable(path):
+def _readable(path: pathlib.PurePath) -> Iterator[None]:
     """Name the file in an error that reading it raises."""
     try:
         yield

@@ -167,10 +167,10 @@ def of_label_studio(name: str) -> FrameName | None:
     return None
 
 
-def _last(name):
+def _last(name: str) -> str:
     return name.replace("\\", "/").rpartition("/")[2]
 
 
-def _without_images(name):
+def _without_images(name: str) -> str:
     """Return a path without folders of images, as of an export: images/default/."""
     return re.sub(r"(^|/)images/(default/)?", r"\1", name.replace("\\", "/"))

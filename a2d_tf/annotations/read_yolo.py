@@ -82,7 +82,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     dataset = _load(file)
     classes = _classes(file, dataset)
 
-    def label_of_class(number):
+    def label_of_class(number: str) -> ToolLabel:
         return ToolLabel(classes[number])
 
     subsets = set(_SUBSETS)

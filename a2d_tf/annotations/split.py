@@ -110,6 +110,6 @@ def split_by_pairs(
     return splits
 
 
-def _hash(vid):
+def _hash(vid: str) -> bytes:
     """Return what orders videos by chance, but alike on every machine."""
     return hashlib.sha256(vid.encode()).digest()

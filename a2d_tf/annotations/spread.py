@@ -119,7 +119,7 @@ def far_apart(values: Sequence[int]) -> list[int]:
     return [values[index] for index in indices]
 
 
-def _mirrored(number, bits):
+def _mirrored(number: int, bits: int) -> int:
     """Return a number whose lowest bits are in the opposite order: 0b001 is 0b100."""
     mirrored = 0
     for _ in range(bits):

@@ -33,7 +33,7 @@ class View(NamedTuple):
     is_mirrored: tf.Tensor
 
     @property
-    def _step(self):
+    def _step(self) -> tf.Tensor:
         """Pixels of the frame from one pixel of the view to the next, float32 [2]."""
         return self.window[2:] / self.frame_size
 
@@ -66,7 +66,7 @@ class View(NamedTuple):
         cover = self._resample(masks[..., None])[..., 0]
         return tf.cast(cover >= 0.5, tf.uint8)
 
-    def _resample(self, images):
+    def _resample(self, images: tf.Tensor) -> tf.Tensor:
         """Resample images [N, H, W, C] to the view, float32; zero outside the frame."""
         # crop_and_resize is corner-aligned and reads zeros outside. This samples at the
         # centres of the view's pixels, in frames padded by their edge, as `ops.crop`
@@ -127,7 +127,7 @@ def augment(
     return change(example, view, Tint(contrast, brightness))
 
 
-def _draw_window(frame_size, jitter, seed):
+def _draw_window(frame_size: tf.Tensor, jitter: float, seed: tf.Tensor) -> tf.Tensor:
     """Draw a window of the frame's aspect, smaller or larger by up to `jitter`."""
     draw = tf.random.stateless_uniform([3], seed)
     extent = frame_size * (1.0 + jitter * (2.0 * draw[0] - 1.0))

@@ -128,7 +128,7 @@ class Conversion:
                     sidecar.repaired.append({"item": self._item(path), "note": note})
                 yield clip_records.encode(clip)
 
-    def _item(self, path):
+    def _item(self, path: pathlib.Path) -> str:
         """Return how the manifest names a file: relative to the source's folder."""
         return pathlib.Path(os.path.relpath(path, self.source.root)).as_posix()
 

@@ -50,7 +50,7 @@ class DecodedFrame:
         return np.ascontiguousarray(rgb)
 
 
-def _turn(rgb, display_matrix):
+def _turn(rgb: np.ndarray, display_matrix: np.ndarray) -> np.ndarray:
     """Turn and mirror an image by a display matrix, to the nearest quarter turn."""
     # A pixel (x, y) is shown at (a x + c y, b x + d y).
     a, b, _, c, d = display_matrix[:5].tolist()

@@ -85,7 +85,7 @@ def decode_image(
     return pixels, image
 
 
-def _read_header(data):
+def _read_header(data: bytes) -> ImageFile.ImageFile | None:
     """Return Pillow's image of some bytes; None if they are of no known format."""
     # Of a damaged header, Pillow raises whatever its parser met.
     with contextlib.suppress(Exception):
@@ -93,7 +93,7 @@ def _read_header(data):
     return None
 
 
-def _breaks_off(data, image_format):
+def _breaks_off(data: bytes, image_format: str | None) -> bool:
     """Return whether a PNG or JPEG lacks its end.
 
     It may decode nevertheless, to grey where the rest is missing.

@@ -91,7 +91,7 @@ class Boxes:
         boxes, frame_sizes = self._arrays()
         return anchors.best_overlaps(boxes, frame_sizes, anchors.STRIDES, sizes)
 
-    def _arrays(self):
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the boxes [N, 4], and the sizes of their frames [N, 2]."""
         boxes = [entry.box for entry in self._boxes]
         frame_sizes = [entry.frame_size for entry in self._boxes]
@@ -134,13 +134,13 @@ class _Moments:
         return Deviations(_deviation(self._rgb), _deviation(self._flow))
 
 
-def _moments(image):
+def _moments(image: np.ndarray) -> np.ndarray:
     """Return the mean and the mean square of each channel of an image: [2, C]."""
     values = image.reshape(-1, image.shape[-1]).astype(np.float64)
-    return [values.mean(axis=0), np.square(values).mean(axis=0)]
+    return np.stack([values.mean(axis=0), np.square(values).mean(axis=0)])
 
 
-def _deviation(moments_of_frames):
+def _deviation(moments_of_frames: Sequence[np.ndarray]) -> float:
     """Return the root of the channels' mean variance over frames."""
     mean, mean_square = np.mean(moments_of_frames, axis=0)
     variances = mean_square - np.square(mean)
@@ -254,7 +254,7 @@ def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
     return Contents(boxes, moments.deviations(), summaries)
 
 
-def _canvas_scale(truth, canvas):
+def _canvas_scale(truth: ClipTruth, canvas: tuple[int, int]) -> float:
     """Return the pixels of the canvas by those of a record."""
     return min(canvas[0] / truth.size[0], canvas[1] / truth.size[1])
 

@@ -76,7 +76,7 @@ class Numbers(Field):
         """Return numbers with six decimals."""
         return np.round(value, 6).tolist()
 
-    def _numbers(self, value):
+    def _numbers(self, value: Any) -> np.ndarray:
         """Return the numbers of an annotation as they are; NaN where it has none."""
         if value is None:
             return np.full(self.shape, np.nan)

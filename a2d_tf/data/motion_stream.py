@@ -83,7 +83,7 @@ class MotionStream:
         if self._flow is not None and with_flow:
             self._add_to_pair(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
 
-    def _end_block(self):
+    def _end_block(self) -> None:
         """Make the maps of the block whose frames have come."""
         assert self._block_function is not None
         number = self._index // BLOCK
@@ -100,7 +100,7 @@ class MotionStream:
             for i, map_of_block in enumerate(maps[: -(-count // frames)]):
                 kept_maps[first + i] = map_of_block
 
-    def _add_to_pair(self, grey_frame):
+    def _add_to_pair(self, grey_frame: np.ndarray) -> None:
         """Make the flow histograms of the pair of frames that this one ends, if any."""
         number = self._index // FLOW_HISTOGRAMS.frames
         if self._index % FLOW_HISTOGRAMS.frames == 0:

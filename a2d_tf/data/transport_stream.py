@@ -97,7 +97,7 @@ def find_gaps(path: str | os.PathLike[str], film: int) -> list[Gap]:
     return []
 
 
-def _gaps_in(packets, film, stride):
+def _gaps_in(packets: np.ndarray, film: int, stride: int) -> list[Gap]:
     film_numbers = (packets[:, 1] & 0x1F).astype(int) << 8 | packets[:, 2]
     has_payload = packets[:, 3] & _HAS_PAYLOAD > 0
     rows = np.flatnonzero((film_numbers == film) & has_payload)
@@ -113,8 +113,10 @@ def _gaps_in(packets, film, stride):
         if len(before) > 1 and len(after) > 0 and _is_filled_up(packets[rows[i]]):
             times = []
             for frame_row in (before[-2], before[-1], after[0]):
-                times.append(_decoding_time(packets[frame_row]))
-            if None not in times:
+                time = _decoding_time(packets[frame_row])
+                if time is not None:
+                    times.append(time)
+            if len(times) == 3:
                 usual_step = times[1] - times[0]
                 step = times[2] - times[1]
                 begins_with_key = after[0] == row and _begins_key_frame(packets[row])
@@ -124,7 +126,7 @@ def _gaps_in(packets, film, stride):
     return gaps
 
 
-def _is_filled_up(packet):
+def _is_filled_up(packet: np.ndarray) -> bool:
     """Return whether a packet is longer than its content, as only a frame's last is."""
     if not packet[3] & _HAS_FIELD:
         return False
@@ -138,12 +140,12 @@ def _is_filled_up(packet):
     return flags == 0 or size > 1 + clock_size
 
 
-def _begins_key_frame(packet):
+def _begins_key_frame(packet: np.ndarray) -> bool:
     has_flags = packet[3] & _HAS_FIELD and packet[4] > 0
     return bool(has_flags and packet[5] & _IS_KEY_FRAME)
 
 
-def _decoding_time(packet):
+def _decoding_time(packet: np.ndarray) -> int | None:
     """Return when the frame that a packet begins is decoded, in 90,000ths of a second.
 
     By the header of the frame (PES), of which its time to be shown comes first. None if

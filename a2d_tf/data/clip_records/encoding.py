@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import cv2
 import numpy as np
 import tensorflow as tf
@@ -81,12 +84,12 @@ def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     return (cover >= min(0.5, cover.max())) & (cover > 0)
 
 
-def _jpeg(image, quality):
+def _jpeg(image: np.ndarray, quality: int) -> bytes:
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return data.tobytes()
 
 
-def _motion_png(pixels):
+def _motion_png(pixels: np.ndarray) -> bytes:
     # The cells of a channel lie far apart, so that a filter and a search for repetition
     # find nothing.
     strategy = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
@@ -94,19 +97,19 @@ def _motion_png(pixels):
     return data.tobytes()
 
 
-def _png(image):
+def _png(image: np.ndarray) -> bytes:
     _, data = cv2.imencode(".png", image)
     return data.tobytes()
 
 
-def _bytes(values):
+def _bytes(values: Iterable[bytes]) -> tf.train.Feature:
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
 
 
-def _ints(values):
+def _ints(values: Any) -> tf.train.Feature:
     values = np.asarray(values, np.int64)  # protobuf takes no booleans of NumPy 2
     return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
 
 
-def _floats(values):
+def _floats(values: Any) -> tf.train.Feature:
     return tf.train.Feature(float_list=tf.train.FloatList(value=values))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -102,7 +103,7 @@ def parse_motion_maps(
     return clip
 
 
-def _features():
+def _features() -> dict[str, Any]:
     """Return the features that training needs, {name: how it is parsed}."""
     number = tf.io.FixedLenFeature((), tf.int64)
     text = tf.io.FixedLenFeature((), tf.string)
@@ -129,17 +130,21 @@ def _features():
     return features
 
 
-def _list_of(dtype, shape=()):
+def _list_of(
+    dtype: tf.DType, shape: tuple[int, ...] = ()
+) -> tf.io.FixedLenSequenceFeature:
     return tf.io.FixedLenSequenceFeature(shape, dtype, allow_missing=True)
 
 
-def _stored_or(values, default):
+def _stored_or(values: tf.Tensor, default: tf.Tensor) -> tf.Tensor:
     """Return values of instances, [N, ...]; the default if the record has none."""
     is_stored = tf.shape(values)[0] > 0
     return tf.cond(is_stored, lambda: values, lambda: default)
 
 
-def _decode_masks(image, count, height, width):
+def _decode_masks(
+    image: tf.Tensor, count: tf.Tensor, height: tf.Tensor, width: tf.Tensor
+) -> tf.Tensor:
     """Decode the PNG of stacked masks to uint8 0/1 [count, height, width]."""
 
     def decode() -> tf.Tensor:

@@ -45,7 +45,7 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
         ) from error
 
 
-def _read_all(folder):
+def _read_all(folder: str | os.PathLike) -> None:
     """Read all shards of a folder; the InputError of the first damaged one names it."""
     for shard in sorted(pathlib.Path(folder).glob("*.tfrecord")):
         for _ in read_shard(shard):

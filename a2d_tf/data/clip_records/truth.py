@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -106,16 +107,16 @@ def read_boxes(serialized: bytes) -> StoredBoxes:
         raise _not_a_record() from error
 
 
-def _not_a_record():
+def _not_a_record() -> InputError:
     return InputError("not a clip record, or a field is missing")
 
 
-def _boxes_of(features):
+def _boxes_of(features: Mapping[str, Any]) -> np.ndarray:
     """Return the boxes of a tf.train.Example's features."""
     return np.array(features["boxes"].float_list.value, np.float32).reshape(-1, 4)
 
 
-def _truth_of(features):
+def _truth_of(features: Mapping[str, Any]) -> ClipTruth:
     """Return the ClipTruth of a tf.train.Example's features; IndexError without one."""
 
     def number(name: str) -> int:
