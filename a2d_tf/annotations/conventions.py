@@ -1,6 +1,7 @@
 """What the numbers and blanks in the files of each tool mean.
 
-Readers and writers take them from here. docs/data_format.md shows the same table.
+Readers and writers take them from here. docs/data_format.md shows the same table, with
+`tool`, `unit` and `gap`, which are for people alone.
 """
 
 from __future__ import annotations
