@@ -5,13 +5,15 @@ import json
 
 import numpy as np
 import pytest
+from a2d_files import coloured_frames, write_video
 from test_outputs import BOX, OTHER, frame, reader
 
 from a2d_tf.behaviour import bouts
 from a2d_tf.core.labels import A2D
 from a2d_tf.tracking.bout_lengths import BoutLengths, LabelledSpan, fill_gaps, tidy
-from a2d_tf.video import output_folder
+from a2d_tf.video import output_folder, video_prediction, video_reader
 from a2d_tf.video.tidy_frames import tidy_frames
+from a2d_tf.video.track_settings import TrackSettings
 
 RUN, WALK, FLY = 17, 18, 34
 KINDS = ("detections", "tracks", "summary", "frames")
@@ -181,3 +183,26 @@ def test_bouts_are_those_of_all_bouts_at_once(tmp_path, seed, lengths):
             if start <= float(row["seconds"]) < end:
                 inside.append((actor, action))
         assert inside == [(row["actor"], row["action"])]
+
+
+@pytest.mark.slow
+def test_a_prediction_has_the_bouts_of_one_without_lengths(predictor, tmp_path):
+    film = write_video(tmp_path / "film.mp4", coloured_frames(20))
+    found = {}
+    for name, settings in (
+        ("raw", TrackSettings(window=1)),
+        ("tidy", TrackSettings(window=1, min_bout=0.1, merge_gap=0.1)),
+    ):
+        video_prediction.predict(
+            lambda: predictor,
+            video_reader.open_video(film),
+            str(tmp_path / name),
+            track_settings=settings,
+        )
+        (found[name],) = bouts.read_all([tmp_path / name])
+    expected = found["raw"].tidied(BoutLengths(0.1, 0.1))
+    assert expected.tracks != found["raw"].tracks
+    for track, other in zip(expected.tracks, found["tidy"].tracks):
+        assert track.number == other.number
+        assert [bout[:4] for bout in track.bouts] == [bout[:4] for bout in other.bouts]
+    assert len(expected.tracks) == len(found["tidy"].tracks) > 0

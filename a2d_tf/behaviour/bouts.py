@@ -127,7 +127,7 @@ class Prediction(NamedTuple):
             bouts = _tidied_bouts(track, lengths)
             if bouts:
                 tracks.append(track._replace(bouts=bouts))
-        return self._replace(tracks=tracks)
+        return self._replace(tracks=_in_order_of_starts(tracks))
 
 
 def _tidied_bouts(track: TrackBouts, lengths: BoutLengths) -> tuple[Bout, ...]:
@@ -189,6 +189,10 @@ def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[TrackBouts]:
             row.get("name"),
         )
         tracks.append(track)
+    return _in_order_of_starts(tracks)
+
+
+def _in_order_of_starts(tracks: Iterable[TrackBouts]) -> list[TrackBouts]:
     return sorted(tracks, key=lambda track: (track.bouts[0].start, track.number))
 
 
