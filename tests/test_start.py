@@ -478,10 +478,8 @@ def test_each_further_flag_goes_to_the_commands_that_have_it():
         "export": ["--score_threshold=0.5"],
         "predict": ["--score_threshold=0.5"],
     }
-    assert further_flags.for_tracks(["--every=4", "--fps=25", "--outside=rest"]) == {
-        "records": ["--fps=25", "--outside=rest"],
-        "predict": ["--every=4", "--fps=25"],
-    }
+    words = ["--every=4", "--fps=25", "--outside=rest"]
+    assert further_flags.for_tracks(words) == {"start --tracks": words}
     for word in ("--steps=3", "--workers=3"):
         with pytest.raises(InputError, match="nothing to do with --tracks"):
             further_flags.for_tracks([word])
