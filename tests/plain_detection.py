@@ -68,7 +68,7 @@ def slow_ap(frames, detections, truth):
         hits += is_hit
         curve.append((hits / positives, hits / rank))
     total = 0.0
-    for level in np.arange(0, 1.1, 0.1):
+    for level in (0, 0.1, 0.2, 3 * 0.1, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1):
         precisions = [precision for recall, precision in curve if recall >= level]
         total += max(precisions, default=0.0)
     return 100 * total / 11

@@ -79,6 +79,24 @@ def test_score_py_repeats_the_figures(evaluated, tmp_path):
             assert flat(value) == pytest.approx(flat(metrics[name]), abs=1e-4), name
 
 
+def test_networks_compare_at_the_default_threshold(evaluated, evaluator, frames):
+    metrics, _ = evaluated
+    truths = []
+    predictions = []
+    for frame in frames:
+        painted = painted_maps.label_map(frame, 0.7, evaluator.labels)
+        truths.append(frame.truth.label_map.ravel())
+        predictions.append(painted.ravel())
+    truth = np.concatenate(truths)
+    prediction = np.concatenate(predictions)
+    ious = []
+    for code in np.unique(truth):
+        union = (truth == code) | (prediction == code)
+        ious.append(((truth == code) & (prediction == code)).sum() / union.sum())
+    assert metrics["score_threshold"] == 0.3
+    assert metrics["joint_miou_at_default"] == pytest.approx(100 * np.mean(ious))
+
+
 def test_instances_are_what_is_painted(evaluated, evaluator, frames):
     _, output = evaluated
     truth = box_data.Truth.load(output / "truth.json", evaluator.labels)

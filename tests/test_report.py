@@ -16,7 +16,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.evaluation import box_data, scored_rois
 from a2d_tf.evaluation.metrics import detection, segmentation
 from a2d_tf.evaluation.reports import blocks as report_blocks
-from a2d_tf.paper import bootstrap, comparison, report
+from a2d_tf.paper import bootstrap, comparison, report, report_tables
 from a2d_tf.paper.results import Result
 
 
@@ -83,6 +83,19 @@ def test_our_rows_stand_beside_the_published_ones(written, results):
         assert row(text, f"**{title}**", 0) == expected
     assert row(text, "TSHR, published") == ["67.9", "59.6", "49.6"]
     assert row(text, "cat") == ["12.0", "40.0", "3.0", "0.30", "0.07"]  # Fig. 4
+
+
+def test_rows_are_compared_at_one_threshold(results):
+    metrics = {result.row: dict(result.metrics) for result in results[:2]}
+    metrics["full"]["joint_miou_at_default"] = 43.6
+    _, _, table = report_tables.at_one_threshold(metrics)
+    chosen = metrics["full"]["segmentation"]["joint"]["miou"]
+    assert table.heads == ("", "at 0.7", "at the chosen one", "chosen")
+    assert table.rows[0] == ["ours, full", "43.6", f"{chosen:.1f}", "0.3"]
+    assert table.rows[1][3] == "0.5"
+    for of_row in metrics.values():  # as of an earlier version
+        del of_row["joint_miou_at_default"]
+    assert report_tables.at_one_threshold(metrics) == []
 
 
 def test_figures_of_final_runs_go_before(results, mini_records):

@@ -17,7 +17,10 @@ from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.box_matching import MATCH_IOU, iou
 from a2d_tf.evaluation.box_suppression import suppress
 
-RECALL_LEVELS = np.linspace(0, 1, 11)  # not the exact tenths, see average_precision
+_TENTHS = 0.1 * np.arange(6)
+# MATLAB's 0:0.1:1, which counts from both ends: .6 and .7 are the tenths, and only .3
+# is slightly above it. NumPy's arange has all three above.
+RECALL_LEVELS = np.concatenate([_TENTHS, 1 - _TENTHS[4::-1]])
 
 _BOXES = 1 << 16  # suppressed at once
 
@@ -47,9 +50,8 @@ class Curve(NamedTuple):
 def average_precision(curve: Curve) -> Any:
     """Compute the VOC2007 11-point average precision, in [0, 1]; 0 without true boxes.
 
-    The recall levels are those of np.arange(0, 1.1, 0.1), as in the usual scripts, so
-    that figures agree to the last digit: 0.3, 0.6 and 0.7 are slightly above the
-    tenths, and a recall of exactly 3/10 does not reach level 0.3.
+    The recall levels are those of VOC's MATLAB code: a recall of exactly 6/10 reaches
+    level 0.6, one of 3/10 does not reach level 0.3.
     """
     beyond = np.zeros((*curve.true.shape[:-1], 1))  # precision at a recall not reached
     best = np.concatenate([curve.best_precision(), beyond], axis=-1)

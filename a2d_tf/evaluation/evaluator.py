@@ -287,15 +287,22 @@ class Evaluator:
         instances: list[dict] = []
 
         def write_frame(numbered: tuple[int, FrameMaker]) -> _WrittenFrame:
-            """Write a frame's label maps, and count its pixels."""
+            """Write a frame's label maps, and count its pixels.
+
+            They are also counted at the default threshold, at which networks compare.
+            """
             number, make_frame = numbered
             frame = make_frame()
             prediction = label_map(frame, threshold, self.labels)
             truth = None
             if frame.truth.is_complete:
                 truth = frame.truth.label_map
-                counts = segmentation.count_pixels(truth, prediction)
-                frame.pixel_counts[threshold] = counts
+                for counted in {threshold, chosen_threshold.DEFAULT}:
+                    painted = prediction
+                    if counted != threshold:
+                        painted = label_map(frame, counted, self.labels)
+                    counts = segmentation.count_pixels(truth, painted)
+                    frame.pixel_counts[counted] = counts
             write_maps(folder, frame.truth.name, truth=truth, prediction=prediction)
             return _WrittenFrame(frame, frame.entries(number))
 

@@ -100,6 +100,7 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
     metrics = {row: result.metrics for row, result in of_seed.items()}
     space = manifest.label_space
     blocks += report_tables.of_paper(metrics)
+    blocks += report_tables.at_one_threshold(metrics)
     blocks += report_tables.differences(done, space, beside_published=True)
     metrics_of_fig4 = dict(metrics)
     if "full" in of_seed:  # like the zero-shot rows, without the videos held out

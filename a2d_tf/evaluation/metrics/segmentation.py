@@ -17,6 +17,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.metrics.metric import KINDS, PIXELS, Metric, SplitData
 from a2d_tf.evaluation.metrics.tables import Table
+from a2d_tf.runs.chosen_threshold import DEFAULT
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.evaluated_frames import Frame
@@ -65,13 +66,17 @@ class Segmentation(Metric):
     def result(self, split: SplitData, earlier: dict) -> dict:
         """Return {"segmentation": see `Confusion.metrics`}.
 
-        It is empty if label maps hold no objects. With labels other than A2D's it has
-        also `Confusion.ious`.
+        It is empty if label maps hold no objects. If pixels were counted at the default
+        threshold, it has the joint mIoU there as "joint_miou_at_default", by which
+        networks compare whose thresholds were chosen. With labels other than A2D's it
+        has also `Confusion.ious`.
         """
         confusion = self.confusions[split.threshold]
         if not confusion.pixels:
             return {}
         figures: dict = {"segmentation": confusion.metrics()}
+        if DEFAULT in self.confusions:
+            figures["joint_miou_at_default"] = self.at(DEFAULT)
         if self.labels != A2D:
             figures.update(confusion.ious())
         return figures
