@@ -135,6 +135,15 @@ def test_boxes_of_a_frame(boxes, scores, targets, ap):
     assert one_actor(boxes, scores, targets) == pytest.approx(ap)
 
 
+@pytest.mark.parametrize("hits, levels", [(2, 3), (3, 3), (6, 7), (7, 8), (10, 11)])
+def test_levels_of_recall_are_those_of_matlab(hits, levels):
+    """Of ten true boxes: of the levels, only .3 is above its tenth."""
+    counts = np.arange(1, hits + 1)
+    curve = average_precision.Curve(true=counts, detections=counts, positives=10)
+    ap = average_precision.average_precision(curve)
+    assert ap == pytest.approx(levels / 11)
+
+
 def test_means_and_what_they_leave_out():
     # A perfect dog-run and man-none; man-run and dog-eat have no truth.
     names = ["v/00001", "v/00002"]
