@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,8 +17,8 @@ from a2d_tf.annotations.coding import Coding
 from a2d_tf.annotations.document import AnnotatedFrame
 from a2d_tf.annotations.individuals import Identities, Individual
 from a2d_tf.annotations.names import Names
-from a2d_tf.annotations.observations import CodedBout, check_observations
-from a2d_tf.core.errors import InputError, quoted
+from a2d_tf.annotations.observations import CodedBout, Observation, check_observations
+from a2d_tf.core.errors import InputError, join_names, quoted
 
 _UNCODED = "frames between coded times"
 _NEVER = "frames of videos without coded times"
@@ -33,12 +34,14 @@ class CodedFrames(NamedTuple):
       left_out: {reason: count}.
       shown: the bouts during which an annotated frame shows their individual.
       not_coded: {individual without an action that nobody coded: its frames}.
+      doubts: sentences on bouts that may be of several individuals.
     """
 
     frames: dict[int, AnnotatedFrame]
     left_out: collections.Counter[str]
     shown: set[CodedBout]
     not_coded: collections.Counter[str]
+    doubts: list[str]
 
 
 def give_actions(
@@ -53,7 +56,8 @@ def give_actions(
 
     An action holds from the frame that is shown when it starts to the last frame that
     begins before it stops; the action of a point event holds in the frame that is
-    shown. `coded_individuals` tells whose it is.
+    shown. `coded_individuals` tells whose it is; of a subject that is known by sight
+    alone, it is of the one who is seen.
 
     Args:
       frames: {1-based number: frame}.
@@ -67,16 +71,30 @@ def give_actions(
     check_observations(observations)
     identities = Identities.of(frames, names)
     individuals = find_individuals(
-        vid, observations, identities, coding.subjects, actors
+        vid,
+        observations,
+        identities,
+        coding.subjects,
+        actors,
+        by_sight=coding.by_sight,
     )
     coded_individuals = set().union(*individuals.values())
     bouts_of_frame: dict[int, list[CodedBout]] = collections.defaultdict(list)
+    seen = _Seen(vid, identities, coded_individuals, {}, {})
     for observation in observations:
         for bout, numbers in video.frames_of_bouts(observation, coding.fps):
-            for number in numbers:
-                if number in frames:
-                    bouts_of_frame[number].append(bout)
-    result = CodedFrames({}, collections.Counter(), set(), collections.Counter())
+            shown_numbers = [number for number in numbers if number in frames]
+            for number in shown_numbers:
+                bouts_of_frame[number].append(bout)
+            if bout.subject not in individuals:
+                seen.look(bout, shown_numbers, observation)
+    seen.check()
+    for bout, individuals_of_bout in seen.of_bout.items():
+        if bout not in seen.several:
+            coded_individuals = coded_individuals | individuals_of_bout
+    result = CodedFrames(
+        {}, collections.Counter(), set(), collections.Counter(), seen.doubts()
+    )
     for number, frame in frames.items():
         coder = _FrameCoder(
             frame=frame,
@@ -84,6 +102,7 @@ def give_actions(
             shown=identities.of_frame[number],
             of_subject=individuals,
             coded=coded_individuals,
+            seen=seen,
         )
         for index, instance in enumerate(frame.instances):
             is_replaced = coding.wins and coder.is_coded(index)
@@ -106,7 +125,10 @@ def give_actions(
             result.not_coded.update(coder.not_coded())
         else:
             result.left_out[_UNCODED] += 1
-    bout_of_subject = {bout.subject: bout for bout in result.shown}
+    bout_of_subject = {}
+    for bout in result.shown:
+        if bout.subject in individuals:
+            bout_of_subject[bout.subject] = bout
     for bout in bout_of_subject.values():
         # Where only one of two individuals is shown, nothing tells which one it is.
         for number, frame in frames.items():
@@ -116,6 +138,85 @@ def give_actions(
     return result
 
 
+class _Seen(NamedTuple):
+    """Who is seen while subjects are coded that are known by sight alone.
+
+    Attributes:
+      vid: the video.
+      identities: its individuals.
+      called: those that other subjects are, who are not looked at.
+      of_bout: {bout: who is seen}: one after the other, if a track has gaps.
+      several: {bout during which several are seen at once: they and its time, as text}.
+    """
+
+    vid: str
+    identities: Identities
+    called: set[Individual]
+    of_bout: dict[CodedBout, set[Individual]]
+    several: dict[CodedBout, str]
+
+    def look(
+        self, bout: CodedBout, numbers: Sequence[int], observation: Observation
+    ) -> None:
+        """Add a bout.
+
+        Args:
+          numbers: of the annotated frames that are shown during it.
+        """
+        individuals: set[Individual] = set()
+        most = 0
+        for number in numbers:
+            visible = set(self.identities.of_frame[number]) - self.called
+            individuals |= visible
+            most = max(most, len(visible))
+        self.of_bout[bout] = individuals
+        if most > 1:
+            names = sorted(_text(individual) for individual in individuals)
+            unit = "image" if observation.counts_images else "second"
+            self.several[bout] = (
+                f"from {unit} {bout.start:g} to {bout.end:g} of '{self.vid}'"
+                f" {join_names(names)} are visible"
+            )
+
+    def check(self) -> None:
+        """Raise InputError if several are seen in all bouts of a subject."""
+        told = set()
+        for bout, individuals in self.of_bout.items():
+            if individuals and bout not in self.several:
+                told.add(bout.subject)
+        for bout, text in self.several.items():
+            if bout.subject not in told:
+                raise InputError(f"{bout.where}: {self._problem(bout, text)}")
+
+    def doubts(self) -> list[str]:
+        """Return a sentence for each subject with bouts that are left out."""
+        texts: dict[str, list[str]] = {}
+        first: dict[str, CodedBout] = {}
+        for bout, text in self.several.items():
+            texts.setdefault(bout.subject, []).append(text)
+            first.setdefault(bout.subject, bout)
+        sentences = []
+        for subject, texts_of_subject in texts.items():
+            sentence = self._problem(first[subject], texts_of_subject[0])
+            sentences.append(
+                f"{sentence}; {len(texts_of_subject)} such bouts are left out"
+            )
+        return sentences
+
+    def _problem(self, bout: CodedBout, text: str) -> str:
+        example = json.dumps({bout.subject: {self.vid: "number of a track"}})
+        return (
+            f"nobody is called {quoted(bout.subject)}, and {text}; say in --subjects"
+            f" whose time it is: {example}"
+        )
+
+
+def _text(individual: Individual) -> str:
+    if individual.number is None or individual.has_own_name():
+        return individual.text()
+    return f"{individual.actor} {individual.number}"
+
+
 @dataclasses.dataclass
 class _FrameCoder:
     """Gathers the coded actions of the instances of a frame.
@@ -123,8 +224,10 @@ class _FrameCoder:
     Attributes:
       frame: the frame; text: what errors call it.
       shown: the individual of each of its instances.
-      of_subject: {coded subject: its individuals}.
+      of_subject: {coded subject: its individuals}; those that are known by sight have
+        no entry.
       coded: the individuals that are coded in this video.
+      seen: whose the bouts of other subjects are.
       actions: {index of an instance that takes its action from coded times: the
         actions}.
       unknown: indices of the instances that do what the user leaves out.
@@ -135,6 +238,7 @@ class _FrameCoder:
     shown: Sequence[Individual]
     of_subject: Mapping[str, set[Individual]]
     coded: set[Individual]
+    seen: _Seen
     actions: dict[int, set[str]] = dataclasses.field(default_factory=dict)
     unknown: set[int] = dataclasses.field(default_factory=set)
 
@@ -150,10 +254,16 @@ class _FrameCoder:
         Raises:
           InputError: it shows two.
         """
+        individuals = self.seen.of_bout.get(bout)
+        if individuals is None:
+            individuals = self.of_subject[bout.subject]
         fitting = []
         for index, individual in enumerate(self.shown):
-            if individual in self.of_subject[bout.subject]:
+            if individual in individuals:
                 fitting.append(index)
+        if bout in self.seen.several:
+            self.unknown.update(fitting)
+            return True
         if len(fitting) > 1:
             raise _several_error(self.frame, self.text, bout, len(fitting))
         for index in fitting:

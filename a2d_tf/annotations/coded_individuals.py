@@ -24,11 +24,14 @@ def find_individuals(
     identities: Identities,
     subjects: Subjects,
     actors: Collection[str] = (),
+    *,
+    by_sight: bool = False,
 ) -> dict[str, set[Individual]]:
     """Return the individuals of each coded subject; of one that is left out, none.
 
     Args:
       actors: of all videos, in lower case. A subject of this name is no nickname.
+      by_sight: as of `Coding`. The result lacks the subjects that are known by sight.
 
     Raises:
       InputError: a subject fits no individual, or only numbers that a tool chose; or a
@@ -46,6 +49,9 @@ def find_individuals(
                 fitting = identities.only_one(subject)
             if not fitting:
                 _check_tool_numbers(vid, subject, time, identities)
+            if not fitting and by_sight and not is_actor:
+                if identities.may_be_seen(subject):
+                    continue
         else:
             fitting = _individuals_meant(vid, subject, targets, identities)
         individuals[subject] = fitting

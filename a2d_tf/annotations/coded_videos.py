@@ -25,12 +25,14 @@ class CodedVideos(NamedTuple):
       left_out: {video: {reason: count}} of all videos.
       lost_behaviours: {coded behaviour that no instance shows: for how long}.
       length_notes: of videos that may not be those that were coded.
+      doubts: on bouts that may be of several individuals.
     """
 
     annotations: dict[str, VideoAnnotations]
     left_out: dict[str, collections.Counter[str]]
     lost_behaviours: dict[str, str]
     length_notes: list[str]
+    doubts: list[str]
 
 
 def code_videos(
@@ -60,6 +62,7 @@ def code_videos(
     annotations = {}
     left_out = {}
     length_notes = []
+    doubts: list[str] = []
     shown: set[CodedBout] = set()
     not_coded = collections.Counter[str]()
     for vid, video_annotations in videos.items():
@@ -74,6 +77,7 @@ def code_videos(
             if note:
                 length_notes.append(note)
         left_out[vid] = coded.left_out
+        doubts += coded.doubts
         shown |= coded.shown
         not_coded += coded.not_coded
         if coded.frames:
@@ -88,6 +92,7 @@ def code_videos(
         left_out,
         _lost_behaviours(coding, videos, annotations, names),
         length_notes,
+        doubts,
     )
 
 

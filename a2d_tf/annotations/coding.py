@@ -25,6 +25,8 @@ class Coding:
       subjects: the individuals of subjects whose names differ, and names that are left
         out.
       fps: frames a second of folders of images; None: as the observations say.
+      by_sight: whether a subject that nothing in the annotations is called like is who
+        is seen alone while it is coded; else it is an error.
     """
 
     observations: Sequence[Observation]
@@ -32,6 +34,7 @@ class Coding:
     outside: str | None = None
     subjects: Subjects = dataclasses.field(default_factory=dict)
     fps: float | None = None
+    by_sight: bool = False
 
     def with_videos(self, folder: VideoFolder) -> Coding:
         """Return the coding with the names of videos as the folder spells them.

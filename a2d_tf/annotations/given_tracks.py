@@ -220,6 +220,8 @@ class GivenTracks:
         folder: VideoFolder,
         labels: LabelSpace,
         wanted: Collection[str],
+        *,
+        may_be_empty: bool = False,
     ) -> GivenTracks:
         """Read exports, and find the tracks of videos in them.
 
@@ -229,6 +231,7 @@ class GivenTracks:
             actor of tracks whose export does not say.
           wanted: names of videos, all of which must have tracks; exports of others are
             left out.
+          may_be_empty: whether videos may have no tracks, as a detector finds none.
 
         Raises:
           InputError: a file cannot be read, a wanted video has no tracks, a track is in
@@ -244,7 +247,10 @@ class GivenTracks:
             read_exports, folder, options.first_frame, flag=FLAG, wanted=wanted
         )
         missing = [name for name in wanted if name not in annotations]
-        if missing:
+        if may_be_empty:
+            for name in missing:
+                annotations[name] = VideoAnnotations()
+        elif missing:
             paths = [str(export.path) for export in reading.exports]
             others = sorted(set(annotations) - set(wanted))
             instead = f", but those of {join_names(others)}" if others else ""

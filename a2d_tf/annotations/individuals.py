@@ -59,6 +59,10 @@ class Individual(NamedTuple):
             and normalized(self.name).casefold() == word.casefold()
         )
 
+    def has_own_name(self) -> bool:
+        """Return whether it has a name that is not only its number."""
+        return self.name not in (None, "", str(self.number))
+
     def is_of_actor(self, word: str) -> bool:
         """Return whether this is its actor, in any case."""
         return self.actor != "" and self.actor.casefold() == word.casefold()
@@ -163,6 +167,16 @@ class Identities(NamedTuple):
         if individual.number is not None:
             return everybody if number_in(subject) is None else set()
         return everybody if len(everybody) == 1 else set()
+
+    def may_be_seen(self, subject: str) -> bool:
+        """Return whether a subject may be somebody whom the annotations do not name.
+
+        A number means a track that is not there; and beside names of the user's,
+        another one is of somebody who has no track.
+        """
+        if number_in(subject) is not None:
+            return False
+        return subject == "" or not any(one.has_own_name() for one in self.first_frame)
 
     def words(self) -> list[str]:
         """Return the names of all individuals, in lower case."""

@@ -71,8 +71,8 @@ class UsedAnnotations:
       track_identities: {name of a video: those of its tracks}.
       notes: the last lines of the summary.
       left_out: what these annotations lack of the documents.
-      doubts: notes of names that may be misspelled; empty if the user gave a label
-        space.
+      doubts: notes of names that may be misspelled, unless the user gave a label space,
+        and of coded times that may be of several individuals.
       lost_behaviours: as of `coded_videos.CodedVideos`.
       bout_seconds: {action: mean length of its coded bouts} in training videos.
     """
@@ -126,9 +126,9 @@ def read_annotations(
         coding = coding.with_videos(video_folder)
         coded = _code(annotations, coding, names, folder)
     used_label_space = label_space_of(_instances(coded.annotations), names)
-    doubts: tuple[str, ...] = ()
+    doubts = [*coded.doubts]
     if label_space is None:
-        doubts = tuple(find_misspellings(coded.annotations, names, documents))
+        doubts += find_misspellings(coded.annotations, names, documents)
     track_identities = {}
     for vid, video_annotations in coded.annotations.items():
         track_identities[vid] = TrackIdentities(video_annotations.frames.values())
@@ -149,7 +149,7 @@ def read_annotations(
         track_identities=track_identities,
         notes=[*coded.notes, *_notes_on_names(names, documents), *split.notes],
         left_out=[*coded.left_out, *limited.left_out],
-        doubts=doubts,
+        doubts=tuple(doubts),
         lost_behaviours=coded.lost_behaviours,
         bout_seconds=bout_seconds,
     )
@@ -162,6 +162,7 @@ class _CodedAnnotations(NamedTuple):
     notes: Sequence[str] = ()
     left_out: Sequence[LeftOut] = ()
     lost_behaviours: Mapping[str, str] = {}
+    doubts: Sequence[str] = ()
 
 
 def _code(
@@ -179,6 +180,7 @@ def _code(
         notes=["; ".join(about_coding), *coded.length_notes],
         left_out=list(left_out_of_videos(annotations, coded.left_out)),
         lost_behaviours=coded.lost_behaviours,
+        doubts=coded.doubts,
     )
 
 

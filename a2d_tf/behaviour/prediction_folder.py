@@ -56,6 +56,7 @@ _VIDEO_INFO = {
     "boxes_only?": bool,
     "max_tracks?": (str, None),
     "given_tracks?": bool,
+    "detector?": str,
     "kinetics?": bool,
     "held_out?": held_out.KIND,
     "coded?": one_of(LEFT_OUT, SEEN),
@@ -79,6 +80,7 @@ class VideoInfo:
       boxes_only: whether the network finds no masks: those there fill their boxes.
       max_tracks: the number of individuals, as of `a2d predict`; None: any.
       given_tracks: whether the tracks were given to the prediction.
+      detector: the name of what found the tracks that were given; None if nobody says.
       kinetics: whether the actions are those that I3D knows of Kinetics-400.
       held_out: see `runs.held_out`; None if the model does not say.
       coded: LEFT_OUT if the labels are by a fit without the coded times of this video,
@@ -103,6 +105,7 @@ class VideoInfo:
     boxes_only: bool = False
     max_tracks: str | None = None
     given_tracks: bool = False
+    detector: str | None = None
     kinetics: bool = False
     held_out: Mapping[str, Any] | None = None
     coded: str | None = None
@@ -135,6 +138,7 @@ def read_video_info(folder: str | os.PathLike) -> VideoInfo:
         boxes_only=fields.get("boxes_only", False),
         max_tracks=fields.get("max_tracks"),
         given_tracks=fields.get("given_tracks", False),
+        detector=fields.get("detector"),
         kinetics=fields.get("kinetics", False),
         held_out=fields.get("held_out"),
         coded=fields.get("coded"),

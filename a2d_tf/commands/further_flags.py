@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from a2d_tf import evaluate, export, predict, train
-from a2d_tf.commands import records, track_round
+from a2d_tf.commands import detection_flags, records, track_round
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.register import Register
 
@@ -64,12 +64,20 @@ def for_tracks(words: Sequence[str]) -> dict[str, list[str]]:
     Raises:
       InputError: as of `for_training`; or a flag that has no meaning here.
     """
-    for_training(words)  # raises
-    commands = {track_round.COMMAND: {*track_round.FLAGS}}
-    for word in words:
-        if not _commands_with(word, commands):
-            raise InputError(f"{word}: has nothing to do with --tracks; leave it out")
-    return _shares(words, commands)
+    return _shares_of_tracks(words, "tracks", {})
+
+
+def for_detector(words: Sequence[str]) -> dict[str, list[str]]:
+    """Give each flag to a round by the tracks of a detector.
+
+    Returns:
+      as of `for_training`.
+
+    Raises:
+      InputError: as of `for_tracks`.
+    """
+    detection = {detection_flags.COMMAND: {*detection_flags.FLAGS}}
+    return _shares_of_tracks(words, "detector", detection)
 
 
 def is_misplaced(word: str, register: Register) -> bool:
@@ -81,6 +89,17 @@ def is_misplaced(word: str, register: Register) -> bool:
     if _name(word) in _SET_BY_START or _commands_with(word, {"start": {*register}}):
         return False
     return bool(_commands_with(word, _TRAINING))
+
+
+def _shares_of_tracks(
+    words: Sequence[str], flag: str, more: Mapping[str, Collection[str]]
+) -> dict[str, list[str]]:
+    for_training(words)  # raises
+    commands = {track_round.COMMAND: {*track_round.FLAGS}, **more}
+    for word in words:
+        if not _commands_with(word, commands):
+            raise InputError(f"{word}: has nothing to do with --{flag}; leave it out")
+    return _shares(words, commands)
 
 
 def _shares(

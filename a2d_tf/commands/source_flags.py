@@ -87,12 +87,15 @@ class SourceFlags:
         _define_coding(register)
         return cls(register, ReadingFlags(register, "annotations"))
 
-    def open(self, *, on_error: str = "fail", has_split: bool = True) -> Source:
+    def open(
+        self, *, on_error: str = "fail", has_split: bool = True, by_sight: bool = False
+    ) -> Source:
         """Return the source that the flags name.
 
         Args:
           on_error: of a broken item of A2D, one of `convert.ON_ERROR`.
           has_split: as of `Selection`.
+          by_sight: as of `Coding`.
 
         Raises:
           InputError: the flags contradict each other, or the source cannot be read.
@@ -116,10 +119,17 @@ class SourceFlags:
                 "--annotations (or --release) is missing; --help shows the flags"
             )
         command_line.require([], videos=flags.videos)
-        source = self._open_annotated_videos(exports, label_space, has_split)
+        source = self._open_annotated_videos(
+            exports, label_space, has_split=has_split, by_sight=by_sight
+        )
         for line in source.summary():
             print(line)
         return source
+
+    def check_coding(self) -> None:
+        """Raise InputError if coded times cannot be read, or contradict other flags."""
+        self._check(has_release=False)
+        _read_coding(self.register)
 
     def reading_of_tracks(self) -> given_tracks.Reading:
         """Return how --annotations are read if they are given tracks."""
@@ -169,7 +179,9 @@ class SourceFlags:
         self,
         exports: Sequence[str],
         label_space: LabelSpace | None,
+        *,
         has_split: bool,
+        by_sight: bool,
     ) -> AnnotatedVideos:
         """Return a user's own videos; without labels, those of the annotations."""
         flags = self.register
@@ -193,7 +205,7 @@ class SourceFlags:
             label_space,
             names=self.reading.names(),
             options=options,
-            coding=_read_coding(flags) if flags.bouts else None,
+            coding=_read_coding(flags, by_sight) if flags.bouts else None,
             selection=Selection(
                 test_videos=flags.test_videos,
                 earlier=earlier_splits,
@@ -237,7 +249,7 @@ def _is_release(path: str) -> bool:
     return (pathlib.Path(path) / "videoset.csv").is_file()
 
 
-def _read_coding(flags: Register) -> Coding:
+def _read_coding(flags: Register, by_sight: bool = False) -> Coding:
     """Return the coded times of --bouts."""
     observations = []
     for path in flags.bouts:
@@ -251,4 +263,5 @@ def _read_coding(flags: Register) -> Coding:
         outside=flags.outside,
         subjects=subjects,
         fps=flags.fps,
+        by_sight=by_sight,
     )

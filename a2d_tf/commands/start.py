@@ -17,6 +17,15 @@ Tracks that you have, of all videos, and coded times of some need no training:
 labels each track by a fit to the coded ones, and scores each behaviour in coded videos
 that are left out of the fit. More coded times and the same command: a new fit.
 
+Where a detector of TensorFlow's convention finds the individuals, no tracks are needed:
+
+  a2d start --detector=FOLDER --bouts=TIMES --videos=FOLDER --output=own/first \\
+    -- --actors=person
+
+keeps the detector's tracks in own/first/tracks, a file a video for CVAT. Correct them
+there, and give the same command. A coded time whose subject no track is called like is
+of the track that is visible alone.
+
 Flags of the single commands follow after `--`, as in: -- --names=names.json --steps=900
 --every=2. The last line is the path of the page.
 """
@@ -28,7 +37,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from a2d_tf.commands import further_flags
+from a2d_tf.commands import detection_flags, further_flags
 from a2d_tf.commands.rounds import Round, RoundFolder
 from a2d_tf.commands.track_round import TrackRound
 from a2d_tf.commands.trained_round import TrainedRound
@@ -48,6 +57,11 @@ _TRACKS = FLAGS.define_multi_string(
     [],
     "In place of --annotations: tracks of all videos, as for a2d predict; repeatable.",
 )
+_DETECTOR = FLAGS.define_string(
+    "detector",
+    None,
+    "In place of --tracks: SavedModel whose boxes are followed, as for a2d predict.",
+)
 _VIDEOS = FLAGS.define_string("videos", None, "Folder of all videos, annotated or not.")
 _OUTPUT = FLAGS.define_string("output", None, "Folder for all results.")
 _MINUTES = FLAGS.define_float(
@@ -62,7 +76,24 @@ def main(argv: list[str]) -> None:
     # A training that is stopped then saves its step.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     program, *further_words = argv
-    if _TRACKS.value:
+    if _DETECTOR.value:
+        for flag in (_ANNOTATIONS, _TRACKS, _AFTER, _MINUTES):
+            if flag.present:
+                raise InputError(
+                    "--detector finds the individuals, and nothing is trained, so"
+                    f" --{flag.name} has nothing to do; leave out one of both"
+                )
+        command_line.require([program], bouts=_BOUTS.value)
+        shares = further_flags.for_detector(further_words)
+        command_line.require([], videos=_VIDEOS.value, output=_OUTPUT.value)
+        detected = detection_flags.read(
+            _DETECTOR.value,
+            pathlib.Path(_OUTPUT.value),
+            shares[detection_flags.COMMAND],
+        )
+        this = _read_round([str(detected.folder)], shares)
+        TrackRound.read(this, detected).run()
+    elif _TRACKS.value:
         for flag in (_ANNOTATIONS, _AFTER, _MINUTES):
             if flag.present:
                 raise InputError(

@@ -1,7 +1,8 @@
 """a2d start --tracks: from tracks and coded times to the pages of all videos.
 
-No detector is trained. The features of the tracks are computed once and kept, so that
-more coded times cost seconds; what each track does is a closed form of them.
+No detector is trained; one that is there may find the tracks (--detector). The features
+of the tracks are computed once and kept, so that more coded times cost seconds; what
+each track does is a closed form of them.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from a2d_tf.evaluation.unsure import unsure_below
 from a2d_tf.runs import model_source
 from a2d_tf.training.coded_rows import CodedRow, CodesOfVideo
 from a2d_tf.video import library, library_request, library_tables, video_reader
+from a2d_tf.video.detected_tracks import DetectedTracks
 from a2d_tf.video.library_videos import Job
 from a2d_tf.video.track_settings import TrackSettings
 
@@ -101,6 +103,7 @@ class TrackRound:
       fps: images a second of folders of images; None: 25.
       track_settings: how labels are read along tracks.
       kinds: the results that are wanted of each video.
+      detector: the name of what found the tracks; None if the user gave them.
     """
 
     output: pathlib.Path
@@ -112,14 +115,18 @@ class TrackRound:
     fps: float | None
     track_settings: TrackSettings
     kinds: tuple[str, ...]
+    detector: str | None = None
 
     @classmethod
-    def read(cls, this: Round) -> TrackRound:
+    def read(cls, this: Round, detected: DetectedTracks | None = None) -> TrackRound:
         """Read the tracks and the coded times.
+
+        Args:
+          detected: completes the tracks first; None if the user gave them.
 
         Raises:
           InputError: a flag behind `--` is wrong, or the tracks or the coded times do
-            not fit the videos.
+            not fit the videos; or as of `DetectedTracks.complete`.
         """
         words = [f"--annotations={export}" for export in this.exports]
         words += [f"--bouts={path}" for path in this.bouts]
@@ -129,7 +136,11 @@ class TrackRound:
         except flags.Error as error:
             raise InputError(str(error)) from error
         kinds = predict.kinds_of_results(_RESULTS.value)
-        source = _SOURCE.open(has_split=False)
+        if detected is not None:
+            _SOURCE.check_coding()  # before the detector's hours
+            with _stage("tracks"):
+                detected.complete(this.jobs, _DEVICE.value, FLAGS.fps)
+        source = _SOURCE.open(has_split=False, by_sight=detected is not None)
         assert isinstance(source, AnnotatedVideos)
         for doubt in source.doubts:
             print(f"note: {doubt}", file=sys.stderr)
@@ -137,7 +148,13 @@ class TrackRound:
         paths = [pathlib.Path(job.path).absolute() for job in this.jobs]
         folder = VideoFolder.of_paths(pathlib.Path(this.videos), paths)
         names = [name_of_path(path) for path in paths]
-        given = GivenTracks.read(reading, folder, source.label_space, names)
+        given = GivenTracks.read(
+            reading,
+            folder,
+            source.label_space,
+            names,
+            may_be_empty=detected is not None,
+        )
         return cls(
             output=this.folder.path,
             jobs=this.jobs,
@@ -152,6 +169,7 @@ class TrackRound:
                 merge_gap=_MERGE_GAP.value,
             ),
             kinds=kinds,
+            detector=None if detected is None else detected.name,
         )
 
     def run(self) -> None:
@@ -295,7 +313,9 @@ class TrackRound:
             return KeptLabeller(weights, fit.labels, features[name], info)
 
         coded = dict.fromkeys(fit.videos, LEFT_OUT if fit.leaves_out else SEEN)
-        predictor = TrackPredictor(info, fit.labels, self.given, labeller_of, coded)
+        predictor = TrackPredictor(
+            info, fit.labels, self.given, labeller_of, coded, self.detector
+        )
         request = library_request.Request(
             every=self.every,
             track_settings=self.track_settings,

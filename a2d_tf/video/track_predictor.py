@@ -32,6 +32,7 @@ class TrackPredictor:
       labeller_of: returns, for the name of a video, what says what its tracks are and
         do.
       coded: {name of a video with coded times: as `prediction_folder.VideoInfo.coded`}.
+      detector: the name of what found the tracks; None if nobody says.
     """
 
     info: ModelInfo
@@ -39,6 +40,7 @@ class TrackPredictor:
     given: GivenTracks
     labeller_of: Callable[[str], Labeller]
     coded: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    detector: str | None = None
 
     def frames(
         self,
@@ -71,6 +73,8 @@ class TrackPredictor:
             facts["boxes_only"] = True
         if "held_out" in self.info:
             facts["held_out"] = self.info["held_out"]
+        if self.detector is not None:
+            facts["detector"] = self.detector
         name = name_of_path(reader.path)
         if name in self.coded:
             facts["coded"] = self.coded[name]

@@ -123,6 +123,11 @@ def write_page(folder: str | os.PathLike) -> None:
 def _trust(video_info):
     """Return sentences on how far the labels can be trusted."""
     sentences = []
+    if video_info.detector is not None:
+        sentences.append(
+            f"The individuals are those that the detector {video_info.detector} found,"
+            " and followed by their boxes: one may be missing, or go on as another."
+        )
     if video_info.kinetics:
         sentences.append(
             "The actions are those of Kinetics-400 that I3D tells apart: it was taught"

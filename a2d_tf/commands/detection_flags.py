@@ -1,0 +1,57 @@
+"""The flags of a2d start --detector that are given after `--`: some of a2d predict."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+from absl import flags
+
+from a2d_tf.core import flagfiles
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.register import Register
+from a2d_tf.video import object_detector
+from a2d_tf.video.detected_tracks import DetectedTracks
+from a2d_tf.video.detector_classes import DetectorClasses
+from a2d_tf.video.track_settings import TrackSettings
+
+COMMAND = "start --detector"
+"""In the shares of `further_flags`."""
+FLAGS = Register()
+_ACTORS = FLAGS.define_list("actors", [], "As of a2d predict.")
+_SCORE_THRESHOLD = FLAGS.define_float(
+    "score_threshold", object_detector.SCORE_THRESHOLD, "As of a2d predict.", 0.0, 1.0
+)
+_PATIENCE = FLAGS.define_integer(
+    "patience", TrackSettings.patience, "As of a2d predict.", 0
+)
+_MAX_TRACKS = FLAGS.define_string("max_tracks", None, "As of a2d predict.")
+
+
+def read(detector: str, output: pathlib.Path, words: Sequence[str]) -> DetectedTracks:
+    """Return what a detector is to find.
+
+    Args:
+      detector: folder of its SavedModel.
+      output: of a2d start.
+      words: the flags.
+
+    Raises:
+      InputError: there is no SavedModel, or a flag is wrong.
+    """
+    object_detector.check_path(detector)
+    try:
+        flagfiles.parse(["", *words], FLAGS)
+    except flags.Error as error:
+        raise InputError(str(error)) from error
+    DetectorClasses.parse(_ACTORS.value)  # raises before anything is written
+    return DetectedTracks(
+        output=output,
+        detector=os.path.normpath(detector),
+        actors=_ACTORS.value,
+        score_threshold=_SCORE_THRESHOLD.value,
+        track_settings=TrackSettings(
+            patience=_PATIENCE.value, max_tracks=_MAX_TRACKS.value
+        ),
+    )
