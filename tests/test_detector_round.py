@@ -12,7 +12,10 @@ from test_coded_subjects import cvat_track, open_cvat, state
 from test_coding import labels
 from test_efficientnet import state as state_of_lite0
 
+from a2d_tf.core.errors import InputError
 from a2d_tf.pretrained import layouts
+from a2d_tf.video import library_videos, video_prediction
+from a2d_tf.video.detected_tracks import DetectedTracks
 
 PERSON, DOG, _ = blob_detector.COLOURS
 FRAMES = 20
@@ -170,11 +173,30 @@ def test_mistakes(words, tmp_path):
 
 
 @pytest.mark.slow
-def test_videos_without_anybody(words, tmp_path):
+def test_videos_without_anybody_who_is_coded(words, tmp_path):
+    dog = {DOG: (60, 100, 84, 124)}
+    both = {**dog, PERSON: (8, 8, 32, 32)}
+    write_images(tmp_path / "videos" / "d", [frame(both)] * FRAMES)
     write_images(tmp_path / "videos" / "e", [frame({})] * FRAMES)
+    write_images(tmp_path / "videos" / "f", [frame(dog)] * FRAMES)
+    (tmp_path / "videos" / "c").rename(tmp_path / "c")
     output = tmp_path / "out"
-    succeeded(run_a2d("start", *words, f"--output={output}", *FURTHER))
-    assert json.loads((output / "videos" / "e" / "tracks.json").read_text()) == []
+    start = ["start", *words, f"--output={output}", "--", "--every=4", "--fps=25"]
+    done = run_a2d(*start)
+    succeeded(done)
+    assert "note: nobody coded dog, so its 40 boxes are left out" in done.stderr
+    actors = {}
+    for video in "adef":
+        path = output / "videos" / video / "tracks.json"
+        actors[video] = [track["actor"] for track in json.loads(path.read_text())]
+    assert actors == {"a": ["person"], "d": ["person"], "e": [], "f": []}
+
+
+def test_nobody_at_all(words, tmp_path):
+    for video in VIDEOS:
+        write_images(tmp_path / "videos" / video, [frame({})] * FRAMES)
+    start = ["start", *words, f"--output={tmp_path / 'out'}", *FURTHER]
+    assert "no annotated frames" in complaint(run_a2d(*start))
 
 
 def by_sight(folder, tracks, rows, **fields):
@@ -182,10 +204,88 @@ def by_sight(folder, tracks, rows, **fields):
 
 
 def test_a_subject_is_who_is_seen_alone(tmp_path):
-    """One after the other: nobody tells that both are Ann, but she is coded."""
-    tracks = [cvat_track(0, 4, (0, 1)), cvat_track(1, 20, (3, 4))]
-    rows = state("Ann", "run", 0, 0.2) + state("Ann", "rest", 0.3, 0.5)
+    """The first, then the second, which may be the same one after a gap."""
+    tracks = [cvat_track(0, 4, (0, 1), "1"), cvat_track(1, 20, (3, 4), "2")]
+    rows = state("Ann", "run", 0, 0.2) + state("Ann", "rest", 0.3, 0.45)
     source = by_sight(tmp_path, tracks, rows)
-    told = labels(source)
-    assert set(map(tuple, told.values())) == {("mouse-run",), ("mouse-rest",)}
+    assert labels(source) == {
+        **dict.fromkeys((1, 2), ["mouse-run"]),
+        **dict.fromkeys((4, 5), ["mouse-rest"]),
+    }
     assert source.doubts == ()
+    with pytest.raises(InputError, match="individual of 'yard' is called 'Ann'"):
+        open_cvat(tmp_path, {"own.xml": tracks}, rows)
+
+
+def test_a_subject_is_who_is_seen_beside_others_that_are_called(tmp_path):
+    tracks = [cvat_track(0, 4, name="1"), cvat_track(1, 20, name="2")]
+    rows = state("Ann", "run") + state("Bea", "rest")
+    source = by_sight(tmp_path, tracks, rows, subjects={"Ann": "1"})
+    assert labels(source) == dict.fromkeys((1, 2), ["mouse-run", "mouse-rest"])
+
+
+def test_a_time_with_several_in_sight_is_told(tmp_path):
+    tracks = [cvat_track(0, 4, (0, 1, 2, 3, 4), "1"), cvat_track(1, 20, (3, 4), "2")]
+    both = state("Ann", "rest", 0.3, 0.45)
+    problem = (
+        "from second 0.3 to 0.45 of 'yard' mouse 1, mouse 2 are visible; say in"
+        ' --subjects whose time it is: {"Ann": {"yard": "number of a track"}}'
+    )
+    with pytest.raises(InputError) as caught:
+        by_sight(tmp_path, tracks, both)
+    assert "e.csv, line 5: nobody is called 'Ann', and " + problem in str(caught.value)
+    # Neither of the two is taken to do what all do between coded times.
+    rows = state("Ann", "run", 0, 0.15) + both
+    source = by_sight(tmp_path, tracks, rows, outside="none")
+    run, none = ["mouse-run"], ["mouse-none"]
+    assert labels(source) == {1: run, 2: run, 3: none}
+    (doubt,) = source.doubts
+    assert problem in doubt
+    assert doubt.endswith("; 1 such bouts are left out")
+
+
+def test_numbers_and_actors_of_nobody_are_no_one_in_sight(tmp_path):
+    tracks = [cvat_track(0, 4, name="1")]
+    for subject in ("7", "mouse 7"):
+        with pytest.raises(InputError, match=f"is called '{subject}'"):
+            by_sight(tmp_path, tracks, state(subject, "run"))
+    named = [cvat_track(0, 4, (0, 1, 2), "Ann"), cvat_track(1, 20, (4, 5), "2")]
+    with pytest.raises(InputError, match="is called 'Bea'"):
+        by_sight(tmp_path, named, state("Bea", "run"))
+
+
+def test_a_killed_detection_goes_on(words, tmp_path, monkeypatch):
+    """Exports that are there are whole; the others are made."""
+    output = tmp_path / "out"
+    jobs = library_videos.plan(words[2].partition("=")[2], None, str(output / "videos"))
+    detected = DetectedTracks(output, str(tmp_path / "blobs"), ["mouse=person"])
+    predict = video_prediction.predict
+    predicted = []
+
+    def killed(load, reader, *arguments, **options):
+        predicted.append(reader.name)
+        outcome = predict(load, reader, *arguments, **options)
+        return outcome._replace(is_interrupted=len(predicted) == 3)
+
+    monkeypatch.setattr(video_prediction, "predict", killed)
+    with pytest.raises(KeyboardInterrupt):
+        detected.complete(jobs, "cpu", 25.0)
+    names = sorted(path.name for path in output.rglob("*"))
+    assert names == ["a.xml", "b.xml", "tracks", "tracks.json"]
+    (output / ".detected").mkdir()  # as of a process that was killed
+    detected.complete(jobs, "cpu", 25.0)
+    assert predicted == ["a", "b", "c", "c", "d"]
+    # A video that has changed is another one, unless its tracks are to be made.
+    write_images(tmp_path / "videos" / "a", images("b"))
+    with pytest.raises(InputError, match="tracks of another video 'a'"):
+        detected.complete(jobs, "cpu", 25.0)
+    (output / "tracks" / "a.xml").rename(output / "tracks" / "a.old")
+    detected.complete(jobs, "cpu", 25.0)
+    assert predicted[5:] == ["a"]
+    # An export of CVAT in place of the file will do.
+    (output / "tracks" / "a.xml").rename(output / "tracks" / "a.zip")
+    detected.complete(jobs, "cpu", 25.0)
+    assert len(predicted) == 6
+    (output / "tracks.json").unlink()
+    with pytest.raises(InputError, match=r"tracks.json: .* remove .*tracks, and with"):
+        detected.complete(jobs, "cpu", 25.0)

@@ -6,6 +6,7 @@ kept; without any label the network names the actor, too.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import pathlib
@@ -208,10 +209,12 @@ class GivenTracks:
     Attributes:
       videos: {name of a video: its tracks}.
       annotations: {name of a video: the frames of its exports}.
+      left_out: {actor of a detector's that the labels lack: its instances}.
     """
 
     videos: Mapping[str, VideoTracks]
     annotations: Mapping[str, VideoAnnotations]
+    left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def read(
@@ -221,7 +224,7 @@ class GivenTracks:
         labels: LabelSpace,
         wanted: Collection[str],
         *,
-        may_be_empty: bool = False,
+        of_detector: bool = False,
     ) -> GivenTracks:
         """Read exports, and find the tracks of videos in them.
 
@@ -231,7 +234,8 @@ class GivenTracks:
             actor of tracks whose export does not say.
           wanted: names of videos, all of which must have tracks; exports of others are
             left out.
-          may_be_empty: whether videos may have no tracks, as a detector finds none.
+          of_detector: whether a detector found them: then videos may have no tracks,
+            and those of other actors are left out.
 
         Raises:
           InputError: a file cannot be read, a wanted video has no tracks, a track is in
@@ -247,7 +251,7 @@ class GivenTracks:
             read_exports, folder, options.first_frame, flag=FLAG, wanted=wanted
         )
         missing = [name for name in wanted if name not in annotations]
-        if may_be_empty:
+        if of_detector:
             for name in missing:
                 annotations[name] = VideoAnnotations()
         elif missing:
@@ -258,10 +262,37 @@ class GivenTracks:
                 f"{join_names(paths)}: no tracks of {join_names(missing)}{instead}; add"
                 f" them, or name the video of a file, as in --{FLAG}=VIDEO=FILE"
             )
+        left_out = collections.Counter[str]()
+        if of_detector:
+            names = dataclasses.replace(reading.names, label_space=labels)
+            for name in wanted:
+                known = _of_actors(annotations[name], labels.actors, names, left_out)
+                annotations[name] = known
         videos = {}
         for name in wanted:
             videos[name] = VideoTracks(name, annotations[name], labels, reading.names)
-        return cls(videos, annotations)
+        return cls(videos, annotations, left_out)
+
+
+def _of_actors(
+    annotations: VideoAnnotations,
+    actors: Collection[str],
+    names: Names,
+    left_out: collections.Counter[str],
+) -> VideoAnnotations:
+    """Return the annotations without instances of other actors, which are counted."""
+    frames = {}
+    for number, frame in annotations.frames.items():
+        instances = []
+        for instance in frame.instances:
+            actor, _ = names.annotated_names(instance)
+            if not actor or actor in actors:
+                instances.append(instance)
+            else:
+                left_out[actor] += 1
+        if instances:
+            frames[number] = dataclasses.replace(frame, instances=tuple(instances))
+    return dataclasses.replace(annotations, frames=frames)
 
 
 def digest(exports: Sequence[Export]) -> str:

@@ -153,8 +153,14 @@ class TrackRound:
             folder,
             source.label_space,
             names,
-            may_be_empty=detected is not None,
+            of_detector=detected is not None,
         )
+        for actor, count in given.left_out.items():
+            print(
+                f"note: nobody coded {actor}, so its {count} boxes are left out;"
+                " --actors chooses what is detected",
+                file=sys.stderr,
+            )
         return cls(
             output=this.folder.path,
             jobs=this.jobs,
