@@ -19,9 +19,10 @@ from a2d_tf.core import processes
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
-from a2d_tf.paper import reproduction, stages, table_rows
+from a2d_tf.paper import reproduction, stages, table_rows, training_flags
 from a2d_tf.paper.folds import Fold
 from a2d_tf.runs import scores
+from a2d_tf.training import run_settings
 
 pytestmark = pytest.mark.slow
 
@@ -262,6 +263,21 @@ def test_flags_of_trainings(monkeypatch, tmp_path):
     ):
         with pytest.raises(InputError, match=words):
             check(flag)
+
+
+def test_settings_that_a_training_turns_off_are_those_of_its_flags():
+    """Without pretrained weights there is no readout, and no maps that it reads."""
+    words = ["--readout", "--action_backbone=i3d", "--flow_histograms", "--steps=9"]
+    wanted = training_flags.config_of(words)
+    written = run_settings.resolve_config(wanted, given=())
+    assert not written.model.readout
+    assert not (written.model.action_backbone or written.model.flow_histograms)
+    assert training_flags.are_those_of(written, wanted)
+    shorter = training_flags.config_of([*words, "--steps=8"])
+    assert not training_flags.are_those_of(written, shorter)
+    # A readout that is there has read other maps.
+    other = training_flags.config_of([*words, "--noflow_histograms"])
+    assert not training_flags.are_those_of(wanted, other)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from a2d_tf.paper import table_rows
 from a2d_tf.paper.folds import Fold
 from a2d_tf.paper.results import Result
 from a2d_tf.paper.stages import SeededRow, Stage, begun_rows
-from a2d_tf.paper.training_flags import compared_settings, config_of, flags_of_row
+from a2d_tf.paper.training_flags import are_those_of, config_of, flags_of_row
 from a2d_tf.runs import run_files, scores
 
 
@@ -139,7 +139,7 @@ class Plan:
             return False
         wanted = config_of(self._settings(stage, last))
         written = run_files.read_config(last.run)
-        return compared_settings(wanted) == compared_settings(written)
+        return are_those_of(written, wanted)
 
     def run_all(self, fold: Fold, seeds: list[int], rows: list[str]) -> list[Result]:
         """Train and score what is not done yet.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from a2d_tf.core.config import Config
@@ -21,6 +21,8 @@ _COMPLETED = (
     "use_mask",
 )
 """Settings that a training completes when it starts, by its weights and its records."""
+_READ_MAPS = ("action_backbone", "flow_histograms")
+"""Settings of the motion maps that a readout reads."""
 
 
 def flags_of_row(flags: Sequence[str], row: str) -> list[str]:
@@ -55,11 +57,23 @@ def config_of(words: Sequence[str]) -> Config:
     return Config.parse([word for word in words if not word.startswith(_NO_SETTINGS)])
 
 
-def compared_settings(config: Config) -> dict[str, Any]:
+def are_those_of(written: Config, wanted: Config) -> bool:
+    """Return whether a training of the wanted settings has written these.
+
+    What it completes does not count. One that turns the readout off has no motion maps,
+    either, see `training.run_settings`.
+    """
+    completed = list(_COMPLETED)
+    if wanted.model.readout and not written.model.readout:
+        completed += _READ_MAPS
+    return _settings(written, completed) == _settings(wanted, completed)
+
+
+def _settings(config: Config, completed: Iterable[str]) -> dict[str, Any]:
     """Return the settings of a training, without those that it completes."""
     settings = {**vars(config.training), **vars(config.model)}
     for name in vars(config.training):
         if name.startswith("init_"):
             settings[name] = None
-    settings.update(dict.fromkeys(_COMPLETED))
+    settings.update(dict.fromkeys(completed))
     return settings
