@@ -27,9 +27,9 @@ from test_annotation_formats import (
 )
 from test_mains import TINY
 
-from a2d_tf.annotations.document import Instance, ReadOptions
+from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.formats import read_export
-from a2d_tf.annotations.shapes import join
+from a2d_tf.annotations.shapes import RawShape, join
 from a2d_tf.commands.inspect import describe
 from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
@@ -137,12 +137,12 @@ def test_what_has_both_has_the_mask_and_its_box(tmp_path, videos):
 
 def test_a_group_of_boxes_is_the_box_around_them_and_masks_go_first():
     boxes = [
-        Instance("a", (), "x", box=[1, 2, 3, 4]),
-        Instance("a-b", (), "x", box=[6, 0, 9, 1]),
+        RawShape((1,), "a", "x", box=[1, 2, 3, 4]),
+        RawShape((1,), "a-b", "x", box=[6, 0, 9, 1]),
     ]
-    (whole,) = join([(1, boxes[0]), (1, boxes[1])])
+    (whole,) = join(boxes)
     assert (whole.label, whole.box) == ("a", [1, 0, 14, 6])
-    (whole,) = join([(1, boxes[0]), (1, Instance("a-m", ([SQUARE],), "x"))])
+    (whole,) = join([boxes[0], RawShape((1,), "a-m", "x", part=[SQUARE])])
     assert (whole.label, whole.parts, whole.box) == ("a-m", ([SQUARE],), None)
 
 

@@ -79,8 +79,9 @@ def test_a_run_starts_from_public_weights_and_keeps_them(trained, random_i3d):
     variables = transfer.variables(loading.load(str(run)).network)
     weights = Weights.read(str(random_i3d / "weights/i3d.h5"))
     for name, values in weights.tensors.items():
-        variable = variables[f"i3d_{name.removeprefix('backbone/')}"]
-        np.testing.assert_array_equal(variable, values)
+        if name.startswith("backbone/"):  # classes of Kinetics are not read
+            variable = variables[f"i3d_{name.removeprefix('backbone/')}"]
+            np.testing.assert_array_equal(variable, values)
     report = (run / "weights.txt").read_text()
     assert "i3d_Conv3d_1a_7x7/kernel <- backbone/Conv3d_1a_7x7/kernel" in report
     for name in ("mixed_4f", "mixed_5c", "flow_histograms"):

@@ -49,6 +49,8 @@ def load(
         TensorFlow cannot read; or an export without these signatures.
     """
     info = model_info.read(folder)
+    # A network that is served from its run has none; both are told as one.
+    digests = info.pop("sha256")
     if signatures == VIDEO_SIGNATURES and info.get("labels_only"):
         raise InputError(
             f"{folder}: a model of a2d start --tracks finds no instances, it only"
@@ -63,7 +65,7 @@ def load(
     if "motion" in info and info["motion"]["action_backbone"]:
         names.append("block")
     try:
-        _check_digests(folder, info["sha256"])
+        _check_digests(folder, digests)
         functions = stored_functions.load(folder, names)
     except (OSError, KeyError, tf.errors.OpError) as error:
         # TensorFlow's messages begin with the node: {{function_node ...}}.

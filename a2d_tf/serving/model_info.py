@@ -53,7 +53,7 @@ class ModelInfo(TypedDict, total=False):
     written_by: str  # version of a2d_tf
     precision: str  # of --precision
     checkpoint: str  # name of the file or folder of its weights
-    sha256: dict[str, str]  # {file of the export: digest}; absent without an export
+    sha256: dict[str, str]  # {file of the export: digest}; in the file alone
 
 
 _POSITIVE = whole(1)
