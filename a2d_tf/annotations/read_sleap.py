@@ -98,7 +98,8 @@ def _load(file: File, path: str) -> Any:
     except ImportError as error:
         raise InputError(
             f"{file.path}: SLEAP's files need sleap-io ({error}) and Python 3.10 or"
-            " later; pip install 'a2d_tf[poses]', or pip install '.[poses]' in a clone"
+            " later; pip install 'a2d_tf[poses]', or in a clone"
+            " pip install -e '.[poses]'"
         ) from error
     try:
         if not _ANALYSIS <= _names(file.content):
