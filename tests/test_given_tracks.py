@@ -155,6 +155,22 @@ def test_tracks_of_other_videos_are_left_out_once_those_wanted_are_there(
     assert [*read(film, folder).videos] == ["film"]
 
 
+def test_gaps_shorter_than_the_step_are_counted_where_a_frame_is_answered(
+    film, tmp_path
+):
+    # Answered with a step of 3: frames 1, 4, 7 and 10.
+    frames_of_track = {1: (1, 2, 3, 5, 6, 8, 9), 2: (2, 3, 7, 10), 3: (1, 3, 4)}
+    rows = []
+    for track, frames in frames_of_track.items():
+        rows += [f"{frame},{track},10,{20 * track},30,10,1" for frame in frames]
+    tracks = read(film, mot(tmp_path / "film.txt", *rows)).videos["film"]
+    # Track 1 lacks frames 4 and 7; the gap of track 2 at frame 4 is of three frames.
+    assert tracks.short_gaps(3) == 2
+    # Frames 1, 5 and 9, of which track 2 lacks the last two.
+    assert tracks.short_gaps(4) == 2
+    assert tracks.short_gaps(1) == 0
+
+
 def test_the_digest_tells_changed_tracks(tmp_path):
     path = mot(tmp_path / "film.txt", *ROWS)
     before = digest([Export(path)])

@@ -96,8 +96,11 @@ def detections(library):
 
 def test_tracks_and_times_to_pages(words, tmp_path):
     output = tmp_path / "out"
-    printed = succeeded(run_a2d("start", *words, f"--output={output}", *FURTHER))
+    done = run_a2d("start", *words, f"--output={output}", *FURTHER)
+    printed = succeeded(done)
     assert printed.splitlines()[-1] == str(output / "videos" / "index.html")
+    assert "weights of I3D, which know actions by their motion, are not" in done.stderr
+    assert "--merge_gap" not in done.stderr
     scores = json.loads((output / "scores.json").read_text())
     coded = {row["name"]: row["coded"] for row in scores["behaviours"]}
     assert coded == {"rest": pytest.approx(2.4), "run": pytest.approx(2.4)}
@@ -161,6 +164,17 @@ def test_tracks_and_times_to_pages(words, tmp_path):
     succeeded(run_a2d("start", *words, f"--output={output}", *FURTHER))
     assert (output / "scores.json").read_bytes() == before
     assert detections(output / "videos") == kept
+    # A track that is missing in a single frame, which is to be labelled.
+    path = tmp_path / "tracks" / "d.txt"
+    rows = path.read_text().splitlines()
+    path.write_text("\n".join(row for row in rows if not row.startswith("5,1,")))
+    again = ("start", *words, f"--output={output}", *FURTHER)
+    done = run_a2d(*again)
+    succeeded(done)
+    assert "one of 4 frames is labelled, and 1 times a track is missing" in done.stderr
+    done = run_a2d(*again, "--merge_gap=0.5")
+    succeeded(done)
+    assert "--merge_gap" not in done.stderr
 
 
 def test_mistakes(words, tmp_path):

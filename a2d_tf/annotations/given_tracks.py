@@ -154,6 +154,24 @@ class VideoTracks:
         """Return the numbers of the tracks of a frame, in the order of its file."""
         return [track for _, track in self._tracked(self._frames[number])]
 
+    def short_gaps(self, every: int) -> int:
+        """Count how often an answered frame lies in a track's gap of few frames.
+
+        Args:
+          every: of so many frames, from the first, one is answered; a gap of fewer
+            frames is short.
+        """
+        frames_of_track: dict[int, list[int]] = {}
+        for number in sorted(self._frames):
+            for track in self.numbers(number):
+                frames_of_track.setdefault(track, []).append(number)
+        count = 0
+        for numbers in frames_of_track.values():
+            for before, after in zip(numbers, numbers[1:]):
+                if after - before <= every:
+                    count += (after - 2) // every - (before - 1) // every
+        return count
+
     def digest(self) -> str:
         """Return a digest of the places of all tracks."""
         total = hashlib.sha256()

@@ -37,6 +37,7 @@ from a2d_tf.evaluation.coded_seconds import NOTE, CodedSeconds
 from a2d_tf.evaluation.unsure import unsure_below
 from a2d_tf.runs import model_source
 from a2d_tf.training.coded_rows import CodedRow, CodesOfVideo
+from a2d_tf.training.presets import INSTALL_ACTION_BACKBONE
 from a2d_tf.video import library, library_request, library_tables, video_reader
 from a2d_tf.video.detected_tracks import DetectedTracks
 from a2d_tf.video.library_videos import Job
@@ -66,6 +67,12 @@ _NOTHING_LEFT_OUT = (
     "one coded video, or one behaviour: nothing can be left out of the fit to be"
     " scored; the labels of coded videos are of a fit that has seen them, so judge by"
     " the others"
+)
+
+_WITHOUT_MOTION = (
+    "note: weights of I3D, which know actions by their motion, are not installed, and"
+    f" labels do without; to read them, too: {INSTALL_ACTION_BACKBONE}, and the same"
+    " command again"
 )
 
 
@@ -187,9 +194,12 @@ class TrackRound:
 
         devices.prepare(_DEVICE.value)
         labels = self.source.label_space
+        self._note_gaps()
         with _stage("features"):
             sizes = [video_frames.size(job.path) for job in self.jobs]
             settings = LabelsOnly.suggest(sizes)
+            if not settings.motion.action_backbone:
+                print(_WITHOUT_MOTION, file=sys.stderr, flush=True)
             folder = FeatureFolder(
                 self.output / "features", settings, self.given, self.every, self.fps
             )
@@ -213,6 +223,21 @@ class TrackRound:
     @property
     def _model(self) -> pathlib.Path:
         return self.output / "model"
+
+    def _note_gaps(self) -> None:
+        """Say if bouts will be cut where a frame to be labelled lacks a track."""
+        gaps = sum(
+            tracks.short_gaps(self.every) for tracks in self.given.videos.values()
+        )
+        if not gaps or self.track_settings.merge_gap:
+            return
+        print(
+            f"note: one of {self.every} frames is labelled, and {gaps} times a track is"
+            " missing just there, for fewer frames: this cuts its bout in two; to join"
+            " the parts: -- --merge_gap=0.5 (seconds)",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def _codes(self) -> dict[str, CodesOfVideo]:
         """Return the codes of the coded instances: {video: {(frame, track): code}}."""
