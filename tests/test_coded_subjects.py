@@ -172,6 +172,17 @@ def test_a_subject_that_nobody_fits_is_an_error_by_name_and_seconds(tmp_path):
             opened(tmp_path, THREE, path, outside=outside)
 
 
+def test_an_unknown_target_of_a_subject_is_named(tmp_path):
+    path = events(tmp_path / "e.csv", [*state("Ann", "run"), *state("Beo", "rest")])
+    words = (
+        r"'yard' is called 'Beo'; they are called ann, bea, cid, mouse; --subjects has"
+        r" 'Bee' for 'Beo', also unknown; coded: 'Beo' 0.2 s; map each"
+    )
+    subjects = load_subjects('{"Beo": {"yard": "Bee"}}')
+    with pytest.raises(InputError, match=words):
+        opened(tmp_path, THREE, path, subjects=subjects)
+
+
 def test_a_subject_is_left_out_on_purpose(tmp_path):
     rows = [*state("Ann", "run"), *state("Beo", "rest")]
     path = events(tmp_path / "e.csv", rows)

@@ -58,7 +58,7 @@ def find_individuals(
         if not fitting and targets != []:
             strangers.append(subject)
     if strangers:
-        raise _strangers_error(vid, strangers, times, identities)
+        raise _strangers_error(vid, strangers, times, identities, subjects)
     return individuals
 
 
@@ -130,6 +130,7 @@ def _strangers_error(
     strangers: Sequence[str],
     times: Mapping[str, _CodedTime],
     identities: Identities,
+    subjects: Subjects,
 ) -> InputError:
     """Return the error of subjects that fit no individual."""
     names = [quoted(subject) for subject in strangers]
@@ -141,6 +142,11 @@ def _strangers_error(
     tracks = [one for one in identities.first_frame if one.is_numbered_by_tool()]
     if tracks:
         message += f", or have tracks in {_listing(tracks, identities)}"
+    for subject in strangers:
+        targets = targets_of(subjects, subject, vid)
+        if targets:
+            words = join_names([quoted(target) for target in targets])
+            message += f"; --subjects has {words} for {quoted(subject)}, also unknown"
     example = json.dumps({strangers[0]: None})
     return InputError(
         f"{message}; coded: {join_names(coded)}; map each in --subjects, or leave it"
