@@ -88,7 +88,6 @@ def give_actions(
                 bouts_of_frame[number].append(bout)
             if bout.subject not in individuals:
                 seen.look(bout, shown_numbers, observation)
-    seen.check()
     for bout, individuals_of_bout in seen.of_bout.items():
         if bout not in seen.several:
             coded_individuals = coded_individuals | individuals_of_bout
@@ -178,16 +177,6 @@ class _Seen(NamedTuple):
                 f" {join_names(names)} are visible"
             )
 
-    def check(self) -> None:
-        """Raise InputError if several are seen in all bouts of a subject."""
-        told = set()
-        for bout, individuals in self.of_bout.items():
-            if individuals and bout not in self.several:
-                told.add(bout.subject)
-        for bout, text in self.several.items():
-            if bout.subject not in told:
-                raise InputError(f"{bout.where}: {self._problem(bout, text)}")
-
     def doubts(self) -> list[str]:
         """Return a sentence for each subject with bouts that are left out."""
         texts: dict[str, list[str]] = {}
@@ -205,9 +194,12 @@ class _Seen(NamedTuple):
 
     def _problem(self, bout: CodedBout, text: str) -> str:
         example = json.dumps({bout.subject: {self.vid: "number of a track"}})
+        subject = "no subject"
+        if bout.subject:
+            subject = f"nobody is called {quoted(bout.subject)}"
         return (
-            f"nobody is called {quoted(bout.subject)}, and {text}; say in --subjects"
-            f" whose time it is: {example}"
+            f"{bout.where}: {subject}, and {text}; say in --subjects whose time it is:"
+            f" {example}"
         )
 
 

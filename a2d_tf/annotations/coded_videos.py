@@ -84,6 +84,8 @@ def code_videos(
             annotations[vid] = dataclasses.replace(
                 video_annotations, frames=coded.frames
             )
+    if doubts and not annotations:
+        raise InputError(doubts[0])
     _check_all_shown(coding, videos, shown)
     if not annotations:
         raise _no_frames_error(left_out.values(), not_coded)
