@@ -37,7 +37,6 @@ from a2d_tf.evaluation.coded_seconds import NOTE, CodedSeconds
 from a2d_tf.evaluation.unsure import unsure_below
 from a2d_tf.runs import model_source
 from a2d_tf.training.coded_rows import CodedRow, CodesOfVideo
-from a2d_tf.training.presets import INSTALL_ACTION_BACKBONE
 from a2d_tf.video import library, library_request, library_tables, video_reader
 from a2d_tf.video.detected_tracks import DetectedTracks
 from a2d_tf.video.library_videos import Job
@@ -71,8 +70,7 @@ _NOTHING_LEFT_OUT = (
 
 _WITHOUT_MOTION = (
     "note: weights of I3D, which know actions by their motion, are not installed, and"
-    f" labels do without; to read them, too: {INSTALL_ACTION_BACKBONE}, and the same"
-    " command again"
+    " labels do without; to read them, too: {install}, and the same command again"
 )
 
 
@@ -190,6 +188,7 @@ class TrackRound:
         from a2d_tf.training import coded_rows
         from a2d_tf.training.fit_tracks import fit_tracks
         from a2d_tf.training.labels_only import LabelsOnly
+        from a2d_tf.training.presets import INSTALL_ACTION_BACKBONE
         from a2d_tf.video.feature_folder import FeatureFolder
 
         devices.prepare(_DEVICE.value)
@@ -199,7 +198,8 @@ class TrackRound:
             sizes = [video_frames.size(job.path) for job in self.jobs]
             settings = LabelsOnly.suggest(sizes)
             if not settings.motion.action_backbone:
-                print(_WITHOUT_MOTION, file=sys.stderr, flush=True)
+                note = _WITHOUT_MOTION.format(install=INSTALL_ACTION_BACKBONE)
+                print(note, file=sys.stderr, flush=True)
             folder = FeatureFolder(
                 self.output / "features", settings, self.given, self.every, self.fps
             )
