@@ -7,7 +7,7 @@ import functools
 import os
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from a2d_tf.annotations import writers
@@ -91,24 +91,35 @@ class DetectedTracks:
             )
 
         prediction = self.output / ".detected"
-        for job in missing:
+        try:
+            for job in missing:
+                shutil.rmtree(prediction, ignore_errors=True)  # of a process killed
+                self._detect(load, job, prediction, fps)
+        finally:
             shutil.rmtree(prediction, ignore_errors=True)
-            outcome = video_prediction.predict(
-                load,
-                video_reader.open_video(job.path, fps),
-                str(prediction),
-                track_settings=self.track_settings,
-                kinds=_KINDS,
-                progress=job.name,
-            )
-            if outcome.is_interrupted:
-                shutil.rmtree(prediction)
-                raise KeyboardInterrupt
-            video = keep_key_frames(read_tracked_video(prediction), every=1)
-            if video.boxes_only:
-                video = interpolate_boxes(video, _MIN_IOU)
-            writers.save(video, str(self._export(job)), _FORM)
-        shutil.rmtree(prediction)
+
+    def _detect(
+        self,
+        load: Callable[[], DetectorPredictor],
+        job: Job,
+        prediction: pathlib.Path,
+        fps: float | None,
+    ) -> None:
+        """Write the export of a video, from a prediction in a folder of its own."""
+        outcome = video_prediction.predict(
+            load,
+            video_reader.open_video(job.path, fps),
+            str(prediction),
+            track_settings=self.track_settings,
+            kinds=_KINDS,
+            progress=job.name,
+        )
+        if outcome.is_interrupted:
+            raise KeyboardInterrupt
+        video = keep_key_frames(read_tracked_video(prediction), every=1)
+        if video.boxes_only:
+            video = interpolate_boxes(video, _MIN_IOU)
+        writers.save(video, str(self._export(job)), _FORM)
 
     def _export(self, job: Job, suffix: str = _SUFFIXES[0]) -> pathlib.Path:
         return self.folder / f"{job.name}{suffix}"
