@@ -17,7 +17,7 @@ from a2d_files import coloured_frames, write_video
 from processes import ROOT, complaint, run_a2d, succeeded
 from test_mains import TINY
 
-from a2d_tf.commands import further_flags, trained_round
+from a2d_tf.commands import further_flags, start, trained_round
 from a2d_tf.commands.rounds import Round, RoundFolder
 from a2d_tf.commands.trained_round import TrainedRound
 from a2d_tf.core.config import Config
@@ -483,7 +483,8 @@ def test_each_further_flag_goes_to_the_commands_that_have_it():
     for word in ("--steps=3", "--workers=3"):
         with pytest.raises(InputError, match="nothing to do with --tracks"):
             further_flags.for_tracks([word])
-    for word in ("--stpes=3", "--output=x", "steps", "--"):
+    own = [f"--{name}=x" for name in start.FLAGS]
+    for word in (*own, "--stpes=3", "--workdir=x", "steps", "--"):
         with pytest.raises(InputError, match=f"^{word}: not a flag of a2d records, "):
             further_flags.for_training([word])
 

@@ -34,7 +34,7 @@ from a2d_tf.training import (
 from a2d_tf.training.fit_readout import Skills
 from a2d_tf.training.host import Host
 from a2d_tf.training.suggestion import Settings, Suggestion, json_path
-from a2d_tf.training.suggestion_readout import choose_reading
+from a2d_tf.training.suggestion_readout import Reading, choose_reading
 
 GB = 2**30
 CPU = Host(2, 16 * GB)
@@ -106,8 +106,9 @@ def still(gathered):
 
 def flags(manifest, contents, machine, minutes=None, speed=None, preset=None):
     """{flag: value} of all suggestions."""
+    reading = Reading(preset or presets.preset_for(machine))
     settings = suggestion_rules.suggest(
-        manifest, contents, machine, minutes, speed, preset=preset
+        manifest, contents, machine, reading, minutes=minutes, speed=speed
     )
     values = {}
     for part in settings:
@@ -140,7 +141,8 @@ def made(settings, remarks):
 
 def written(manifest, contents, machine, folder):
     """The Config of the flagfile."""
-    settings = suggestion_rules.suggest(manifest, contents, machine)
+    reading = Reading(presets.preset_for(machine))
+    settings = suggestion_rules.suggest(manifest, contents, machine, reading)
     suggestion = made(settings, ["one", "two " * 60])
     path = folder / "own.flags"
     path.write_text(suggestion.flagfile())
@@ -316,9 +318,7 @@ def test_motion_maps_are_read_where_the_records_have_them(
     reading = choose_reading(with_maps(mini_records), presets.LITE0)
     assert asked == [{"action_backbone": "i3d", "flow_histograms": True}]
     assert reading.preset is presets.STILL_WITH_MOTION and not reading.remark
-    settings = suggestion_rules.suggest(
-        mini_records, gathered, CPU, preset=reading.preset, motion=reading.motion
-    )
+    settings = suggestion_rules.suggest(mini_records, gathered, CPU, reading)
     text = made(settings, []).flagfile()
     assert (
         "# alone 46, with motion 63 of 100 (docs/real_video.md)\n"
@@ -500,14 +500,14 @@ def test_many_instances_sides_and_validation(mini_records, gathered):
 def test_the_notes_say_what_to_build_again_and_the_number_of_individuals(
     mini_records, gathered
 ):
-    lines = suggestion_remarks.remarks(mini_records, gathered)
+    lines = suggestion_remarks.remarks(mini_records, gathered, presets.LITE0)
     assert "12 annotated frames to train 43 pairs: " in lines[-1] and "516" in lines[-1]
     most = max(max(summary.per_clip) for summary in gathered.summaries.values())
     assert most > 1 and most == suggestion_remarks.most_individuals(gathered)
     assert lines[-2].endswith(f"--max_tracks={most}")
     tiny = boxes_on((64, 96), [[0, 0, 5, 5]] * 3, frame_size=(64, 80))
     lines = suggestion_remarks.remarks(
-        mini_records, dataclasses.replace(gathered, boxes=tiny)
+        mini_records, dataclasses.replace(gathered, boxes=tiny), presets.LITE0
     )
     assert lines[0].startswith("100 % of the boxes") and lines[0].endswith(
         "above 64x96"

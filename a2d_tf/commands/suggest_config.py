@@ -118,10 +118,9 @@ def suggest(
         manifest,
         contents,
         host,
+        reading,
         minutes=minutes,
         after=after,
-        preset=preset,
-        motion=reading.motion,
     )
     settings = suggest_settings()
     duration = None

@@ -24,9 +24,7 @@ def most_individuals(contents: Contents) -> int:
     return max(numbers)
 
 
-def remarks(
-    manifest: Manifest, contents: Contents, preset: Preset | None = None
-) -> list[str]:
+def remarks(manifest: Manifest, contents: Contents, preset: Preset) -> list[str]:
     """Return remarks on the records and the annotations."""
     lines = []
     size = _remark_on_size(manifest, contents, preset)
@@ -44,7 +42,7 @@ def remarks(
 
 
 def _remark_on_size(
-    manifest: Manifest, contents: Contents, preset: Preset | None
+    manifest: Manifest, contents: Contents, preset: Preset
 ) -> str | None:
     """Return what larger frames would improve, or None."""
     height = manifest.image_height
@@ -62,8 +60,7 @@ def _remark_on_size(
             f"{100 * small_share:.0f} % of the boxes have sides below {_SMALL_SIDE}"
             f" pixels: {again}"
         )
-    single_frames = preset is not None and preset.single_frames
-    if single_frames and height * width <= STILL.most_pixels / 2:
+    if preset.single_frames and height * width <= STILL.most_pixels / 2:
         return f"larger frames show more to ImageNet's features: {again}"
     return None
 

@@ -35,11 +35,11 @@ from a2d_tf.training.presets import (
     SQUARE,
     STILL,
     Preset,
-    preset_for,
     reads_labels,
 )
 from a2d_tf.training.suggestion import Settings
 from a2d_tf.training.suggestion_length import training_settings
+from a2d_tf.training.suggestion_readout import Reading
 from a2d_tf.training.suggestion_sizes import anchor_settings
 
 _FEW_VIDEOS = 20  # training videos below which none is held out
@@ -56,22 +56,21 @@ def suggest(
     manifest: Manifest,
     contents: Contents,
     host: Host,
+    reading: Reading,
+    *,
     minutes: float | None = None,
     speed: Speed | None = None,
     after: str | None = None,
-    preset: Preset | None = None,
-    motion: Settings | None = None,
 ) -> list[Settings]:
     """Return the settings for records; first the flagfile that the others change.
 
     Args:
       manifest: of the records.
       contents: of the records, on the network's canvas.
+      reading: what the training starts from, without `after`.
       minutes: of training at most; by default 180 on a CPU.
       speed: of a training with these settings; by default estimated from the preset's.
       after: run folder whose settings and weights the training starts from.
-      preset: by default that of `preset_for`.
-      motion: the motion maps that are read, as of `suggestion_readout`.
 
     Raises:
       InputError: `after` is no run, has no masks where the records have, or reads
@@ -81,9 +80,7 @@ def suggest(
     if after:
         start = _start_of_run(after, manifest)
     else:
-        start = _start_of_preset(
-            preset or preset_for(host), motion, host, manifest, contents
-        )
+        start = _start_of_preset(reading, host, manifest, contents)
     settings = list(start.settings)
     settings += training_settings(
         contents=contents,
@@ -160,20 +157,17 @@ def _preset_like(model: ModelConfig) -> Preset:
 
 
 def _start_of_preset(
-    preset: Preset,
-    motion: Settings | None,
-    host: Host,
-    manifest: Manifest,
-    contents: Contents,
+    reading: Reading, host: Host, manifest: Manifest, contents: Contents
 ) -> _Start:
     """Start from the flagfile of a preset, with a network that fits the records."""
+    preset = reading.preset
     base = Config.read(flagfiles.find(preset.flagfile))
     reads = reads_labels(preset, len(contents.summaries["train"].videos))
     settings = [Settings({"flagfile": preset.flagfile}, f"for {host}: {preset.reason}")]
     if preset.from_imagenet:
         settings.append(_backbone_settings(reads))
-    if motion:
-        settings.append(motion)
+    if reading.motion:
+        settings.append(reading.motion)
     if preset.single_frames:
         settings.append(Settings(SINGLE_FRAMES, preset.single_frames))
     if not manifest.trains_masks:
