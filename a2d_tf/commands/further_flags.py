@@ -21,6 +21,7 @@ _TRAINING: Mapping[str, Collection[str]] = {
 _SET_BY_START = {
     "annotations",
     "tracks",
+    "detector",
     "bouts",
     "videos",
     "output",
