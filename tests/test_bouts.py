@@ -10,6 +10,7 @@ from prediction_files import TRACKS, track, write
 from processes import complaint, run_a2d
 
 from a2d_tf.behaviour import action_colours, boris, bouts, plots, time_budget
+from a2d_tf.behaviour.bouts import Bout
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_csv
 from a2d_tf.video import video_page
@@ -46,8 +47,9 @@ def test_a_file_with_a_track_a_line_is_whole_or_damaged(tmp_path):
     folder = write(tmp_path, overlay=0)
     expected = bouts.read(folder)
     lines = ",\n".join(map(json.dumps, TRACKS))
-    (folder / "tracks.json").write_text(f"[\n{lines}\n]\n")
-    assert bouts.read(folder) == expected
+    for end in ("]\n", "]\n\n"):
+        (folder / "tracks.json").write_text(f"[\n{lines}\n{end}")
+        assert bouts.read(folder) == expected
     damaged = [f"[\n{lines}\n", f"[\n{lines[:-9]}\n]\n", f"[\n{lines},\n"]
     for text in (*damaged, "[{", "[" * 100000, "\xff"):
         (folder / "tracks.json").write_text(text, encoding="latin-1")
@@ -67,6 +69,12 @@ def test_the_time_budget_of_each_individual(library, tmp_path):
     write(tmp_path / "clip", overlay=0)
     with pytest.raises(InputError, match="library/clip"):
         bouts.read_all([library / "clip", tmp_path / "clip"])
+
+
+def test_the_score_of_moments_is_their_mean():
+    moments = (Bout("dog", "running", 2, 2, 0.9), Bout("dog", "running", 3, 3, 0.6))
+    totals = bouts.total_by_pair([bouts.TrackBouts(1, "dog", 0.75, moments)])
+    assert totals == {("dog", "running"): (2, 0, 2, pytest.approx(0.75))}
 
 
 def test_tables_page_plot_and_boris_say_the_same(tmp_path):

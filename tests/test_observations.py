@@ -149,7 +149,11 @@ def test_why_no_frame_has_a_coded_action(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.boris.gz", gzip.compress(b"{}"), "a compressed project; save it as .boris"),
+        (
+            "a.boris.gz",
+            gzip.compress(b"{}", mtime=0),
+            "a compressed project; save it as .boris",
+        ),
         ("a.xlsx", b"PK\x03\x04", "a spreadsheet; export the events as TSV or CSV"),
         ("a.xls", b"\xd0\xcf\x11\xe0", "a spreadsheet; export the events as TSV"),
         (

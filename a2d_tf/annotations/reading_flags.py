@@ -63,7 +63,7 @@ class ReadingFlags:
         Args:
           actors: those of the labels, as far as they are known: if there is one alone,
             it is that of tracks whose file names none.
-          format_name: the format where --format says none.
+          format_name: the format; by default that of --format.
           more: further fields of `ReadOptions`.
         """
         actor = self._actor.value

@@ -229,7 +229,8 @@ class BoutTotals(NamedTuple):
       bouts: how many there are.
       seconds: how long they last together.
       start: where the first one starts, seconds in the video.
-      score: the mean of their scores, weighted by their seconds.
+      score: the mean of their scores, weighted by their seconds; of moments alone the
+        plain mean.
     """
 
     bouts: int
@@ -252,12 +253,15 @@ def total_by_pair(
     totals = {}
     for pair, bouts in bouts_of.items():
         seconds = math.fsum(bout.seconds for bout in bouts)
-        weighted = math.fsum(bout.seconds * bout.score for bout in bouts)
+        if seconds > 0:
+            score = math.fsum(bout.seconds * bout.score for bout in bouts) / seconds
+        else:
+            score = math.fsum(bout.score for bout in bouts) / len(bouts)
         totals[pair] = BoutTotals(
             bouts=len(bouts),
             seconds=seconds,
             start=min(bout.start for bout in bouts),
-            score=weighted / (seconds or 1),
+            score=score,
         )
     return totals
 

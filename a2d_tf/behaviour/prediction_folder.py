@@ -225,12 +225,13 @@ def read_tracks(folder: str | os.PathLike, kind: Any) -> Iterator[dict]:
       InputError: the file is missing or damaged; names the field.
     """
     path = pathlib.Path(folder, RESULT_FILES["tracks"])
-    text = ""
+    last = ""  # line that is not blank
     count = 0
     try:
         with open(path, encoding="utf-8") as file:
             for line in file:
                 text = line.strip().rstrip(",")
+                last = text or last
                 if text in ("", "[", "]", "[]"):
                     continue
                 value = json.loads(text)
@@ -239,7 +240,7 @@ def read_tracks(folder: str | os.PathLike, kind: Any) -> Iterator[dict]:
                     check_json(track, kind, f"[{count}]")
                     yield track
                     count += 1
-        if not text.endswith("]"):
+        if not last.endswith("]"):
             raise ValueError("truncated")
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error

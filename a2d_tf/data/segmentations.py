@@ -186,9 +186,9 @@ def _parse_runs(text: str) -> list[int] | None:
     """Return the run lengths of COCO's compressed RLE; None if it is malformed.
 
     A number is written in base 32, its lowest digit first, a character a digit. The
-    character is '0' plus the digit, plus 32 if more digits follow. Bit 16 of the last
-    digit is the sign. From the fourth run on, a number is the difference to the run two
-    before.
+    character is '0' plus the digit, plus 32 if more digits follow. A last digit of
+    16 or more makes the number negative. From the fourth run on, a number is the
+    difference to the run two before.
     """
     runs: list[int] = []
     run = 0
