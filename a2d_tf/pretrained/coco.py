@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Sequence
 
-from a2d_tf.core.errors import InputError, quoted
-from a2d_tf.core.labels import is_name
+from a2d_tf.pretrained.named_classes import name_classes
 
 _BY_KIND = """\
 person
@@ -47,26 +45,15 @@ def actors_of_classes(
       actors: the classes to find, each as CLASS or NAME=CLASS; several may have one
         name. Without any, all classes by their own names.
       classes: those that a detector finds.
-      may_be_unnamed: whether the name may be empty, as in =CLASS.
+      may_be_unnamed: as of `name_classes`.
 
     Raises:
-      InputError: an actor is of no class, or a class has two names.
+      InputError: as of `name_classes`.
     """
-    actor_of_class: dict[str, str] = {}
-    for actor in actors or classes:
-        name, equals, coco_class = actor.rpartition("=")
-        if not equals:
-            name = coco_class
-        has_name = is_name(name) or (may_be_unnamed and equals and not name)
-        if coco_class not in classes or not has_name:
-            nearest = difflib.get_close_matches(coco_class.lower(), classes, 1, 0)[0]
-            raise InputError(
-                f"--actors: {quoted(actor)} is not CLASS or NAME=CLASS with a class of"
-                f" COCO; did you mean {nearest}?"
-            )
-        first_name = actor_of_class.setdefault(coco_class, name)
-        if first_name != name:
-            raise InputError(
-                f"--actors: {coco_class} has two names, {first_name} and {name}"
-            )
-    return actor_of_class
+    return name_classes(
+        actors or tuple(classes),
+        dict(zip(classes, classes)),
+        flag="--actors",
+        of="COCO",
+        may_be_unnamed=may_be_unnamed,
+    )

@@ -6,16 +6,14 @@ nor standing nor sitting is one. Nothing is learned from a user's videos.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from a2d_tf.core.errors import InputError, quoted
-from a2d_tf.core.labels import is_name
 from a2d_tf.data.motion_stream import MotionStream
 from a2d_tf.ops.motion_maps import MIXED_5C
 from a2d_tf.pretrained import kinetics
+from a2d_tf.pretrained.named_classes import name_classes
 
 ALL = "kinetics"
 """What --actions calls all of them."""
@@ -84,30 +82,18 @@ def chosen_classes(words: Sequence[str]) -> dict[str, str]:
       words: CLASS or NAME=CLASS each; or ALL alone.
 
     Raises:
-      InputError: a class is unknown, or has two names.
+      InputError: as of `name_classes`.
     """
     if list(words) == [ALL]:
         return dict(zip(kinetics.CLASSES, kinetics.CLASSES))
-    class_names = {name.lower(): name for name in kinetics.CLASSES}
-    name_of_class: dict[str, str] = {}
-    for word in words:
-        name, equals, text = word.rpartition("=")
-        class_name = class_names.get(text.strip().lower(), "")
-        if not equals:
-            name = class_name
-        if not class_name or not is_name(name):
-            near = difflib.get_close_matches(text.lower(), class_names, 3, 0)
-            hints = ", ".join(class_names[match] for match in near)
-            raise InputError(
-                f"--actions: {quoted(word)} is not CLASS or NAME=CLASS with a class of"
-                f" Kinetics-400, or {ALL} alone; did you mean one of {hints}?"
-            )
-        first_name = name_of_class.setdefault(class_name, name)
-        if first_name != name:
-            raise InputError(
-                f"--actions: {class_name} has two names, {first_name} and {name}"
-            )
-    return name_of_class
+    return name_classes(
+        words,
+        {name.lower(): name for name in kinetics.CLASSES},
+        flag="--actions",
+        of=f"Kinetics-400, or {ALL} alone",
+        spell=lambda text: text.strip().lower(),
+        hints=3,
+    )
 
 
 def box_means(values: np.ndarray, boxes: np.ndarray) -> np.ndarray:

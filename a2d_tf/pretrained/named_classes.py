@@ -1,0 +1,56 @@
+"""The classes of a published network that a user chooses, and what they are called."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+
+from a2d_tf.core.errors import InputError, quoted
+from a2d_tf.core.labels import is_name
+
+
+def name_classes(
+    words: Sequence[str],
+    classes: Mapping[str, str],
+    *,
+    flag: str,
+    of: str,
+    spell: Callable[[str], str] = str,
+    hints: int = 1,
+    may_be_unnamed: bool = False,
+) -> dict[str, str]:
+    """Return {class: its name} as a user chooses and names classes.
+
+    Args:
+      words: CLASS or NAME=CLASS each; several classes may have one name.
+      classes: {spelling: class}.
+      flag: that has the words, for messages.
+      of: what the classes are of, for messages.
+      spell: returns the spelling of a class that a user has typed.
+      hints: so many classes are suggested in place of an unknown one.
+      may_be_unnamed: whether the name may be empty, as in =CLASS.
+
+    Raises:
+      InputError: a class is unknown, a name is none, or a class has two names.
+    """
+    name_of_class: dict[str, str] = {}
+    for word in words:
+        name, equals, text = word.rpartition("=")
+        class_name = classes.get(spell(text), "")
+        if not equals:
+            name = class_name
+        has_name = is_name(name) or (may_be_unnamed and bool(equals) and not name)
+        if not class_name or not has_name:
+            near = difflib.get_close_matches(text.lower(), classes, hints, 0)
+            named = ", ".join(classes[spelling] for spelling in near)
+            one_of = "one of " if hints > 1 else ""
+            raise InputError(
+                f"{flag}: {quoted(word)} is not CLASS or NAME=CLASS with a class of"
+                f" {of}; did you mean {one_of}{named}?"
+            )
+        first_name = name_of_class.setdefault(class_name, name)
+        if first_name != name:
+            raise InputError(
+                f"{flag}: {class_name} has two names, {first_name} and {name}"
+            )
+    return name_of_class
