@@ -6,10 +6,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from absl import flags
-
 from a2d_tf.core import flagfiles
-from a2d_tf.core.errors import InputError
 from a2d_tf.core.register import Register
 from a2d_tf.video import object_detector
 from a2d_tf.video.detected_tracks import DetectedTracks
@@ -41,10 +38,7 @@ def read(detector: str, output: pathlib.Path, words: Sequence[str]) -> DetectedT
       InputError: there is no SavedModel, or a flag is wrong.
     """
     object_detector.check_path(detector)
-    try:
-        flagfiles.parse(["", *words], FLAGS)
-    except flags.Error as error:
-        raise InputError(str(error)) from error
+    flagfiles.parse_flags(words, FLAGS)
     DetectorClasses.parse(_ACTORS.value)  # raises before anything is written
     return DetectedTracks(
         output=output,

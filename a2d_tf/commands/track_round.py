@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from absl import flags
 
 from a2d_tf import predict
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
@@ -136,10 +135,7 @@ class TrackRound:
         words = [f"--annotations={export}" for export in this.exports]
         words += [f"--bouts={path}" for path in this.bouts]
         words += [f"--videos={this.videos}", *this.further_flags[COMMAND]]
-        try:
-            flagfiles.parse(["", *words], FLAGS)
-        except flags.Error as error:
-            raise InputError(str(error)) from error
+        flagfiles.parse_flags(words, FLAGS)
         kinds = predict.kinds_of_results(_RESULTS.value)
         if detected is not None:
             _SOURCE.check_coding()  # before the detector's hours

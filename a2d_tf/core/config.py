@@ -12,8 +12,6 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from absl import flags
-
 from a2d_tf.core import (
     anchor_sizes,
     command_line,
@@ -21,7 +19,6 @@ from a2d_tf.core import (
     flagfiles,
     setting_flags,
 )
-from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.core.register import Register
@@ -432,11 +429,7 @@ class Config:
         """
         flag_values = Register()
         cls.define_flags(flag_values)
-        try:
-            words_left = flagfiles.parse(["", *words], flag_values)
-            command_line.require(words_left)
-        except flags.Error as error:
-            raise InputError(str(error)) from error
+        command_line.require(flagfiles.parse_flags(words, flag_values))
         return cls.from_flags(flag_values)
 
     def write(self, path: str | os.PathLike) -> None:

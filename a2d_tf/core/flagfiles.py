@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_text
 from a2d_tf.core.register import Register
 
@@ -37,6 +38,24 @@ def parse(words: Sequence[str], flag_values: Register) -> list[str]:
         the line in it.
     """
     return [words[0], *_parse_words(words[1:], flag_values)]
+
+
+def parse_flags(words: Sequence[str], flag_values: Register) -> list[str]:
+    """Parse flags that do not come from the command line of their register.
+
+    Args:
+      words: as of `parse`, without the program's name.
+
+    Returns:
+      as of `parse`; the program's name is ''.
+
+    Raises:
+      InputError: where `parse` raises flags.Error.
+    """
+    try:
+        return parse(["", *words], flag_values)
+    except flags.Error as error:
+        raise InputError(str(error)) from error
 
 
 def _parse_words(words, flag_values, place="", outer_files=()):
