@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from a2d_tf.behaviour import bouts
-from a2d_tf.evaluation.reports.charts import label_axes
+from a2d_tf.evaluation.reports.charts import draw_matrix, label_axes
 
 _LABELLED = 60  # rows of a timeline that can have names
 
@@ -86,21 +86,7 @@ def transitions(counts: Sequence[Sequence[int]], actions: Sequence[str]) -> Figu
         figure.subplots(), "Transitions", "then (shade: share of the row)", "first"
     )
     matrix = np.reshape(np.array(counts, int), (len(actions), len(actions)))
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    if actions:
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(actions)), actions, rotation=90, parse_math=False)
-    axes.set_yticks(range(len(actions)), actions, parse_math=False)
-    for row, column in zip(*np.nonzero(matrix)):
-        axes.text(
-            column,
-            row,
-            str(matrix[row, column]),
-            ha="center",
-            va="center",
-            fontsize=8,
-            color="white" if shares[row, column] > 0.6 else "black",
-        )
+    draw_matrix(axes, matrix, actions)
     return figure
 
 

@@ -103,8 +103,20 @@ def confusion(
     side = 2.5 + 0.5 * len(names)
     figure = _figure(side, side)
     axes = label_axes(figure.subplots(), title, columns, rows)
+    draw_matrix(axes, matrix, names)
+    return figure_png(figure)
+
+
+def draw_matrix(axes: Axes, matrix: np.ndarray, names: Sequence[str]) -> None:
+    """Draw what is not 0 of a matrix, shaded by its share of the row.
+
+    Args:
+      matrix: [n, n].
+      names: of its rows and columns.
+    """
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1e-9)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if len(names):
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
     axes.set_yticks(range(len(names)), names, parse_math=False)
     for row, column in zip(*np.nonzero(matrix)):
@@ -117,7 +129,6 @@ def confusion(
             fontsize=8,
             color="white" if shares[row, column] > 0.6 else "black",
         )
-    return figure_png(figure)
 
 
 def sheet(
