@@ -378,7 +378,7 @@ def kinds_of_results(names: Sequence[str]) -> tuple[str, ...]:
     kinds = set(names)
     if not kinds or not kinds <= set(known):
         raise InputError(
-            f"--results={','.join(names)}: use one or more of " f"{','.join(known)}"
+            f"--results={','.join(names)}: use one or more of {','.join(known)}"
         )
     if "page" in kinds:
         kinds |= {"overlay", "tracks"}

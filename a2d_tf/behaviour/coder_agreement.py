@@ -63,7 +63,8 @@ def compare_coders(
         behaviours.update(coded_again)
         end = 0.0
         for bouts in (*coded.values(), *coded_again.values()):
-            end = max(end, *(span.end for span in bouts))
+            for span in bouts:
+                end = max(end, span.end)
         stated = [o.media_seconds for o in (*first, *second) if o.media_seconds]
         if stated and max(stated) - min(stated) > PAST_END:
             raise InputError(

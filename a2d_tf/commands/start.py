@@ -35,7 +35,9 @@ from __future__ import annotations
 import pathlib
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+from absl import flags
 
 from a2d_tf.commands import detection_flags, further_flags
 from a2d_tf.commands.rounds import Round, RoundFolder
@@ -77,12 +79,10 @@ def main(argv: list[str]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     program, *further_words = argv
     if _DETECTOR.value:
-        for flag in (_ANNOTATIONS, _TRACKS, _AFTER, _MINUTES):
-            if flag.present:
-                raise InputError(
-                    "--detector finds the individuals, and nothing is trained, so"
-                    f" --{flag.name} has nothing to do; leave out one of both"
-                )
+        _reject(
+            (_ANNOTATIONS, _TRACKS, _AFTER, _MINUTES),
+            "--detector finds the individuals, and nothing is trained",
+        )
         command_line.require([program], bouts=_BOUTS.value)
         shares = further_flags.for_detector(further_words)
         command_line.require([], videos=_VIDEOS.value, output=_OUTPUT.value)
@@ -94,12 +94,7 @@ def main(argv: list[str]) -> None:
         this = _read_round([str(detected.folder)], shares)
         TrackRound.read(this, detected).run()
     elif _TRACKS.value:
-        for flag in (_ANNOTATIONS, _AFTER, _MINUTES):
-            if flag.present:
-                raise InputError(
-                    f"--tracks needs no training, so --{flag.name} has nothing to do;"
-                    " leave out one of both"
-                )
+        _reject((_ANNOTATIONS, _AFTER, _MINUTES), "--tracks needs no training")
         command_line.require([program], bouts=_BOUTS.value)
         shares = further_flags.for_tracks(further_words)
         this = _read_round(_TRACKS.value, shares)
@@ -109,6 +104,15 @@ def main(argv: list[str]) -> None:
         shares = further_flags.for_training(further_words)
         this = _read_round(_ANNOTATIONS.value, shares)
         TrainedRound(this).run()
+
+
+def _reject(holders: Iterable[flags.FlagHolder], reason: str) -> None:
+    """Raise InputError if a flag is given that has nothing to do, for a reason."""
+    for flag in holders:
+        if flag.present:
+            raise InputError(
+                f"{reason}, so --{flag.name} has nothing to do; leave out one of both"
+            )
 
 
 def _read_round(exports: Sequence[str], shares: Mapping[str, list[str]]) -> Round:

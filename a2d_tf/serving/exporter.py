@@ -108,12 +108,15 @@ def serve(run: Run, signatures: tuple[str, str] = VIDEO_SIGNATURES) -> ServedFun
     served = ServedNetwork(run.network, run.config.inference)
     motion_names = served_motion.input_specs(run.network)
 
+    def take_motion(frames):
+        return {name: frames.pop(name) for name in motion_names}
+
     def key_frame(size, **frames):
-        motion = {name: frames.pop(name) for name in motion_names}
+        motion = take_motion(frames)
         return served.key_frame(frames, size, motion)
 
     def label_boxes(size, boxes, num_boxes, **frames):
-        motion = {name: frames.pop(name) for name in motion_names}
+        motion = take_motion(frames)
         return served.boxes(frames, size, boxes, num_boxes, motion)
 
     answer: Function = key_frame

@@ -29,6 +29,8 @@ from a2d_tf.video.served_frames import (
 from a2d_tf.video.span import Span
 from a2d_tf.video.stream_clips import Clip
 
+_MASK_SIDE = 28  # of a mask that fills its box
+
 
 class BoxLabeller(ServedFrames):
     """A network that says what given instances are and do.
@@ -145,6 +147,16 @@ def complete_masks(
     for given_mask, patch in zip(given.masks, patches):
         masks.append(given_mask or patch.rle(*size))
     return masks
+
+
+def fill_boxes(given: GivenInstances, size: tuple[int, int]) -> list[dict]:
+    """Return the given masks, and where there is none the whole box: N RLEs.
+
+    Args:
+      size: (height, width) of the frame.
+    """
+    filled = np.ones((len(given.boxes), _MASK_SIDE, _MASK_SIDE), np.float32)
+    return complete_masks(given, filled, size)
 
 
 def labelled(

@@ -10,11 +10,9 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.training.fit_tracks import TrackWeights
 from a2d_tf.training.track_features import TrackFeatures
-from a2d_tf.video.box_labeller import complete_masks, labelled, no_instances
+from a2d_tf.video.box_labeller import fill_boxes, labelled, no_instances
 from a2d_tf.video.instances import Answer, GivenFrames
 from a2d_tf.video.span import Span
-
-_MASK_SIDE = 28
 
 
 class KeptLabeller:
@@ -55,18 +53,16 @@ class KeptLabeller:
     def _label(self, given, number, size):
         """Return the answer to a frame (height, width)."""
         instances = given.instances(number, size)
-        count = len(instances.boxes)
-        if not count:
+        if not len(instances.boxes):
             return no_instances(self.labels, size)
         rows = self._features.rows(number, instances.tracks)
         features = {}
         for name, values in self._features.groups.items():
             features[name] = values[rows]
         probabilities = self._weights.probabilities(features)
-        filled = np.ones((count, _MASK_SIDE, _MASK_SIDE), np.float32)
         return labelled(
             instances,
-            complete_masks(instances, filled, size),
+            fill_boxes(instances, size),
             self.labels,
             actor_scores=probabilities.actors.astype(np.float32),
             action_scores=probabilities.actions.astype(np.float32),

@@ -156,13 +156,14 @@ class ObjectDetector:
         is_taken &= np.isin(numbers, [*self._classes.index_of_number])
 
         chosen = np.flatnonzero(is_taken)
-        boxes = ends[chosen] * np.tile(np.array(size, np.float32), 2)
+        sides = np.tile(np.array(size, np.float32), 2)
+        boxes = ends[chosen] * sides
         masks: list[dict | None] = [None] * len(chosen)
         if self.has_masks:
             # Those of whole boxes, of which a part may lie outside.
             patches = mask_patches(
                 outputs[_MASKS][chosen].astype(np.float32),
-                shares[chosen] * np.tile(np.array(size, np.float32), 2),
+                shares[chosen] * sides,
                 *size,
             )
             masks = [patch.rle(*size) for patch in patches]

@@ -12,11 +12,10 @@ from a2d_tf.annotations.given_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.motion_stream import MotionStream
 from a2d_tf.serving.model_info import ModelInfo
-from a2d_tf.video.box_labeller import complete_masks, labelled, no_instances
+from a2d_tf.video.box_labeller import fill_boxes, labelled, no_instances
 from a2d_tf.video.instances import FrameFeatures, GivenAnswer
 from a2d_tf.video.kinetics_actions import BACKBONE, KineticsActions
 
-_MASK_SIDE = 28
 _SIDE = 32  # pixels of stored frames, at which nobody looks
 
 
@@ -84,10 +83,9 @@ class UntrainedLabeller:
             assert motion is not None
             shares = given.boxes / np.tile(np.array(size, np.float32), 2)
             action_scores = self._actions.read(motion, shares)
-        filled = np.ones((count, _MASK_SIDE, _MASK_SIDE), np.float32)
         return labelled(
             given,
-            complete_masks(given, filled, size),
+            fill_boxes(given, size),
             self.labels,
             actor_scores=actor_scores,
             action_scores=action_scores,
