@@ -6,7 +6,7 @@ import prediction_files
 import pytest
 from processes import complaint, run_a2d
 
-from a2d_tf.annotations import read_bouts
+from a2d_tf.annotations.coded_times import bout_files
 
 HEAD = (
     "Observation id",
@@ -98,7 +98,7 @@ def test_the_time_offset_is_no_time_of_the_video(tmp_path):
     row = ("day 1", "Not found", "walking", "STATE", 60.5, 61.75)
     more = (("Source", "player #1:/data/clip.mp4"), ("Time offset (s)", 60))
     path = write_events(tmp_path / "events.tsv", row, more=more)
-    (observation,) = read_bouts.read(path)
+    (observation,) = bout_files.read(path)
     assert observation.video == "clip"
     assert spans(observation) == {"walking": [(0.5, 1.75)]}
 
@@ -108,7 +108,7 @@ def test_only_a_line_feed_or_a_carriage_return_ends_a_row(tmp_path, sep):
     path = write_events(
         tmp_path / "e.csv", ("1\u2028\x0b2", "a\tb", "eat", "STATE", 1, 2), sep=sep
     )
-    (observation,) = read_bouts.read(path)
+    (observation,) = bout_files.read(path)
     assert observation.video == "a\tb"
     assert spans(observation) == {"eat": [(1.0, 2.0)]}
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as rle_tools
 
-from a2d_tf.annotations.bout_seconds import mean_bout_seconds
-from a2d_tf.annotations.coding import Coding
-from a2d_tf.annotations.observations import CodedBout, Observation
+from a2d_tf.annotations.coded_times.bout_seconds import mean_bout_seconds
+from a2d_tf.annotations.coded_times.coding import Coding
+from a2d_tf.annotations.coded_times.observations import CodedBout, Observation
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.tracking.bout_model import EVIDENCE, BoutModel, FrameActions
 from a2d_tf.tracking.tracked_frames import track_instances

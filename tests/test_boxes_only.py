@@ -28,8 +28,8 @@ from test_annotation_formats import (
 from test_mains import TINY
 
 from a2d_tf.annotations.document import ReadOptions
-from a2d_tf.annotations.formats import read_export
-from a2d_tf.annotations.shapes import RawShape, join
+from a2d_tf.annotations.readers.formats import read_export
+from a2d_tf.annotations.readers.shapes import RawShape, join
 from a2d_tf.commands.inspect import describe
 from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError

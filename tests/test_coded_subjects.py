@@ -7,8 +7,8 @@ from a2d_files import write_film
 from test_annotation_formats import open_source, write, xml
 from test_coding import FRAMES, TIMES, events, labels, opened
 
-from a2d_tf.annotations import coding, read_bouts
-from a2d_tf.annotations.subjects import load_subjects
+from a2d_tf.annotations.coded_times import bout_files, coding
+from a2d_tf.annotations.coded_times.subjects import load_subjects
 from a2d_tf.core.errors import InputError
 
 
@@ -47,7 +47,7 @@ def open_cvat(folder, exports, rows, **fields):
     for task, (name, tracks) in enumerate(exports.items()):
         texts[name] = task_of_yard(*tracks, task=task)
     write(folder, texts)
-    observations = read_bouts.read(events(folder / "e.csv", rows))
+    observations = bout_files.read(events(folder / "e.csv", rows))
     return open_source(
         folder, folder / "videos", coding=coding.Coding(observations, **fields)
     )
@@ -106,7 +106,7 @@ def open_two_tasks(folder, rows, names, subjects):
         texts[f"own/{name}"] = text.replace("<width>32</width><height>24", SIZE)
     write_film(folder / "videos" / "yard.mp4", FRAMES[:4], "libx264", TIMES[:4])
     write(folder, texts)
-    observations = read_bouts.read(events(folder / "e.csv", rows))
+    observations = bout_files.read(events(folder / "e.csv", rows))
     return open_source(
         folder / "own",
         folder / "videos",

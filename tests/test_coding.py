@@ -9,8 +9,8 @@ import pytest
 from a2d_files import moving_frames, write_film
 from test_annotation_formats import coco, drawn, image, open_source, write
 
-from a2d_tf.annotations import coded_frames, coding, read_bouts
-from a2d_tf.annotations.observations import CodedBout, Observation
+from a2d_tf.annotations.coded_times import bout_files, coded_frames, coding
+from a2d_tf.annotations.coded_times.observations import CodedBout, Observation
 from a2d_tf.annotations.spread import far_apart, spread
 from a2d_tf.core.errors import InputError
 
@@ -86,7 +86,7 @@ def annotations(boxes):
 def opened(folder, boxes, *paths, **fields):
     if not (folder / "videos").exists():
         write_film(folder / "videos" / "yard.mp4", FRAMES, "libx264", TIMES)
-    observations = [each for path in paths for each in read_bouts.read(path)]
+    observations = [each for path in paths for each in bout_files.read(path)]
     export = write(folder, {"own.json": annotations(boxes)}) / "own.json"
     return open_source(
         export, folder / "videos", coding=coding.Coding(observations, **fields)
@@ -186,7 +186,7 @@ def test_other_files_of_bouts(tmp_path):
     }
     write(tmp_path, {**files, "one/video.json": {"name": "yard.mp4", "images": None}})
     for name in files:
-        (own,) = read_bouts.read(tmp_path / name)
+        (own,) = bout_files.read(tmp_path / name)
         found = [
             (b.subject, b.action, round(b.start, 9), round(b.end, 9)) for b in own.bouts
         ]
@@ -274,7 +274,7 @@ def test_a_summary_keeps_its_own_rate_of_images(images, tmp_path):
     rows = "track_id,actor,action,start_second,end_second\n1,mouse,run,0.0,0.6\n"
     files = {"one/video.json": json.dumps(info), "one/summary.csv": rows}
     write(tmp_path, files)
-    (observation,) = read_bouts.read(tmp_path / "one/summary.csv")
+    (observation,) = bout_files.read(tmp_path / "one/summary.csv")
     video = coded_frames.CodedVideo(images, "mend it")
     assert times_of(observation, video, fps=5) == {"run": [1, 2, 3, 4, 5, 6]}
 
@@ -344,7 +344,7 @@ def test_a_line_has_a_cell_for_each_column(line, problem, tmp_path):
     rows = f"track_id,actor,action,start_second,end_second\n{line}\n"
     write(tmp_path, {"summary.csv": rows})
     with pytest.raises(InputError, match=problem):
-        read_bouts.read(tmp_path / "summary.csv")
+        bout_files.read(tmp_path / "summary.csv")
 
 
 def test_a_spreadsheet_leaves_off_empty_cells_at_the_end_of_a_line(tmp_path):
@@ -352,18 +352,18 @@ def test_a_spreadsheet_leaves_off_empty_cells_at_the_end_of_a_line(tmp_path):
     rows = "day 1,run,START,0.2,yard.mp4\nday 1,run,STOP,0.6,yard.mp4"
     path = tmp_path / "e.csv"
     path.write_text(f"{head}{rows}\n")
-    (observation,) = read_bouts.read(path)
+    (observation,) = bout_files.read(path)
     (bout,) = observation.bouts
     assert (observation.video, bout.start, bout.end) == ("yard", 0.2, 0.6)
     path.write_text(f"{head}{rows}")  # the end of the last line may be lost
     with pytest.raises(InputError, match="fewer cells than columns"):
-        read_bouts.read(path)
+        bout_files.read(path)
 
 
 def test_a_time_offset_that_is_no_number_is_called_so(tmp_path):
     path = events(tmp_path / "e.csv", [("", "run", "POINT", "0.1")], offset="00:10")
     with pytest.raises(InputError, match="time offset: '00:10' is not a time"):
-        read_bouts.read(path)
+        bout_files.read(path)
 
 
 def test_a_film_without_a_whole_frame_has_no_times(tmp_path, monkeypatch):

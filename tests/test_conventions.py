@@ -27,8 +27,8 @@ from test_annotation_formats import (
 
 from a2d_tf.annotations import conventions
 from a2d_tf.annotations.conventions import Conventions, Tracks
-from a2d_tf.annotations.formats import FORMATS
 from a2d_tf.annotations.names import NO_NAMES
+from a2d_tf.annotations.readers.formats import FORMATS
 
 
 def row(tool):

@@ -24,11 +24,11 @@ truth = predicted = np.array([[0, 11]])
 FILES = {  # where the guide's examples go
     "Add a backbone": "model/backbones/plain.py",
     "Add a metric": "evaluation/metrics/exact_frames.py",
-    "Add a format": "annotations/read_boxes.py",
+    "Add a format": "annotations/readers/boxes.py",
 }
 LISTS = {  # which of the package's lists name them
     "Add a metric": "evaluation/metrics/registry.py",
-    "Add a format": "annotations/formats.py",
+    "Add a format": "annotations/readers/formats.py",
 }
 SIZE = (64, 96)
 NETWORK = [*TINY, "--backbone=plain", "--use_key_point"]

@@ -11,7 +11,7 @@ from processes import complaint, run_a2d, succeeded
 from test_annotation_formats import coco, drawn, image, open_source, write
 from test_coding import TABULAR, labels
 
-from a2d_tf.annotations import coding, read_bouts
+from a2d_tf.annotations.coded_times import bout_files, coding
 from a2d_tf.behaviour import boris, bouts
 from a2d_tf.core.errors import InputError
 from a2d_tf.video import video_reader
@@ -42,7 +42,7 @@ def open_folder(folder, *paths, first=1, **fields):
     write(folder, {"own.json": export})
     observations = []
     for path in paths:
-        observations += read_bouts.read(path)
+        observations += bout_files.read(path)
     return open_source(
         folder / "own.json",
         folder / "videos",

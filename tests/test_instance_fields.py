@@ -8,7 +8,8 @@ import tensorflow as tf
 from a2d_files import coloured_frames, write_video
 from test_annotation_formats import open_source
 
-from a2d_tf.annotations import annotated_videos, coco_document
+from a2d_tf.annotations import annotated_videos
+from a2d_tf.annotations.readers import coco_document
 from a2d_tf.core.config import Config, ModelConfig, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import augmentation, clip_records, convert, fitting, pipeline

@@ -6,7 +6,7 @@ from a2d_files import grey_frames, write_film_with_sound
 from test_annotation_formats import open_source, write
 from test_coding import annotations, events, labels
 
-from a2d_tf.annotations import coding, read_bouts
+from a2d_tf.annotations.coded_times import bout_files, coding
 from a2d_tf.behaviour import agreement, boris, bouts
 from a2d_tf.behaviour.prediction_folder import read_video_info
 
@@ -30,7 +30,7 @@ def coded_labels(folder, observations):
 def test_times_of_boris_count_from_the_start_of_the_file(film, tmp_path):
     """Frames 3 to 5 are shown from 0.60 to 0.72 s, as a player counts."""
     rows = [("", "run", "START", "0.600"), ("", "run", "STOP", "0.720")]
-    observations = read_bouts.read(events(tmp_path / "events.tsv", rows))
+    observations = bout_files.read(events(tmp_path / "events.tsv", rows))
     expected = dict.fromkeys((3, 4, 5), ["mouse-run"])
     assert coded_labels(tmp_path, observations) == expected
 
@@ -46,7 +46,7 @@ def test_times_of_a_prediction_count_from_the_first_frame(film, tmp_path):
         "track_id,actor,action,start_second,end_second,start_frame,end_frame,mean_score"
         "\n1,mouse,run,0.08,0.2,3,5,0.9\n"
     )
-    observations = read_bouts.read(folder / "summary.csv")
+    observations = bout_files.read(folder / "summary.csv")
     expected = dict.fromkeys((3, 4, 5), ["mouse-run"])
     assert coded_labels(tmp_path, observations) == expected
 
@@ -58,6 +58,6 @@ def test_a_prediction_agrees_with_its_events_in_the_clock_of_a_player(tmp_path):
     boris.write_events(path, [prediction])
     times = [line.split("\t")[13] for line in path.read_text().splitlines()[1:3]]
     assert times == ["0.520", "1.520"]
-    comparison = agreement.compare(read_bouts.read(path), [prediction])
+    comparison = agreement.compare(bout_files.read(path), [prediction])
     scores = [figures["f1_seconds"] for figures in comparison.actions.values()]
     assert scores == pytest.approx([100.0] * len(scores))

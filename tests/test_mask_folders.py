@@ -13,8 +13,8 @@ from test_annotation_formats import open_source
 from test_export_annotations import ragged
 from test_outputs import FILM, write
 
-from a2d_tf.annotations import writers
 from a2d_tf.annotations.document import ReadOptions
+from a2d_tf.annotations.writers import tool_exports
 from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core.errors import InputError
 
@@ -224,7 +224,7 @@ def test_predictions_come_back_as_the_same_instances(tmp_path, videos, offset):
             dataclasses.replace(track, id=track.id + offset, shapes=tuple(shapes))
         )
     scene = dataclasses.replace(scene, tracks=tuple(tracks))
-    writers.save(scene, str(tmp_path / "set.zip"), "masks")
+    tool_exports.save(scene, str(tmp_path / "set.zip"), "masks")
     found = content(open_source(tmp_path / "set.zip", videos), "clip1", scene.size)
     assert list(found) == list(scene.frames)
     for number, drawn in scene.by_frame().items():
@@ -251,7 +251,7 @@ def test_masks_of_images_have_their_names(tmp_path):
         0.7,
         0.4,
     ]
-    writers.save(video, str(tmp_path / "set"), "masks")
+    tool_exports.save(video, str(tmp_path / "set"), "masks")
     assert {path.stem for path in tmp_path.glob("set/one/*.png")} == {
         f"{n:04d}" for n in range(1, 7)
     }
@@ -263,7 +263,7 @@ def test_masks_of_images_have_their_names(tmp_path):
     ]
     assert rows == [*first, "one,2,ball,flying,,"]
     with pytest.raises(InputError, match="--format=masks"):
-        writers.save(
+        tool_exports.save(
             dataclasses.replace(video, boxes_only=True), str(tmp_path / "a"), "masks"
         )
     assert not (tmp_path / "a").exists()

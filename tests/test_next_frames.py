@@ -9,7 +9,7 @@ from processes import complaint, run_a2d, succeeded
 from test_outputs import BOX, OTHER, frame, reader, write
 
 from a2d_tf.annotations.document import ReadOptions
-from a2d_tf.annotations.formats import read_export
+from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import inspection

@@ -8,7 +8,7 @@ from processes import complaint, run_a2d
 from test_annotation_formats import write
 from test_coding import ONE, RUN, events, labels, opened
 
-from a2d_tf.annotations import read_bouts
+from a2d_tf.annotations.coded_times import bout_files
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import source_check
 
@@ -95,7 +95,7 @@ def test_a_behaviour_that_the_ethogram_lacks(tmp_path):
     write(tmp_path, {"own.boris": project})
     words = r"own.boris: .*'day 1'.events\[0\]: the project's ethogram has no .*'run'"
     with pytest.raises(InputError, match=words):
-        read_bouts.read(tmp_path / "own.boris")
+        bout_files.read(tmp_path / "own.boris")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_behaviour_that_the_ethogram_lacks(tmp_path):
 )
 def test_the_video_of_an_observation(observation, media, video, tmp_path):
     path = events(tmp_path / "e.csv", RUN, observation, media)
-    (read,) = read_bouts.read(path)
+    (read,) = bout_files.read(path)
     assert read.video == video
 
 
@@ -118,7 +118,7 @@ def test_a_folder_of_images_is_named_as_a_whole(tmp_path):
     text = path.read_text().replace("Media file(s)", "From directories of images")
     text = text.replace("/lab/day.1,NA,NA", "NA,7,/lab/day.1/00007.png")
     path.write_text(text)
-    (read,) = read_bouts.read(path)
+    (read,) = bout_files.read(path)
     assert (read.video, read.folder, read.counts_images) == ("day.1", "/lab", True)
 
 
@@ -171,7 +171,7 @@ def test_why_no_frame_has_a_coded_action(tmp_path):
 def test_files_that_are_to_be_exported_otherwise(name, content, words, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=f"{name}.*{words}"):
-        read_bouts.read(tmp_path / name)
+        bout_files.read(tmp_path / name)
 
 
 def test_a_coded_behaviour_without_an_instance_is_named_by_the_check(tmp_path):

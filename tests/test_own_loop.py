@@ -12,8 +12,9 @@ import pytest
 from a2d_files import mask, write_film, write_images
 from test_annotation_formats import open_source
 
-from a2d_tf.annotations import coding, read_bouts, writers
-from a2d_tf.annotations.tracked_video import (
+from a2d_tf.annotations.coded_times import bout_files, coding
+from a2d_tf.annotations.writers import tool_exports
+from a2d_tf.annotations.writers.tracked_video import (
     Shape,
     TrackedVideo,
     TrackShapes,
@@ -125,7 +126,7 @@ def test_each_animal_gets_its_own_action(form, kind, seed, tmp_path):
     )
     every = int(random.integers(1, 4))
     export = tmp_path / "own.zip"
-    writers.save(keep_key_frames(video, every), str(export), form, masks=False)
+    tool_exports.save(keep_key_frames(video, every), str(export), form, masks=False)
     prediction = Prediction(
         "clip1",
         VideoInfo(
@@ -143,7 +144,7 @@ def test_each_animal_gets_its_own_action(form, kind, seed, tmp_path):
             for track in tracks
         ],
     )
-    observations = read_bouts.read(write_times(tmp_path, kind, prediction))
+    observations = bout_files.read(write_times(tmp_path, kind, prediction))
     # Only key frames are exported, which may miss a short action.
     behaviours = {bout.action for bout in observations[0].bouts}
     shown = {actions[key] for key in actions if key[1] in frames_of(video, every)}

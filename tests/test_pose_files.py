@@ -11,7 +11,7 @@ from processes import run_python, succeeded
 from test_annotation_formats import SIZE, left_out, open_source, read, write
 from test_track_files import MICE, RESTING, check_error
 
-from a2d_tf.annotations import poses
+from a2d_tf.annotations.readers import poses
 from a2d_tf.core.errors import InputError
 
 NAN = float("nan")

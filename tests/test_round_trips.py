@@ -11,13 +11,14 @@ from a2d_files import mask
 from pycocotools import mask as rle_tools
 from test_export_annotations import as_cvat_returns_it, differences
 
-from a2d_tf.annotations import read_bouts, writers
-from a2d_tf.annotations.coded_actions import give_actions
-from a2d_tf.annotations.coding import Coding
+from a2d_tf.annotations.coded_times import bout_files
+from a2d_tf.annotations.coded_times.coding import Coding
+from a2d_tf.annotations.coded_times.instance_actions import give_actions
 from a2d_tf.annotations.document import ReadOptions
-from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.names import NO_NAMES
-from a2d_tf.annotations.tracked_video import (
+from a2d_tf.annotations.readers.formats import read_export
+from a2d_tf.annotations.writers import tool_exports
+from a2d_tf.annotations.writers.tracked_video import (
     Shape,
     TrackedVideo,
     TrackShapes,
@@ -182,7 +183,7 @@ def test_shapes(form, seed, tmp_path):
         part = keep_key_frames(whole, int(random.integers(1, 8)))
         if form == "cvat" and whole.boxes_only:
             part = interpolate_boxes(part, 0.8)
-    writers.save(part, str(path), form, masks=masks)
+    tool_exports.save(part, str(path), form, masks=masks)
     if form == "cvat" and random.random() < 0.5:
         as_cvat_returns_it(path, whole.frame_count or max(whole.frames))
     found = read_again(path, form, part)
@@ -215,7 +216,7 @@ def test_masks(seed, tmp_path):
     random = np.random.default_rng(seed)
     whole = dataclasses.replace(draw_video(random), boxes_only=False)
     part = keep_key_frames(whole, int(random.integers(1, 8)))
-    writers.save(part, str(tmp_path / "a"), "masks")
+    tool_exports.save(part, str(tmp_path / "a"), "masks")
     found = read_again(tmp_path / "a", "masks", part)
     assert sorted(found) == list(part.frames)
     for number in part.frames:
@@ -267,7 +268,7 @@ def test_times(suffix, seed, tmp_path):
         boris.write_project(path, predictions)
     else:
         boris.write_events(path, predictions)
-    observations = read_bouts.read(path)
+    observations = bout_files.read(path)
     assert [o.video for o in observations] == ["clip1", "day 2"]
     for observation, prediction in zip(observations, predictions):
         expected = []
@@ -331,7 +332,7 @@ def test_times_give_each_track_its_own_actions(form, seed, tmp_path):
     info = draw_prediction(random, whole.name).video
     prediction = Prediction(whole.name, info, bouts_of(whole))
     boris.write_events(tmp_path / "a.tsv", [prediction])
-    coding = Coding(read_bouts.read(tmp_path / "a.tsv"))
+    coding = Coding(bout_files.read(tmp_path / "a.tsv"))
 
     tracks = []
     for track in whole.tracks:
@@ -340,7 +341,7 @@ def test_times_give_each_track_its_own_actions(form, seed, tmp_path):
     part = dataclasses.replace(whole, tracks=tuple(tracks))
     every = int(random.integers(1, 4))
     path = tmp_path / ("a.xml" if form == "cvat" else "a.zip")
-    writers.save(keep_key_frames(part, every), str(path), form)
+    tool_exports.save(keep_key_frames(part, every), str(path), form)
     frames = {}
     for document in read_export(path, ReadOptions(format_name=form)):
         for frame in document.frames:

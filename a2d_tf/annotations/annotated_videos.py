@@ -1,4 +1,4 @@
-"""Users' own videos with annotations in any of `formats.FORMATS`: a source of clips."""
+"""Users' own videos with annotations of a tool, a source of clips."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from a2d_tf.annotations.coding import Coding
+from a2d_tf.annotations.coded_times.coding import Coding
 from a2d_tf.annotations.document import DEFAULTS, Instance, ReadOptions
 from a2d_tf.annotations.frame_shapes import check_size, decode_shape
 from a2d_tf.annotations.matching import Export

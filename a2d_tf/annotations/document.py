@@ -171,7 +171,7 @@ class Document:
 
     Attributes:
       path: the file.
-      format: name of its format, one of `formats.FORMATS`.
+      format: name of its format, one of `readers.formats.FORMATS`.
       frames: the annotated frames, in the order of the file.
       left_out: {reason: count} of frames and shapes that were left out.
       frame_count: the number of frames of the video; None if the tool does not say.
@@ -228,7 +228,8 @@ class ReadOptions:
     """What the user says of an export.
 
     Attributes:
-      format_name: one of `formats.FORMATS`, whatever the content; None to recognise it.
+      format_name: one of `readers.formats.FORMATS`, whatever the content; None to
+        recognise it.
       first_frame: 0 or 1, the number of the first frame of a video file if images are
         numbered by name; by default 1.
       interpolated: whether a frame counts as annotated if all its shapes were

@@ -21,7 +21,6 @@ from a2d_tf.annotations.document import (
     ReadOptions,
     check_tracks_differ,
 )
-from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.frame_shapes import check_size, decode_shape
 from a2d_tf.annotations.matching import (
     Export,
@@ -30,6 +29,7 @@ from a2d_tf.annotations.matching import (
     find_videos,
 )
 from a2d_tf.annotations.names import NO_NAMES, Names
+from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.annotations.track_identities import TrackIdentities
 from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.core.errors import InputError, join_names, quoted

@@ -8,12 +8,11 @@ import pathlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from a2d_tf.annotations.bout_seconds import mean_bout_seconds
-from a2d_tf.annotations.coded_frames import CodedVideo
-from a2d_tf.annotations.coded_videos import code_videos, coding_notes
-from a2d_tf.annotations.coding import Coding
+from a2d_tf.annotations.coded_times.bout_seconds import mean_bout_seconds
+from a2d_tf.annotations.coded_times.coded_frames import CodedVideo
+from a2d_tf.annotations.coded_times.coded_videos import code_videos, coding_notes
+from a2d_tf.annotations.coded_times.coding import Coding
 from a2d_tf.annotations.document import Document, Instance, ReadOptions
-from a2d_tf.annotations.formats import read_export
 from a2d_tf.annotations.matching import (
     Export,
     ReadExport,
@@ -22,6 +21,7 @@ from a2d_tf.annotations.matching import (
 )
 from a2d_tf.annotations.misspellings import find_misspellings
 from a2d_tf.annotations.names import Names, label_space_of
+from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.annotations.split import split_videos, stated_split
 from a2d_tf.annotations.spread import spread_annotations
 from a2d_tf.annotations.summary import LeftOut, left_out_of_videos, left_out_text

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from a2d_tf.annotations.coded_images import CodedImages
-from a2d_tf.annotations.observations import (
+from a2d_tf.annotations.coded_times.image_order import CodedImages
+from a2d_tf.annotations.coded_times.observations import (
     PAST_END,
     Observation,
     by_video,

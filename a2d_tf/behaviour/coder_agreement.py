@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterable, Sequence
 
-from a2d_tf.annotations.observations import (
+from a2d_tf.annotations.coded_times.observations import (
     PAST_END,
     Observation,
     by_video,

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes
+from a2d_tf.annotations.writers.tracked_video import Shape, TrackedVideo, TrackShapes
 from a2d_tf.behaviour.prediction_folder import (
     REMEDY,
     RESULT_FILES,

@@ -26,8 +26,8 @@ from __future__ import annotations
 
 import os
 
-from a2d_tf.annotations import writers
-from a2d_tf.annotations.tracked_video import interpolate_boxes, keep_key_frames
+from a2d_tf.annotations.writers import tool_exports
+from a2d_tf.annotations.writers.tracked_video import interpolate_boxes, keep_key_frames
 from a2d_tf.behaviour import boris, bouts, prediction_folder
 from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core import command_line
@@ -36,7 +36,7 @@ from a2d_tf.core.errors import InputError
 FLAGS = command_line.Register()
 _PREDICTION = FLAGS.define_string("prediction", None, "Folder written by a2d predict.")
 _FORMAT = FLAGS.define_enum(
-    "format", "cvat", [*writers.WRITERS, "boris"], "Format to write."
+    "format", "cvat", [*tool_exports.WRITERS, "boris"], "Format to write."
 )
 _OUTPUT = FLAGS.define_string("output", None, "File, .zip, or folder to write.")
 _SHAPES = FLAGS.define_enum(
@@ -86,7 +86,7 @@ def _export_times(folder, output):
 
 def _export_shapes(folder, output, form):
     """Write the tracks of a prediction as shapes; return a summary."""
-    writers.check_output(output, form)
+    tool_exports.check_output(output, form)
     source = None
     if _VIDEO.value:
         source = os.path.basename(_VIDEO.value)
@@ -95,7 +95,7 @@ def _export_shapes(folder, output, form):
     if form == "cvat" and video.boxes_only:
         video = interpolate_boxes(video, _MIN_IOU.value)
     masks = _SHAPES.value == "masks" or form == "masks"
-    writers.save(video, output, form, masks=masks)
+    tool_exports.save(video, output, form, masks=masks)
     shapes = 0
     for track in video.tracks:
         for shape in track.shapes:

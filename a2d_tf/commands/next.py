@@ -25,8 +25,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a2d_tf.annotations import writers
-from a2d_tf.annotations.tracked_video import select_frames
+from a2d_tf.annotations.writers import tool_exports
+from a2d_tf.annotations.writers.tracked_video import select_frames
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core import command_line
@@ -110,7 +110,7 @@ def write(best_frames: list[choice.Candidate], output: pathlib.Path, form: str) 
 
     Args:
       best_frames: the best one first.
-      form: one of `writers.WRITERS`.
+      form: one of `tool_exports.WRITERS`.
     """
     _write_table(best_frames, output / "frames.csv")
     images = {}
@@ -126,7 +126,7 @@ def write(best_frames: list[choice.Candidate], output: pathlib.Path, form: str) 
             raise InputError(
                 f"{folder}: another prediction is of {video.name}; pass only one"
             )
-        writers.save(video, path, form, masks=form == "masks")
+        tool_exports.save(video, path, form, masks=form == "masks")
         overlay = folder / prediction_folder.RESULT_FILES["overlay"]
         remedy = "predict again with all --results"
         for position, image in video_frames.read(overlay, candidates, remedy):

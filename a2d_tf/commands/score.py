@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
-from a2d_tf.annotations import read_bouts
+from a2d_tf.annotations.coded_times import bout_files
 from a2d_tf.behaviour import agreement, bouts, coder_agreement, prediction_folder
 from a2d_tf.behaviour.comparison import Comparison
 from a2d_tf.core import command_flags, command_line
@@ -172,10 +172,10 @@ def score_bouts(
                 " file of coded times"
             )
         return coder_agreement.compare_coders(
-            read_bouts.read(truth), read_bouts.read(predicted), fps
+            bout_files.read(truth), bout_files.read(predicted), fps
         )
     folders = prediction_folder.folders_of([predicted])
-    observations = read_bouts.read(truth)
+    observations = bout_files.read(truth)
     return agreement.compare(observations, bouts.read_all(folders), fps, lengths)
 
 

@@ -7,12 +7,13 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from a2d_tf.annotations import given_tracks, read_bouts
+from a2d_tf.annotations import given_tracks
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos, Selection
-from a2d_tf.annotations.coding import Coding
+from a2d_tf.annotations.coded_times import bout_files
+from a2d_tf.annotations.coded_times.coding import Coding
+from a2d_tf.annotations.coded_times.subjects import Subjects, load_subjects
 from a2d_tf.annotations.matching import Export
 from a2d_tf.annotations.reading_flags import ReadingFlags
-from a2d_tf.annotations.subjects import Subjects, load_subjects
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
@@ -253,7 +254,7 @@ def _read_coding(flags: Register, by_sight: bool = False) -> Coding:
     """Return the coded times of --bouts."""
     observations = []
     for path in flags.bouts:
-        observations.extend(read_bouts.read(path))
+        observations.extend(bout_files.read(path))
     subjects: Subjects = {}
     if flags.subjects:
         subjects = load_subjects(flags.subjects)

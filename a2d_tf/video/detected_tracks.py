@@ -10,8 +10,8 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from a2d_tf.annotations import writers
-from a2d_tf.annotations.tracked_video import interpolate_boxes, keep_key_frames
+from a2d_tf.annotations.writers import tool_exports
+from a2d_tf.annotations.writers.tracked_video import interpolate_boxes, keep_key_frames
 from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError
@@ -119,7 +119,7 @@ class DetectedTracks:
         video = keep_key_frames(read_tracked_video(prediction), every=1)
         if video.boxes_only:
             video = interpolate_boxes(video, _MIN_IOU)
-        writers.save(video, str(self._export(job)), _FORM)
+        tool_exports.save(video, str(self._export(job)), _FORM)
 
     def _export(self, job: Job, suffix: str = _SUFFIXES[0]) -> pathlib.Path:
         return self.folder / f"{job.name}{suffix}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from a2d_tf.annotations.observations import CodedBout
+from a2d_tf.annotations.coded_times.observations import CodedBout
 from a2d_tf.core.errors import InputError
 
 

@@ -12,9 +12,14 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from a2d_tf.annotations.individuals import Identities, Individual, named, number_in
-from a2d_tf.annotations.observations import CodedBout, Observation
-from a2d_tf.annotations.subjects import Subjects, targets_of
+from a2d_tf.annotations.coded_times.individuals import (
+    Identities,
+    Individual,
+    named,
+    number_in,
+)
+from a2d_tf.annotations.coded_times.observations import CodedBout, Observation
+from a2d_tf.annotations.coded_times.subjects import Subjects, targets_of
 from a2d_tf.core.errors import InputError, join_names, quoted
 
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.container import File
 from a2d_tf.annotations.conventions import Conventions
 from a2d_tf.annotations.document import (
     Document,
@@ -22,7 +21,8 @@ from a2d_tf.annotations.document import (
     Segmentation,
     number_in_name,
 )
-from a2d_tf.annotations.shapes import box_around_turned, segmentation_area
+from a2d_tf.annotations.readers.container import File
+from a2d_tf.annotations.readers.shapes import box_around_turned, segmentation_area
 from a2d_tf.core.checked_json import check_json, whole
 from a2d_tf.core.errors import quoted
 from a2d_tf.core.limits import MAX_SIDE
@@ -38,7 +38,7 @@ class Dialect(NamedTuple):
     """What the images and annotations of one tool mean.
 
     Attributes:
-      format: name of the format, one of `formats.FORMATS`.
+      format: name of the format, one of `readers.formats.FORMATS`.
       parse: the name of an image -> its frame, or None.
       conventions: whether an image without annotations is an annotated frame without
         instances, and whether the numbers of tracks are names.

@@ -8,12 +8,12 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from a2d_tf.annotations.coded_actions import give_actions
-from a2d_tf.annotations.coded_frames import CodedVideo
-from a2d_tf.annotations.coding import Coding
+from a2d_tf.annotations.coded_times.coded_frames import CodedVideo
+from a2d_tf.annotations.coded_times.coding import Coding
+from a2d_tf.annotations.coded_times.instance_actions import give_actions
+from a2d_tf.annotations.coded_times.observations import CodedBout, Observation
 from a2d_tf.annotations.matching import VideoAnnotations
 from a2d_tf.annotations.names import Names
-from a2d_tf.annotations.observations import CodedBout, Observation
 from a2d_tf.core.errors import InputError, join_names, quoted
 
 

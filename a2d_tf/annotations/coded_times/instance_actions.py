@@ -11,13 +11,17 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from a2d_tf.annotations.coded_frames import CodedVideo
-from a2d_tf.annotations.coded_individuals import find_individuals
-from a2d_tf.annotations.coding import Coding
+from a2d_tf.annotations.coded_times.coded_frames import CodedVideo
+from a2d_tf.annotations.coded_times.coding import Coding
+from a2d_tf.annotations.coded_times.individuals import Identities, Individual
+from a2d_tf.annotations.coded_times.observations import (
+    CodedBout,
+    Observation,
+    check_observations,
+)
+from a2d_tf.annotations.coded_times.subject_individuals import find_individuals
 from a2d_tf.annotations.document import AnnotatedFrame
-from a2d_tf.annotations.individuals import Identities, Individual
 from a2d_tf.annotations.names import Names
-from a2d_tf.annotations.observations import CodedBout, Observation, check_observations
 from a2d_tf.core.errors import InputError, join_names, quoted
 
 _UNCODED = "frames between coded times"
@@ -56,7 +60,7 @@ def give_actions(
 
     An action holds from the frame that is shown when it starts to the last frame that
     begins before it stops; the action of a point event holds in the frame that is
-    shown. `coded_individuals` tells whose it is; of a subject that is known by sight
+    shown. `subject_individuals` tells whose it is; of a subject that is known by sight
     alone, it is of the one who is seen.
 
     Args:

@@ -6,17 +6,19 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from a2d_tf.annotations import read_coco as coco
-from a2d_tf.annotations import read_cvat as cvat
-from a2d_tf.annotations import read_deeplabcut as deeplabcut
-from a2d_tf.annotations import read_labelme as labelme
-from a2d_tf.annotations import read_masks as masks
-from a2d_tf.annotations import read_mot as mot
-from a2d_tf.annotations import read_sleap as sleap
-from a2d_tf.annotations import read_yolo as yolo
-from a2d_tf.annotations import read_youtube_vis as youtube_vis
-from a2d_tf.annotations.container import Container, File
 from a2d_tf.annotations.document import Document, ReadOptions
+from a2d_tf.annotations.readers import (
+    coco,
+    cvat,
+    deeplabcut,
+    labelme,
+    masks,
+    mot,
+    sleap,
+    yolo,
+    youtube_vis,
+)
+from a2d_tf.annotations.readers.container import Container, File
 from a2d_tf.core.errors import InputError
 
 

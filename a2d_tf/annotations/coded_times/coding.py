@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from a2d_tf.annotations.observations import Observation
-from a2d_tf.annotations.subjects import Subjects, targets_of
+from a2d_tf.annotations.coded_times.observations import Observation
+from a2d_tf.annotations.coded_times.subjects import Subjects, targets_of
 from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.core.errors import InputError, quoted
 

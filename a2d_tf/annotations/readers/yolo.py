@@ -28,7 +28,6 @@ from typing import Any, NamedTuple
 import yaml
 
 from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.container import File
 from a2d_tf.annotations.document import (
     Document,
     FrameName,
@@ -38,6 +37,7 @@ from a2d_tf.annotations.document import (
     ToolLabel,
     check_tracks_differ,
 )
+from a2d_tf.annotations.readers.container import File
 from a2d_tf.core.errors import quoted
 
 _SUBSETS = {"train", "val", "valid", "test", "default"}

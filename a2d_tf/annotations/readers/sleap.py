@@ -17,8 +17,6 @@ from typing import Any
 
 import h5py
 
-from a2d_tf.annotations import poses
-from a2d_tf.annotations.container import File
 from a2d_tf.annotations.conventions import SLEAP
 from a2d_tf.annotations.document import (
     Counted,
@@ -27,6 +25,8 @@ from a2d_tf.annotations.document import (
     Numbering,
     ReadOptions,
 )
+from a2d_tf.annotations.readers import poses
+from a2d_tf.annotations.readers.container import File
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import UNREADABLE
 

@@ -15,8 +15,8 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from a2d_tf.annotations import read_boris_project
-from a2d_tf.annotations.boris_values import (
+from a2d_tf.annotations.coded_times import boris_project
+from a2d_tf.annotations.coded_times.boris_values import (
     SEVERAL_VIDEOS,
     Event,
     action_name,
@@ -29,8 +29,12 @@ from a2d_tf.annotations.boris_values import (
     stated_number,
     subject_name,
 )
+from a2d_tf.annotations.coded_times.observations import (
+    CodedBout,
+    Observation,
+    check_order,
+)
 from a2d_tf.annotations.conventions import BORIS
-from a2d_tf.annotations.observations import CodedBout, Observation, check_order
 from a2d_tf.annotations.video_names import name_of
 from a2d_tf.core.checked_json import load_json, number
 from a2d_tf.core.errors import InputError
@@ -85,7 +89,7 @@ def read(path: str | os.PathLike) -> list[Observation]:
         raise InputError(f"{path}: {_NO_TEXT[start]} from BORIS")
     text = read_text(path)
     if text.lstrip().startswith("{"):
-        return read_boris_project.read(path)
+        return boris_project.read(path)
     columns, lines = _read_table(path, text)
     if not lines:
         raise InputError(f"{path}: no events; export them from BORIS as CSV or TSV")

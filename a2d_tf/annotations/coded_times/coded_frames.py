@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from a2d_tf.annotations.coded_images import CodedImages
-from a2d_tf.annotations.observations import PAST_END, CodedBout, Observation
+from a2d_tf.annotations.coded_times.image_order import CodedImages
+from a2d_tf.annotations.coded_times.observations import PAST_END, CodedBout, Observation
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.data import video_frames
 

@@ -27,8 +27,6 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from a2d_tf.annotations import poses
-from a2d_tf.annotations.container import File
 from a2d_tf.annotations.conventions import DEEPLABCUT
 from a2d_tf.annotations.document import (
     Counted,
@@ -37,6 +35,8 @@ from a2d_tf.annotations.document import (
     Numbering,
     ReadOptions,
 )
+from a2d_tf.annotations.readers import poses
+from a2d_tf.annotations.readers.container import File
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import UNREADABLE
 

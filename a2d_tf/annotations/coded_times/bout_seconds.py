@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from a2d_tf.annotations.coding import Coding
-from a2d_tf.annotations.observations import CodedBout, Observation
+from a2d_tf.annotations.coded_times.coding import Coding
+from a2d_tf.annotations.coded_times.observations import CodedBout, Observation
 
 
 def mean_bout_seconds(coding: Coding, videos: Iterable[str]) -> dict[str, float]:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from a2d_tf.annotations.boris_values import (
+from a2d_tf.annotations.coded_times.boris_values import (
     Event,
     action_name,
     bouts_of_events,
@@ -22,7 +22,7 @@ from a2d_tf.annotations.boris_values import (
     stated_number,
     subject_name,
 )
-from a2d_tf.annotations.observations import Observation
+from a2d_tf.annotations.coded_times.observations import Observation
 from a2d_tf.core.checked_json import load_json, one_of
 from a2d_tf.core.errors import InputError, quoted
 
@@ -42,7 +42,7 @@ _REMEDY = "save the project again from BORIS"
 
 
 def read(path: str | os.PathLike) -> list[Observation]:
-    """Read the observations of a project; errors as of `read_bouts.read`."""
+    """Read the observations of a project; errors as of `bout_files.read`."""
     project = load_json(path, _PROJECT, _REMEDY)
     types = {}
     for behaviour in project["behaviors_conf"].values():

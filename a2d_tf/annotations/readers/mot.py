@@ -21,7 +21,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from a2d_tf.annotations.container import File
 from a2d_tf.annotations.conventions import MOT
 from a2d_tf.annotations.document import (
     Counted,
@@ -33,6 +32,7 @@ from a2d_tf.annotations.document import (
     ToolLabel,
     check_tracks_differ,
 )
+from a2d_tf.annotations.readers.container import File
 from a2d_tf.core.errors import quoted
 
 _TRUTH = "gt.txt"

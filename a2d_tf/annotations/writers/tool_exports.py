@@ -10,8 +10,8 @@ import zipfile
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple, Protocol
 
-from a2d_tf.annotations import write_coco, write_cvat, write_labelme, write_masks
-from a2d_tf.annotations.tracked_video import TrackedVideo
+from a2d_tf.annotations.writers import coco, cvat, labelme, masks
+from a2d_tf.annotations.writers.tracked_video import TrackedVideo
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_file
 from a2d_tf.core.folders import whole_folder
@@ -41,10 +41,10 @@ class FormatWriter(NamedTuple):
 
 
 WRITERS = {
-    "cvat": FormatWriter(write_cvat.write, ".xml"),
-    "coco": FormatWriter(write_coco.write, ".json"),
-    "labelme": FormatWriter(write_labelme.write, ""),
-    "masks": FormatWriter(write_masks.write, ""),
+    "cvat": FormatWriter(cvat.write, ".xml"),
+    "coco": FormatWriter(coco.write, ".json"),
+    "labelme": FormatWriter(labelme.write, ""),
+    "masks": FormatWriter(masks.write, ""),
 }
 
 

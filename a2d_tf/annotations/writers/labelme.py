@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 
 from a2d_tf.annotations.conventions import UNDEFINED
-from a2d_tf.annotations.outlines import crop, polygons
-from a2d_tf.annotations.tracked_video import Shape, TrackedVideo
+from a2d_tf.annotations.writers.outlines import crop, polygons
+from a2d_tf.annotations.writers.tracked_video import Shape, TrackedVideo
 from a2d_tf.core.errors import InputError, quoted
 
 

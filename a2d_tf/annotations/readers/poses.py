@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a2d_tf.annotations.container import File
 from a2d_tf.annotations.document import (
     Document,
     FrameName,
@@ -16,6 +15,7 @@ from a2d_tf.annotations.document import (
     check_tracks_differ,
     number_in_name,
 )
+from a2d_tf.annotations.readers.container import File
 
 MARGIN = 0.1
 """How much further out than the points each side is, of the box's longer side.

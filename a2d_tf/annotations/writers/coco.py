@@ -14,8 +14,8 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.conventions import COCO_OF_OURS
-from a2d_tf.annotations.outlines import polygons
-from a2d_tf.annotations.tracked_video import Shape, TrackedVideo, TrackShapes
+from a2d_tf.annotations.writers.outlines import polygons
+from a2d_tf.annotations.writers.tracked_video import Shape, TrackedVideo, TrackShapes
 
 
 def _fields(track: TrackShapes, shape: Shape) -> dict[str, Any]:

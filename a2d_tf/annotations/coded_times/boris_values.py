@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from a2d_tf.annotations.coded_times.observations import CodedBout, check_order
 from a2d_tf.annotations.conventions import BORIS
-from a2d_tf.annotations.observations import CodedBout, check_order
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.labels import is_name, normalized
 from a2d_tf.data.video_frames import VIDEOS

@@ -15,9 +15,7 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from a2d_tf.annotations import frame_names, shapes
-from a2d_tf.annotations.container import File
-from a2d_tf.annotations.cvat_tasks import Task, integer, read_labels, read_tasks
+from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.document import (
     Counted,
     Document,
@@ -27,7 +25,10 @@ from a2d_tf.annotations.document import (
     Segmentation,
     number_in_name,
 )
-from a2d_tf.annotations.shapes import RawShape
+from a2d_tf.annotations.readers import shapes
+from a2d_tf.annotations.readers.container import File
+from a2d_tf.annotations.readers.cvat_tasks import Task, integer, read_labels, read_tasks
+from a2d_tf.annotations.readers.shapes import RawShape
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.data.segmentations import decode_rle
 

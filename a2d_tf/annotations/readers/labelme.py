@@ -17,14 +17,15 @@ from typing import Any
 
 import cv2
 
-from a2d_tf.annotations import frame_names, shapes
-from a2d_tf.annotations.container import File, size_of
+from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.document import (
     Document,
     FrameName,
     ReadOptions,
     Segmentation,
 )
+from a2d_tf.annotations.readers import shapes
+from a2d_tf.annotations.readers.container import File, size_of
 from a2d_tf.core.checked_json import whole
 from a2d_tf.core.errors import quoted
 from a2d_tf.core.limits import MAX_SIDE

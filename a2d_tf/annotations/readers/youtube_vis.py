@@ -14,7 +14,9 @@ import collections
 from typing import Any
 
 from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.coco_document import (
+from a2d_tf.annotations.conventions import YOUTUBE_VIS
+from a2d_tf.annotations.document import Document, FrameName, ReadOptions
+from a2d_tf.annotations.readers.coco_document import (
     CATEGORIES,
     ID,
     SIDE,
@@ -24,9 +26,7 @@ from a2d_tf.annotations.coco_document import (
     category_names,
     make_document,
 )
-from a2d_tf.annotations.container import File, size_of
-from a2d_tf.annotations.conventions import YOUTUBE_VIS
-from a2d_tf.annotations.document import Document, FrameName, ReadOptions
+from a2d_tf.annotations.readers.container import File, size_of
 
 _YOUTUBE_VIS = {
     "videos": [

@@ -19,8 +19,8 @@ from PIL import Image
 
 from a2d_tf.annotations import frame_names
 from a2d_tf.annotations.conventions import MASKS
-from a2d_tf.annotations.read_masks import COLUMNS, LIST
-from a2d_tf.annotations.tracked_video import TrackedShape, TrackedVideo
+from a2d_tf.annotations.readers.masks import COLUMNS, LIST
+from a2d_tf.annotations.writers.tracked_video import TrackedShape, TrackedVideo
 from a2d_tf.core.errors import InputError
 from a2d_tf.ops.visualize import track_colours
 

@@ -27,17 +27,6 @@ from __future__ import annotations
 from typing import Any
 
 from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.coco_document import (
-    CATEGORIES,
-    ID,
-    SIDE,
-    CocoAnnotation,
-    CocoImage,
-    Dialect,
-    category_names,
-    make_document,
-)
-from a2d_tf.annotations.container import File, size_of
 from a2d_tf.annotations.conventions import (
     COCO,
     COCO_OF_CVAT,
@@ -47,6 +36,17 @@ from a2d_tf.annotations.conventions import (
     OWN_JSON,
 )
 from a2d_tf.annotations.document import Counted, Document, FrameName, ReadOptions
+from a2d_tf.annotations.readers.coco_document import (
+    CATEGORIES,
+    ID,
+    SIDE,
+    CocoAnnotation,
+    CocoImage,
+    Dialect,
+    category_names,
+    make_document,
+)
+from a2d_tf.annotations.readers.container import File, size_of
 from a2d_tf.core.checked_json import one_of
 from a2d_tf.core.errors import quoted
 from a2d_tf.data.manifest import SPLITS

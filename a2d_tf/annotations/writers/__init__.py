@@ -1,0 +1,1 @@
+"""Writers of tracks as annotation tools import them, a file for each format."""
