@@ -75,3 +75,15 @@ def test_a_new_gpu_gets_the_newest_tensorflow_unless_python_is_named(clone):
     shutil.rmtree(clone / ".venv")
     program(clone / "nvidia-smi", "#!/bin/sh\necho 8.6\n")
     assert asked(clone, "tools/setup.sh --gpu") == ["venv python3.11", "gpu"]
+
+
+def test_sourced_from_another_folder_it_makes_the_environment_of_its_repository(clone):
+    other = clone / "my videos"
+    other.mkdir()
+    command = (
+        f"cd '{other}' && source ../tools/setup.sh && echo $PWD $PATH >'{clone}/said'"
+    )
+    assert asked(clone, command) == ["venv python3.11", "cpu"]
+    assert list(other.iterdir()) == []
+    said = (clone / "said").read_text()
+    assert said.startswith(f"{other} {clone}/.venv/bin:")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv with the pinned requirements and the command a2d, and puts it in front of PATH. A second
-# run finds it ready.
-#   source tools/setup.sh          from the repository's root; also what demo.sh and test.sh do
+# run finds it ready. The .venv is that of the repository this file is in, whatever folder it is called from.
+#   source tools/setup.sh          also what demo.sh and test.sh do
 #   tools/setup.sh --gpu           with CUDA's libraries for an NVIDIA GPU, 3 GB more; also sourced
 # Python 3.9 to 3.11 gets TensorFlow 2.15 (requirements.txt); 3.12 or 3.13, if PYTHON names it, there
 # is no older one, or the GPU needs it, the newest (requirements-latest.txt). A .venv for a GPU stays
@@ -92,13 +92,15 @@ COMMAND
 }
 
 # A script that sources this hands it its own arguments, which mean nothing here: words count where
-# a person gave them, to a shell or to this file as a program.
+# a person gave them, to a shell or to this file as a program. zsh names a sourced file in $0.
+a2d_root=$(CDPATH= cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd)
 if [ "${#BASH_SOURCE[@]}" -gt 1 ]; then
-  make_environment || return 1
+  (cd "$a2d_root" && make_environment) || return 1
 elif [ "${BASH_SOURCE[0]:-}" = "$0" ]; then
-  cd "$(dirname "$0")/.." && make_environment "$@"
+  cd "$a2d_root" && make_environment "$@"
   exit
 else
-  make_environment "$@" || return 1
+  (cd "$a2d_root" && make_environment "$@") || return 1
 fi
-export PATH="$PWD/.venv/bin:$PATH" PYTHONPATH="$PWD"
+export PATH="$a2d_root/.venv/bin:$PATH" PYTHONPATH="$a2d_root"
+unset a2d_root
