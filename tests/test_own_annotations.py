@@ -164,6 +164,35 @@ def test_videos_by_size_and_number_of_frames(videos, tmp_path):
         matched(videos, *pair, *lost)
 
 
+def test_videos_by_the_names_that_cvat_gives_to_downloads(videos):
+    """As of `build_annotations_file_name` of CVAT 2.20, in lower case."""
+    day = "annotations_2026_01_31_09_30_12"
+    far = document(frame(), path=f"task_far.mp4_{day}_coco 1.0.zip/instances.json")
+    clip = document(
+        frame(number=2),
+        path=f"project_clip 1_{day.replace('annotations', 'dataset')}_coco 1.0 (1)/a",
+    )
+    exports = [(Export(pathlib.Path("x")), [far, clip])]
+    annotations = find_videos(exports, VideoFolder.open(videos))
+    assert {video: list(a.frames) for video, a in annotations.items()} == {
+        "far": [1],
+        "Clip 1": [2],
+    }
+    (note,) = annotations["far"].notes
+    assert "taken for annotations of 'far', by the name that CVAT gave" in note
+    # Newer versions have the task's number there: no video is meant by it.
+    write_video(videos / "25.mp4", moving_frames(4, 24, 32, step=2))
+    for name in (f"task_25_{day}_coco 1.0.zip", "task_far.zip", f"task_fa_{day}_coco"):
+        with pytest.raises(InputError, match="does not name its video"):
+            matched(videos, document(frame(), path=f"{name}/a.json"))
+    # The file's own word counts before.
+    named = document(frame("wide"), path=f"task_far_{day}_coco 1.0.zip/a.json")
+    assert matched(videos, named) == {"wide": [1]}
+    (videos / "CLIP-1.mp4").touch()  # which is meant?
+    with pytest.raises(InputError, match="does not name its video"):
+        matched(videos, clip)
+
+
 def test_videos_that_the_user_names(videos, tmp_path):
     assert Export.parse("far=task.zip") == Export(pathlib.Path("task.zip"), "far")
     with pytest.raises(InputError, match="'sub/far' is not a valid video name"):

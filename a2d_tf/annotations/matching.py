@@ -2,8 +2,8 @@
 
 A user may name the video of an export, unless its files name several. Otherwise the
 first of these counts: the video that the file names; the video after which the export's
-file or one of its folders is named; the only video of the size and the number of frames
-that the file gives.
+file or one of its folders is named; that of the task in a name that CVAT gave it; the
+only video of the size and the number of frames that the file gives.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from a2d_tf.annotations.conflicts import Conflicts, file_of
 from a2d_tf.annotations.conventions import COCO, MASKS
 from a2d_tf.annotations.document import AnnotatedFrame, Counted, Document, Instance
 from a2d_tf.annotations.video_folder import VideoFolder
+from a2d_tf.annotations.video_names import name_in_download
 from a2d_tf.core.errors import InputError, join_names, quoted
 from a2d_tf.core.files import is_file_name
 from a2d_tf.data.video_frames import VIDEOS
@@ -76,10 +77,12 @@ class VideoAnnotations:
     Attributes:
       frames: {1-based number: frame}, in the order of the files.
       documents: the files that these frames come from.
+      notes: on how files were found to be of this video.
     """
 
     frames: dict[int, AnnotatedFrame] = dataclasses.field(default_factory=dict)
     documents: list[Document] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass
@@ -90,12 +93,14 @@ class _Match:
       videos: {name of a video in the document, or None: name of the video}.
       unmatched_names: names in the document of which no video is known so far.
       is_named: whether the user has named the video.
+      is_of_task: whether the video is that of the task in the name of the export.
     """
 
     document: Document
     videos: dict[str | None, str]
     unmatched_names: list[str | None]
     is_named: bool
+    is_of_task: bool = False
 
 
 def find_videos(
@@ -175,7 +180,11 @@ def _match_document(export: Export, document: Document, folder: VideoFolder) -> 
         if name:
             video = folder.spelling(name)
         else:
-            video = _video_of_path(export, document, folder)
+            names = _names_in_path(export, document)
+            video = _video_named(names, folder)
+            if video is None:
+                video = _video_of_task(names, folder)
+                match.is_of_task = video is not None
         if video is None:
             match.unmatched_names.append(name)
         else:
@@ -183,10 +192,8 @@ def _match_document(export: Export, document: Document, folder: VideoFolder) -> 
     return match
 
 
-def _video_of_path(
-    export: Export, document: Document, folder: VideoFolder
-) -> str | None:
-    """Return the video after which a document's file or a folder of it is named."""
+def _names_in_path(export: Export, document: Document) -> list[str]:
+    """Return the names of a document's file and folders that may be a video's."""
     path = document.path
     # Folders above that of the export may be called anything.
     above = export.path.parent
@@ -199,6 +206,11 @@ def _video_of_path(
     is_named_after_frame = file.partition(".")[0].isdigit()
     if not (document.format == "labelme" and is_named_after_frame):
         names.insert(0, file)
+    return names
+
+
+def _video_named(names: Iterable[str], folder: VideoFolder) -> str | None:
+    """Return the video after which the first of some files and folders is named."""
     for name in names:
         video = name
         while video not in folder.videos:
@@ -208,6 +220,17 @@ def _video_of_path(
             video = stem
         if video in folder.videos:
             return video
+    return None
+
+
+def _video_of_task(names: Iterable[str], folder: VideoFolder) -> str | None:
+    """Return the only video that is called like the task of a file CVAT has named."""
+    for name in names:
+        task = name_in_download(name)
+        if task is not None:
+            video = folder.spelling(folder.without_suffix(task))
+            if video in folder.videos:
+                return video
     return None
 
 
@@ -260,6 +283,12 @@ def _collect_frames(
         for video in dict.fromkeys(match.videos.values()):
             _check_numbering(match.document, video, folder)
             conflicts.check_document(match.document, video, match.is_named)
+            if match.is_of_task:
+                note = (
+                    f"{file_of(match.document)}: taken for annotations of '{video}', by"
+                    " the name that CVAT gave the file"
+                )
+                annotations.setdefault(video, VideoAnnotations()).notes.append(note)
         for frame in match.document.frames:
             video = match.videos[frame.video]
             if not match.is_named:

@@ -137,6 +137,10 @@ def read_annotations(
     limited = _LimitedVideos(coded.annotations, split.videos)
     if selection.max_frames:
         limited = _limit(limited, names, selection.max_frames)
+    notes: list[str] = []
+    for video_annotations in annotations.values():
+        notes += video_annotations.notes
+    notes += [*coded.notes, *_notes_on_names(names, documents), *split.notes]
     bout_seconds: Mapping[str, float] = {}
     if coding:
         bout_seconds = mean_bout_seconds(coding, _trained(limited.videos))
@@ -147,7 +151,7 @@ def read_annotations(
         label_space=used_label_space,
         videos=limited.videos,
         track_identities=track_identities,
-        notes=[*coded.notes, *_notes_on_names(names, documents), *split.notes],
+        notes=notes,
         left_out=[*coded.left_out, *limited.left_out],
         doubts=tuple(doubts),
         lost_behaviours=coded.lost_behaviours,
