@@ -9,7 +9,7 @@ import pytest
 from a2d_files import moving_frames, write_film
 from test_annotation_formats import coco, drawn, image, open_source, write
 
-from a2d_tf.annotations.coded_times import bout_files, coded_frames, coding
+from a2d_tf.annotations.coded_times import bout_files, bout_frames, coding
 from a2d_tf.annotations.coded_times.observations import CodedBout, Observation
 from a2d_tf.annotations.spread import far_apart, spread
 from a2d_tf.core.errors import InputError
@@ -255,7 +255,7 @@ def test_spread_takes_as_many_of_each_pair_and_video_apart_in_time():
 def times_of(observation, video, fps=None):
     """Return {action: numbers of its frames} of a video."""
     frames = {}
-    for bout, numbers in video.frames_of_bouts(observation, fps):
+    for bout, numbers in video.of_observation(observation, fps):
         frames[bout.action] = list(numbers)
     return frames
 
@@ -275,12 +275,12 @@ def test_a_summary_keeps_its_own_rate_of_images(images, tmp_path):
     files = {"one/video.json": json.dumps(info), "one/summary.csv": rows}
     write(tmp_path, files)
     (observation,) = bout_files.read(tmp_path / "one/summary.csv")
-    video = coded_frames.CodedVideo(images, "mend it")
+    video = bout_frames.BoutFrames(images, "mend it")
     assert times_of(observation, video, fps=5) == {"run": [1, 2, 3, 4, 5, 6]}
 
 
 def test_two_rates_of_one_folder_of_images_are_an_error(images):
-    video = coded_frames.CodedVideo(images, "mend it")
+    video = bout_frames.BoutFrames(images, "mend it")
     bout = CodedBout("", "run", 0.0, 0.3, "here")
     one = Observation("day 1", "yard", file="a.tsv", fps=10.0, bouts=[bout])
     other = Observation("day 2", "yard", file="b.tsv", fps=20.0, bouts=[bout])
@@ -292,7 +292,7 @@ def test_two_rates_of_one_folder_of_images_are_an_error(images):
 
 
 def test_images_that_boris_showed_in_another_order_are_an_error(images):
-    video = coded_frames.CodedVideo(images, "mend it")
+    video = bout_frames.BoutFrames(images, "mend it")
     # BORIS shows 1.png, 10.png, 11.png, 12.png, 2.png
     bout = CodedBout("", "run", 1, 3, "e.tsv, line 3", "1.png", "11.png")
     shuffled = Observation("day 1", "yard", counts_images=True, bouts=[bout])
@@ -305,7 +305,7 @@ def test_images_that_boris_showed_in_another_order_are_an_error(images):
 
 def test_a_gap_in_a_folder_of_images_is_named(images):
     (images / "7.png").unlink()
-    video = coded_frames.CodedVideo(images, "mend it")
+    video = bout_frames.BoutFrames(images, "mend it")
     bout = CodedBout("", "run", 0.0, 0.3, "here")
     observation = Observation("day 1", "yard", fps=10.0, bouts=[bout])
     with pytest.raises(InputError, match="after 6.png the image 7 is missing; mend it"):
@@ -313,14 +313,14 @@ def test_a_gap_in_a_folder_of_images_is_named(images):
 
 
 def test_an_event_within_the_last_frame_is_of_that_frame(images):
-    video = coded_frames.CodedVideo(images, "mend it")
+    video = bout_frames.BoutFrames(images, "mend it")
     bout = CodedBout("", "run", 1.15, 1.15, "here")
     observation = Observation("day 1", "yard", fps=10.0, bouts=[bout])
     assert times_of(observation, video) == {"run": [12]}
 
 
 def test_a_video_of_another_length_than_the_coded_one_is_noted(images):
-    video = coded_frames.CodedVideo(images, "mend it")
+    video = bout_frames.BoutFrames(images, "mend it")
     bout = CodedBout("", "run", 0.0, 0.3, "here")
     observation = Observation(
         "day 1", "yard", file="a.tsv", fps=10.0, media_seconds=12.0, bouts=[bout]
@@ -370,10 +370,10 @@ def test_a_film_without_a_whole_frame_has_no_times(tmp_path, monkeypatch):
     film = tmp_path / "film.avi"
     film.touch()
     nothing = np.zeros(0)
-    monkeypatch.setattr(coded_frames.video_frames, "seconds", lambda *_: nothing)
-    monkeypatch.setattr(coded_frames.video_frames, "film_start", lambda *_: 0.0)
+    monkeypatch.setattr(bout_frames.video_frames, "seconds", lambda *_: nothing)
+    monkeypatch.setattr(bout_frames.video_frames, "film_start", lambda *_: 0.0)
     bouts = [CodedBout("", "run", 0.0, 1.0, "o.tsv: line 2")]
     observation = Observation("o", "film", "o.tsv", bouts=bouts, media_seconds=2.0)
     problem = "film.avi: no frame can be decoded; mend it"
     with pytest.raises(InputError, match=problem):
-        coded_frames.CodedVideo(film, "mend it").length_note(observation, None)
+        bout_frames.BoutFrames(film, "mend it").length_note(observation, None)

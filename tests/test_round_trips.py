@@ -285,9 +285,9 @@ def test_times(suffix, seed, tmp_path):
 
 
 class TenASecond:
-    """Stands for a video of ten frames a second, see `coded_frames.CodedVideo`."""
+    """Stands for a video of ten frames a second, see `bout_frames.BoutFrames`."""
 
-    def frames_of_bouts(self, observation, fps):
+    def of_observation(self, observation, fps):
         for bout in observation.bouts:
             first, last = round(10 * bout.start), round(10 * bout.end)
             yield bout, range(first + 1, last + 1)

@@ -8,8 +8,8 @@ import pathlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from a2d_tf.annotations.coded_times.bout_frames import BoutFrames
 from a2d_tf.annotations.coded_times.bout_seconds import mean_bout_seconds
-from a2d_tf.annotations.coded_times.coded_frames import CodedVideo
 from a2d_tf.annotations.coded_times.coded_videos import code_videos, coding_notes
 from a2d_tf.annotations.coded_times.coding import Coding
 from a2d_tf.annotations.document import Document, Instance, ReadOptions
@@ -247,9 +247,9 @@ def frames_path(folder: pathlib.Path, vid: str) -> pathlib.Path:
     return video_frames.find(folder, vid) or folder / f"{vid}.mp4"
 
 
-def _coded_video(folder: pathlib.Path, vid: str) -> CodedVideo:
+def _coded_video(folder: pathlib.Path, vid: str) -> BoutFrames:
     """Return a video, in which frames are found by coded times."""
-    return CodedVideo(frames_path(folder, vid), REMEDY)
+    return BoutFrames(frames_path(folder, vid), REMEDY)
 
 
 def _documents(exports: Sequence[ReadExport]) -> list[Document]:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from a2d_tf.annotations.coded_times.coded_frames import CodedVideo
+from a2d_tf.annotations.coded_times.bout_frames import BoutFrames
 from a2d_tf.annotations.coded_times.coding import Coding
 from a2d_tf.annotations.coded_times.instance_actions import give_actions
 from a2d_tf.annotations.coded_times.observations import CodedBout, Observation
@@ -39,7 +39,7 @@ def code_videos(
     videos: Mapping[str, VideoAnnotations],
     coding: Coding,
     names: Names,
-    open_video: Callable[[str], CodedVideo],
+    open_video: Callable[[str], BoutFrames],
 ) -> CodedVideos:
     """Give the instances of videos their coded actions, see `give_actions`.
 

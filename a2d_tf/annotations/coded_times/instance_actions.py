@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from a2d_tf.annotations.coded_times.coded_frames import CodedVideo
+from a2d_tf.annotations.coded_times.bout_frames import BoutFrames
+from a2d_tf.annotations.coded_times.bout_owners import (
+    OwnedBout,
+    doubts_of,
+    find_owners,
+)
 from a2d_tf.annotations.coded_times.coding import Coding
 from a2d_tf.annotations.coded_times.individuals import Identities, Individual
-from a2d_tf.annotations.coded_times.observations import (
-    CodedBout,
-    Observation,
-    check_observations,
-)
+from a2d_tf.annotations.coded_times.observations import CodedBout, check_observations
 from a2d_tf.annotations.coded_times.subject_individuals import find_individuals
 from a2d_tf.annotations.document import AnnotatedFrame
 from a2d_tf.annotations.names import Names
-from a2d_tf.core.errors import InputError, join_names, quoted
+from a2d_tf.core.errors import InputError, quoted
 
 _UNCODED = "frames between coded times"
 _NEVER = "frames of videos without coded times"
@@ -53,7 +53,7 @@ def give_actions(
     frames: Mapping[int, AnnotatedFrame],
     coding: Coding,
     names: Names,
-    video: CodedVideo,
+    bout_frames: BoutFrames,
     actors: Collection[str] = (),
 ) -> CodedFrames:
     """Give the instances of a video the actions that were coded for their frames.
@@ -82,224 +82,147 @@ def give_actions(
         actors,
         by_sight=coding.by_sight,
     )
-    coded_individuals = set().union(*individuals.values())
-    bouts_of_frame: dict[int, list[CodedBout]] = collections.defaultdict(list)
-    seen = _Seen(vid, identities, coded_individuals, {}, {})
-    for observation in observations:
-        for bout, numbers in video.frames_of_bouts(observation, coding.fps):
-            shown_numbers = [number for number in numbers if number in frames]
-            for number in shown_numbers:
-                bouts_of_frame[number].append(bout)
-            if bout.subject not in individuals:
-                seen.look(bout, shown_numbers, observation)
-    for bout, individuals_of_bout in seen.of_bout.items():
-        if bout not in seen.several:
-            coded_individuals = coded_individuals | individuals_of_bout
+    owned_bouts = find_owners(
+        observations, coding.fps, bout_frames, identities, individuals
+    )
+    shown_bouts = [owned for owned in owned_bouts if owned.is_shown(identities)]
+    _check_told_apart(vid, shown_bouts, frames, identities)
+    coder = _Coder(vid, coding, names, owned_bouts)
     result = CodedFrames(
-        {}, collections.Counter(), set(), collections.Counter(), seen.doubts()
+        frames={},
+        left_out=collections.Counter(),
+        shown={owned.bout for owned in shown_bouts},
+        not_coded=collections.Counter(),
+        doubts=doubts_of(vid, owned_bouts),
     )
     for number, frame in frames.items():
-        coder = _FrameCoder(
-            frame=frame,
-            text=f"frame {number} of '{vid}'",
-            shown=identities.of_frame[number],
-            of_subject=individuals,
-            coded=coded_individuals,
-            seen=seen,
-        )
-        for index, instance in enumerate(frame.instances):
-            is_replaced = coding.wins and coder.is_coded(index)
-            if is_replaced or names.pair(instance) is None:
-                coder.actions[index] = set()
-        for bout in bouts_of_frame[number]:
-            if coder.add(bout, is_ignored=coding.leaves_out(bout.action, vid)):
-                result.shown.add(bout)
-        if coding.outside:
-            coder.fill(coding.outside)
-        counts = [len(actions) for actions in coder.actions.values()]
-        if all(count == 1 for count in counts):
-            result.frames[number] = coder.coded_frame()
+        instances = coder.instances(number, frame, identities.of_frame[number])
+        not_coded = []
+        for instance in instances:
+            if not instance.actions and not coder.is_coded(instance.individual):
+                not_coded.append(instance.individual.text())
+        if all(len(instance.actions) == 1 for instance in instances):
+            result.frames[number] = _coded_frame(frame, instances)
         elif not observations:
             result.left_out[_NEVER] += 1
-        elif all(counts):
+        elif all(instance.actions for instance in instances):
             result.left_out[_AT_ONCE] += 1
-        elif coder.not_coded():
+        elif not_coded:
             result.left_out[_NOBODYS] += 1
-            result.not_coded.update(coder.not_coded())
+            result.not_coded.update(not_coded)
         else:
             result.left_out[_UNCODED] += 1
-    bout_of_subject = {}
-    for bout in result.shown:
-        if bout.subject in individuals:
-            bout_of_subject[bout.subject] = bout
-    for bout in bout_of_subject.values():
-        # Where only one of two individuals is shown, nothing tells which one it is.
-        for number, frame in frames.items():
-            count = identities.count_shown(number, individuals[bout.subject])
-            if count > 1:
-                raise _several_error(frame, f"frame {number} of '{vid}'", bout, count)
     return result
 
 
-class _Seen(NamedTuple):
-    """Who is seen while subjects are coded that are known by sight alone.
+class _CodedInstance(NamedTuple):
+    """An instance that takes its action from coded times.
 
     Attributes:
-      vid: the video.
-      identities: its individuals.
-      called: those that other subjects are, who are not looked at.
-      of_bout: {bout: who is seen}: one after the other, if a track has gaps.
-      several: {bout during which several are seen at once: they and its time, as text}.
+      position: its place in the frame.
+      actions: those that are coded for its individual when the frame is shown.
     """
 
-    vid: str
-    identities: Identities
-    called: set[Individual]
-    of_bout: dict[CodedBout, set[Individual]]
-    several: dict[CodedBout, str]
+    position: int
+    individual: Individual
+    actions: set[str]
 
-    def look(
-        self, bout: CodedBout, numbers: Sequence[int], observation: Observation
+
+class _Coder:
+    """Tells what the individuals of a video do in its frames."""
+
+    def __init__(
+        self,
+        vid: str,
+        coding: Coding,
+        names: Names,
+        owned_bouts: Iterable[OwnedBout],
     ) -> None:
-        """Add a bout.
+        self._vid = vid
+        self._coding = coding
+        self._names = names
+        self._coded: set[Individual] = set()  # in this video
+        self._bouts_of_frame = collections.defaultdict[int, list[OwnedBout]](list)
+        for owned in owned_bouts:
+            if not owned.doubt:
+                self._coded |= owned.individuals
+            for number in owned.frames:
+                self._bouts_of_frame[number].append(owned)
+
+    def is_coded(self, individual: Individual) -> bool:
+        """Return whether an individual is coded in this video."""
+        return individual in self._coded
+
+    def instances(
+        self, number: int, frame: AnnotatedFrame, individuals: Iterable[Individual]
+    ) -> list[_CodedInstance]:
+        """Return the instances of a frame that take their actions from coded times.
 
         Args:
-          numbers: of the annotated frames that are shown during it.
+          individuals: of all instances of the frame.
         """
-        individuals: set[Individual] = set()
-        most = 0
-        for number in numbers:
-            visible = set(self.identities.of_frame[number]) - self.called
-            individuals |= visible
-            most = max(most, len(visible))
-        self.of_bout[bout] = individuals
-        if most > 1:
-            names = sorted(_text(individual) for individual in individuals)
-            unit = "image" if observation.counts_images else "second"
-            self.several[bout] = (
-                f"from {unit} {bout.start:g} to {bout.end:g} of '{self.vid}'"
-                f" {join_names(names)} are visible"
-            )
+        instances = []
+        for position, individual in enumerate(individuals):
+            is_replaced = self._coding.wins and self.is_coded(individual)
+            if is_replaced or self._names.pair(frame.instances[position]) is None:
+                actions = self._actions(number, individual)
+                instances.append(_CodedInstance(position, individual, actions))
+        return instances
 
-    def doubts(self) -> list[str]:
-        """Return a sentence for each subject with bouts that are left out."""
-        texts: dict[str, list[str]] = {}
-        first: dict[str, CodedBout] = {}
-        for bout, text in self.several.items():
-            texts.setdefault(bout.subject, []).append(text)
-            first.setdefault(bout.subject, bout)
-        sentences = []
-        for subject, texts_of_subject in texts.items():
-            sentence = self._problem(first[subject], texts_of_subject[0])
-            sentences.append(
-                f"{sentence}; {len(texts_of_subject)} such bouts are left out"
-            )
-        return sentences
-
-    def _problem(self, bout: CodedBout, text: str) -> str:
-        example = json.dumps({bout.subject: {self.vid: "number of a track"}})
-        subject = "no subject"
-        if bout.subject:
-            subject = f"nobody is called {quoted(bout.subject)}"
-        return (
-            f"{bout.where}: {subject}, and {text}; say in --subjects whose time it is:"
-            f" {example}"
-        )
-
-
-def _text(individual: Individual) -> str:
-    if individual.number is None or individual.has_own_name():
-        return individual.text()
-    return f"{individual.actor} {individual.number}"
-
-
-@dataclasses.dataclass
-class _FrameCoder:
-    """Gathers the coded actions of the instances of a frame.
-
-    Attributes:
-      frame: the frame; text: what errors call it.
-      shown: the individual of each of its instances.
-      of_subject: {coded subject: its individuals}; those that are known by sight have
-        no entry.
-      coded: the individuals that are coded in this video.
-      seen: whose the bouts of other subjects are.
-      actions: {index of an instance that takes its action from coded times: the
-        actions}.
-      unknown: indices of the instances that do what the user leaves out.
-    """
-
-    frame: AnnotatedFrame
-    text: str
-    shown: Sequence[Individual]
-    of_subject: Mapping[str, set[Individual]]
-    coded: set[Individual]
-    seen: _Seen
-    actions: dict[int, set[str]] = dataclasses.field(default_factory=dict)
-    unknown: set[int] = dataclasses.field(default_factory=set)
-
-    def add(self, bout: CodedBout, is_ignored: bool) -> bool:
-        """Add a bout during which the frame is shown.
-
-        Args:
-          is_ignored: whether the user leaves out its behaviour.
-
-        Returns:
-          whether the frame shows an individual of its subject.
-
-        Raises:
-          InputError: it shows two.
-        """
-        individuals = self.seen.of_bout.get(bout)
-        if individuals is None:
-            individuals = self.of_subject[bout.subject]
-        fitting = []
-        for index, individual in enumerate(self.shown):
-            if individual in individuals:
-                fitting.append(index)
-        if bout in self.seen.several:
-            self.unknown.update(fitting)
-            return True
-        if len(fitting) > 1:
-            raise _several_error(self.frame, self.text, bout, len(fitting))
-        for index in fitting:
-            if is_ignored:
-                self.unknown.add(index)
-            elif index in self.actions:
-                self.actions[index].add(bout.action)
-        return bool(fitting)
-
-    def fill(self, action: str) -> None:
-        """Give an action to the coded individuals that have none."""
-        for index, actions in self.actions.items():
-            if not actions and self.is_coded(index) and index not in self.unknown:
+    def _actions(self, number: int, individual: Individual) -> set[str]:
+        """Return what an individual does in a frame; nothing if that is left out."""
+        bouts = []
+        for owned in self._bouts_of_frame[number]:
+            if individual in owned.individuals:
+                bouts.append(owned)
+        if not bouts and self._coding.outside and self.is_coded(individual):
+            return {self._coding.outside}
+        actions = set()
+        for owned in bouts:
+            action = owned.bout.action
+            if not owned.doubt and not self._coding.leaves_out(action, self._vid):
                 actions.add(action)
-
-    def not_coded(self) -> list[str]:
-        """Return who has no action and is not coded in this video, as texts."""
-        texts = []
-        for index, actions in self.actions.items():
-            if not actions and not self.is_coded(index):
-                texts.append(self.shown[index].text())
-        return texts
-
-    def coded_frame(self) -> AnnotatedFrame:
-        """Return the frame with the actions, of which each instance has one."""
-        instances = list(self.frame.instances)
-        for index, actions in self.actions.items():
-            (action,) = actions
-            instances[index] = dataclasses.replace(instances[index], coded=action)
-        return dataclasses.replace(self.frame, instances=tuple(instances))
-
-    def is_coded(self, index: int) -> bool:
-        """Return whether an instance is of an individual that is coded in its video."""
-        return self.shown[index] in self.coded
+        return actions
 
 
-def _several_error(
-    frame: AnnotatedFrame, frame_text: str, bout: CodedBout, count: int
-) -> InputError:
-    return InputError(
-        f"{frame.where}: subject {quoted(bout.subject)} fits {count} individuals of"
-        f" {frame_text}; tell them apart by their tracks' numbers in --subjects"
-    )
+def _coded_frame(
+    frame: AnnotatedFrame, coded_instances: Iterable[_CodedInstance]
+) -> AnnotatedFrame:
+    """Return a frame with the actions of its instances, of which each has one."""
+    instances = list(frame.instances)
+    for coded in coded_instances:
+        (action,) = coded.actions
+        instances[coded.position] = dataclasses.replace(
+            instances[coded.position], coded=action
+        )
+    return dataclasses.replace(frame, instances=tuple(instances))
+
+
+def _check_told_apart(
+    vid: str,
+    shown_bouts: Iterable[OwnedBout],
+    frames: Mapping[int, AnnotatedFrame],
+    identities: Identities,
+) -> None:
+    """Raise InputError if a bout that is shown may be of two individuals of a frame.
+
+    If its subject has a name, no frame of the video may show two that are called so:
+    where only one of them is shown, nothing tells which one it is.
+    """
+    checked: set[str] = set()  # subjects that have a name
+    for owned in shown_bouts:
+        subject = owned.bout.subject
+        if owned.doubt or subject in checked:
+            continue
+        numbers = list(owned.frames)
+        if not owned.by_sight:
+            checked.add(subject)
+            numbers += frames
+        for number in numbers:
+            count = identities.count_shown(number, owned.individuals)
+            if count > 1:
+                raise InputError(
+                    f"{frames[number].where}: subject {quoted(subject)} fits {count}"
+                    f" individuals of frame {number} of '{vid}'; tell them apart by"
+                    " their tracks' numbers in --subjects"
+                )

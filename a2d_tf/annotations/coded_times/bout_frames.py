@@ -1,4 +1,4 @@
-"""The frames of a video that show what was coded, by their times or by their names."""
+"""The frames of a video that show coded bouts, by their times or by their names."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _ROUNDING = 6e-4  # seconds; BORIS rounds to milliseconds
 _LENGTH_TOLERANCE = 0.02  # of a video's length, as tools tell it
 
 
-class CodedVideo:
-    """A video whose frames are wanted by coded times.
+class BoutFrames:
+    """Finds the frames of a video that show coded bouts.
 
     Args:
       path: the video file, or the folder of images.
@@ -36,7 +36,7 @@ class CodedVideo:
         """Raise InputError if observations of a folder of images say several rates.
 
         Args:
-          fps: as of `frames_of_bouts`.
+          fps: as of `of_observation`.
         """
         if not self._path.is_dir():
             return
@@ -62,7 +62,7 @@ class CodedVideo:
         It lasts longer or shorter than the observation says.
 
         Args:
-          fps: as of `frames_of_bouts`.
+          fps: as of `of_observation`.
         """
         coded = observation.media_seconds
         if coded is None or observation.counts_images or not observation.bouts:
@@ -77,7 +77,7 @@ class CodedVideo:
             " the same, or for images the --fps"
         )
 
-    def frames_of_bouts(
+    def of_observation(
         self, observation: Observation, fps: float | None
     ) -> Iterator[tuple[CodedBout, range]]:
         """Yield each bout of an observation with the 1-based numbers of its frames.
