@@ -342,6 +342,30 @@ def test_two_files_of_a_video(tmp_path):
     assert tracks[0].tolist() == [5] and tracks[1].tolist() == [5 + 6]  # modulo 2^63
 
 
+def test_new_labels_follow_those_of_earlier_records_and_are_noted(tmp_path):
+    path, videos = write(tmp_path, UNSPLIT)
+    earlier = LabelSpace(("truck",), ("wait", "drive"), (12,))
+    source = open_source(path, videos, earlier_labels=earlier)
+    labels = source.label_space
+    assert labels.actors == ("truck", "forklift")
+    assert labels.actions == ("wait", "drive", "lift", "none")
+    assert labels.codes == (12, 14, 23) and labels.none_action == "none"
+    note = (
+        "new beside the earlier records: actor 'forklift', action 'lift', action 'none'"
+    )
+    assert note in source.summary()
+    again = open_source(path, videos, earlier_labels=labels)
+    assert again.label_space == labels
+    assert not any("new beside" in line for line in again.summary())
+    whole = open_source(path, videos, labels, earlier_labels=earlier)
+    assert whole.label_space == labels and note in whole.summary()
+    waits = LabelSpace(("truck",), ("wait", "sleep"), (11, 12))
+    with pytest.raises(
+        InputError, match="--labels: without .* action 'sleep', pair 'truck-wait'"
+    ):
+        open_source(path, videos, labels, earlier_labels=waits)
+
+
 @pytest.mark.slow
 def test_earlier_records_keep_the_split(tmp_path):
     path, videos = write(tmp_path, UNSPLIT)

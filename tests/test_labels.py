@@ -53,6 +53,44 @@ def test_own_label_space_round_trips_through_json(tmp_path):
     assert LabelSpace.from_json(path) == space
 
 
+MICE = LabelSpace(
+    ("rat", "mouse"),
+    ("run", "dig"),
+    (11, 22),
+    colours=((0, (9, 9, 9)), (22, (1, 2, 3))),
+)
+
+
+def test_a_wider_label_space_keeps_the_places_of_the_narrow_one():
+    wider = MICE.with_pairs([("mouse", "climb"), ("cat", "run"), ("rat", "run")])
+    assert wider.actors == ("rat", "mouse", "cat")
+    assert wider.actions == ("run", "dig", "climb") and wider.none_action is None
+    assert wider.codes == (11, 22, 23, 31) and wider.colours == MICE.colours
+    assert MICE.with_pairs([("rat", "run")]) is MICE
+    assert wider.unknown_in(MICE) == []
+    assert MICE.unknown_in(wider) == ["actor 'cat'", "action 'climb'"]
+    assert MICE.unknown_in(MICE.with_pairs([("rat", "dig")])) == ["pair 'rat-dig'"]
+
+
+def test_none_among_new_actions_is_no_action():
+    assert MICE.with_pairs([("rat", "none")]).none_action == "none"
+    assert A2D.with_pairs([("cat", "sleeping")]).none_action == "none"
+
+
+def test_codes_and_colours_follow_where_actions_change_the_base():
+    more = [("mouse", f"act{i}") for i in range(8)]
+    wider = MICE.with_pairs(more)
+    assert wider.base == 11 and wider.codes == (12, 24, *range(25, 33))
+    assert wider.colours == ((0, (9, 9, 9)), (24, (1, 2, 3)))
+    assert [wider.name(code) for code in wider.codes[:3]] == [
+        "rat-run",
+        "mouse-dig",
+        "mouse-act0",
+    ]
+    with pytest.raises(InputError, match="16 bits"):
+        MICE.with_pairs([(f"a{i}", f"b{i}") for i in range(300)])
+
+
 @pytest.mark.parametrize(
     "text, field",
     [

@@ -357,6 +357,11 @@ SPACE = LabelSpace(("cat", "dog"), ("run", "sit"), (11, 22))
             "cat-sit is not in the label space",
         ),
         (["cat-sit", "Cat-sit"], Names(), "'Cat' is 'cat' elsewhere"),
+        (
+            ["cat-run", "cat-Sit"],
+            Names(label_space=SPACE, grows=True),
+            "'Sit' is 'sit' elsewhere",
+        ),
     ],
 )
 def test_labels_that_make_no_label_space(labels, names, words):
@@ -364,6 +369,37 @@ def test_labels_that_make_no_label_space(labels, names, words):
         label_space_of(map(instance, labels), names)
     assert label_space_of(map(instance, ["cat-run", "dog-sit"]), Names()) == SPACE
     assert label_space_of([instance("cat-run")], Names(label_space=SPACE)) is SPACE
+
+
+def test_a_label_space_that_grows_has_new_labels_behind_its_own():
+    names = Names(label_space=SPACE, grows=True)
+    assert label_space_of([instance("dog-sit")], names) is SPACE
+    grown = label_space_of(map(instance, ["cat-nap", "ape-run"]), names)
+    assert (grown.actors, grown.actions) == (
+        ("cat", "dog", "ape"),
+        ("run", "sit", "nap"),
+    )
+    assert grown.codes == (11, 13, 22, 31)
+
+
+@pytest.mark.parametrize(
+    "label, pair",
+    [
+        ("polar-bear-run", ("polar-bear", "run")),
+        ("polar-bear-nap", ("polar-bear", "nap")),
+        ("brown-bear-nap", ("brown", "bear-nap")),  # at the first hyphen
+    ],
+)
+def test_a_new_action_of_a_known_actor_with_a_hyphen(label, pair):
+    known = LabelSpace(("polar-bear",), ("run",), (11,))
+    assert Names(label_space=known, grows=True).pair(instance(label)) == pair
+
+
+def test_an_empty_place_of_a_known_actors_action_is_no_new_action():
+    known = LabelSpace(("guinea",), ("run",), (11,))
+    names = Names(label_space=known, grows=True)
+    annotated = dataclasses.replace(instance("guinea-pig"), action="")
+    assert names.annotated_names(annotated) == ("guinea-pig", None)
 
 
 @pytest.mark.parametrize("text", ["{", '{"rat": ["mouse"]}', '{"rat": ["mouse", ""]}'])

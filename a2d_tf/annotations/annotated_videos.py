@@ -72,6 +72,7 @@ class AnnotatedVideos:
         folder: pathlib.Path,
         label_space: LabelSpace | None = None,
         *,
+        earlier_labels: LabelSpace | None = None,
         names: Names = NO_NAMES,
         options: ReadOptions = DEFAULTS,
         coding: Coding | None = None,
@@ -82,7 +83,9 @@ class AnnotatedVideos:
         Args:
           exports: the files, folders and zips of the annotations.
           folder: the folder of the videos.
-          label_space: by default `derive_label_space` of the annotations.
+          label_space: by default `derive_label_space` of the annotations, or
+            `earlier_labels` with what these lack.
+          earlier_labels: the label space of earlier records.
           names: maps labels to actors and actions.
           options: how files are read, and which frames and shapes count.
           coding: coded times, which give the instances their actions.
@@ -90,12 +93,14 @@ class AnnotatedVideos:
 
         Raises:
           InputError: a file cannot be read or is of no known format, a label has no
-            actor and action, no video fits a frame, or a test video is not annotated.
+            actor and action, no video fits a frame, a test video is not annotated, or
+            `label_space` lacks some of `earlier_labels`.
         """
         used = read_annotations(
             exports,
             folder,
             label_space,
+            earlier_labels=earlier_labels,
             names=names,
             options=options,
             coding=coding,

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import functools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from a2d_tf.annotations.conventions import NO_VALUE
 from a2d_tf.annotations.document import Instance, ToolLabel
 from a2d_tf.core.checked_json import kind_of, load_json
 from a2d_tf.core.errors import InputError, quoted
-from a2d_tf.core.labels import A2D, LabelSpace, is_name, normalized
+from a2d_tf.core.labels import A2D, NONE, LabelSpace, is_name, normalized
 
 Pair = tuple[str, str]
 """An actor and an action."""
@@ -53,12 +52,14 @@ class Names:
       by_label: {label: (actor, action)}; an action of None is that of the attribute.
       label_space: the label space of the pairs, which tells where to split a label with
         several hyphens; None if it follows from the pairs.
+      grows: whether pairs that this label space lacks are added to it.
     """
 
     by_label: Mapping[str, tuple[str, str | None]] = dataclasses.field(
         default_factory=dict
     )
     label_space: LabelSpace | None = None
+    grows: bool = False
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Names:
@@ -129,7 +130,8 @@ class Names:
     def _split(self, label: str, only_known: bool) -> AnnotatedNames:
         """Split 'actor-action' as the label space knows it, else at the first hyphen.
 
-        The action is None if the label space knows two ways, or with `only_known` none.
+        One that grows may know the actor alone. The action is None if the label space
+        knows two ways, or with `only_known` none.
         """
         splits = []
         for i, letter in enumerate(label):
@@ -139,8 +141,11 @@ class Names:
             return AnnotatedNames(label, "")
         known_splits = []
         if self.label_space is not None:
-            pairs = _pairs(self.label_space)
+            pairs = self.label_space.named_pairs
             known_splits = [split for split in splits if split in pairs]
+            if self.grows and not known_splits and not only_known:
+                actors = self.label_space.actors
+                known_splits = [split for split in splits if split.actor in actors]
         if len(known_splits) == 1:
             return known_splits[0]
         if known_splits or only_known:
@@ -165,21 +170,16 @@ def attribute(value: str | None) -> str | None:
     return None if text in NO_VALUE else text
 
 
-@functools.lru_cache(maxsize=4)
-def _pairs(space: LabelSpace) -> set[Pair]:
-    """Return the pairs of a label space, as names."""
-    return {(space.actors[x], space.actions[y]) for x, y in space.pairs}
-
-
 def label_space_of(instances: Iterable[Instance], names: Names) -> LabelSpace:
     """Return the label space of instances.
 
-    It is the label space of `names`, else `derive_label_space` of the pairs.
+    It is the label space of `names`, with the pairs that it lacks if it grows; else
+    `derive_label_space` of the pairs.
 
     Raises:
       InputError: labels have no actor and action, all of which are listed with counts;
-        or the label space of `names` lacks a pair; or two names differ only in case and
-        would be two classes.
+        or the label space of `names` lacks a pair and does not grow; or two names
+        differ only in case and would be two classes.
     """
     first_of_pair: dict[Pair, Instance] = {}
     without_pair: list[Instance] = []
@@ -191,16 +191,38 @@ def label_space_of(instances: Iterable[Instance], names: Names) -> LabelSpace:
             first_of_pair.setdefault(pair, instance)
     if without_pair:
         raise _no_pair_error(without_pair)
-    if names.label_space:
-        for pair, instance in first_of_pair.items():
-            if pair not in _pairs(names.label_space):
-                raise InputError(
-                    f"{instance.where}: {'-'.join(pair)} is not in the label space;"
-                    " correct it, or add the pair to the --labels file"
-                )
-        return names.label_space
-    actors: dict[str, str] = {}  # by their lower-case form
-    actions: dict[str, str] = {}
+    space = names.label_space
+    if space is None:
+        _check_spelling(first_of_pair, {}, {})
+        return derive_label_space(first_of_pair)
+    if names.grows:
+        _check_spelling(
+            first_of_pair,
+            {name.casefold(): name for name in space.actors},
+            {name.casefold(): name for name in space.actions},
+        )
+        return space.with_pairs(first_of_pair)
+    for pair, instance in first_of_pair.items():
+        if pair not in space.named_pairs:
+            raise InputError(
+                f"{instance.where}: {'-'.join(pair)} is not in the label space;"
+                " correct it, or add the pair to the --labels file"
+            )
+    return space
+
+
+def _check_spelling(
+    first_of_pair: Mapping[Pair, Instance],
+    actors: dict[str, str],
+    actions: dict[str, str],
+) -> None:
+    """Raise InputError if two names differ only in case.
+
+    Args:
+      first_of_pair: {pair: an instance of it}.
+      actors, actions: {lower-case form: name} of those that are known; others are
+        added.
+    """
     for (actor, action), instance in first_of_pair.items():
         for name, spellings in ((actor, actors), (action, actions)):
             spelling = spellings.setdefault(name.casefold(), name)
@@ -209,7 +231,6 @@ def label_space_of(instances: Iterable[Instance], names: Names) -> LabelSpace:
                     f"{instance.where}: {quoted(name)} is {quoted(spelling)} elsewhere;"
                     " correct one, or map both labels to one name with --names"
                 )
-    return derive_label_space(first_of_pair)
 
 
 def _no_pair_error(instances: Sequence[Instance]) -> InputError:
@@ -231,18 +252,18 @@ def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
     comes last.
     """
     pairs = list(pairs)
-    if set(pairs) == _pairs(A2D):
+    if set(pairs) == set(A2D.named_pairs):
         return A2D
     actors = set()
     actions = set()
     for actor, action in pairs:
         actors.add(actor)
         actions.add(action)
-    ordered_actions = sorted(actions - {"none"})
+    ordered_actions = sorted(actions - {NONE})
     none_action = None
-    if "none" in actions:
-        ordered_actions.append("none")
-        none_action = "none"
+    if NONE in actions:
+        ordered_actions.append(NONE)
+        none_action = NONE
     fields: dict[str, Any] = {
         "actors": sorted(actors),
         "actions": ordered_actions,

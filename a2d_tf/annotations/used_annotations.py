@@ -100,6 +100,7 @@ def read_annotations(
     folder: pathlib.Path,
     label_space: LabelSpace | None,
     *,
+    earlier_labels: LabelSpace | None,
     names: Names,
     options: ReadOptions,
     coding: Coding | None,
@@ -120,7 +121,11 @@ def read_annotations(
         problem = reason or "use the whole export, with annotated frames"
         raise InputError(f"{exports[0].path}: no annotated frames; {problem}")
 
-    names = dataclasses.replace(names, label_space=label_space)
+    if label_space and earlier_labels:
+        _check_kept(label_space, earlier_labels)
+    names = dataclasses.replace(
+        names, label_space=label_space or earlier_labels, grows=label_space is None
+    )
     coded = _CodedAnnotations(annotations)
     if coding:
         coding = coding.with_videos(video_folder)
@@ -140,7 +145,8 @@ def read_annotations(
     notes: list[str] = []
     for video_annotations in annotations.values():
         notes += video_annotations.notes
-    notes += [*coded.notes, *_notes_on_names(names, documents), *split.notes]
+    notes += [*coded.notes, *_notes_on_names(names, documents)]
+    notes += [*_notes_on_labels(used_label_space, earlier_labels), *split.notes]
     bout_seconds: Mapping[str, float] = {}
     if coding:
         bout_seconds = mean_bout_seconds(coding, _trained(limited.videos))
@@ -292,6 +298,28 @@ def _notes_on_sides(splits: Mapping[str, str], earlier: Mapping[str, str]) -> li
         "in another split than in the earlier records, as their files state it:"
         f" {join_names(sorted(names))}"
     ]
+
+
+def _check_kept(label_space: LabelSpace, earlier_labels: LabelSpace) -> None:
+    """Raise InputError if a label space lacks labels of earlier records."""
+    lost = label_space.unknown_in(earlier_labels)
+    if lost:
+        raise InputError(
+            f"--labels: without the earlier records' {join_names(lost)}; add this, or"
+            " begin a first round with these labels"
+        )
+
+
+def _notes_on_labels(
+    label_space: LabelSpace, earlier_labels: LabelSpace | None
+) -> list[str]:
+    """Return a note of the labels that earlier records lack, if there are any."""
+    if earlier_labels is None:
+        return []
+    new = earlier_labels.unknown_in(label_space)
+    if not new:
+        return []
+    return [f"new beside the earlier records: {', '.join(new)}"]
 
 
 def _notes_on_names(names: Names, documents: Sequence[Document]) -> list[str]:

@@ -77,6 +77,11 @@ class SourceFlags:
         register.define_string(
             "split_of", None, "Earlier records, whose videos keep their split."
         )
+        register.define_string(
+            "labels_of",
+            None,
+            "Earlier records, whose labels keep their places; new ones follow.",
+        )
         register.define_integer(
             "max_frames", None, "Most annotated frames for training.", 1
         )
@@ -144,6 +149,8 @@ class SourceFlags:
                 "--split_of, as of a round --after another, goes without --test_videos"
                 " and --release"
             )
+        if flags.labels_of and has_release:
+            raise InputError("--labels_of is for --annotations; leave it out")
         if flags.bouts and has_release:
             raise InputError(
                 "--bouts gives actions to --annotations; leave it out with --release"
@@ -186,9 +193,13 @@ class SourceFlags:
     ) -> AnnotatedVideos:
         """Return a user's own videos; without labels, those of the annotations."""
         flags = self.register
+        earlier_labels = None
+        if flags.labels_of:
+            earlier_labels = Manifest.load(flags.labels_of).label_space
+        known_labels = label_space or earlier_labels
         actors: Sequence[str] = ()
-        if label_space is not None:
-            actors = label_space.actors
+        if known_labels is not None:
+            actors = known_labels.actors
         options = self.reading.options(
             actors,
             format_name="a2d_tf" if flags.coco else None,
@@ -204,6 +215,7 @@ class SourceFlags:
             [Export.parse(export) for export in exports],
             pathlib.Path(flags.videos),
             label_space,
+            earlier_labels=earlier_labels,
             names=self.reading.names(),
             options=options,
             coding=_read_coding(flags, by_sight) if flags.bouts else None,

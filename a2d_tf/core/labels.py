@@ -16,6 +16,7 @@ import json
 import os
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from a2d_tf.core.checked_json import check_json, load_json, whole
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.limits import MAX_NAME
 
+NONE = "none"
+"""The action that action mAP leaves out."""
 _MAX_CODE = 65535  # of a 16-bit label map
 
 
@@ -115,6 +118,11 @@ class LabelSpace:
         return np.stack(np.divmod(codes, self.base), axis=1) - 1
 
     @functools.cached_property
+    def named_pairs(self) -> tuple[tuple[str, str], ...]:
+        """The names (actor, action) of each valid pair, in code order."""
+        return tuple((self.actors[x], self.actions[y]) for x, y in self.pairs)
+
+    @functools.cached_property
     def valid(self) -> np.ndarray:
         """The validity of each pair: bool [|X|, |Y|]."""
         valid = np.zeros((len(self.actors), len(self.actions)), bool)
@@ -137,6 +145,64 @@ class LabelSpace:
         """Return whether a code has an actor and an action, a valid pair or not."""
         actor, action = self.split(code)
         return 1 <= actor <= len(self.actors) and 1 <= action <= len(self.actions)
+
+    def unknown_in(self, other: LabelSpace) -> list[str]:
+        """Return in words what another label space has that this one has not.
+
+        A pair is listed if this one knows its actor and its action.
+        """
+        words = []
+        for actor in other.actors:
+            if actor not in self.actors:
+                words.append(f"actor {quoted(actor)}")
+        for action in other.actions:
+            if action not in self.actions:
+                words.append(f"action {quoted(action)}")
+        for actor, action in other.named_pairs:
+            is_known = actor in self.actors and action in self.actions
+            if is_known and (actor, action) not in self.named_pairs:
+                words.append(f"pair {quoted(f'{actor}-{action}')}")
+        return words
+
+    def with_pairs(self, pairs: Iterable[tuple[str, str]]) -> LabelSpace:
+        """Return the label space that has these pairs, too.
+
+        Actors and actions keep their places; new ones follow in alphabetical order.
+        Codes are others where ten actions or more change their base.
+
+        Args:
+          pairs: names (actor, action).
+
+        Raises:
+          InputError: these are more actors and actions than codes can hold.
+        """
+        new_pairs = sorted(set(pairs) - set(self.named_pairs))
+        if not new_pairs:
+            return self
+        actors = list(self.actors)
+        actions = list(self.actions)
+        for actor in sorted({actor for actor, _ in new_pairs}):
+            if actor not in actors:
+                actors.append(actor)
+        for action in sorted({action for _, action in new_pairs}):
+            if action not in actions:
+                actions.append(action)
+        none_action = self.none_action
+        if NONE in actions and none_action is None:
+            none_action = NONE
+        all_pairs = [list(pair) for pair in (*self.named_pairs, *new_pairs)]
+        wider = LabelSpace.from_fields(
+            {
+                "actors": actors,
+                "actions": actions,
+                "none_action": none_action,
+                "pairs": all_pairs,
+            }
+        )
+        colours = []
+        for code, colour in self.colours:
+            colours.append((wider.encode(*self.indices(code)), colour))
+        return dataclasses.replace(wider, colours=tuple(colours))
 
     def name(self, code: int) -> str:
         """Return the name of a code, such as 'adult-running'."""
