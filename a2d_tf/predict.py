@@ -162,7 +162,7 @@ _TRACKS = FLAGS.define_multi_string(
     "tracks",
     [],
     "Tracks that you have, which are labelled in place of those that the model would"
-    " find: an export of an annotation tool or a tracker; may be repeated; VIDEO=PATH"
+    " find: an export of an annotation tool or a tracker; VIDEO=PATH"
     " names its video.",
 )
 _READING = ReadingFlags(FLAGS, "tracks")

@@ -49,15 +49,13 @@ from a2d_tf.video import library_videos
 
 FLAGS = command_line.Register()
 _ANNOTATIONS = FLAGS.define_multi_string(
-    "annotations", [], "Exports, as for a2d records; repeatable."
+    "annotations", [], "Exports, as for a2d records."
 )
-_BOUTS = FLAGS.define_multi_string(
-    "bouts", [], "Coded times, as for a2d records; may be repeated."
-)
+_BOUTS = FLAGS.define_multi_string("bouts", [], "Coded times, as for a2d records.")
 _TRACKS = FLAGS.define_multi_string(
     "tracks",
     [],
-    "In place of --annotations: tracks of all videos, as for a2d predict; repeatable.",
+    "In place of --annotations: tracks of all videos, as for a2d predict.",
 )
 _DETECTOR = FLAGS.define_string(
     "detector",

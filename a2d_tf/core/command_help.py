@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from absl import flags
 
 from a2d_tf.core.flagfiles import before_dashes
-from a2d_tf.core.register import Register
+from a2d_tf.core.register import Register, flag_text
 
 _HELP = {"help", "?", "helpshort", "helpfull", "h"}
 _MORE_HELP = (
@@ -30,12 +33,12 @@ def help_text(module: str, flag_values: Register) -> str:
     """
     own_texts = []
     setting_texts = []
-    for name in flag_values.flags_by_module_dict():
-        title, _, text = flag_values.module_help(name).strip().partition("\n")
-        if name == Register.__module__:
+    for group, group_flags in flag_values.flags_by_module_dict().items():
+        text = _flags_text(group_flags)
+        if group == Register.__module__:
             own_texts.append(text)
         else:
-            setting_texts.append(f"{title}\n{text}")
+            setting_texts.append(f"{group}:\n{text}")
     if setting_texts:
         setting_texts.append(
             "The defaults are for a new model; a run's own settings are in its"
@@ -43,3 +46,34 @@ def help_text(module: str, flag_values: Register) -> str:
         )
     about = (sys.modules[module].__doc__ or "").strip()
     return "\n\n".join([about, *own_texts, *setting_texts, _MORE_HELP])
+
+
+def _flags_text(group_flags: Iterable[flags.Flag]) -> str:
+    """Return a paragraph for each flag, by name."""
+    ordered = sorted(group_flags, key=lambda flag: flag.name)
+    return "\n".join(_flag_paragraph(flag) for flag in ordered)
+
+
+def _flag_paragraph(flag: flags.Flag) -> str:
+    """Return a flag's name and help, and a line of its values and its default."""
+    name = f"[no]{flag.name}" if flag.boolean else flag.name
+    # absl ends the help of a flag that may be repeated with words of its own.
+    description = flag.help.partition(";\n    repeat this option")[0]
+    details = []
+    if flag.parser.syntactic_help:
+        details.append(flag.parser.syntactic_help)
+    if isinstance(flag, flags.MultiFlag):
+        details.append("may be repeated")
+    if flag.default not in (None, "", []):
+        details.append(f"default {flag_text(flag.default)}")
+    lines = _wrapped(f"--{name}: {description}", "  ")
+    if details:
+        lines.extend(_wrapped(f"({'; '.join(details)})", "    "))
+    return "\n".join(lines)
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    """Return the lines of a text; those but the first are indented by four."""
+    return textwrap.wrap(
+        text, width=88, initial_indent=indent, subsequent_indent="    "
+    )
