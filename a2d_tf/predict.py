@@ -32,9 +32,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from a2d_tf.annotations import given_tracks
+from a2d_tf.annotations.exports import exports_digest
 from a2d_tf.annotations.given_tracks import Reading
 from a2d_tf.annotations.reading_flags import ReadingFlags
+from a2d_tf.annotations.video_tracks import FLAG as TRACKS_FLAG
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core import command_flags, command_line, tasks
 from a2d_tf.core.config import Config
@@ -208,7 +209,7 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
     )
     output = os.path.normpath(_OUTPUT.value)
     jobs = library_videos.plan(_VIDEO.value, _VIDEOS.value, output)
-    reading = _READING.reading_of_tracks(_TRACKS.value, given_tracks.FLAG)
+    reading = _READING.reading_of_tracks(_TRACKS.value, TRACKS_FLAG)
     load = _loader(source, reading, [job.path for job in jobs or ()] or [_VIDEO.value])
     if jobs is None:
         if _TASK.value or predict_elsewhere is not None:
@@ -298,7 +299,7 @@ def _recorded_settings(source: ModelSource, reading: Reading) -> dict[str, Any]:
         detector = model_source.identity(_DETECTOR.value)
         settings["detector"] = f"{detector['model']} {detector['model_sha256'][:16]}"
     if _TRACKS.value:
-        settings["tracks"] = given_tracks.digest(reading.exports)
+        settings["tracks"] = exports_digest(reading.exports)
         for name in _READING.given(FLAGS):
             settings[name] = FLAGS[name].value
     return settings

@@ -14,7 +14,7 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.document import ReadOptions
-from a2d_tf.annotations.matching import Export
+from a2d_tf.annotations.exports import Export
 from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import clips, source_check, sources

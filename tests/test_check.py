@@ -19,7 +19,7 @@ from a2d_files import (
 from processes import run_a2d
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
-from a2d_tf.annotations.matching import Export
+from a2d_tf.annotations.exports import Export
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import convert, decoder
 from a2d_tf.data.release import Release

@@ -23,7 +23,7 @@ from test_clip_records import clip
 from test_tensor_files import write_torch
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
-from a2d_tf.annotations.matching import Export
+from a2d_tf.annotations.exports import Export
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace

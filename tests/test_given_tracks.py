@@ -7,8 +7,8 @@ import pytest
 from a2d_files import coloured_frames, write_video
 
 from a2d_tf.annotations.document import ReadOptions
-from a2d_tf.annotations.given_tracks import GivenTracks, Reading, digest
-from a2d_tf.annotations.matching import Export
+from a2d_tf.annotations.exports import Export, exports_digest
+from a2d_tf.annotations.given_tracks import GivenTracks, Reading
 from a2d_tf.annotations.names import Names
 from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.core.errors import InputError
@@ -173,10 +173,10 @@ def test_gaps_shorter_than_the_step_are_counted_where_a_frame_is_answered(
 
 def test_the_digest_tells_changed_tracks(tmp_path):
     path = mot(tmp_path / "film.txt", *ROWS)
-    before = digest([Export(path)])
-    assert digest([Export(path)]) == before
+    before = exports_digest([Export(path)])
+    assert exports_digest([Export(path)]) == before
     mot(path, *ROWS[:2])
-    assert digest([Export(path)]) != before
-    in_folder = digest([Export(tmp_path)])
+    assert exports_digest([Export(path)]) != before
+    in_folder = exports_digest([Export(tmp_path)])
     mot(tmp_path / "second.txt", *ROWS)
-    assert digest([Export(tmp_path)]) != in_folder
+    assert exports_digest([Export(tmp_path)]) != in_folder

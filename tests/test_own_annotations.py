@@ -17,9 +17,12 @@ from a2d_tf.annotations.document import (
     Numbering,
     ToolLabel,
 )
-from a2d_tf.annotations.matching import Export, VideoAnnotations, find_videos
+from a2d_tf.annotations.exports import Export
+from a2d_tf.annotations.label_spaces import label_space_of
+from a2d_tf.annotations.matching import find_videos
 from a2d_tf.annotations.misspellings import find_misspellings
-from a2d_tf.annotations.names import NO_NAMES, Names, label_space_of
+from a2d_tf.annotations.names import NO_NAMES, Names
+from a2d_tf.annotations.video_annotations import VideoAnnotations
 from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace

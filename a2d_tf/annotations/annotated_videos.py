@@ -11,8 +11,8 @@ import numpy as np
 
 from a2d_tf.annotations.coded_times.coding import Coding
 from a2d_tf.annotations.document import DEFAULTS, Instance, ReadOptions
+from a2d_tf.annotations.exports import Export
 from a2d_tf.annotations.frame_shapes import check_size, decode_shape
-from a2d_tf.annotations.matching import Export
 from a2d_tf.annotations.names import NO_NAMES, Names
 from a2d_tf.annotations.summary import describe_exports
 from a2d_tf.annotations.used_annotations import (

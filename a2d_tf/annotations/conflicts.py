@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 import shlex
 
-from a2d_tf.annotations.document import AnnotatedFrame, Document
+from a2d_tf.annotations.document import AnnotatedFrame, Document, Instance
 from a2d_tf.core.errors import InputError
 
 
@@ -80,6 +81,40 @@ class Conflicts:
                 f" '{other.folder}/{video}' of {other.where}; rename one, also in the"
                 f" annotations, or if they are one, name it: {argument}"
             )
+
+
+def check_repetition(
+    frame: AnnotatedFrame, earlier: AnnotatedFrame, video: str, number: int
+) -> None:
+    """Raise InputError if a frame of a video is annotated twice, and differently.
+
+    A task and its project may have it alike.
+    """
+    is_of_same_file = earlier.path == frame.path
+    is_repeated = is_of_same_file and earlier.where != frame.where
+    is_alike = frame.size == earlier.size and _contents(frame) == _contents(earlier)
+    if is_alike and not is_repeated:
+        return
+    if is_of_same_file:
+        remedy = "export each image once, with all instances and without augmentation"
+    else:
+        remedy = "remove the older export, if the newer one corrects it"
+    raise InputError(
+        f"{frame.where}: frame {number} of '{video}' is also in {earlier.where};"
+        f" {remedy}"
+    )
+
+
+def _contents(frame: AnnotatedFrame) -> list[Instance]:
+    """Return what is annotated of each instance of a frame.
+
+    A tool's own numbers of tracks are left out: those of a project differ from those of
+    its tasks.
+    """
+    return [
+        dataclasses.replace(instance, where="", track=None)
+        for instance in frame.instances
+    ]
 
 
 def file_of(entry: Document | AnnotatedFrame) -> pathlib.PurePath:

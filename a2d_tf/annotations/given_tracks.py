@@ -8,55 +8,17 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import hashlib
-import pathlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-import numpy as np
-
-from a2d_tf.annotations.document import (
-    DEFAULTS,
-    AnnotatedFrame,
-    Instance,
-    ReadOptions,
-    check_tracks_differ,
-)
-from a2d_tf.annotations.frame_shapes import check_size, decode_shape
-from a2d_tf.annotations.matching import (
-    Export,
-    ReadExport,
-    VideoAnnotations,
-    find_videos,
-)
+from a2d_tf.annotations.document import DEFAULTS, ReadOptions
+from a2d_tf.annotations.exports import Export, read_exports
+from a2d_tf.annotations.matching import find_videos
 from a2d_tf.annotations.names import NO_NAMES, Names
-from a2d_tf.annotations.readers.formats import read_export
-from a2d_tf.annotations.track_identities import TrackIdentities
+from a2d_tf.annotations.video_annotations import VideoAnnotations
 from a2d_tf.annotations.video_folder import VideoFolder
-from a2d_tf.core.errors import InputError, join_names, quoted
+from a2d_tf.annotations.video_tracks import FLAG, VideoTracks
+from a2d_tf.core.errors import InputError, join_names
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.segmentations import encode_mask
-
-FLAG = "tracks"
-"""The flag that names the exports; errors show it."""
-
-
-@dataclasses.dataclass(frozen=True)
-class GivenInstances:
-    """The N instances of a frame whose places and tracks are given.
-
-    Attributes:
-      boxes: float32 [N, 4], y1, x1, y2, x2, in pixels of the video.
-      masks: N RLEs; None where only the box is given.
-      tracks: int64 [N], the numbers of the tracks, from 1.
-      actors: int64 [N], 0-based; -1 where the export does not say.
-      scores: float32 [N], of the boxes that a detector found; None of those of a user.
-    """
-
-    boxes: np.ndarray
-    masks: list[dict | None]
-    tracks: np.ndarray
-    actors: np.ndarray
-    scores: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,152 +34,6 @@ class Reading:
     exports: Sequence[Export]
     names: Names = NO_NAMES
     options: ReadOptions = DEFAULTS
-
-
-class VideoTracks:
-    """The given tracks of a video.
-
-    Attributes:
-      names: {number of a track: the name of its individual}, of those that have one.
-      last_frames: {number of a track: the last frame with it}.
-      has_masks: whether any instance has a mask.
-    """
-
-    def __init__(
-        self,
-        video: str,
-        annotations: VideoAnnotations,
-        labels: LabelSpace,
-        names: Names = NO_NAMES,
-    ) -> None:
-        self._video = video
-        self._frames = annotations.frames
-        self._labels = labels
-        self._label_names = dataclasses.replace(names, label_space=labels)
-        self._identities = TrackIdentities(self._frames.values())
-        for frame in self._frames.values():
-            check_tracks_differ(frame.instances)
-        self._numbers = _shown_numbers(self._frames.values(), self._identities)
-        self.names: dict[int, str] = {}
-        self.last_frames: dict[int, int] = {}
-        self.has_masks = False
-        for number in sorted(self._frames):
-            for instance, track in self._tracked(self._frames[number]):
-                self.last_frames[track] = number
-                if instance.name:
-                    self.names[track] = instance.name
-                if instance.parts:
-                    self.has_masks = True
-                self._actor(instance)  # an unknown one is an error at once
-
-    @property
-    def last_frame(self) -> int:
-        """The 1-based number of the last frame with a track; 0 without any."""
-        return max(self.last_frames.values(), default=0)
-
-    def instances(self, number: int, size: tuple[int, int]) -> GivenInstances:
-        """Return the instances of a frame.
-
-        Args:
-          number: 1-based, of the frame.
-          size: (height, width) of the video's frames.
-
-        Raises:
-          InputError: a shape is malformed or outside the frame, or an instance has no
-            track.
-        """
-        boxes = []
-        masks = []
-        tracks = []
-        actors = []
-        frame = self._frames.get(number)
-        if frame is not None:
-            check_size(frame, size, self._video)
-            for instance, track in self._tracked(frame):
-                try:
-                    shape = decode_shape(instance, frame, size)
-                except InputError as error:
-                    place = f"(frame {number} of '{self._video}')"
-                    raise InputError(f"{instance.where}: {error} {place}") from error
-                boxes.append(shape.box)
-                masks.append(None if shape.mask is None else encode_mask(shape.mask))
-                tracks.append(track)
-                actors.append(self._actor(instance))
-        return GivenInstances(
-            boxes=np.reshape(np.array(boxes, np.float32), (-1, 4)),
-            masks=masks,
-            tracks=np.array(tracks, np.int64),
-            actors=np.array(actors, np.int64),
-        )
-
-    def numbers(self, number: int) -> list[int]:
-        """Return the numbers of the tracks of a frame, in the order of its file."""
-        return [track for _, track in self._tracked(self._frames[number])]
-
-    def short_gaps(self, every: int) -> int:
-        """Count how often an answered frame lies in a track's gap of few frames.
-
-        Args:
-          every: of so many frames, from the first, one is answered; a gap of fewer
-            frames is short.
-        """
-        frames_of_track: dict[int, list[int]] = {}
-        for number in sorted(self._frames):
-            for track in self.numbers(number):
-                frames_of_track.setdefault(track, []).append(number)
-        count = 0
-        for numbers in frames_of_track.values():
-            for before, after in zip(numbers, numbers[1:]):
-                if after - before <= every:
-                    count += (after - 2) // every - (before - 1) // every
-        return count
-
-    def digest(self) -> str:
-        """Return a digest of the places of all tracks."""
-        total = hashlib.sha256()
-        for number in sorted(self._frames):
-            frame = self._frames[number]
-            total.update(repr((number, frame.size, frame.scaled)).encode())
-            for instance, track in self._tracked(frame):
-                shape = (track, instance.box, instance.parts)
-                total.update(repr(shape).encode())
-        return total.hexdigest()
-
-    def check_length(self, frames: int) -> None:
-        """Raise InputError if a track goes on after the last of a video's frames."""
-        if self.last_frame <= frames:
-            return
-        where = self._frames[self.last_frame].where
-        raise InputError(
-            f"{where}: frame {self.last_frame} of '{self._video}', which has"
-            f" {frames} frames; use the video that was tracked, or for images numbered"
-            " from 0 --first_frame=0"
-        )
-
-    def _tracked(self, frame: AnnotatedFrame) -> Iterator[tuple[Instance, int]]:
-        """Yield the instances of a frame with the numbers of their tracks."""
-        identities = self._identities.of_frame(frame)
-        for i, instance in enumerate(frame.instances):
-            if identities is None or identities[i] < 0:
-                raise InputError(
-                    f"{instance.where}: names no track; --{FLAG} takes an export in"
-                    " which each shape belongs to one"
-                )
-            yield instance, self._numbers[int(identities[i])]
-
-    def _actor(self, instance: Instance) -> int:
-        """Return the index of an instance's actor; -1 if its label says nothing."""
-        actor, _ = self._label_names.annotated_names(instance)
-        if not actor:
-            return -1
-        if actor in self._labels.actors:
-            return self._labels.actors.index(actor)
-        known = self._labels.actors
-        raise InputError(
-            f"{instance.where}: {quoted(actor)} is no actor of the model"
-            f" ({join_names(known)}); map it with --names=FILE, a JSON file such as"
-            f' {{"{instance.label}": ["{known[0]}", null]}}'
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,11 +78,12 @@ class GivenTracks:
         options = reading.options
         if not options.actor and len(labels.actors) == 1:
             options = dataclasses.replace(options, actor=labels.actors[0])
-        read_exports = []
-        for export in reading.exports:
-            read_exports.append(ReadExport(export, read_export(export.path, options)))
         annotations = find_videos(
-            read_exports, folder, options.first_frame, flag=FLAG, wanted=wanted
+            read_exports(reading.exports, options),
+            folder,
+            options.first_frame,
+            flag=FLAG,
+            wanted=wanted,
         )
         missing = [name for name in wanted if name not in annotations]
         if of_detector:
@@ -311,54 +128,3 @@ def _of_actors(
         if instances:
             frames[number] = dataclasses.replace(frame, instances=tuple(instances))
     return dataclasses.replace(annotations, frames=frames)
-
-
-def digest(exports: Sequence[Export]) -> str:
-    """Return a digest of the files of exports, which tells changed tracks."""
-    total = hashlib.sha256()
-    for export in exports:
-        paths = [export.path]
-        if export.path.is_dir():
-            paths = sorted(path for path in export.path.rglob("*") if path.is_file())
-        for path in paths:
-            total.update(path.relative_to(export.path.parent).as_posix().encode())
-            total.update(hashlib.sha256(pathlib.Path(path).read_bytes()).digest())
-    return total.hexdigest()
-
-
-def _shown_numbers(
-    frames: Collection[AnnotatedFrame], identities: TrackIdentities
-) -> dict[int, int]:
-    """Return {identity of a track: its number on pages, from 1}.
-
-    It is the number by which the user knows the individual, else the tool's, which is
-    one higher if the tool counts from 0. Where another track has this number already,
-    it is the next one that is free.
-    """
-    of_user: dict[int, int] = {}
-    of_tool: dict[int, int] = {}
-    for frame in frames:
-        values = identities.of_frame(frame)
-        if values is None:
-            continue
-        for instance, identity in zip(frame.instances, values.tolist()):
-            if identity < 0:
-                continue
-            if instance.number is not None:
-                of_user.setdefault(identity, instance.number)
-            of_tool.setdefault(identity, identity)
-            if instance.track is not None:
-                of_tool[identity] = instance.track
-    numbers: dict[int, int] = {}
-    for identity, number in sorted(of_user.items()):
-        if number > 0 and number not in numbers.values():
-            numbers[identity] = number
-    offset = 0 if min(of_tool.values(), default=1) > 0 else 1
-    for identity, number in sorted(of_tool.items()):
-        if identity in numbers:
-            continue
-        number += offset
-        if number in numbers.values():
-            number = max(numbers.values()) + 1
-        numbers[identity] = number
-    return numbers

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from a2d_tf.annotations.document import Document, ToolLabel
-from a2d_tf.annotations.matching import VideoAnnotations
 from a2d_tf.annotations.names import Names, attribute
+from a2d_tf.annotations.video_annotations import VideoAnnotations
 from a2d_tf.core.errors import quoted
 
 # Share of common letters from which two names count as alike, by difflib's measure:

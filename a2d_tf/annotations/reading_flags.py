@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from a2d_tf.annotations.document import ReadOptions
+from a2d_tf.annotations.exports import Export
 from a2d_tf.annotations.given_tracks import Reading
-from a2d_tf.annotations.matching import Export
 from a2d_tf.annotations.names import NO_NAMES, Names
 from a2d_tf.annotations.readers.formats import FORMATS
 from a2d_tf.core.register import Register

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from a2d_tf.annotations.matching import VideoAnnotations
 from a2d_tf.annotations.names import Names, Pair
+from a2d_tf.annotations.video_annotations import VideoAnnotations
 
 
 class _Faults(NamedTuple):

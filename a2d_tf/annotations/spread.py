@@ -10,8 +10,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from a2d_tf.annotations.matching import VideoAnnotations
 from a2d_tf.annotations.names import Names, Pair
+from a2d_tf.annotations.video_annotations import VideoAnnotations
 
 _BEYOND = "frames beyond --max_frames"
 
@@ -33,8 +33,8 @@ class SpreadAnnotations(NamedTuple):
       left_out: {video: {reason: number of its frames that are left out}}.
     """
 
-    annotations: dict[str, VideoAnnotations]
-    left_out: dict[str, collections.Counter[str]]
+    annotations: Mapping[str, VideoAnnotations]
+    left_out: Mapping[str, collections.Counter[str]] = {}
 
 
 def spread_annotations(

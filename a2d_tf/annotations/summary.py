@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from a2d_tf.annotations.document import Document
-from a2d_tf.annotations.matching import ReadExport, VideoAnnotations
+from a2d_tf.annotations.exports import ReadExport
+from a2d_tf.annotations.video_annotations import VideoAnnotations
 
 
 class LeftOut(NamedTuple):

@@ -5,27 +5,23 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
 
 from a2d_tf.annotations.coded_times.bout_frames import BoutFrames
 from a2d_tf.annotations.coded_times.bout_seconds import mean_bout_seconds
-from a2d_tf.annotations.coded_times.coded_videos import code_videos, coding_notes
+from a2d_tf.annotations.coded_times.coded_videos import CodedVideos, code_videos
 from a2d_tf.annotations.coded_times.coding import Coding
-from a2d_tf.annotations.document import Document, Instance, ReadOptions
-from a2d_tf.annotations.matching import (
-    Export,
-    ReadExport,
-    VideoAnnotations,
-    find_videos,
-)
+from a2d_tf.annotations.document import Document, ReadOptions
+from a2d_tf.annotations.exports import Export, ReadExport, documents_of, read_exports
+from a2d_tf.annotations.label_spaces import check_kept, label_space_of
+from a2d_tf.annotations.matching import find_videos
 from a2d_tf.annotations.misspellings import find_misspellings
-from a2d_tf.annotations.names import Names, label_space_of
-from a2d_tf.annotations.readers.formats import read_export
+from a2d_tf.annotations.names import Names
 from a2d_tf.annotations.split import split_videos, stated_split
-from a2d_tf.annotations.spread import spread_annotations
+from a2d_tf.annotations.spread import SpreadAnnotations, spread_annotations
 from a2d_tf.annotations.summary import LeftOut, left_out_of_videos, left_out_text
 from a2d_tf.annotations.track_identities import TrackIdentities
+from a2d_tf.annotations.video_annotations import VideoAnnotations, instances_of
 from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.core.errors import InputError, join_names
 from a2d_tf.core.labels import LabelSpace
@@ -92,7 +88,7 @@ class UsedAnnotations:
     @property
     def documents(self) -> list[Document]:
         """The documents of all exports."""
-        return _documents(self.exports)
+        return documents_of(self.exports)
 
 
 def read_annotations(
@@ -111,26 +107,25 @@ def read_annotations(
     The arguments and errors are those of `annotated_videos.AnnotatedVideos.read`.
     """
     video_folder = VideoFolder.open(folder)
-    read_exports = []
-    for export in exports:
-        read_exports.append(ReadExport(export, read_export(export.path, options)))
-    documents = _documents(read_exports)
-    annotations = find_videos(read_exports, video_folder, options.first_frame)
+    exports_with_documents = read_exports(exports, options)
+    documents = documents_of(exports_with_documents)
+    annotations = find_videos(exports_with_documents, video_folder, options.first_frame)
     if not annotations:
         reason = left_out_text(documents)
         problem = reason or "use the whole export, with annotated frames"
         raise InputError(f"{exports[0].path}: no annotated frames; {problem}")
 
     if label_space and earlier_labels:
-        _check_kept(label_space, earlier_labels)
+        check_kept(label_space, earlier_labels)
     names = dataclasses.replace(
         names, label_space=label_space or earlier_labels, grows=label_space is None
     )
-    coded = _CodedAnnotations(annotations)
+    coded = CodedVideos(annotations)
     if coding:
         coding = coding.with_videos(video_folder)
-        coded = _code(annotations, coding, names, folder)
-    used_label_space = label_space_of(_instances(coded.annotations), names)
+        open_video = functools.partial(_bout_frames, folder)
+        coded = code_videos(annotations, coding, names, open_video)
+    used_label_space = label_space_of(instances_of(coded.annotations), names)
     doubts = [*coded.doubts]
     if label_space is None:
         doubts += find_misspellings(coded.annotations, names, documents)
@@ -138,114 +133,41 @@ def read_annotations(
     for vid, video_annotations in coded.annotations.items():
         track_identities[vid] = TrackIdentities(video_annotations.frames.values())
 
-    split = _split(coded.annotations, names, selection)
-    limited = _LimitedVideos(coded.annotations, split.videos)
+    splits = split_videos(coded.annotations, names, selection.earlier)
+    split = _in_splits(coded.annotations, splits, selection.test_videos)
+    spread = SpreadAnnotations(coded.annotations)
     if selection.max_frames:
-        limited = _limit(limited, names, selection.max_frames)
+        spread = spread_annotations(
+            coded.annotations, _trained(split), names, selection.max_frames
+        )
+    videos = _with_frames(split, spread.annotations)
     notes: list[str] = []
     for video_annotations in annotations.values():
         notes += video_annotations.notes
     notes += [*coded.notes, *_notes_on_names(names, documents)]
-    notes += [*_notes_on_labels(used_label_space, earlier_labels), *split.notes]
+    notes += _notes_on_labels(used_label_space, earlier_labels)
+    if selection.has_split:
+        notes += _notes_on_tests(split, coded.annotations)
+        notes += _notes_on_sides(splits, selection.earlier)
     bout_seconds: Mapping[str, float] = {}
     if coding:
-        bout_seconds = mean_bout_seconds(coding, _trained(limited.videos))
+        bout_seconds = mean_bout_seconds(coding, _trained(videos))
     return UsedAnnotations(
-        exports=read_exports,
-        of_video=limited.annotations,
+        exports=exports_with_documents,
+        of_video=spread.annotations,
         names=names,
         label_space=used_label_space,
-        videos=limited.videos,
+        videos=videos,
         track_identities=track_identities,
         notes=notes,
-        left_out=[*coded.left_out, *limited.left_out],
+        left_out=[
+            *left_out_of_videos(annotations, coded.left_out),
+            *left_out_of_videos(annotations, spread.left_out),
+        ],
         doubts=tuple(doubts),
         lost_behaviours=coded.lost_behaviours,
         bout_seconds=bout_seconds,
     )
-
-
-class _CodedAnnotations(NamedTuple):
-    """Annotations after their coded actions were given, if there are any."""
-
-    annotations: Mapping[str, VideoAnnotations]
-    notes: Sequence[str] = ()
-    left_out: Sequence[LeftOut] = ()
-    lost_behaviours: Mapping[str, str] = {}
-    doubts: Sequence[str] = ()
-
-
-def _code(
-    annotations: Mapping[str, VideoAnnotations],
-    coding: Coding,
-    names: Names,
-    folder: pathlib.Path,
-) -> _CodedAnnotations:
-    """Give the instances their coded actions."""
-    open_video = functools.partial(_coded_video, folder)
-    coded = code_videos(annotations, coding, names, open_video)
-    about_coding = coding_notes(coding, annotations, coded.annotations)
-    return _CodedAnnotations(
-        annotations=coded.annotations,
-        notes=["; ".join(about_coding), *coded.length_notes],
-        left_out=list(left_out_of_videos(annotations, coded.left_out)),
-        lost_behaviours=coded.lost_behaviours,
-        doubts=coded.doubts,
-    )
-
-
-class _SplitVideos(NamedTuple):
-    """Videos in their splits, and notes of these."""
-
-    videos: tuple[Video, ...]
-    notes: Sequence[str]
-
-
-def _split(
-    annotations: Mapping[str, VideoAnnotations], names: Names, selection: Selection
-) -> _SplitVideos:
-    """Assign the videos to the splits."""
-    splits = split_videos(annotations, names, selection.earlier)
-    unsplit = []
-    for vid, video_annotations in annotations.items():
-        count = len(video_annotations.frames)
-        unsplit.append(Video(vid, frames=0, annotated=count, split=splits[vid]))
-    videos = with_tests(tuple(unsplit), selection.test_videos)
-    notes: list[str] = []
-    if selection.has_split:
-        notes.extend(_notes_on_tests(videos, annotations))
-        notes.extend(_notes_on_sides(splits, selection.earlier))
-    return _SplitVideos(videos, notes)
-
-
-class _LimitedVideos(NamedTuple):
-    """Annotations of which training uses a number of frames, and their videos."""
-
-    annotations: Mapping[str, VideoAnnotations]
-    videos: tuple[Video, ...]
-    left_out: Sequence[LeftOut] = ()
-
-
-def _limit(whole: _LimitedVideos, names: Names, max_frames: int) -> _LimitedVideos:
-    """Limit the number of frames that are used for training.
-
-    Videos of which no frame is left are left out.
-    """
-    annotations = whole.annotations
-    trained = _trained(whole.videos)
-    remaining = spread_annotations(annotations, trained, names, max_frames)
-    videos = []
-    for video in whole.videos:
-        count = len(remaining.annotations[video.vid].frames)
-        if count:
-            videos.append(dataclasses.replace(video, annotated=count))
-    left_out = list(left_out_of_videos(annotations, remaining.left_out))
-    return _LimitedVideos(remaining.annotations, tuple(videos), left_out)
-
-
-def _trained(videos: Sequence[Video]) -> list[str]:
-    """Return the names of the videos of the training split."""
-    return [video.vid for video in videos if video.split == "train"]
 
 
 def frames_path(folder: pathlib.Path, vid: str) -> pathlib.Path:
@@ -253,24 +175,39 @@ def frames_path(folder: pathlib.Path, vid: str) -> pathlib.Path:
     return video_frames.find(folder, vid) or folder / f"{vid}.mp4"
 
 
-def _coded_video(folder: pathlib.Path, vid: str) -> BoutFrames:
-    """Return a video, in which frames are found by coded times."""
+def _bout_frames(folder: pathlib.Path, vid: str) -> BoutFrames:
+    """Return what finds the frames of a video by coded times."""
     return BoutFrames(frames_path(folder, vid), REMEDY)
 
 
-def _documents(exports: Sequence[ReadExport]) -> list[Document]:
-    """Return the documents of all exports."""
-    all_documents = []
-    for entry in exports:
-        all_documents += entry.documents
-    return all_documents
+def _in_splits(
+    annotations: Mapping[str, VideoAnnotations],
+    splits: Mapping[str, str],
+    test_videos: Collection[str],
+) -> tuple[Video, ...]:
+    """Return the annotated videos in their splits, or in those that the user names."""
+    videos = []
+    for vid, video_annotations in annotations.items():
+        count = len(video_annotations.frames)
+        videos.append(Video(vid, frames=0, annotated=count, split=splits[vid]))
+    return with_tests(tuple(videos), test_videos)
 
 
-def _instances(annotations: Mapping[str, VideoAnnotations]) -> Iterator[Instance]:
-    """Yield the instances of all videos."""
-    for video_annotations in annotations.values():
-        for frame in video_annotations.frames.values():
-            yield from frame.instances
+def _with_frames(
+    videos: Sequence[Video], annotations: Mapping[str, VideoAnnotations]
+) -> tuple[Video, ...]:
+    """Return the videos that have annotated frames left, with their number."""
+    remaining = []
+    for video in videos:
+        count = len(annotations[video.vid].frames)
+        if count:
+            remaining.append(dataclasses.replace(video, annotated=count))
+    return tuple(remaining)
+
+
+def _trained(videos: Sequence[Video]) -> list[str]:
+    """Return the names of the videos of the training split."""
+    return [video.vid for video in videos if video.split == "train"]
 
 
 def _notes_on_tests(
@@ -298,16 +235,6 @@ def _notes_on_sides(splits: Mapping[str, str], earlier: Mapping[str, str]) -> li
         "in another split than in the earlier records, as their files state it:"
         f" {join_names(sorted(names))}"
     ]
-
-
-def _check_kept(label_space: LabelSpace, earlier_labels: LabelSpace) -> None:
-    """Raise InputError if a label space lacks labels of earlier records."""
-    lost = label_space.unknown_in(earlier_labels)
-    if lost:
-        raise InputError(
-            f"--labels: without the earlier records' {join_names(lost)}; add this, or"
-            " begin a first round with these labels"
-        )
 
 
 def _notes_on_labels(

@@ -7,12 +7,12 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from a2d_tf.annotations import given_tracks
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos, Selection
 from a2d_tf.annotations.coded_times import bout_files
 from a2d_tf.annotations.coded_times.coding import Coding
 from a2d_tf.annotations.coded_times.subjects import Subjects, load_subjects
-from a2d_tf.annotations.matching import Export
+from a2d_tf.annotations.exports import Export
+from a2d_tf.annotations.given_tracks import Reading
 from a2d_tf.annotations.reading_flags import ReadingFlags
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
@@ -137,7 +137,7 @@ class SourceFlags:
         self._check(has_release=False)
         _read_coding(self.register)
 
-    def reading_of_tracks(self) -> given_tracks.Reading:
+    def reading_of_tracks(self) -> Reading:
         """Return how --annotations are read if they are given tracks."""
         return self.reading.reading_of_tracks(self.register.annotations, "annotations")
 

@@ -20,7 +20,8 @@ import numpy as np
 
 from a2d_tf import predict
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
-from a2d_tf.annotations.given_tracks import GivenTracks, Reading, digest
+from a2d_tf.annotations.exports import exports_digest
+from a2d_tf.annotations.given_tracks import GivenTracks, Reading
 from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.annotations.video_names import name_of_path
 from a2d_tf.behaviour.prediction_folder import LEFT_OUT, RESULT_FILES, SEEN
@@ -348,7 +349,7 @@ class TrackRound:
             track_settings=self.track_settings,
             kinds=self.kinds,
             model=model_source.identity(str(self._model)),
-            settings={"tracks": digest(self.reading.exports)},
+            settings={"tracks": exports_digest(self.reading.exports)},
             fps=self.fps,
             overwrite=True,
             notes=tuple(notes),

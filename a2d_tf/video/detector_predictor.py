@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from a2d_tf.annotations.given_tracks import GivenInstances
+from a2d_tf.annotations.video_tracks import GivenInstances
 from a2d_tf.core import devices
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.serving.model_info import ModelInfo

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.annotations.given_tracks import VideoTracks
+from a2d_tf.annotations.video_tracks import VideoTracks
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.motion_stream import MotionStream
 from a2d_tf.ops import canvas as canvas_ops

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from a2d_tf.annotations.given_tracks import GivenInstances
+from a2d_tf.annotations.video_tracks import GivenInstances
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.resizing import resize_frame
 from a2d_tf.video.detector_classes import DetectorClasses

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from a2d_tf.annotations.given_tracks import VideoTracks
+from a2d_tf.annotations.video_tracks import VideoTracks
 from a2d_tf.core import devices
 from a2d_tf.core.workers import in_threads
 from a2d_tf.ops.motion_maps import BLOCK

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from a2d_tf.annotations.conventions import UNDEFINED
-from a2d_tf.annotations.given_tracks import GivenInstances
+from a2d_tf.annotations.video_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.motion_stream import MotionStream
 from a2d_tf.serving.model_info import ModelInfo

@@ -56,6 +56,27 @@ class Coding:
                     subjects[subject][video] = target_in_video
         return dataclasses.replace(self, observations=observations, subjects=subjects)
 
+    @property
+    def videos(self) -> list[str]:
+        """The names of the observed videos, each once."""
+        return list(dict.fromkeys(one.video for one in self.observations))
+
+    @property
+    def coded_subjects(self) -> set[str]:
+        """The names of all coded subjects."""
+        subjects: set[str] = set()
+        for observation in self.observations:
+            subjects.update(bout.subject for bout in observation.bouts)
+        return subjects
+
+    @property
+    def coded_behaviours(self) -> set[str]:
+        """The names of all coded behaviours."""
+        behaviours: set[str] = set()
+        for observation in self.observations:
+            behaviours.update(bout.action for bout in observation.bouts)
+        return behaviours
+
     def of_video(self, vid: str) -> list[Observation]:
         """Return the observations of a video."""
         return [one for one in self.observations if one.video == vid]
