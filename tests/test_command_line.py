@@ -92,6 +92,23 @@ def test_where_nobody_watches_no_bar_is_shown(capsys):
     assert capsys.readouterr().err == "1 of 3\n"
 
 
+def test_where_nobody_watches_lines_come_early_and_then_seldom(monkeypatch, capsys):
+    """After 15 and 45 seconds, and then once a minute; also at the end."""
+    clock = {"now": 0.0}
+    bar = progress.progress_bar(total=200)
+    bar._time = lambda: clock["now"]
+    bar.start_t = bar.last_print_t = 0.0
+    shown = []
+    for second in range(1, 201):
+        clock["now"] = float(second)
+        bar.update()
+        if capsys.readouterr().err:
+            shown.append(second)
+    assert shown == [15, 45, 105, 165]
+    bar.close()
+    assert "200/200" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "error, line",
     [

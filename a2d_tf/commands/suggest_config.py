@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import os
 import shlex
+import sys
 import time
 
 from a2d_tf.core import command_line, devices
@@ -108,6 +109,7 @@ def suggest(
     reads = presets.reads_labels(preset, manifest.counts["train"]["videos"])
     reading = suggestion_readout.Reading(preset)
     if reads and not after:
+        _say("fitting labels to features of the training videos")
         reading = suggestion_readout.choose_reading(manifest, preset)
         preset = reading.preset
     canvas = suggestion_sizes.canvas(manifest.sizes, preset.most_pixels)
@@ -125,8 +127,10 @@ def suggest(
     settings = suggest_settings()
     duration = None
     if minutes:
+        _say("measuring the steps of a training, 10 seconds after its start")
         speed = suggestion_duration.measure_speed(settings, manifest, startup)
         settings = suggest_settings(speed=speed)
+        _say("measuring predictions")
         duration = suggestion_duration.describe(settings, speed, manifest)
 
     remarks = suggestion_remarks.remarks(manifest, contents, preset)
@@ -151,6 +155,11 @@ def suggest(
         after=os.path.abspath(after) if after else None,
         duration=duration,
     )
+
+
+def _say(what: str) -> None:
+    """Say what takes a while; results alone are on stdout."""
+    print(f"{what} ...", file=sys.stderr, flush=True)
 
 
 run = command_line.command(main, FLAGS)

@@ -8,6 +8,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+_FIRST_SILENCE = 15.0  # seconds
+_LONGEST_SILENCE = 60.0
+
 
 class _Lines(io.TextIOBase):
     """A file for tqdm, which prints each of its texts as a line."""
@@ -18,14 +21,29 @@ class _Lines(io.TextIOBase):
         return len(text)
 
 
+class _SparseBar(tqdm):
+    """A bar that shows itself ever less often, so that a log stays short."""
+
+    mininterval: float
+
+    def display(self, *arguments: Any, **options: Any) -> None:
+        super().display(*arguments, **options)
+        self.mininterval = min(2 * self.mininterval, _LONGEST_SILENCE)
+
+
 def progress_bar(*arguments: Any, **options: Any) -> tqdm:
-    """Return tqdm's bar; where stderr is no terminal, it prints a line each minute."""
-    if not sys.stderr.isatty():
-        options |= {
-            "file": _Lines(),
-            "position": 0,
-            "miniters": 1,
-            "delay": 60,
-            "mininterval": 60,
-        }
-    return tqdm(*arguments, **options)
+    """Return tqdm's bar.
+
+    Where stderr is no terminal, it prints a line after 15 seconds, 45 seconds and then
+    each minute.
+    """
+    if sys.stderr.isatty():
+        return tqdm(*arguments, **options)
+    options |= {
+        "file": _Lines(),
+        "position": 0,
+        "miniters": 1,
+        "delay": _FIRST_SILENCE,
+        "mininterval": _FIRST_SILENCE,
+    }
+    return _SparseBar(*arguments, **options)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.config import Config
+from a2d_tf.core.progress import progress_bar
 from a2d_tf.data import clip_records, pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.heads.readout_fit import LEAST_SKILL, ReadoutInstances, Skills
@@ -52,7 +53,8 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> Skills:
     features = pooled_features.make(network)
     parts = []
     with clip_records.naming(manifest.directory):
-        for batch in clips:
+        batches = -(-counts["records"] // (every * _BATCH_SIZE))
+        for batch in progress_bar(clips, "features", batches, unit="batch"):
             parts.append(_read_instances(batch, features, rng))
     if not parts:
         return _UNFITTED  # training will say that no clip is left
