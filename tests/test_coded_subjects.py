@@ -106,7 +106,7 @@ def open_two_tasks(folder, rows, names, subjects):
         texts[f"own/{name}"] = text.replace("<width>32</width><height>24", SIZE)
     write_film(folder / "videos" / "yard.mp4", FRAMES[:4], "libx264", TIMES[:4])
     write(folder, texts)
-    observations = bout_files.read(events(folder / "e.csv", rows))
+    observations = bout_files.read(events(folder / "e.csv", rows, length="0.400"))
     return open_source(
         folder / "own",
         folder / "videos",

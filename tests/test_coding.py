@@ -31,8 +31,19 @@ FRAMES = moving_frames(10, 48, 64, step=3)
 TIMES = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.6]  # of frames, seconds
 
 
-def events(path, rows, observation="day 1", media="/home/me/yard.mp4", offset="0.0"):
-    """Write (subject, behaviour, type, time) as BORIS writes tabular events."""
+def events(
+    path,
+    rows,
+    observation="day 1",
+    media="/home/me/yard.mp4",
+    offset="0.0",
+    length="2.400",
+    fps="10.000",
+):
+    """Write (subject, behaviour, type, time) as BORIS writes tabular events.
+
+    `length` and `fps` are those of the media, by default of `opened`.
+    """
     with open(path, "w", newline="") as file:
         table = csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",")
         table.writerow(TABULAR)
@@ -47,8 +58,8 @@ def events(path, rows, observation="day 1", media="/home/me/yard.mp4", offset="0
             second = (
                 f"player #1:{media}",
                 offset,
-                "9.000",
-                "10.000",
+                length,
+                fps,
                 who or "No focal subject",
             )
             third = (
@@ -319,18 +330,42 @@ def test_an_event_within_the_last_frame_is_of_that_frame(images):
     assert times_of(observation, video) == {"run": [12]}
 
 
-def test_a_video_of_another_length_than_the_coded_one_is_noted(images):
+def test_images_of_another_length_than_the_coded_film_are_an_error(images):
     video = bout_frames.BoutFrames(images, "mend it")
     bout = CodedBout("", "run", 0.0, 0.3, "here")
     observation = Observation(
         "day 1", "yard", file="a.tsv", fps=10.0, media_seconds=12.0, bouts=[bout]
     )
-    note = video.length_note(observation, None)
-    assert note.startswith("a.tsv: 'day 1' is of a video of 12.0 s, but ")
-    assert "yard lasts 1.2 s" in note
-    assert video.length_note(observation, 1.0) is None
+    words = "a.tsv: 'day 1' was coded .* of 12.0 s .* but .*yard lasts 1.2 s .* --fps"
+    with pytest.raises(InputError, match=words):
+        times_of(observation, video)
+    assert times_of(observation, video, fps=1.0) == {"run": [1]}
     observation.media_seconds = 1.9
-    assert video.length_note(observation, None) is None
+    assert times_of(observation, video) == {"run": [1, 2, 3]}
+
+
+@pytest.mark.parametrize(
+    "length, alike",
+    [
+        ("2.400", True),
+        ("3.300", True),  # with sound, or as another tool counts
+        ("4.800", False),  # a version of half the rate
+        ("1.200", False),  # of twice the rate
+        ("NA", True),
+        ("2.400|9.000", True),  # the first of two cameras
+    ],
+)
+def test_times_of_a_video_of_another_length_are_an_error(length, alike, tmp_path):
+    path = events(tmp_path / "e.csv", RUN, length=length, fps="5.000")
+    if alike:
+        assert list(labels(opened(tmp_path, ONE, path))) == [3, 4, 5]
+        return
+    words = (
+        rf"e.csv: 'day 1' was coded in a video of {float(length)} s with 5 frames a"
+        r" second, but .*yard.mp4 lasts 2.4 s with 5.6.*; pass the video that was coded"
+    )
+    with pytest.raises(InputError, match=words):
+        opened(tmp_path, ONE, path)
 
 
 @pytest.mark.parametrize(
@@ -376,4 +411,4 @@ def test_a_film_without_a_whole_frame_has_no_times(tmp_path, monkeypatch):
     observation = Observation("o", "film", "o.tsv", bouts=bouts, media_seconds=2.0)
     problem = "film.avi: no frame can be decoded; mend it"
     with pytest.raises(InputError, match=problem):
-        bout_frames.BoutFrames(film, "mend it").length_note(observation, None)
+        times_of(observation, bout_frames.BoutFrames(film, "mend it"))

@@ -30,7 +30,8 @@ def coded_labels(folder, observations):
 def test_times_of_boris_count_from_the_start_of_the_file(film, tmp_path):
     """Frames 3 to 5 are shown from 0.60 to 0.72 s, as a player counts."""
     rows = [("", "run", "START", "0.600"), ("", "run", "STOP", "0.720")]
-    observations = bout_files.read(events(tmp_path / "events.tsv", rows))
+    path = events(tmp_path / "events.tsv", rows, length="0.900")
+    observations = bout_files.read(path)
     expected = dict.fromkeys((3, 4, 5), ["mouse-run"])
     assert coded_labels(tmp_path, observations) == expected
 

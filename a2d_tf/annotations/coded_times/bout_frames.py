@@ -16,6 +16,9 @@ from a2d_tf.data import video_frames
 
 _ROUNDING = 6e-4  # seconds; BORIS rounds to milliseconds
 _LENGTH_TOLERANCE = 0.02  # of a video's length, as tools tell it
+# Of short videos: a version of half the rate, played slowly, is twice as long.
+_OTHER_LENGTH = 1.8
+_SHORTEST = 0.2  # seconds; shorter differences are of single frames
 
 
 class BoutFrames:
@@ -56,27 +59,6 @@ class BoutFrames:
                 )
             rate = rate or rate_of_this
 
-    def length_note(self, observation: Observation, fps: float | None) -> str | None:
-        """Return a note if another video than this one seems to have been coded.
-
-        It lasts longer or shorter than the observation says.
-
-        Args:
-          fps: as of `of_observation`.
-        """
-        coded = observation.media_seconds
-        if coded is None or observation.counts_images or not observation.bouts:
-            return None
-        times = self._seconds(observation, fps)
-        seconds = float(times[-1] + _last_duration(times))
-        if abs(seconds - coded) <= max(PAST_END, _LENGTH_TOLERANCE * coded):
-            return None
-        return (
-            f"{observation.file}: {quoted(observation.name)} is of a video of"
-            f" {coded:.1f} s, but {self._path} lasts {seconds:.1f} s; check that it is"
-            " the same, or for images the --fps"
-        )
-
     def of_observation(
         self, observation: Observation, fps: float | None
     ) -> Iterator[tuple[CodedBout, range]]:
@@ -86,8 +68,8 @@ class BoutFrames:
           fps: the rate of a folder of images, which wins over the observation's.
 
         Raises:
-          InputError: a bout does not lie in the video, or its seconds cannot be those
-            of the video.
+          InputError: a bout does not lie in the video, the video is not as long as the
+            one that was coded, or its seconds cannot be those of the video.
         """
         if not observation.bouts:
             return
@@ -98,6 +80,7 @@ class BoutFrames:
                 yield bout, self._images.of_bout(bout)
         else:
             times = self._seconds(observation, fps)
+            self._check_length(observation, times)
             for bout in observation.bouts:
                 yield bout, _frames_of_seconds(bout, times)
 
@@ -134,6 +117,33 @@ class BoutFrames:
             )
         return np.arange(len(self._images)) / rate
 
+    def _check_length(self, observation: Observation, times: np.ndarray) -> None:
+        """Raise InputError if an observation is of a video of another length.
+
+        Another rate alone does no harm.
+
+        Args:
+          times: when each frame begins, float64 [N] seconds.
+        """
+        coded = observation.media_seconds
+        seconds = float(times[-1] + _last_duration(times))
+        if coded is None or _are_alike(seconds, coded):
+            return
+        coded_rate = ""
+        rate = ""
+        if observation.fps and len(times) > 1:
+            coded_rate = f" with {observation.fps:.4g} frames a second"
+            rate = f" with {(len(times) - 1) / (times[-1] - times[0]):.4g}"
+        remedy = "pass the video that was coded, or code this one"
+        if self._path.is_dir():
+            remedy = "pass --fps, the images a second of the film that was coded"
+        raise InputError(
+            f"{observation.file}: {quoted(observation.name)} was coded in a video of"
+            f" {coded:.1f} s{coded_rate}, but {self._path} lasts {seconds:.1f} s{rate},"
+            f" so its times may be those of other frames; {remedy}; if only the end was"
+            " cut off since, delete the media duration in that file"
+        )
+
     @functools.cached_property
     def _film_seconds(self) -> np.ndarray:
         seconds = video_frames.seconds(self._path, self._remedy)
@@ -144,6 +154,20 @@ class BoutFrames:
     @functools.cached_property
     def _film_start(self) -> float:
         return video_frames.film_start(self._path, self._remedy)
+
+
+def _are_alike(seconds: float, coded: float) -> bool:
+    """Return whether two lengths may be of one video; sound may go on, or an end lack.
+
+    Args:
+      seconds: how long the video is.
+      coded: how long that was that people coded.
+    """
+    shorter = min(seconds, coded)
+    difference = abs(seconds - coded)
+    if difference > max(PAST_END, _LENGTH_TOLERANCE * coded):
+        return False
+    return difference <= max(_SHORTEST, (_OTHER_LENGTH - 1) * shorter)
 
 
 def _last_duration(times: np.ndarray) -> float:

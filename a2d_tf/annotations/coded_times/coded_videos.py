@@ -24,7 +24,7 @@ class CodedVideos(NamedTuple):
       annotations: {video: its annotations}, of the videos that have a frame left.
       left_out: {video: {reason: count}} of all videos.
       lost_behaviours: {coded behaviour that no instance shows: for how long}.
-      notes: on what was coded, and on videos that may not be those that were coded.
+      notes: on what was coded.
       doubts: on bouts that may be of several individuals.
     """
 
@@ -60,7 +60,6 @@ def code_videos(
     actors = _actors(videos, names)
     annotations = {}
     left_out = {}
-    length_notes = []
     doubts: list[str] = []
     shown: set[CodedBout] = set()
     not_coded = collections.Counter[str]()
@@ -71,10 +70,6 @@ def code_videos(
         coded = give_actions(
             vid, video_annotations.frames, coding, names, bout_frames, actors
         )
-        for observation in observations:
-            note = bout_frames.length_note(observation, coding.fps)
-            if note:
-                length_notes.append(note)
         left_out[vid] = coded.left_out
         doubts += coded.doubts
         shown |= coded.shown
@@ -92,7 +87,7 @@ def code_videos(
         annotations=annotations,
         left_out=left_out,
         lost_behaviours=lost_behaviours(coding, videos, annotations, names),
-        notes=[_note_on_coding(coding, videos, annotations), *length_notes],
+        notes=[_note_on_coding(coding, videos, annotations)],
         doubts=doubts,
     )
 
