@@ -102,8 +102,15 @@ def test_tables_page_plot_and_boris_say_the_same(tmp_path):
     sums.clear()
     for row in csv.DictReader((tmp_path / "events.tsv").open(), delimiter="\t"):
         sign = 1 if row["Behavior type"] == "STOP" else -1
-        sums[row["Subject"].split()[0], row["Behavior"]] += sign * float(row["Time"])
-    assert sums == pytest.approx(expected)
+        sums[row["Subject"], row["Behavior"]] += sign * float(row["Time"])
+    assert sums == pytest.approx(
+        {
+            ("dog 1", "walking"): 1.0,
+            ("dog 1", "driving"): 0.4,
+            ("dog 1", "running"): 0.3,
+            ("dog 2", "running"): 0.7,
+        }
+    )
     page = (tmp_path / "clip/index.html").read_text()
     cells = re.findall(
         "<td>all</td><td>(.*?)</td><td>(.*?)</td><td.*?<td.*?>(.*?)</td>", page
@@ -186,6 +193,10 @@ def test_boris_has_a_row_where_a_bout_starts_and_one_where_it_stops(library, tmp
         ("dog 1", "running", "STOP", "1.500"),
     ]
     assert len(rows) == 2 * 9
+    assert events[5:7] == [  # as a cat
+        ("dog 1", "running", "START", "1.500"),
+        ("dog 1", "running", "STOP", "1.700"),
+    ]
     assert events[-1] == ("=ant 1", "_waits", "STOP", "0.800")
     assert rows[-1]["Behavioral category"] == ""
 
@@ -218,6 +229,9 @@ def test_a_timeline_has_a_bar_for_each_bout(library):
         [1.5, 0.38],
         [1.5, -0.38],
     ]
+    edges = [tuple(edge) for edge in bars.get_edgecolors()]
+    assert len(edges) == 7 and len(set(edges[:4])) == 2  # of the dog and of the cat
+    assert {edge[3] for edge in edges} == {0, 1}  # others have none
 
 
 def test_plots_of_libraries_and_predictions(library, tmp_path):

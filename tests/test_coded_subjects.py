@@ -20,7 +20,7 @@ def state(subject, behaviour, start=0, stop=0.2):
     ]
 
 
-def cvat_track(number, left, frames=(0, 1, 2), name=None):
+def cvat_track(number, left, frames=(0, 1, 2), name=None, label="mouse"):
     """A track of boxes as CVAT exports it; frames count from 0."""
     attribute = ""
     if name is not None:
@@ -30,7 +30,7 @@ def cvat_track(number, left, frames=(0, 1, 2), name=None):
         f' ytl="6" xbr="{left + 9}" ybr="15">{attribute}</box>'
         for frame in frames
     )
-    return f'<track id="{number}" label="mouse">{boxes}</track>'
+    return f'<track id="{number}" label="{label}">{boxes}</track>'
 
 
 def task_of_yard(*tracks, **task):
@@ -86,6 +86,21 @@ def test_a_name_wins_over_a_number_of_the_tool(tmp_path):
         tmp_path, {"own.xml": tracks}, rows, subjects={"1": "2", "mouse 2": "1"}
     )
     assert labels(swapped) == dict.fromkeys((1, 2), ["mouse-rest", "mouse-run"])
+
+
+def test_a_number_is_one_individual_where_its_actor_changes(tmp_path):
+    tracks = [
+        cvat_track(0, 4, frames=(0,), name="3"),
+        cvat_track(1, 4, frames=(1,), name="3", label="rat"),
+    ]
+    source = open_cvat(tmp_path, {"own.xml": tracks}, state("mouse 3", "run"))
+    assert labels(source) == {1: ["mouse-run"], 2: ["rat-run"]}
+    rows = [*state("mouse 3", "run"), *state("rat 3", "rest")]
+    source = open_cvat(tmp_path, {"own.xml": tracks}, rows)
+    assert labels(source) == {1: ["mouse-run"], 2: ["rat-rest"]}
+    tracks[1] = cvat_track(1, 20, name="3", label="rat")  # beside the mouse
+    with pytest.raises(InputError, match="nobody coded 3"):
+        labels(open_cvat(tmp_path, {"own.xml": tracks}, state("mouse 3", "run")))
 
 
 def open_two_tasks(folder, rows, names, subjects):
@@ -304,7 +319,7 @@ def test_two_tracks_of_cvat_that_follow_each_other_may_be_two_animals(tmp_path):
 
 def test_a_subject_that_is_an_actor_elsewhere_is_not_the_only_individual(tmp_path):
     write_film(tmp_path / "videos" / "cage.mp4", FRAMES, "libx264", TIMES)
-    wheel = cvat_track(0, 4).replace('label="mouse"', 'label="wheel"')
+    wheel = cvat_track(0, 4, label="wheel")
     cage = xml(cvat_track(0, 4), source="cage.mp4", size=10, start=0, task=8)
     write(tmp_path, {"cage.xml": cage.replace("<width>32</width><height>24", SIZE)})
     rows = state("mouse", "run")

@@ -66,6 +66,26 @@ def test_the_page_holds_the_tracks_and_needs_the_overlay_only(tmp_path):
     ]
 
 
+def test_a_row_shows_which_actor_its_individual_is_taken_for(tmp_path):
+    folder = write(tmp_path / "out", overlay=0)
+    video_page.write_page(folder)
+    text = (folder / "index.html").read_text()
+    edges = re.findall('<i data-actor="(.*?)" .*?(?: class="(.*?)")? data-score', text)
+    assert edges == [
+        ("dog", "actor2"),
+        ("dog", "actor2"),
+        ("cat", "actor1"),
+        ("dog", "actor2"),
+        ("dog", ""),
+        ("ball", ""),
+        ("ball", ""),
+    ]
+    assert '<i class="actor1"></i> cat' in text
+    write(tmp_path / "out", TRACKS[::2], overlay=0)
+    video_page.write_page(folder)
+    assert "several actors" not in (folder / "index.html").read_text()
+
+
 def test_the_page_says_if_the_rate_of_images_is_assumed(tmp_path):
     for is_assumed in (False, True):
         folder = tmp_path / str(is_assumed)

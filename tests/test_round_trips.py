@@ -274,7 +274,7 @@ def test_times(suffix, seed, tmp_path):
         expected = []
         for track in prediction.tracks:
             for bout in track.bouts:
-                subject = f"{bout.actor} {track.number}"
+                subject = f"{track.actor} {track.number}"
                 times = (bout.start, bout.end)
                 expected.append((subject, bout.action, *np.round(times, 3)))
         found = []

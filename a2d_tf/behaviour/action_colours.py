@@ -1,4 +1,4 @@
-"""Colours of actions, alike in all plots and on all pages of a label space."""
+"""Colours of actions and of actors, alike in all plots and on all pages."""
 
 from __future__ import annotations
 
@@ -35,12 +35,23 @@ def colours(actions: Iterable[str], labels: LabelSpace | None = None) -> dict[st
     order += sorted(occurring - set(order))
     colour_of = {}
     for i, action in enumerate(order):
-        if i < len(_FIRST_COLOURS):
-            colour = _FIRST_COLOURS[i]
-        else:
-            colour = "#" + track_colours([i]).tobytes().hex()
+        colour = _colour(i)
         if labels and action == labels.none_action:
             colour = _NO_ACTION
         if action in occurring:
             colour_of[action] = colour
     return colour_of
+
+
+def actor_colours(actors: Iterable[str], labels: LabelSpace) -> dict[str, str]:
+    """Return {actor: '#rrggbb'} of actors; the colours of actions come before these."""
+    occurring = set(actors)
+    order = list(labels.actors) + sorted(occurring - set(labels.actors))
+    first = len(labels.actions)
+    return {actor: _colour(first + order.index(actor)) for actor in sorted(occurring)}
+
+
+def _colour(i: int) -> str:
+    if i < len(_FIRST_COLOURS):
+        return _FIRST_COLOURS[i]
+    return "#" + track_colours([i]).tobytes().hex()

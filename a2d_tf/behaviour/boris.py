@@ -1,7 +1,7 @@
 """Predictions written as events and projects of BORIS, the coding tool of ethology.
 
-An observation is a video, a subject a bout's actor and track ('dog 3'), a behaviour its
-action.
+An observation is a video, a subject a track ('dog 3', also while it is taken for a
+cat), a behaviour an action of it.
 
 Source: olivierfriard/BORIS, `boris/config.py`, `boris/export_observation.py` and
   `tests/files/test.boris`, format 7.0.
@@ -47,7 +47,7 @@ class _Event(NamedTuple):
       second: as a player of the video counts.
       rank: of events at once: 0 for a stop, which comes first; 1 for a start, and for
         the stop of a bout without length.
-      subject: the name of the track, else actor and number: 'dog 3'.
+      subject: of `TrackBouts`.
       number: among all events, bout by bout.
       behaviour: the action.
       is_start: whether it is the start.
@@ -71,14 +71,13 @@ def _events(prediction: Prediction) -> list[_Event]:
     film_start = prediction.video.film_start
     for track in prediction.tracks:
         for bout in track.bouts:
-            subject = track.name or f"{bout.actor} {track.number}"
             start = round(bout.start + film_start, 6)
             end = round(bout.end + film_start, 6)
             stop_rank = int(start == end)
             number = len(events)
-            events.append(_Event(start, 1, subject, number, bout.action, True))
+            events.append(_Event(start, 1, track.subject, number, bout.action, True))
             events.append(
-                _Event(end, stop_rank, subject, number + 1, bout.action, False)
+                _Event(end, stop_rank, track.subject, number + 1, bout.action, False)
             )
     return sorted(
         events,

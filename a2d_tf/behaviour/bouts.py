@@ -81,6 +81,16 @@ class TrackBouts(NamedTuple):
     bouts: tuple[Bout, ...]
     name: str | None = None
 
+    @property
+    def subject(self) -> str:
+        """What tables of individuals call it: its name, or actor and number."""
+        return self.name or f"{self.actor} {self.number}"
+
+    @property
+    def changes_actor(self) -> bool:
+        """Whether its bouts are of several actors."""
+        return len({bout.actor for bout in self.bouts}) > 1
+
 
 class Prediction(NamedTuple):
     """A prediction by the name of its video.

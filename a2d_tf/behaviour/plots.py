@@ -10,7 +10,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from a2d_tf.behaviour import bouts
+from a2d_tf.behaviour import action_colours, bouts
 from a2d_tf.evaluation.reports.charts import draw_matrix, label_axes
 
 _LABELLED = 60  # rows of a timeline that can have names
@@ -91,13 +91,25 @@ def transitions(counts: Sequence[Sequence[int]], actions: Sequence[str]) -> Figu
 
 
 def timeline(prediction: bouts.Prediction, colours: Mapping[str, str]) -> Figure:
-    """Draw the ethogram of a prediction: a row for each track, coloured by action."""
+    """Draw the ethogram of a prediction: a row for each track, coloured by action.
+
+    Where a track changes its actor, the edges of its bars show which it is.
+    """
     tracks = prediction.tracks
+    actors: set[str] = set()
+    for track in tracks:
+        if track.changes_actor:
+            actors.update(bout.actor for bout in track.bouts)
+    edge_of = action_colours.actor_colours(actors, prediction.video.labels)
+    shown_colours = dict(colours)
+    for actor, colour in edge_of.items():
+        shown_colours[f"edge: {actor}"] = colour
     figure, axes = _chart(
-        min(0.22 * len(tracks), 14), colours, prediction.name, "seconds"
+        min(0.22 * len(tracks), 14), shown_colours, prediction.name, "seconds"
     )
     rectangles = []
     face_colours = []
+    edge_colours = []
     for row, track in enumerate(tracks):
         low = row - 0.38
         high = row + 0.38
@@ -111,8 +123,11 @@ def timeline(prediction: bouts.Prediction, colours: Mapping[str, str]) -> Figure
                 ]
             )
             face_colours.append(colours[bout.action])
+            edge_colours.append(edge_of[bout.actor] if track.changes_actor else "none")
     # One for all: thousands would take Matplotlib minutes.
-    collection = PolyCollection(rectangles, facecolors=face_colours)
+    collection = PolyCollection(
+        rectangles, facecolors=face_colours, edgecolors=edge_colours
+    )
     axes.add_collection(collection, autolim=False)
     if len(tracks) <= _LABELLED:
         names = [f"{track.actor} {track.number}" for track in tracks]

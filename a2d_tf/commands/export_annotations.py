@@ -101,13 +101,15 @@ def _export_shapes(folder, output, form):
         for shape in track.shapes:
             if shape.interpolated_box is None:
                 shapes += 1
+    # Where a track changes its actor, its parts have one number.
+    numbers = {track.number for track in video.tracks}
     kind = "polygons"
     if video.boxes_only:
         kind = "boxes"
     elif masks:
         kind = "masks"
     return (
-        f"{output}: {len(video.tracks)} tracks with {shapes} {kind} in"
+        f"{output}: {len(numbers)} tracks with {shapes} {kind} in"
         f" {len(video.frames)} frames of {video.source} ({form})"
     )
 

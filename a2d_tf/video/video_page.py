@@ -11,7 +11,7 @@ import math
 import os
 from typing import NamedTuple
 
-from a2d_tf.behaviour import bouts
+from a2d_tf.behaviour import action_colours, bouts
 from a2d_tf.behaviour.prediction_folder import (
     LEFT_OUT,
     RESULT_FILES,
@@ -53,10 +53,11 @@ class _Tick(NamedTuple):
 
 
 class _TimelineRow(NamedTuple):
-    """A track on the timeline."""
+    """A track on the timeline; where it changes its actor, bars show which it is."""
 
     name: str
     score: float
+    changes_actor: bool
     bouts: list[dict[str, str]]
 
 
@@ -88,10 +89,14 @@ def write_page(folder: str | os.PathLike) -> None:
                 bar["title"] += ", unsure"
                 bar["look"] = ";opacity:.35"
             bars.append(bar)
-        timeline.append(_TimelineRow(name, track.score, bars))
+        timeline.append(_TimelineRow(name, track.score, track.changes_actor, bars))
         for pair in totals_of_pairs([track]):
             table.append(TableRow(name, pair.actor, pair.action, pair.totals))
 
+    actors: set[str] = set()
+    for track in tracks:
+        if track.changes_actor:
+            actors.update(bout.actor for bout in track.bouts)
     overlay = None
     if os.path.isfile(os.path.join(folder, RESULT_FILES["overlay"])):
         overlay = RESULT_FILES["overlay"]
@@ -112,6 +117,7 @@ def write_page(folder: str | os.PathLike) -> None:
         overlay=overlay,
         ticks=_ticks(start, seconds),
         timeline=timeline,
+        actor_colours=action_colours.actor_colours(actors, video_info.labels),
         assumed_fps=assumed_fps,
         unsure=video_info.unsure_frames,
         damaged=video_info.damaged_frames,

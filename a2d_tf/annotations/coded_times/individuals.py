@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from a2d_tf.annotations.document import AnnotatedFrame, Instance
@@ -117,8 +117,13 @@ class Identities(NamedTuple):
         """Count the instances of a frame that are of some individuals."""
         return sum(individual in individuals for individual in self.of_frame[frame])
 
-    def of_subject(self, subject: str, where: str) -> set[Individual]:
+    def of_subject(
+        self, subject: str, where: str, others: Collection[str] = ()
+    ) -> set[Individual]:
         """Return those that the annotations call so; a name wins over the others.
+
+        Args:
+          others: further coded subjects.
 
         Raises:
           InputError: the subject is an actor, and the number of another individual;
@@ -126,7 +131,7 @@ class Identities(NamedTuple):
         """
         called = named(self.first_frame, subject)
         of_actor = {one for one in self.first_frame if one.is_of_actor(subject)}
-        numbered = {one for one in self.first_frame if one.has_number(subject)}
+        numbered = self._numbered(subject, others)
         if called:
             return called
         if of_actor and numbered - of_actor:
@@ -136,6 +141,24 @@ class Identities(NamedTuple):
                 f" say in --subjects which is meant: {example}"
             )
         return of_actor or numbered
+
+    def _numbered(self, subject: str, others: Collection[str]) -> set[Individual]:
+        """Return those that have the number of a subject.
+
+        'dog 3' is the individual 3 also where it is taken for a cat: unless one frame
+        shows both, or 'cat 3' is another subject.
+        """
+        numbered = {one for one in self.first_frame if one.has_number(subject)}
+        numbers = {one.number for one in numbered}
+        beside: set[Individual] = set()
+        for shown in self.of_frame.values():
+            if not numbered.isdisjoint(shown):
+                beside.update(shown)
+        for one in self.first_frame:
+            is_another = any(one.has_number(other) for other in others)
+            if one.number in numbers and one not in beside and not is_another:
+                numbered.add(one)
+        return numbered
 
     def in_file(self, target: str) -> tuple[set[Individual], str]:
         """Return the individuals of the file in 'file:word', and the word.

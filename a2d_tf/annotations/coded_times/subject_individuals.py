@@ -48,7 +48,8 @@ def find_individuals(
     for subject, time in times.items():
         targets = targets_of(subjects, subject, vid)
         if targets is None:
-            fitting = _individuals_called(vid, subject, time, identities)
+            others = times.keys() - {subject}
+            fitting = _individuals_called(vid, subject, others, time, identities)
             is_actor = subject.casefold() in actors
             if not fitting and len(times) == 1 and not is_actor:
                 fitting = identities.only_one(subject)
@@ -90,10 +91,18 @@ def _times_of_subjects(observations: Iterable[Observation]) -> dict[str, _CodedT
 
 
 def _individuals_called(
-    vid: str, subject: str, time: _CodedTime, identities: Identities
+    vid: str,
+    subject: str,
+    others: Collection[str],
+    time: _CodedTime,
+    identities: Identities,
 ) -> set[Individual]:
-    """Return the individuals that the annotations call by a subject's name."""
-    fitting = identities.of_subject(subject, time.where)
+    """Return the individuals that the annotations call by a subject's name.
+
+    Args:
+      others: further subjects.
+    """
+    fitting = identities.of_subject(subject, time.where, others)
     numbered = [one for one in fitting if one.has_number(subject)]
     _check_files(vid, time.where, subject, number_in(subject), numbered)
     return fitting
