@@ -5,11 +5,13 @@ import gzip
 import prediction_files
 import pytest
 from processes import complaint, run_a2d
-from test_annotation_formats import write
+from test_annotation_formats import open_source, write
 from test_coding import ONE, RUN, events, labels, opened
 
 from a2d_tf.annotations.coded_times import bout_files
+from a2d_tf.annotations.coded_times.coding import Coding
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import source_check
 
 
@@ -172,6 +174,36 @@ def test_files_that_are_to_be_exported_otherwise(name, content, words, tmp_path)
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=f"{name}.*{words}"):
         bout_files.read(tmp_path / name)
+
+
+def test_a_misspelled_behaviour_is_named_where_it_was_coded(tmp_path):
+    rows = [*bout(0, 0.8), *bout(0.8, 1.6, behaviour="runn")]
+    coded = events(tmp_path / "e.csv", rows)
+    (doubt,) = opened(tmp_path, ONE, coded).doubts
+    assert doubt == (
+        f"{coded}, line 9: action 'runn' (instances: 1, first in frame 9 of 'yard'):"
+        " did you mean 'run'?"
+    )
+    labels_of_one = LabelSpace.from_fields(
+        {
+            "actors": ["mouse"],
+            "actions": ["run"],
+            "none_action": None,
+            "pairs": [["mouse", "run"]],
+        }
+    )
+    observations = bout_files.read(coded)
+    words = r"e.csv, line 9: mouse-runn is not in the label space; correct it"
+    with pytest.raises(InputError, match=words):
+        open_source(
+            tmp_path / "own.json",
+            tmp_path / "videos",
+            label_space=labels_of_one,
+            coding=Coding(observations),
+        )
+    rows = [*bout(0, 0.8), *bout(0.8, 1.6, behaviour="Run")]
+    with pytest.raises(InputError, match="e.csv, line 9: 'Run' is 'run' elsewhere"):
+        opened(tmp_path, ONE, events(coded, rows))
 
 
 def test_a_coded_behaviour_without_an_instance_is_named_by_the_check(tmp_path):

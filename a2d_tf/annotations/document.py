@@ -44,6 +44,7 @@ class Instance:
         own export, numbers tracks. Numbers that a tool chose are no names of anybody:
         CVAT numbers the parts of all tracks from 0, anew in each export.
       coded: the action that was coded for the time of the frame; None if none was.
+      coded_at: the file and the place in it, where `coded` is from one.
       fields: {name: value} of `instance_fields.FIELDS`, as in the file.
     """
 
@@ -57,7 +58,13 @@ class Instance:
     name: str | None = None
     number: int | None = None
     coded: str | None = None
+    coded_at: str | None = None
     fields: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def action_at(self) -> str:
+        """The file with the action and the place in it, for errors."""
+        return self.coded_at or self.where
 
 
 def number_in_name(name: str | None) -> int | None:

@@ -46,8 +46,11 @@ def label_space_of(instances: Iterable[Instance], names: Names) -> LabelSpace:
         return space.with_pairs(first_of_pair)
     for pair, instance in first_of_pair.items():
         if pair not in space.named_pairs:
+            where = instance.action_at
+            if pair[0] not in space.actors:
+                where = instance.where
             raise InputError(
-                f"{instance.where}: {'-'.join(pair)} is not in the label space;"
+                f"{where}: {'-'.join(pair)} is not in the label space;"
                 " correct it, or add the pair to the --labels file"
             )
     return space
@@ -66,11 +69,14 @@ def _check_spelling(
         added.
     """
     for (actor, action), instance in first_of_pair.items():
-        for name, spellings in ((actor, actors), (action, actions)):
+        for name, where, spellings in (
+            (actor, instance.where, actors),
+            (action, instance.action_at, actions),
+        ):
             spelling = spellings.setdefault(name.casefold(), name)
             if spelling != name:
                 raise InputError(
-                    f"{instance.where}: {quoted(name)} is {quoted(spelling)} elsewhere;"
+                    f"{where}: {quoted(name)} is {quoted(spelling)} elsewhere;"
                     " correct one, or map both labels to one name with --names"
                 )
 

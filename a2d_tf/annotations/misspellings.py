@@ -29,7 +29,7 @@ class _Use(NamedTuple):
 
     Attributes:
       video, frame: where it is annotated.
-      where: the place in the file.
+      where: the file that has the name, and the place in it.
       tool_names: the actors, or the actions, that its tool lists.
     """
 
@@ -64,7 +64,9 @@ def find_misspellings(
             for instance in frame.instances:
                 actor, action = names.pair(instance) or ("", "")
                 use_of_actor = _Use(video, number, instance.where, actors)
-                use_of_action = _Use(video, number, instance.where, actions)
+                use_of_action = _Use(video, number, instance.action_at, actions)
+                if instance.coded is not None:  # in another tool
+                    use_of_action = use_of_action._replace(tool_names=frozenset())
                 uses["actor", actor].append(use_of_actor)
                 uses["action", action].append(use_of_action)
     for (kind, name), uses_of_name in uses.items():

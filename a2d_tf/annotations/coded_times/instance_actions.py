@@ -120,12 +120,13 @@ class _CodedInstance(NamedTuple):
 
     Attributes:
       position: its place in the frame.
-      actions: those that are coded for its individual when the frame is shown.
+      actions: {action that is coded for its individual when the frame is shown: the
+        place in the file; None where nothing is coded}.
     """
 
     position: int
     individual: Individual
-    actions: set[str]
+    actions: dict[str, str | None]
 
 
 class _Coder:
@@ -169,19 +170,22 @@ class _Coder:
                 instances.append(_CodedInstance(position, individual, actions))
         return instances
 
-    def _actions(self, number: int, individual: Individual) -> set[str]:
-        """Return what an individual does in a frame; nothing if that is left out."""
+    def _actions(self, number: int, individual: Individual) -> dict[str, str | None]:
+        """Return what an individual does in a frame; nothing if that is left out.
+
+        As the actions of `_CodedInstance`.
+        """
         bouts = []
         for owned in self._bouts_of_frame[number]:
             if individual in owned.individuals:
                 bouts.append(owned)
         if not bouts and self._coding.outside and self.is_coded(individual):
-            return {self._coding.outside}
-        actions = set()
+            return {self._coding.outside: None}
+        actions: dict[str, str | None] = {}
         for owned in bouts:
             action = owned.bout.action
             if not owned.doubt and not self._coding.leaves_out(action, self._vid):
-                actions.add(action)
+                actions[action] = owned.bout.where
         return actions
 
 
@@ -191,9 +195,9 @@ def _coded_frame(
     """Return a frame with the actions of its instances, of which each has one."""
     instances = list(frame.instances)
     for coded in coded_instances:
-        (action,) = coded.actions
+        ((action, where),) = coded.actions.items()
         instances[coded.position] = dataclasses.replace(
-            instances[coded.position], coded=action
+            instances[coded.position], coded=action, coded_at=where
         )
     return dataclasses.replace(frame, instances=tuple(instances))
 
