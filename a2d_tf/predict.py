@@ -40,7 +40,7 @@ from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core import command_flags, command_line, tasks
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.runs import model_source
+from a2d_tf.runs import model_source, training_length
 from a2d_tf.runs.model_source import ModelSource
 from a2d_tf.video import (
     detector_predictor,
@@ -229,6 +229,7 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
         fps=_FPS.value,
         overwrite=_OVERWRITE.value,
         run=_WORKDIR.value,
+        warning=training_length.warning(source.path),
     )
     predict: Predict = predict_elsewhere or library.predict
     return _predict_library(jobs, request, output, functools.partial(predict, load))

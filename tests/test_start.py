@@ -277,6 +277,10 @@ def test_killed_in_training_and_given_again(words, tmp_path):
     ]
     assert len(told) == 1 and "What to do next:" in lines[lines.index(told[0]) :]
     page = output / "videos/index.html"
+    assert '<p class="warning">This network&#39;s last training had only 12 steps' in (
+        page.read_text()
+    )
+    assert re.match("about .* in all, by the sizes of the videos", lines[0])
     assert (
         lines[-1] == str(page) and page.read_text().count("trained on this video") == 2
     )

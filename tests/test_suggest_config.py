@@ -1,6 +1,7 @@
 """A suggested flagfile: literal settings, a reason for each line, and its training."""
 
 import dataclasses
+import json
 import math
 import re
 import time
@@ -33,7 +34,12 @@ from a2d_tf.training import (
 )
 from a2d_tf.training.fit_readout import Skills
 from a2d_tf.training.host import Host
-from a2d_tf.training.suggestion import Settings, Suggestion, json_path
+from a2d_tf.training.suggestion import (
+    MeasuredTimes,
+    Settings,
+    Suggestion,
+    json_path,
+)
 from a2d_tf.training.suggestion_readout import Reading, choose_reading
 
 GB = 2**30
@@ -161,6 +167,19 @@ def test_a_suggestion_is_for_its_records_minutes_and_run():
     precise = dataclasses.replace(suggestion, minutes=33.3333)
     assert precise.is_for("0123", 100 / 3, "/a/run")
     assert suggestion.predict_flag() == "--max_tracks=3"
+    assert suggestion.steps == 3
+
+
+def test_measured_times_are_kept_beside_the_flagfile(tmp_path):
+    """Suggestions of earlier versions have none."""
+    path = tmp_path / "own.suggestion.json"
+    for times in (None, MeasuredTimes(start=9.5, step=0.25, answer=0.06, motion=0.0)):
+        suggestion = dataclasses.replace(
+            made([Settings({"steps": 3}, "few")], []), times=times
+        )
+        suggestion.write(path)
+        assert Suggestion.read(path) == suggestion
+        assert ("times" in json.loads(path.read_text())) == bool(times)
 
 
 def flow_scale(contents, divisor):
@@ -419,7 +438,12 @@ def test_the_time_of_a_prediction_has_that_of_the_motion_maps(
         Settings({"steps": 1000, "batch_size": 2}, ""),
     ]
     speed = host.Speed(start=60.0, step=0.24)  # 60 ms an answer
-    said = suggestion_duration.describe(settings, speed, mini_records)
+
+    def describe(settings):
+        times = suggestion_duration.measure(settings, speed, mini_records)
+        return suggestion_duration.describe(settings, times, mini_records)
+
+    said = describe(settings)
     assert "and 1.0 to predict each 1000 frames, or half of that with" in said
     measured = []
 
@@ -429,7 +453,7 @@ def test_the_time_of_a_prediction_has_that_of_the_motion_maps(
 
     monkeypatch.setattr(suggestion_duration, "_measure_motion", measure)
     maps = Settings({"action_backbone": "i3d"}, "")
-    said = suggestion_duration.describe([*settings, maps], speed, mini_records)
+    said = describe([*settings, maps])
     assert measured == ["i3d"]
     assert "and 1.5 to predict each 1000 frames, or 1.0 with --every=5" in said
 

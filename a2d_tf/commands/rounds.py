@@ -71,6 +71,7 @@ class Round:
       bouts: files of coded times.
       further_flags: {single command: flags that the user gave it after `--`}.
       minutes: of a training at most.
+      accepts_few_steps: whether they said on purpose how long to train.
       before: the folder of the round that this one goes on from, if there is one.
     """
 
@@ -81,6 +82,7 @@ class Round:
     bouts: Sequence[str]
     further_flags: Mapping[str, list[str]]
     minutes: float
+    accepts_few_steps: bool = False
     before: RoundFolder | None = None
 
 

@@ -39,7 +39,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from absl import flags
 
-from a2d_tf.commands import detection_flags, further_flags
+from a2d_tf.commands import detection_flags, further_flags, promised_steps
 from a2d_tf.commands.rounds import Round, RoundFolder
 from a2d_tf.commands.track_round import TrackRound
 from a2d_tf.commands.trained_round import TrainedRound
@@ -137,6 +137,7 @@ def _read_round(exports: Sequence[str], shares: Mapping[str, list[str]]) -> Roun
     jobs = library_videos.plan(_VIDEOS.value, None, str(folder.videos))
     if jobs is None:
         raise InputError(f"--videos={_VIDEOS.value}: not a folder of videos")
+    has_steps = promised_steps.given(shares.get("train", ())) is not None
     return Round(
         folder=folder,
         videos=_VIDEOS.value,
@@ -145,6 +146,7 @@ def _read_round(exports: Sequence[str], shares: Mapping[str, list[str]]) -> Roun
         bouts=_BOUTS.value,
         further_flags=shares,
         minutes=_MINUTES.value,
+        accepts_few_steps=_MINUTES.present or has_steps,
         before=before,
     )
 

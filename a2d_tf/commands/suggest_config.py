@@ -125,13 +125,15 @@ def suggest(
         after=after,
     )
     settings = suggest_settings()
+    times = None
     duration = None
     if minutes:
         _say("measuring the steps of a training, 10 seconds after its start")
         speed = suggestion_duration.measure_speed(settings, manifest, startup)
         settings = suggest_settings(speed=speed)
         _say("measuring predictions")
-        duration = suggestion_duration.describe(settings, speed, manifest)
+        times = suggestion_duration.measure(settings, speed, manifest)
+        duration = suggestion_duration.describe(settings, times, manifest)
 
     remarks = suggestion_remarks.remarks(manifest, contents, preset)
     if not after:
@@ -154,6 +156,7 @@ def suggest(
         minutes=minutes,
         after=os.path.abspath(after) if after else None,
         duration=duration,
+        times=times,
     )
 
 

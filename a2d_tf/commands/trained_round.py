@@ -13,6 +13,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from a2d_tf.commands import promised_steps, round_time
+from a2d_tf.commands.round_time import VideoSizes
 from a2d_tf.commands.rounds import Round, stage_time
 from a2d_tf.core import processes
 from a2d_tf.core.checked_json import load_json
@@ -20,8 +22,10 @@ from a2d_tf.core.errors import InputError, join_names
 from a2d_tf.core.files import read_text
 from a2d_tf.data import video_frames
 from a2d_tf.data.manifest import NAME, Manifest, MotionFacts
-from a2d_tf.runs import scores
+from a2d_tf.runs import checkpoint_files, scores
 from a2d_tf.runs.scores import TEST
+from a2d_tf.runs.training_length import LEAST_STEPS
+from a2d_tf.training.host import Host
 from a2d_tf.training.suggestion import (
     MOST_SIDE,
     Suggestion,
@@ -39,6 +43,8 @@ class TrainedRound:
     """The steps of a round, in their order."""
 
     round: Round
+    times: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Seconds that each stage is expected to take, as far as that is known."""
 
     def run(self) -> None:
         """Do all steps, then print scores, what can be done next, and the page.
@@ -48,18 +54,14 @@ class TrainedRound:
         """
         folder = self.round.folder
         folder.logs.mkdir(parents=True, exist_ok=True)
+        sizes = VideoSizes.read(self.round.jobs)
+        self.times.update(self.expected_times(sizes))
         manifest = self.build_records()
         if manifest.motion:
             print(describe_motion(manifest.motion))
         suggestion = self.suggest_settings(manifest)
         print(suggestion.duration)
-        self.call(
-            "training",
-            "train",
-            f"--flagfile={folder.flagfile}",
-            f"--records={folder.records}",
-            f"--workdir={folder.run}",
-        )
+        self.train(manifest, suggestion, sizes)
         tables = []
         if TEST in manifest.splits:
             tables = self.score(manifest)
@@ -97,6 +99,10 @@ class TrainedRound:
           InputError: it failed; what it has said is printed.
         """
         words = [command, *flags, *self.round.further_flags.get(command, ())]
+        seconds = round_time.remaining_seconds(self.times, stage)
+        if seconds:
+            remaining = round_time.in_words(seconds)
+            print(f"{stage:9} begins, {remaining} remain", flush=True)
         start = time.monotonic()
         log = self.round.folder.logs / f"{stage}.txt"
         try:
@@ -147,15 +153,99 @@ class TrainedRound:
         )
         return Manifest.load(records)
 
+    def expected_times(self, sizes: VideoSizes) -> dict[str, float]:
+        """Return about how many seconds each stage takes, and print it in all."""
+        folder = self.round.folder
+        times = round_time.rough_times(sizes, Host.here(), self.round.minutes)
+        if self.round.before:
+            times["before"] = times["scores"]
+        if (folder.records / NAME).exists():
+            del times["check"]
+            del times["records"]
+        if folder.flagfile.exists():
+            del times["settings"]
+        if folder.is_trained():
+            del times["training"]
+        total = round_time.in_words(sum(times.values()))
+        print(
+            f"{total} in all, by the sizes of the videos and the load of this machine;"
+            " steps of the training are measured before it begins",
+            flush=True,
+        )
+        return times
+
+    def train(
+        self, manifest: Manifest, suggestion: Suggestion, sizes: VideoSizes
+    ) -> None:
+        """Train with suggested settings, and never less than a run began with.
+
+        Raises:
+          InputError: the training would be too short.
+        """
+        folder = self.round.folder
+        begun_steps = promised_steps.of_run(folder.run)
+        steps = max(suggestion.steps, begun_steps)
+        if not self.round.accepts_few_steps:
+            promised_steps.check(steps, suggestion)
+        promise = []
+        if steps > suggestion.steps:
+            print(f"the training goes on to the {steps} steps that it began with")
+            promise.append(f"--steps={steps}")
+        given_steps = promised_steps.given(self.round.further_flags.get("train", ()))
+        if given_steps is not None:
+            steps = given_steps
+        self._expect(suggestion, steps, manifest, sizes)
+        self.call(
+            "training",
+            "train",
+            f"--flagfile={folder.flagfile}",
+            f"--records={folder.records}",
+            f"--workdir={folder.run}",
+            *promise,
+        )
+
+    def _expect(
+        self, suggestion: Suggestion, steps: int, manifest: Manifest, sizes: VideoSizes
+    ) -> None:
+        """Expect what was measured of the stages from the training on."""
+        if suggestion.times is None:
+            return
+        checkpoints = checkpoint_files.folder(self.round.folder.run)
+        steps_done = max(checkpoint_files.steps_in(checkpoints), default=0)
+        measured = round_time.measured_times(
+            suggestion.times,
+            steps=max(steps - steps_done, 0),
+            test_frames=manifest.counts.get(TEST, {}).get("records", 0),
+            frames=sizes.unpredicted_frames,
+            every=self._every(),
+        )
+        for stage, seconds in measured.items():
+            if stage in self.times:
+                self.times[stage] = seconds
+
+    def _every(self) -> int:
+        """Return of how many frames one is answered, as the user's flags say."""
+        for word in reversed(self.round.further_flags.get("predict", ())):
+            value = word.removeprefix("--every=")
+            if value.isdecimal():
+                return max(int(value), 1)
+        return 1
+
     def suggest_settings(self, manifest: Manifest) -> Suggestion:
-        """Suggest settings for the records, unless that was done."""
+        """Suggest settings for the records, unless that was done.
+
+        Those of which a training would be too short are measured again.
+        """
         minutes = self.round.minutes
         after = str(self.round.before.run) if self.round.before else None
         flagfile = self.round.folder.flagfile
         path = pathlib.Path(json_path(flagfile))
         is_current = False
         if flagfile.exists() and path.exists():
-            is_current = Suggestion.read(path).is_for(manifest.source, minutes, after)
+            earlier = Suggestion.read(path)
+            is_current = earlier.is_for(manifest.source, minutes, after)
+            if earlier.steps < LEAST_STEPS and not self.round.accepts_few_steps:
+                is_current = False
         if not is_current:
             flags = [
                 f"--records={self.round.folder.records}",

@@ -10,9 +10,9 @@ import dataclasses
 import os
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from a2d_tf.core.checked_json import load_json, whole
+from a2d_tf.core.checked_json import load_json, number, whole
 from a2d_tf.core.files import write_json
 from a2d_tf.core.register import flag_text
 from a2d_tf.data.manifest import Manifest
@@ -21,6 +21,7 @@ MOST_SIDE = 448
 """Pixels of the sides of the frames that records have at most, of few videos."""
 
 _WIDTH = 100  # columns of a comment
+_SECONDS = number(0, 1e9)
 _FIELDS = {
     "title": str,
     "settings": [{"flags": dict, "reason": str}],
@@ -30,6 +31,12 @@ _FIELDS = {
     "minutes": (float, None),
     "after": (str, None),
     "duration": (str, None),
+    "times?": {
+        "start": _SECONDS,
+        "step": _SECONDS,
+        "answer": _SECONDS,
+        "motion": _SECONDS,
+    },
 }
 
 
@@ -74,6 +81,23 @@ def motion_flags(manifest: Manifest) -> dict[str, Any]:
     return flags
 
 
+class MeasuredTimes(NamedTuple):
+    """Seconds on a machine, as measured.
+
+    Attributes:
+      start: of a training before its second step, or of another command that loads the
+        network.
+      step: of a later step.
+      answer: of a frame that is answered.
+      motion: of the motion maps of a frame of a video.
+    """
+
+    start: float
+    step: float
+    answer: float
+    motion: float
+
+
 @dataclasses.dataclass(frozen=True)
 class Suggestion:
     """Settings for records on a machine, with what a user should know about them.
@@ -87,6 +111,7 @@ class Suggestion:
       minutes: of training at most, if they were given.
       after: absolute path of the run folder to go on from, if one was given.
       duration: how long training, scores and prediction take, if it was measured.
+      times: of what this is told; those of earlier versions have none.
     """
 
     title: str
@@ -97,18 +122,26 @@ class Suggestion:
     minutes: float | None = None
     after: str | None = None
     duration: str | None = None
+    times: MeasuredTimes | None = None
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> Suggestion:
         """Read the file that `write` wrote; InputError if it is missing or damaged."""
         fields = load_json(path, _FIELDS, "delete it and run again")
-        values = {name: fields[name] for name in _FIELDS}
+        names = [field.name for field in dataclasses.fields(cls)]
+        values = {name: fields[name] for name in names if name in fields}
         values["settings"] = [Settings(**part) for part in fields["settings"]]
+        if "times" in fields:
+            values["times"] = MeasuredTimes(**fields["times"])
         return cls(**values)
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the suggestion as a JSON file."""
-        write_json(path, dataclasses.asdict(self))
+        fields = dataclasses.asdict(self)
+        del fields["times"]
+        if self.times:
+            fields["times"] = self.times._asdict()
+        write_json(path, fields)
 
     def is_for(self, source: str, minutes: float, after: str | None) -> bool:
         """Return whether the suggestion is for these records, minutes and run.
@@ -123,6 +156,14 @@ class Suggestion:
         if f"{self.minutes:g}" != f"{minutes:g}":
             return False
         return self.after == (os.path.abspath(after) if after else None)
+
+    @property
+    def steps(self) -> int:
+        """The number of training steps."""
+        flags: dict[str, Any] = {}
+        for part in self.settings:
+            flags.update(part.flags)
+        return flags["steps"]
 
     def predict_flag(self) -> str:
         """Return the flag of a2d predict for the number of individuals."""

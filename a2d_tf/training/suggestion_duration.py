@@ -17,7 +17,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.ops.motion_maps import BLOCK
 from a2d_tf.training import step_timing
 from a2d_tf.training.host import Speed
-from a2d_tf.training.suggestion import Settings, words_of
+from a2d_tf.training.suggestion import MeasuredTimes, Settings, words_of
 from a2d_tf.training.suggestion_sizes import largest_size
 
 _ANSWER = 0.5  # time of an answer to a frame, as a share of a clip's in a training step
@@ -74,25 +74,43 @@ def _random_block_function(action_backbone: str) -> BlockFunction:
     return block_function
 
 
-def describe(settings: Sequence[Settings], speed: Speed, manifest: Manifest) -> str:
-    """Describe how long training, scores and prediction take.
+def measure(
+    settings: Sequence[Settings], speed: Speed, manifest: Manifest
+) -> MeasuredTimes:
+    """Return what training, scores and prediction take.
 
-    An answer takes a share of a training step, as measured on a CPU. Motion maps are
-    made of every frame, also for an answer to every fifth.
+    An answer takes a share of a training step, as measured on a CPU.
     """
     config = Config.parse(words_of(settings))
-    answer = _ANSWER * speed.step / config.training.batch_size
-    test_frames = manifest.counts.get("test", {}).get("records", 0)
-    train_seconds = speed.start + speed.step * config.training.steps
-    score_seconds = speed.start + answer * test_frames
     motion = 0.0
-    fewer_answers = "half of that"
     if config.model.action_backbone or config.model.flow_histograms:
         motion = _measure_motion(config.model, manifest)
-        fewer_answers = f"{1000 * (answer / 2 + motion) / 60:.1f}"
+    return MeasuredTimes(
+        start=speed.start,
+        step=speed.step,
+        answer=_ANSWER * speed.step / config.training.batch_size,
+        motion=motion,
+    )
+
+
+def describe(
+    settings: Sequence[Settings], times: MeasuredTimes, manifest: Manifest
+) -> str:
+    """Describe how long training, scores and prediction take.
+
+    Motion maps are made of every frame, also for an answer to every fifth.
+    """
+    config = Config.parse(words_of(settings))
+    test_frames = manifest.counts.get("test", {}).get("records", 0)
+    train_seconds = times.start + times.step * config.training.steps
+    score_seconds = times.start + times.answer * test_frames
+    answers = 1000 * (times.answer + times.motion)
+    fewer_answers = "half of that"
+    if times.motion:
+        fewer_answers = f"{1000 * (times.answer / 2 + times.motion) / 60:.1f}"
     return (
         f"on this machine: about {train_seconds / 60:.1f} minutes of training,"
-        f" {score_seconds / 60:.1f} of scores, and {1000 * (answer + motion) / 60:.1f}"
+        f" {score_seconds / 60:.1f} of scores, and {answers / 60:.1f}"
         f" to predict each 1000 frames, or {fewer_answers} with --every=5, which knows"
         " the times of bouts to five frames"
     )

@@ -40,6 +40,8 @@ def write_library_page(
     failed: Mapping[str, str],
     run: str | None = None,
     notes: Sequence[str] = (),
+    *,
+    warning: str = "",
 ) -> None:
     """Write the page of a library; of many videos the pictures are on further pages.
 
@@ -49,6 +51,7 @@ def write_library_page(
       failed: {name of a video: why it has no prediction}.
       run: folder of the run that predicts, whose training videos are marked.
       notes: sentences on how good the labels are.
+      warning: what stands at the top of each page, "" for nothing.
 
     Raises:
       InputError: a page cannot be written.
@@ -90,6 +93,7 @@ def write_library_page(
             extra=", ".join(name for name in page.names if parts[name].has_extra),
             browser_url=browser_url,
             notes=notes,
+            warning=warning,
             parts={name: parts[name] for name in page.names},
             page=page,
             pages=pages,

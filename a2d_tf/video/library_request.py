@@ -51,6 +51,7 @@ class Request:
         an error.
       run: the run folder of the model, if it is one.
       notes: sentences for the page of the library, of how good the labels are.
+      warning: what stands at the top of that page, "" for nothing.
     """
 
     start: float = 0.0
@@ -64,6 +65,7 @@ class Request:
     overwrite: bool = False
     run: str | None = None
     notes: tuple[str, ...] = ()
+    warning: str = ""
 
     def record(self, job: Job) -> dict[str, Any]:
         """Return a job's `prediction.json`, without its `frames`.

@@ -110,7 +110,14 @@ def _write_files(
         )
     _write_failures(os.path.join(output, FAILED), failed)
     if "page" in request.kinds:
-        write_library_page(output, parts, failed, request.run, request.notes)
+        write_library_page(
+            output,
+            parts,
+            failed,
+            request.run,
+            request.notes,
+            warning=request.warning,
+        )
 
 
 def _write_failures(path, failures):

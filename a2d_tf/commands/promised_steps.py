@@ -1,0 +1,59 @@
+"""How many steps a training of a2d start has: enough, and never fewer than promised.
+
+A run keeps the steps that it began with, in its settings. However busy the machine is
+when the command is given again, the run gets as many.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
+from a2d_tf.runs import run_files
+from a2d_tf.runs.training_length import LEAST_STEPS
+from a2d_tf.training.suggestion import Suggestion
+
+
+def of_run(run: str | os.PathLike) -> int:
+    """Return the steps that a run began with; 0 if it did not begin.
+
+    Raises:
+      InputError: its settings are damaged.
+    """
+    if not os.path.isfile(run_files.flags_path(run)):
+        return 0
+    return run_files.read_config(run).training.steps
+
+
+def given(words: Sequence[str]) -> int | None:
+    """Return the steps that a user gives by --steps; None without.
+
+    Raises:
+      InputError: no number.
+    """
+    steps = [word for word in words if word.startswith("--steps=")]
+    if not steps:
+        return None
+    return Config.parse(steps).training.steps
+
+
+def check(steps: int, suggestion: Suggestion) -> None:
+    """Raise InputError if a training of suggested settings is too short.
+
+    Args:
+      steps: of the training.
+      suggestion: with the minutes that are too few.
+    """
+    if steps >= LEAST_STEPS:
+        return
+    remedy = "give it more --minutes"
+    if suggestion.times:
+        seconds = suggestion.times.start + LEAST_STEPS * suggestion.times.step
+        remedy = f"give it --minutes={max(1, -(-seconds // 60)):.0f} or more"
+    raise InputError(
+        f"--minutes={suggestion.minutes:g} are {steps} training steps on this machine"
+        f" as busy as it is now, and fewer than {LEAST_STEPS} teach next to nothing;"
+        f" end other programs, or {remedy}, and run the same command again"
+    )

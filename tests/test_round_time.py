@@ -1,0 +1,179 @@
+"""A round says how long it takes, and trains enough, and never less than promised."""
+
+import json
+import os
+import types
+
+import pytest
+from a2d_files import coloured_frames, write_video
+from test_start import steps_of
+
+from a2d_tf.commands import promised_steps, round_time, trained_round
+from a2d_tf.commands.round_time import VideoSizes
+from a2d_tf.commands.trained_round import TrainedRound
+from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
+from a2d_tf.runs import training_length
+from a2d_tf.training.host import Host
+from a2d_tf.training.suggestion import MeasuredTimes, Settings, Suggestion, json_path
+from a2d_tf.video.library_videos import Job
+
+CPU = Host(2, 16 * 2**30)
+TIMES = MeasuredTimes(start=30.0, step=2.0, answer=0.5, motion=0.1)
+
+
+def suggestion_of(steps, minutes=30.0):
+    """A suggestion of so many steps, for records of source "s"."""
+    return Suggestion(
+        title="",
+        settings=[Settings({"steps": steps}, "")],
+        remarks=[],
+        individuals=1,
+        source="s",
+        minutes=minutes,
+        duration="on this machine",
+        times=TIMES,
+    )
+
+
+@pytest.fixture
+def round_steps(tmp_path, monkeypatch):
+    """The steps of a round, what they call, and what a suggestion would be."""
+    steps = steps_of(tmp_path)
+    calls = []
+    suggested = {"steps": 4500}
+
+    def call(self, stage, command, *flags):
+        calls.append((command, *flags))
+        if command == "suggest-config":
+            steps.round.folder.flagfile.touch()
+            path = json_path(steps.round.folder.flagfile)
+            suggestion_of(**suggested).write(path)
+
+    monkeypatch.setattr(TrainedRound, "call", call)
+    return steps, calls, suggested
+
+
+MANIFEST = types.SimpleNamespace(source="s", counts={"test": {"records": 10}})
+NO_VIDEOS = VideoSizes(0, 0, 0.0)
+
+
+def train(steps):
+    """Suggest settings unless that was done, and train."""
+    steps.train(MANIFEST, steps.suggest_settings(MANIFEST), NO_VIDEOS)
+
+
+def begin(steps, number):
+    """Leave the settings of a run of so many steps."""
+    run = steps.round.folder.run
+    run.mkdir(exist_ok=True)
+    Config.parse([f"--steps={number}"]).write(run / "flags.txt")
+
+
+def test_few_steps_are_an_error_with_the_minutes_that_are_enough(round_steps):
+    steps, calls, suggested = round_steps
+    suggested["steps"] = 99
+    with pytest.raises(InputError) as error:
+        train(steps)
+    assert str(error.value) == (
+        "--minutes=30 are 99 training steps on this machine as busy as it is now, and"
+        " fewer than 100 teach next to nothing; end other programs, or give it"
+        " --minutes=4 or more, and run the same command again"
+    )
+    assert [command for command, *_ in calls] == ["suggest-config"]
+    # It is measured again when the machine may have more time.
+    suggested["steps"] = 100
+    train(steps)
+    assert [command for command, *_ in calls[1:]] == ["suggest-config", "train"]
+
+
+def test_few_steps_that_are_asked_for_are_trained(round_steps):
+    steps, calls, suggested = round_steps
+    suggested["steps"] = 1
+    asked = trained_round.dataclasses.replace(steps.round, accepts_few_steps=True)
+    train(TrainedRound(asked))
+    train(TrainedRound(asked))  # its settings stay
+    assert [command for command, *_ in calls] == ["suggest-config", "train", "train"]
+
+
+@pytest.mark.parametrize("now, flags", [(1, ["--steps=141"]), (200, [])])
+def test_a_run_goes_on_to_the_steps_that_it_began_with(round_steps, now, flags, capsys):
+    """Also if its settings have to be suggested again, on a machine that is busier."""
+    steps, calls, suggested = round_steps
+    begin(steps, 141)
+    suggested["steps"] = now
+    train(steps)
+    *_, training = calls
+    assert [word for word in training if "steps" in word] == flags
+    said = "the training goes on to the 141 steps that it began with"
+    assert (said in capsys.readouterr().out) == bool(flags)
+
+
+def test_steps_of_a_user_are_no_promise_and_no_error(tmp_path):
+    assert promised_steps.given(["--noflip"]) is None
+    assert promised_steps.given(["--steps=9", "--noflip", "--steps=12"]) == 12
+    with pytest.raises(InputError, match="--steps"):
+        promised_steps.given(["--steps=many"])
+    assert promised_steps.of_run(tmp_path) == 0
+
+
+def test_what_remains_is_the_sum_of_the_stages_to_come():
+    times = round_time.measured_times(
+        TIMES, steps=100, test_frames=10, frames=60, every=5
+    )
+    assert times == {
+        "training": 230.0,
+        "scores": 35.0,
+        "before": 35.0,
+        "export": 30.0,
+        "videos": 42.0,
+    }
+    assert round_time.remaining_seconds(times, "check") == 372.0
+    assert round_time.remaining_seconds(times, "browse") == 72.0
+    finished = round_time.measured_times(
+        TIMES, steps=0, test_frames=0, frames=0, every=1
+    )
+    assert finished["training"] == 0.0
+    words = [round_time.in_words(x) for x in (20, 725, 2 * 3600)]
+    assert words == ["about a minute", "about 12 minutes", "about 2.0 hours"]
+
+
+def test_the_rough_time_is_that_of_the_videos_and_of_the_load(monkeypatch):
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    sizes = VideoSizes(frames=1000, unpredicted_frames=500, pixels=1e5)
+    alone = round_time.rough_times(sizes, CPU, 30)
+    assert alone["records"] == pytest.approx(7.5 + 25)
+    assert alone["training"] == pytest.approx((15 + 1100) / 2)
+    assert round_time.rough_times(sizes, CPU, 2)["training"] == 120
+    gpu = Host(8, 64 * 2**30, 24 * 2**30)
+    assert round_time.rough_times(sizes, gpu, 30)["training"] == 1800
+    monkeypatch.setattr(os, "getloadavg", lambda: (6.0, 0.0, 0.0))
+    busy = round_time.rough_times(sizes, CPU, 1e6)
+    assert busy["records"] == pytest.approx(4 * alone["records"])
+    assert busy["training"] == pytest.approx(4 * alone["training"])
+
+
+def test_sizes_are_those_of_the_videos_that_can_be_read(tmp_path):
+    jobs = []
+    for name, length in (("a", 3), ("b", 5)):
+        path = tmp_path / f"{name}.mp4"
+        write_video(path, coloured_frames(length, 64, 96))
+        jobs.append(Job(str(path), str(tmp_path / "out" / name)))
+    (tmp_path / "c.mp4").write_text("no video")
+    jobs.append(Job(str(tmp_path / "c.mp4"), str(tmp_path / "out/c")))
+    (tmp_path / "out/b").mkdir(parents=True)
+    assert VideoSizes.read(jobs) == VideoSizes(8, 3, 64 * 96)
+
+
+def test_a_network_that_was_hardly_trained_is_warned_of(tmp_path):
+    assert training_length.warning("coco") == ""
+    (tmp_path / "finished.json").write_text(json.dumps({"steps": 1}))
+    said = training_length.warning(str(tmp_path))
+    assert said.startswith("This network's last training had only 1 step; fewer than")
+    (tmp_path / "finished.json").write_text(json.dumps({"steps": 100}))
+    assert training_length.warning(str(tmp_path)) == ""
+    export = tmp_path / "model"
+    export.mkdir()
+    for name, begin in (("ckpt-99", "This"), ("ckpt-100", ""), ("weights.npz", "")):
+        (export / "a2d_tf.json").write_text(json.dumps({"checkpoint": name}))
+        assert training_length.warning(str(export))[:4] == begin
