@@ -14,7 +14,7 @@ import pathlib
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
-from a2d_tf.runs import run_files, scores
+from a2d_tf.runs import scores
 
 FLAGS = command_line.Register()
 _RUN = FLAGS.define_string("run", None, "Run folder of a2d train.")
@@ -43,7 +43,6 @@ def main(argv: list[str]) -> None:
         if split != _SPLIT.value:
             command += " --checkpoint=best"
         raise InputError(f"{folder}: no such folder; run {command}")
-    labels = run_files.read_labels(workdir)
     from a2d_tf.data.manifest import Manifest
     from a2d_tf.evaluation.reports import frame_browser
 
@@ -52,7 +51,7 @@ def main(argv: list[str]) -> None:
         f"{os.path.basename(os.path.abspath(workdir))}: frames of split {_SPLIT.value}"
     )
     page = frame_browser.page(
-        title, folder, labels, manifest, split=split, limit=_LIMIT.value
+        title, folder, manifest.label_space, manifest, split=split, limit=_LIMIT.value
     )
     output = _OUTPUT.value or str(folder / "browse.html")
     write_text(output, page.text)

@@ -132,7 +132,7 @@ class TrainedRound:
             sized_records = before.records
             sources += [
                 f"--split_of={before.records}",
-                f"--labels={before.records / 'labels.json'}",
+                f"--labels_of={before.records}",
             ]
             motion = flag_words(motion_flags(Manifest.load(before.records)))
         if not (records / NAME).exists():
@@ -273,7 +273,11 @@ class TrainedRound:
                 manifest,
                 f"--output={folder.scores_before}",
             )
-            tables.append(behaviour_counts.compared(metrics_before, metrics).text())
+            new_pairs = behaviour_counts.NewPairs.of(
+                manifest.label_space, Manifest.load(before.records).label_space
+            )
+            table = behaviour_counts.compared(metrics_before, metrics, new_pairs)
+            tables.append(table.text())
         self.call(
             "browse", "browse", f"--run={folder.run}", f"--records={folder.records}"
         )

@@ -270,7 +270,9 @@ class TrainingConfig:
         choices=["joint", "actor", "action", "refiner"],
     )
     init_run: str = setting(
-        "", "Run folder of the same network to take all weights from."
+        "",
+        "Run folder of the same network, perhaps with fewer labels, to take all "
+        "weights from.",
     )
     init_checkpoint: str = setting(
         "",

@@ -35,6 +35,7 @@ from a2d_tf.evaluation.metrics.metric import SplitData
 from a2d_tf.evaluation.metrics.registry import METRICS, figures_at, results
 from a2d_tf.evaluation.painted_maps import label_map, label_maps
 from a2d_tf.evaluation.scored_rois import ScoredRois
+from a2d_tf.evaluation.wider_labels import WiderLabels
 from a2d_tf.model.inference import (
     Inference,
     features_of,
@@ -85,13 +86,19 @@ class Validation:
 
 
 class Evaluator:
-    """Scores a network, whose weights may change between calls."""
+    """Scores a network, whose weights may change between calls.
+
+    The records may have more labels than the network: it never finds these.
+    """
 
     def __init__(self, network: Network, config: Config, manifest: Manifest) -> None:
         self.network = network
         self.config = config
         self.manifest = manifest
-        self.labels = network.labels
+        self.labels = manifest.label_space
+        self._wider_labels: WiderLabels | None = None
+        if self.labels != network.labels:
+            self._wider_labels = WiderLabels(network.labels, self.labels)
         floor = FLOOR
         if config.inference.score_threshold >= 0:
             floor = min(FLOOR, config.inference.score_threshold)
@@ -145,7 +152,7 @@ class Evaluator:
         box_specs = BOX_SPECS if true_boxes else None
         traced = self._graph.get_concrete_function(specs, box_specs)
         batches = iter(self._batches[split])
-        frame_of = clip_records.naming(directory)(Frame.of)
+        frame_of = clip_records.naming(directory)(self._frame_of)
         while True:
             with clip_records.naming(directory):
                 batch = next(batches, None)
@@ -164,6 +171,19 @@ class Evaluator:
             )
             for row in range(len(arrays["size"])):
                 yield functools.partial(frame_of, arrays, outputs, in_true_boxes, row)
+
+    def _frame_of(
+        self,
+        batch: dict[str, np.ndarray],
+        outputs: Inference,
+        in_true_boxes: Inference | None,
+        row: int,
+    ) -> Frame:
+        """Return the frame of a row of a batch, as of `Frame.of`, in the own labels."""
+        frame = Frame.of(batch, outputs, in_true_boxes, row)
+        if self._wider_labels is not None:
+            return self._wider_labels.of_frame(frame)
+        return frame
 
     def scored(self, frame_makers: Iterable[FrameMaker]) -> Iterator[Frame]:
         """Yield each frame in order, its pixels counted at THRESHOLDS."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from a2d_tf.core.errors import join_names
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.box_data import Truth
@@ -73,8 +74,8 @@ def evaluate(
       the contents of `metrics.json`; `table` prints them.
 
     Raises:
-      InputError: no run or records there, records of another kind, an empty split, or
-        something else than scores at `output`.
+      InputError: no run or records there, records of another kind or without a label
+        of the run, an empty split, or something else than scores at `output`.
     """
     # Late: these load TensorFlow.
     from a2d_tf.evaluation.evaluator import Evaluator
@@ -88,6 +89,14 @@ def evaluate(
     manifest = records if isinstance(records, Manifest) else Manifest.load(records)
     run.check_records(manifest)
     notes = {}
+    unknown = run.network.labels.unknown_in(manifest.label_space)
+    if unknown:
+        notes["unknown_labels"] = unknown
+        logger.warning(
+            "%s: the run does not know %s: all of these are missed",
+            manifest.directory,
+            join_names(unknown),
+        )
     if split == "test":
         trained_on = sorted(run.trained_on & manifest.videos(split))
         if trained_on:

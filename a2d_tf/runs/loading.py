@@ -53,13 +53,16 @@ class Run:
     held_out: dict[str, Any] | None = None
 
     def check_records(self, manifest: Manifest) -> None:
-        """Raise InputError unless the network learned from records of this kind."""
+        """Raise InputError unless the network learned from records of this kind.
+
+        These may have more labels.
+        """
         run_checks.check_made_alike(self.records, manifest)
         self._check_motion(manifest)
-        run_checks.compare(
+        run_checks.check_known(
             manifest.directory,
-            dataclasses.asdict(self.network.labels),
-            dataclasses.asdict(manifest.label_space),
+            manifest.label_space,
+            self.network.labels,
             remedy=(
                 "build records with the network's labels, a2d records"
                 " --labels=RUN/labels.json"

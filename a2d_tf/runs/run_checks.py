@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from a2d_tf.core.config import Config
-from a2d_tf.core.errors import InputError, quoted
+from a2d_tf.core.errors import InputError, join_names, quoted
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import FACTS, Manifest
 from a2d_tf.runs import run_files
@@ -61,6 +61,17 @@ def check_settings(
     compare(path, run_values, values, "use that, or another run folder")
 
 
+def check_model(workdir: str, run_config: Config, config: Config) -> None:
+    """Raise InputError unless a run's network has these settings.
+
+    Args:
+      run_config: the settings of the run.
+    """
+    names = [field.name for field in dataclasses.fields(config.model)]
+    path = run_files.flags_path(workdir)
+    check_settings(path, run_config.model, config.model, names)
+
+
 def check_network(
     workdir: str, run_config: Config, config: Config, labels: LabelSpace
 ) -> None:
@@ -69,9 +80,7 @@ def check_network(
     Args:
       run_config: the settings of the run.
     """
-    names = [field.name for field in dataclasses.fields(config.model)]
-    path = run_files.flags_path(workdir)
-    check_settings(path, run_config.model, config.model, names)
+    check_model(workdir, run_config, config)
     path = run_files.labels_path(workdir)
     run_labels = LabelSpace.from_json(path)
     compare(
@@ -80,6 +89,23 @@ def check_network(
         dataclasses.asdict(labels),
         "use another run folder",
     )
+
+
+def check_known(
+    path: str | os.PathLike, labels: LabelSpace, run_labels: LabelSpace, remedy: str
+) -> None:
+    """Check that labels are those of a run, or more.
+
+    Args:
+      path: of what has the labels, for the message.
+      remedy: end of the message.
+
+    Raises:
+      InputError: a label of the run is missing.
+    """
+    missing = labels.unknown_in(run_labels)
+    if missing:
+        raise InputError(f"{path}: lacks the run's {join_names(missing)}; {remedy}")
 
 
 def check_made_alike(facts: Mapping[str, Any], manifest: Manifest) -> None:

@@ -30,12 +30,7 @@ def initialise(network: Network, config: Config) -> LoadReport | None:
     if training.zero_shot_actor:
         _check_withheld(training)
     if training.init_run:
-        run = training.init_run
-        run_config = run_files.read_config(run)
-        run_checks.check_network(run, run_config, config, network.labels)
-        path = restore(network, run)
-        loaded = {name: name for name in transfer.variables(network)}
-        return LoadReport(path, loaded, {}, {})
+        return _take_all(network, config, training.init_run)
     reports = {}
     if training.init_checkpoint:
         run = training.init_checkpoint
@@ -107,6 +102,35 @@ def _check_withheld(training: TrainingConfig) -> None:
                 " --train_phase=actor"
             )
         run = run_training.init_run or run_training.init_checkpoint
+
+
+def _take_all(network: Network, config: Config, run: str) -> LoadReport:
+    """Take all weights of a run of the same network; return the report.
+
+    Labels that only the new network has keep the weights that it was made with.
+
+    Raises:
+      InputError: the run's network has other settings, or labels that this one lacks.
+    """
+    run_config = run_files.read_config(run)
+    run_checks.check_model(run, run_config, config)
+    labels = run_files.read_labels(run)
+    if labels == network.labels:
+        path = restore(network, run)
+        loaded = {name: name for name in transfer.variables(network)}
+        return LoadReport(path, loaded, {}, {})
+    run_checks.check_known(
+        run,
+        network.labels,
+        labels,
+        remedy=(
+            "add this to the labels of the records (a2d records --labels_of), or start"
+            f" with --init_checkpoint={run}, which takes what fits"
+        ),
+    )
+    run_network = Network(run_config.model, labels)
+    origin = restore(run_network, run)
+    return transfer.copy(network, run_network, origin)
 
 
 def _warm_start(network, config, run):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,12 +92,21 @@ def suggest(
         speed=speed,
     )
     settings += _instance_settings(train, start.base)
-    if not after:
+    names = _names_of_labels(manifest.label_space)
+    if after:
+        # What the run knew is in its own settings.
+        known = _names_of_labels(run_files.read_labels(after))
+        names = [name for name in names if name not in known]
+    else:
         reads = reads_labels(start.preset, len(train.videos))
         least_videos = _FEW_VIDEOS_TO_READ if reads else _FEW_VIDEOS
         settings.append(_validation_settings(train.videos, least_videos))
-        settings += _mirroring_settings(manifest.label_space)
+    settings += _mirroring_settings(names)
     return settings
+
+
+def _names_of_labels(labels: LabelSpace) -> list[str]:
+    return [*labels.actors, *labels.actions]
 
 
 class _Start(NamedTuple):
@@ -271,10 +280,10 @@ def _validation_settings(videos: Collection[str], least_videos: int) -> Settings
     )
 
 
-def _mirroring_settings(labels: LabelSpace) -> list[Settings]:
+def _mirroring_settings(names: Iterable[str]) -> list[Settings]:
     """Return that clips are not mirrored, if the name of a label has a side."""
     sided_names = []
-    for name in (*labels.actors, *labels.actions):
+    for name in names:
         if _SIDES & set(re.split(r"[\s_./-]+", name.lower())):
             sided_names.append(name)
     if not sided_names:

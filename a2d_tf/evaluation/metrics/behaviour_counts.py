@@ -5,8 +5,10 @@ They are read from "behaviours" in `metrics.json`, see `behaviours.py`.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
+from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.metrics.tables import Table
 
 _COLUMNS = {
@@ -40,6 +42,10 @@ class Counts(NamedTuple):
     def wrong(self) -> int:
         """The number of findings that are wrong."""
         return self.findings - self.found
+
+    def without(self, findings: int) -> Counts:
+        """Return the counts without some of the findings."""
+        return self._replace(findings=self.findings - findings)
 
     def f1(self) -> float:
         """Return the harmonic mean of the shares that are found, and that are right.
@@ -80,19 +86,73 @@ def sentences(metrics: dict) -> dict[str, str]:
     return told
 
 
-def compared(before: dict, now: dict) -> Table:
+class NewPairs(NamedTuple):
+    """The pairs that a round knows and the one before did not.
+
+    Attributes:
+      labels: of the round.
+      codes: of these pairs, in `labels`.
+    """
+
+    labels: LabelSpace
+    codes: frozenset[int]
+
+    @classmethod
+    def of(cls, labels: LabelSpace, before: LabelSpace) -> NewPairs:
+        """Return the pairs that are in `labels` but not in `before`."""
+        codes = []
+        for code, pair in zip(labels.codes, labels.named_pairs):
+            if pair not in before.named_pairs:
+                codes.append(code)
+        return cls(labels, frozenset(codes))
+
+    def names(self) -> set[str]:
+        """Return the names of these pairs, as in `metrics.json`."""
+        return {self.labels.name(code) for code in self.codes}
+
+    def taken_for(self, metrics: dict) -> Counter[str]:
+        """Count the findings that lie on one of these, as another pair: by its name."""
+        counts: Counter[str] = Counter()
+        for mistakes in metrics.get("mistakes", {}).values():
+            for true_code, code in mistakes:
+                if true_code in self.codes and code:
+                    counts[self.labels.name(code)] += 1
+        return counts
+
+
+_NO_NEW_PAIRS = NewPairs(A2D, frozenset())
+
+
+def compared(before: dict, now: dict, new_pairs: NewPairs = _NO_NEW_PAIRS) -> Table:
     """Put the counts of two rounds on the same frames side by side.
 
-    A pair is better or worse by F1; if that is equal, by wrong findings.
+    A pair is better or worse by F1; if that is equal, by wrong findings. The round
+    before could not know new pairs: what either finds on them is not counted as wrong
+    for another pair.
 
     Args:
-      before, now: `metrics.json` of the rounds.
+      before, now: `metrics.json` of the rounds, both with the labels of this one.
+      new_pairs: those that the round before did not know.
     """
     rows = {}
     changes: dict[str, list[str]] = {"better": [], "worse": [], "as before": []}
+    new_names = new_pairs.names()
+    left_out_before = new_pairs.taken_for(before)
+    left_out = new_pairs.taken_for(now)
+    added = []
     for pair, row in now["behaviours"].items():
-        old = Counts.of(before["behaviours"][pair])
         new = Counts.of(row)
+        if pair in new_names:
+            added.append(row["name"])
+            if any(new):
+                rows[pair] = {
+                    "in all": new.instances,
+                    "found": new.found,
+                    "wrong": new.wrong,
+                }
+            continue
+        old = Counts.of(before["behaviours"][pair]).without(left_out_before[pair])
+        new = new.without(left_out[pair])
         if not any(old) and not any(new):
             continue
         old_rank = (old.f1(), -old.wrong)
@@ -114,5 +174,10 @@ def compared(before: dict, now: dict) -> Table:
     for change, names in changes.items():
         if names:
             notes.append(f"{change}: {', '.join(names)}")
+    if added:
+        notes.append(
+            f"new, and so without a round before: {', '.join(added)}; findings of other"
+            " behaviours on these are not counted as wrong here"
+        )
     title = "Both rounds on the same held-out frames: numbers of instances"
     return Table(title, _COLUMNS, rows, notes=tuple(notes))
