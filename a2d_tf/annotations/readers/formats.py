@@ -16,6 +16,7 @@ from a2d_tf.annotations.readers import (
     mot,
     sleap,
     yolo,
+    yolo_tracks,
     youtube_vis,
 )
 from a2d_tf.annotations.readers.container import Container, File
@@ -55,7 +56,7 @@ _FORMATS = {
     "masks": Format((f"/{masks.LIST}",), lambda _: True, masks.read),
     "yolo": Format(("/data.yaml", "/data.yml"), yolo.matches, yolo.read),
     "yolo_track": Format(
-        (".txt",), yolo.matches_labels, yolo.read_labels, reads_folder=True
+        (".txt",), yolo_tracks.matches, yolo_tracks.read, reads_folder=True
     ),
     "deeplabcut": Format((".csv", ".h5"), deeplabcut.matches, deeplabcut.read),
     "sleap": Format((".slp", ".h5"), sleap.matches, sleap.read),

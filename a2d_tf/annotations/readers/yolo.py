@@ -6,23 +6,18 @@ labels/train/clip1/00005.txt  1 0.305 0.081 0.414 0.081 0.414 0.241
 train.txt                     data/images/train/clip1/00005.jpg
 ```
 
-A line is an instance: its class, and x, y as shares of the image's width and height; or
-a box by its centre, width and height. Its track may follow, and before the track of a
-box its confidence. An image without a text file is empty, or was not annotated.
+`yolo_labels` describes the text files. An image without one is empty, or was not
+annotated.
 
-`yolo track` with save_txt writes the text files alone, labels/clip1_5.txt of frame 5.
-Without data.yaml, classes have numbers and no names.
-
-Source: cvat-ai/datumaro `yolo/exporter.py`; ultralytics `engine/results.py`.
+Source: cvat-ai/datumaro `yolo/exporter.py`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 import posixpath
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import yaml
@@ -33,18 +28,15 @@ from a2d_tf.annotations.document import (
     FrameName,
     Instance,
     ReadOptions,
-    Segmentation,
     ToolLabel,
-    check_tracks_differ,
 )
 from a2d_tf.annotations.readers.container import File
+from a2d_tf.annotations.readers.yolo_labels import is_named_by_cvat, read_instances
 from a2d_tf.core.errors import quoted
 
 _SUBSETS = {"train", "val", "valid", "test", "default"}
-_YAMLS = ("data.yaml", "data.yml")
-_OF_CVAT = re.compile(r"(.*/)?frame_[0-9]{6,9}")
-_LINE = re.compile(rb"\s*[0-9]+([ \t]+[-+.0-9eE]+){4,}[ \t]*([\r\n]|$)")
-_ROUNDING = 1e-4  # of shares of the image, which have six digits
+YAMLS = ("data.yaml", "data.yml")
+"""Names of the files that list classes."""
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
@@ -95,7 +87,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         instances: tuple[Instance, ...] = ()
         if image.label_file:
             label_file = File.open(file.container, image.label_file)
-            instances = _instances(label_file, label_of_class)
+            instances = read_instances(label_file, label_of_class)
         elif not options.empty_frames:
             document.left_out["images without a label file"] += 1
             continue
@@ -106,47 +98,6 @@ def read(file: File, options: ReadOptions) -> list[Document]:
                 where, frame_names.not_a_frame(image.image_path or f"{key.path}.txt")
             )
         document.add(where, name, (1, 1), instances, scaled=True)
-    return [document]
-
-
-def matches_labels(content: Any) -> bool:
-    """Return whether the bytes of a text file begin with the line of an instance."""
-    return _LINE.match(content) is not None
-
-
-def read_labels(file: File, options: ReadOptions) -> list[Document]:
-    """Read all text files in the folder of one, without the names of their classes.
-
-    Returns:
-      one document; none if a data.yaml in this folder or above it has the names.
-
-    Raises:
-      InputError: a line is broken, or a file is not named after a frame.
-    """
-    folder = posixpath.dirname(file.name)
-    folders_above = {"", *map(str, pathlib.PurePosixPath(file.name).parents)}
-    names = []
-    for name in file.container.names:
-        above, _, last = name.rpartition("/")
-        if last.lower() in _YAMLS and above in folders_above:
-            return []
-        if above == folder and last.lower().endswith(".txt"):
-            names.append(name)
-    document = Document(file.path.parent, "yolo_track")
-    for name in names:
-        label_file = File.open(file.container, name)
-        if label_file.content.strip() and not matches_labels(label_file.content):
-            document.left_out["text files without boxes and polygons"] += 1
-            continue
-        stem = posixpath.splitext(posixpath.basename(name))[0]
-        if _OF_CVAT.fullmatch(stem):
-            problem = "is named as in CVAT; export 'Ultralytics YOLO' there"
-            raise label_file.error("", problem)
-        frame_name = _frame_name(file, stem, None)
-        if frame_name is None:
-            raise label_file.error("", frame_names.not_a_frame(name))
-        instances = _instances(label_file, options.label)
-        document.add(name, frame_name, (1, 1), instances, scaled=True)
     return [document]
 
 
@@ -248,88 +199,9 @@ def _frame_name(file: File, stem: str, image_path: str | None) -> FrameName | No
     Raises:
       InputError: the name may be one of CVAT, which counts from 0, or not.
     """
-    if image_path is None and _OF_CVAT.fullmatch(stem):
+    if image_path is None and is_named_by_cvat(stem):
         problem = (
             "may be numbered from 0, as in CVAT, or from 1; add train.txt or the images"
         )
         raise file.error(stem, problem)
     return frame_names.of_cvat(image_path or f"{stem}.txt")
-
-
-def _instances(
-    file: File, label_of_class: Callable[[str], ToolLabel]
-) -> tuple[Instance, ...]:
-    """Return the instances in the lines of a text file.
-
-    Args:
-      label_of_class: takes the number of a class, as text.
-
-    Raises:
-      InputError: a line is broken, or a track is there twice.
-    """
-    instances = []
-    for i, line in enumerate(file.text().splitlines(), 1):
-        if not line.strip():
-            continue
-        class_number, *words = line.split()
-        with file.at(f"line {i}"):
-            numbers = [float(word) for word in words]
-            track = None
-            if _end_with_track(words, numbers):
-                track = int(words[-1])
-                numbers.pop()
-                if len(numbers) == 5:  # the last is a box's confidence
-                    numbers.pop()
-            label = label_of_class(class_number)
-            if len(numbers) < 4 or len(numbers) % 2:
-                raise ValueError(
-                    f"{quoted(line)} is not a class with a box or a polygon"
-                )
-        parts: tuple[Segmentation, ...] = ()
-        box = None
-        if len(numbers) == 4:
-            x, y, width, height = numbers
-            box = [x - width / 2, y - height / 2, width, height]
-        else:
-            parts = ([numbers],)
-        instance = Instance(
-            label=label.label,
-            action=label.action,
-            parts=parts,
-            where=file.place(f"line {i}"),
-            track=track,
-            box=box,
-        )
-        instances.append(instance)
-    check_tracks_differ(instances)
-    return tuple(instances)
-
-
-def _end_with_track(words: Sequence[str], numbers: Sequence[float]) -> bool:
-    """Return whether the last of a line's words behind the class is a track.
-
-    CVAT's "Ultralytics YOLO Detection Track" and `yolo track` end a line with it; with
-    save_conf the confidence is before it. A box with both is told from a triangle by
-    the bounds of the image, to which boxes are cut.
-
-    Args:
-      numbers: the words as numbers.
-
-    Raises:
-      ValueError: a polygon has both; it would be a corner where the track is 1.
-    """
-    if not words or not words[-1].isdecimal():
-        return False
-    if len(words) % 2:
-        return True
-    if len(words) > 6 and int(words[-1]) > 1:
-        raise ValueError(
-            "a polygon ends with a confidence and a track; track without save_conf"
-        )
-    return len(words) == 6 and words[-1] != "0" and _is_in_image(*numbers[:4])
-
-
-def _is_in_image(x: float, y: float, width: float, height: float) -> bool:
-    """Return whether a box, by its centre and size, is inside the image."""
-    limit = 1 + _ROUNDING
-    return 2 * abs(x - 0.5) + width <= limit and 2 * abs(y - 0.5) + height <= limit

@@ -1,0 +1,107 @@
+"""The text files of YOLO: a line for each instance of an image.
+
+A line is an instance: its class, and x, y as shares of the image's width and height; or
+a box by its centre, width and height. Its track may follow, and before the track of a
+box its confidence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from a2d_tf.annotations.document import (
+    Instance,
+    Segmentation,
+    ToolLabel,
+    check_tracks_differ,
+)
+from a2d_tf.annotations.readers.container import File
+from a2d_tf.core.errors import quoted
+
+_OF_CVAT = re.compile(r"(.*/)?frame_[0-9]{6,9}")
+_ROUNDING = 1e-4  # of shares of the image, which have six digits
+
+
+def is_named_by_cvat(stem: str) -> bool:
+    """Return whether an image's path without suffix is as CVAT names frames."""
+    return _OF_CVAT.fullmatch(stem) is not None
+
+
+def read_instances(
+    file: File, label_of_class: Callable[[str], ToolLabel]
+) -> tuple[Instance, ...]:
+    """Return the instances in the lines of a text file.
+
+    Args:
+      label_of_class: takes the number of a class, as text.
+
+    Raises:
+      InputError: a line is broken, or a track is there twice.
+    """
+    instances = []
+    for i, line in enumerate(file.text().splitlines(), 1):
+        if not line.strip():
+            continue
+        class_number, *words = line.split()
+        with file.at(f"line {i}"):
+            numbers = [float(word) for word in words]
+            track = None
+            if _end_with_track(words, numbers):
+                track = int(words[-1])
+                numbers.pop()
+                if len(numbers) == 5:  # the last is a box's confidence
+                    numbers.pop()
+            label = label_of_class(class_number)
+            if len(numbers) < 4 or len(numbers) % 2:
+                raise ValueError(
+                    f"{quoted(line)} is not a class with a box or a polygon"
+                )
+        parts: tuple[Segmentation, ...] = ()
+        box = None
+        if len(numbers) == 4:
+            x, y, width, height = numbers
+            box = [x - width / 2, y - height / 2, width, height]
+        else:
+            parts = ([numbers],)
+        instance = Instance(
+            label=label.label,
+            action=label.action,
+            parts=parts,
+            where=file.place(f"line {i}"),
+            track=track,
+            box=box,
+        )
+        instances.append(instance)
+    check_tracks_differ(instances)
+    return tuple(instances)
+
+
+def _end_with_track(words: Sequence[str], numbers: Sequence[float]) -> bool:
+    """Return whether the last of a line's words behind the class is a track.
+
+    CVAT's "Ultralytics YOLO Detection Track" and `yolo track` end a line with it; with
+    save_conf the confidence is before it. A box with both is told from a triangle by
+    the bounds of the image, to which boxes are cut.
+
+    Args:
+      numbers: the words as numbers.
+
+    Raises:
+      ValueError: a polygon has both; it would be a corner where the track is 1.
+    """
+    if not words or not words[-1].isdecimal():
+        return False
+    if len(words) % 2:
+        return True
+    if len(words) > 6 and int(words[-1]) > 1:
+        raise ValueError(
+            "a polygon ends with a confidence and a track; track without save_conf"
+        )
+    return len(words) == 6 and words[-1] != "0" and _is_in_image(*numbers[:4])
+
+
+def _is_in_image(x: float, y: float, width: float, height: float) -> bool:
+    """Return whether a box, by its centre and size, is inside the image."""
+    limit = 1 + _ROUNDING
+    return 2 * abs(x - 0.5) + width <= limit and 2 * abs(y - 0.5) + height <= limit

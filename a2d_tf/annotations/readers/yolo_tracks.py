@@ -1,0 +1,65 @@
+"""The text files of `yolo track` with save_txt: labels/clip1_5.txt of frame 5.
+
+Without data.yaml, classes have numbers and no names.
+
+Source: ultralytics `engine/results.py`.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import posixpath
+import re
+from typing import Any
+
+from a2d_tf.annotations import frame_names
+from a2d_tf.annotations.document import Document, ReadOptions
+from a2d_tf.annotations.readers import yolo
+from a2d_tf.annotations.readers.container import File
+from a2d_tf.annotations.readers.yolo_labels import (
+    is_named_by_cvat,
+    read_instances,
+)
+
+_LINE = re.compile(rb"\s*[0-9]+([ \t]+[-+.0-9eE]+){4,}[ \t]*([\r\n]|$)")
+
+
+def matches(content: Any) -> bool:
+    """Return whether the bytes of a text file begin with the line of an instance."""
+    return _LINE.match(content) is not None
+
+
+def read(file: File, options: ReadOptions) -> list[Document]:
+    """Read all text files in the folder of one, without the names of their classes.
+
+    Returns:
+      one document; none if a data.yaml in this folder or above it has the names.
+
+    Raises:
+      InputError: a line is broken, or a file is not named after a frame.
+    """
+    folder = posixpath.dirname(file.name)
+    folders_above = {"", *map(str, pathlib.PurePosixPath(file.name).parents)}
+    names = []
+    for name in file.container.names:
+        above, _, last = name.rpartition("/")
+        if last.lower() in yolo.YAMLS and above in folders_above:
+            return []
+        if above == folder and last.lower().endswith(".txt"):
+            names.append(name)
+    document = Document(file.path.parent, "yolo_track")
+    for name in names:
+        label_file = File.open(file.container, name)
+        if label_file.content.strip() and not matches(label_file.content):
+            document.left_out["text files without boxes and polygons"] += 1
+            continue
+        stem = posixpath.splitext(posixpath.basename(name))[0]
+        if is_named_by_cvat(stem):
+            problem = "is named as in CVAT; export 'Ultralytics YOLO' there"
+            raise label_file.error("", problem)
+        frame_name = frame_names.of_cvat(f"{stem}.txt")
+        if frame_name is None:
+            raise label_file.error("", frame_names.not_a_frame(name))
+        instances = read_instances(label_file, options.label)
+        document.add(name, frame_name, (1, 1), instances, scaled=True)
+    return [document]
