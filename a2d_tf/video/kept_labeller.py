@@ -10,8 +10,8 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.training.fit_tracks import TrackWeights
 from a2d_tf.training.track_features import TrackFeatures
-from a2d_tf.video.box_labeller import fill_boxes, labelled, no_instances
-from a2d_tf.video.instances import Answer, GivenFrames
+from a2d_tf.video.given_answer import fill_boxes, labelled, no_instances
+from a2d_tf.video.instances import Answer, GivenAnswer, GivenFrames
 from a2d_tf.video.span import Span
 
 
@@ -50,7 +50,9 @@ class KeptLabeller:
             size = (frame.shape[0], frame.shape[1])
             yield Answer(frame, self._label(given, index + 1, size))
 
-    def _label(self, given, number, size):
+    def _label(
+        self, given: GivenFrames, number: int, size: tuple[int, int]
+    ) -> GivenAnswer:
         """Return the answer to a frame (height, width)."""
         instances = given.instances(number, size)
         if not len(instances.boxes):

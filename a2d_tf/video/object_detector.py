@@ -19,6 +19,7 @@ import numpy as np
 from a2d_tf.annotations.video_tracks import GivenInstances
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.resizing import resize_frame
+from a2d_tf.ops.label_painter import mask_patches
 from a2d_tf.video.detector_classes import DetectorClasses
 
 GRAPH = "saved_model.pb"
@@ -137,8 +138,6 @@ class ObjectDetector:
         """
         import tensorflow as tf
 
-        from a2d_tf.ops.label_painter import mask_patches
-
         size = (image.shape[0], image.shape[1])
         if self._input.size is not None:  # coordinates are shares of the sides
             image = resize_frame(image, *self._input.size)
@@ -176,7 +175,7 @@ class ObjectDetector:
             scores=scores[chosen],
         )
 
-    def _check(self, numbers, shares):
+    def _check(self, numbers: np.ndarray, shares: np.ndarray) -> None:
         """Raise InputError for boxes in pixels, or of a class that nobody knows."""
         if not (np.abs(shares) <= _MOST_COORDINATE).all():
             raise InputError(

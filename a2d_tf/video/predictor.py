@@ -7,18 +7,18 @@ mistyped flag does not wait for it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from a2d_tf.core import devices
 from a2d_tf.data.instance_fields import FIELDS
-from a2d_tf.serving.model_info import ModelInfo
+from a2d_tf.ops.label_painter import mask_patches
 from a2d_tf.serving.signatures import VIDEO_SIGNATURES
 from a2d_tf.video import streaming
 from a2d_tf.video.instances import FrameFeatures, Instances
-from a2d_tf.video.served_frames import ServedFrames, key_frame_inputs, load_functions
+from a2d_tf.video.served_frames import ServedFrames
 from a2d_tf.video.span import Span
 from a2d_tf.video.track_settings import TrackSettings
 from a2d_tf.video.video_frame import VideoFrame
@@ -31,47 +31,10 @@ if TYPE_CHECKING:
 class Predictor(ServedFrames):
     """A network that finds the instances in the frames of a video.
 
-    `load` makes one from a folder.
-
-    Args:
-      frame, key_frame: the network's functions, which are called by keyword; see
-        `serving.signatures`.
-      info: what is known of the network.
-      block: likewise, of a network with an action backbone.
-
-    Attributes:
-      info: as given.
-      labels: the label space of the codes.
+    Its `answer` is the signature `key_frame`.
     """
 
-    def __init__(
-        self,
-        frame: Callable,
-        key_frame: Callable,
-        info: ModelInfo,
-        block: Callable | None = None,
-    ) -> None:
-        super().__init__(frame, info, block)
-        self._key_frame = key_frame
-
-    @classmethod
-    def load(
-        cls, path: str | os.PathLike[str], *, checkpoint: str = "last", **settings: Any
-    ) -> Predictor:
-        """Load an exported SavedModel or a run folder.
-
-        Args:
-          path: folder of `a2d export`, `a2d train` or `a2d export --pack`, or the name
-            of a packed model that comes with the package.
-          checkpoint: of a run, "last" or "best": by validation.
-          **settings: of a run, those of inference and computing, such as
-            score_threshold=0.5.
-
-        Raises:
-          InputError: neither is there, or it is damaged; or settings were given for a
-            SavedModel, whose settings are fixed.
-        """
-        return cls(*load_functions(path, checkpoint, settings, VIDEO_SIGNATURES))
+    SIGNATURES: ClassVar[tuple[str, str]] = VIDEO_SIGNATURES
 
     @classmethod
     def from_run(cls, run: Run) -> Predictor:
@@ -130,11 +93,7 @@ class Predictor(ServedFrames):
         Returns:
           the instances in native pixels, by descending p(actor).
         """
-        from a2d_tf.ops.label_painter import mask_patches
-
-        answer = self._key_frame(**key_frame_inputs(clip, size, motion))
-        outputs = {name: values.numpy()[0] for name, values in answer.items()}
-
+        outputs = self._answer_key_frame(clip, size, motion)
         count = outputs["num_detections"]
         boxes = outputs["boxes"][:count]
         patches = mask_patches(outputs["masks"][:count], boxes, *size)

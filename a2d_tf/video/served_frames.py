@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -26,27 +26,65 @@ if TYPE_CHECKING:
     from a2d_tf.serving.export_folder import ServedFunctions
 
 
+_Self = TypeVar("_Self", bound="ServedFrames")
+
+
 class ServedFrames:
-    """Computes the features of frames, and the motion maps of a video.
+    """A served network that answers the frames of a video one by one.
+
+    `load` makes one from a folder. Functions are called by keyword, see
+    `serving.signatures`.
 
     Args:
-      frame: the network's function, which is called by keyword; see
-        `serving.signatures`.
+      frame: computes the features of a frame.
+      answer: answers a key frame by these; the second of `SIGNATURES`.
       info: what is known of the network.
-      block: likewise, of a network with an action backbone.
+      block: computes motion maps; None without an action backbone.
 
     Attributes:
       info: as given.
       labels: the label space of the codes.
     """
 
+    SIGNATURES: ClassVar[tuple[str, str]]
+    """VIDEO_SIGNATURES or BOX_SIGNATURES."""
+
     def __init__(
-        self, frame: Callable, info: ModelInfo, block: Callable | None = None
+        self,
+        frame: Callable,
+        answer: Callable,
+        info: ModelInfo,
+        block: Callable | None = None,
     ) -> None:
         self._frame = frame
+        self._answer = answer
         self._block = block
         self.info = info
         self.labels = LabelSpace.from_fields(info["labels"])
+
+    @classmethod
+    def load(
+        cls: type[_Self],
+        path: str | os.PathLike[str],
+        *,
+        checkpoint: str = "last",
+        **settings: Any,
+    ) -> _Self:
+        """Load an exported SavedModel or a run folder.
+
+        Args:
+          path: folder of `a2d export`, `a2d train` or `a2d export --pack`, or the name
+            of a packed model that comes with the package.
+          checkpoint: of a run, "last" or "best": by validation.
+          **settings: of a run, those of inference and computing, such as
+            score_threshold=0.5.
+
+        Raises:
+          InputError: neither is there, or it is damaged; settings were given for a
+            SavedModel, whose settings are fixed; an older export cannot label boxes, or
+            a model can do nothing else.
+        """
+        return cls(*_load_functions(path, checkpoint, settings, cls.SIGNATURES))
 
     def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
         """Compute the backbones' features of a frame.
@@ -72,23 +110,41 @@ class ServedFrames:
         maps = self._block(rgb=tf.constant(frames[None]))
         return {name: values.numpy()[0] for name, values in maps.items()}
 
+    def _answer_key_frame(
+        self,
+        clip: Sequence[FrameFeatures],
+        size: tuple[int, int],
+        motion: Mapping[str, np.ndarray] | None,
+        **given: tf.Tensor,
+    ) -> dict[str, np.ndarray]:
+        """Return the outputs for a key frame, {name: array without the batch's axis}.
 
-def load_functions(
+        Args:
+          clip: the features of the 2L + 1 frames around it.
+          size: (height, width) of the native frame.
+          motion: its motion maps, as `motion_stream` makes them; None without them.
+          **given: what only this signature takes.
+        """
+        import tensorflow as tf
+
+        inputs = {"size": tf.constant(size, tf.int32), **given}
+        for name in clip[0]:
+            inputs[name] = tf.stack([features[name] for features in clip], axis=1)
+        if motion is not None:
+            inputs["motion_size"] = tf.constant([frame_size(*size)], tf.int32)
+            for name, values in motion.items():
+                inputs[name] = tf.constant(values[None])
+        outputs = self._answer(**inputs)
+        return {name: values.numpy()[0] for name, values in outputs.items()}
+
+
+def _load_functions(
     path: str | os.PathLike[str],
     checkpoint: str,
     settings: dict[str, Any],
     signatures: tuple[str, str],
 ) -> ServedFunctions:
-    """Load the functions of an exported SavedModel or of a run.
-
-    Args:
-      path, checkpoint, settings: as of `Predictor.load`.
-      signatures: VIDEO_SIGNATURES or BOX_SIGNATURES of `serving.signatures`.
-
-    Raises:
-      InputError: as of `Predictor.load`; or an older export cannot label boxes, or a
-        model can do nothing else.
-    """
+    """Load the functions of an exported SavedModel or of a run."""
     folder = os.path.normpath(path)
     if not os.path.isdir(folder) and folder in packed.names():
         folder = packed.find(folder)
@@ -106,27 +162,3 @@ def load_functions(
     from a2d_tf.serving import export_folder
 
     return export_folder.load(folder, signatures)
-
-
-def key_frame_inputs(
-    clip: Sequence[FrameFeatures],
-    size: tuple[int, int],
-    motion: Mapping[str, np.ndarray] | None,
-) -> dict[str, tf.Tensor]:
-    """Return what the signatures that answer a key frame have in common.
-
-    Args:
-      clip: the features of the 2L + 1 frames around it.
-      size: (height, width) of the native frame.
-      motion: its motion maps; None without them.
-    """
-    import tensorflow as tf
-
-    inputs = {"size": tf.constant(size, tf.int32)}
-    for name in clip[0]:
-        inputs[name] = tf.stack([features[name] for features in clip], axis=1)
-    if motion is not None:
-        inputs["motion_size"] = tf.constant([frame_size(*size)], tf.int32)
-        for name, values in motion.items():
-            inputs[name] = tf.constant(values[None])
-    return inputs

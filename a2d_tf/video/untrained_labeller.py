@@ -12,7 +12,7 @@ from a2d_tf.annotations.video_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.motion_stream import MotionStream
 from a2d_tf.serving.model_info import ModelInfo
-from a2d_tf.video.box_labeller import fill_boxes, labelled, no_instances
+from a2d_tf.video.given_answer import fill_boxes, labelled, no_instances
 from a2d_tf.video.instances import FrameFeatures, GivenAnswer
 from a2d_tf.video.kinetics_actions import BACKBONE, KineticsActions
 
