@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from a2d_tf import predict
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.exports import exports_digest
 from a2d_tf.annotations.given_tracks import GivenTracks, Reading
@@ -41,6 +40,7 @@ from a2d_tf.video import library, library_request, library_tables, video_reader
 from a2d_tf.video.detected_tracks import DetectedTracks
 from a2d_tf.video.library_videos import Job
 from a2d_tf.video.track_settings import TrackSettings
+from a2d_tf.video.video_flags import kinds_of_results
 
 if TYPE_CHECKING:
     from a2d_tf.training.fit_tracks import TrackFit
@@ -137,7 +137,7 @@ class TrackRound:
         words += [f"--bouts={path}" for path in this.bouts]
         words += [f"--videos={this.videos}", *this.further_flags[COMMAND]]
         flagfiles.parse_flags(words, FLAGS)
-        kinds = predict.kinds_of_results(_RESULTS.value)
+        kinds = kinds_of_results(_RESULTS.value)
         if detected is not None:
             _SOURCE.check_coding()  # before the detector's hours
             with _stage("tracks"):

@@ -1,0 +1,183 @@
+"""Flags of a prediction that name its model, and what finds its instances."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable
+from typing import Any
+
+from a2d_tf.core import command_flags
+from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.register import Register
+from a2d_tf.runs import model_source
+from a2d_tf.runs.model_source import ModelSource
+from a2d_tf.video import (
+    detector_predictor,
+    kinetics_actions,
+    object_detector,
+    predictor,
+)
+from a2d_tf.video.detector_classes import DetectorClasses
+from a2d_tf.video.video_prediction import VideoPredictor
+
+_DETECTOR = "detector"
+_MARKS = {"saved_model": "saved_model.pb", "workdir": "flags.txt"}
+"""{flag of a folder: the file that every such folder has}."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFlags:
+    """The flags of a model.
+
+    Attributes:
+      register: where they are defined.
+    """
+
+    register: Register
+
+    @classmethod
+    def define(cls, register: Register) -> ModelFlags:
+        """Define them for a command."""
+        register.define_string("saved_model", None, "Folder of a2d export.")
+        command_flags.define_workdir(register)
+        command_flags.define_packed_model(register)
+        command_flags.define_checkpoint(register)
+        register.define_string(
+            "init_rgb", None, "Imported weights of a detector: coco, or a file."
+        )
+        register.define_list(
+            "actors",
+            [],
+            "Classes of COCO to find, as CLASS or NAME=CLASS; by default all. Those of"
+            " --detector may be numbers; by default a model's actors, and =CLASS leaves"
+            " the name to the model.",
+        )
+        register.define_string(
+            _DETECTOR,
+            None,
+            "SavedModel of TensorFlow's Object Detection API, whose boxes are labelled"
+            " in place of those that the model would find.",
+        )
+        register.define_list(
+            "actions",
+            [],
+            "With --detector and no model: what people do, as kinetics, for its 400"
+            " actions, or as some of these, CLASS or NAME=CLASS.",
+        )
+        command_flags.define_device(register)
+        return cls(register)
+
+    def source(self) -> ModelSource:
+        """Return the model that they name, or a detector that nothing labels.
+
+        Raises:
+          InputError: they name none or several, --actors has nothing to choose from, or
+            a folder is not what its flag says.
+        """
+        flags = self.register
+        values: dict[str, str | None] = {
+            "saved_model": flags.saved_model,
+            "workdir": flags.workdir,
+            "model": flags.model,
+            "init_rgb": flags.init_rgb,
+        }
+        has_checkpoint = flags["checkpoint"].present
+        if flags.detector and not any(values.values()):
+            if has_checkpoint:
+                raise InputError(
+                    "--checkpoint selects a run's weights; it needs --workdir"
+                )
+            source = ModelSource(_DETECTOR, os.path.normpath(flags.detector))
+        else:
+            source = model_source.of_flags(has_checkpoint, **values)
+        if flags.actors and not (flags.init_rgb or flags.detector):
+            raise InputError(
+                "--actors names classes of COCO's weights; it needs --init_rgb=coco, or"
+                " --detector"
+            )
+        for flag, mark in _MARKS.items():
+            folder = values[flag]
+            if folder and not os.path.isfile(os.path.join(folder, mark)):
+                raise InputError(
+                    f"--{flag}={folder}: no {mark} there; --saved_model takes a folder"
+                    " of a2d export, --workdir one of a2d train"
+                )
+        return source
+
+    def check_detector(self, source: ModelSource) -> None:
+        """Raise InputError if the flags of --detector contradict others."""
+        flags = self.register
+        if not flags.detector:
+            if flags.actions:
+                raise InputError(
+                    "--actions labels the boxes of --detector, which is missing"
+                )
+            return
+        object_detector.check_path(flags.detector)
+        if flags.init_rgb:
+            raise InputError(
+                "--detector and --init_rgb both find boxes; leave out one of both"
+            )
+        if flags.actions and source.flag != _DETECTOR:
+            raise InputError(
+                f"--actions: the model of --{source.flag} says what is done; leave out"
+                " one of both"
+            )
+        if source.flag == _DETECTOR:  # names are wrong before anything is written
+            DetectorClasses.parse(flags.actors)
+            kinetics_actions.chosen_classes(flags.actions)
+        for name in Config.given(flags, "inference"):
+            if name != "score_threshold":
+                raise InputError(
+                    f"--detector finds the instances, so --{name} has nothing to do;"
+                    " leave out one of both"
+                )
+
+    def loader(self, source: ModelSource) -> Callable[[], VideoPredictor]:
+        """Return what loads the predictor that finds instances; it can be pickled."""
+        flags = self.register
+        if not flags.detector:
+            return functools.partial(
+                predictor.load,
+                source.flag,
+                source.path,
+                actors=flags.actors,
+                **self.loading(),
+            )
+        model = None
+        if source.flag != _DETECTOR:
+            model = source.path
+        return functools.partial(
+            detector_predictor.load,
+            flags.detector,
+            model,
+            actors=flags.actors,
+            actions=flags.actions,
+            **self.loading(),
+        )
+
+    def loading(self) -> dict[str, Any]:
+        """Return the arguments that every function which loads a predictor takes."""
+        return {
+            "checkpoint": self.register.checkpoint,
+            "device": self.register.device,
+            "settings": Config.given(self.register, "inference", "compute"),
+        }
+
+    def recorded(self, source: ModelSource) -> dict[str, Any]:
+        """Return {flag: value} that tell predictions of one model apart."""
+        flags = self.register
+        settings: dict[str, Any] = Config.given(flags, "inference", "compute")
+        if flags.workdir:
+            settings["checkpoint"] = flags.checkpoint
+        settings["actors"] = ",".join(flags.actors) or None
+        if flags.actions:
+            settings["actions"] = ",".join(flags.actions)
+        if flags.detector and source.flag != _DETECTOR:
+            identity = model_source.identity(flags.detector)
+            digest = identity["model_sha256"][:16]
+            settings["detector"] = f"{identity['model']} {digest}"
+        return settings

@@ -1,0 +1,117 @@
+"""Flags of a prediction that say how individuals are followed, or that give tracks."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from a2d_tf.annotations.exports import exports_digest
+from a2d_tf.annotations.given_tracks import Reading
+from a2d_tf.annotations.reading_flags import ReadingFlags
+from a2d_tf.annotations.video_tracks import FLAG as TRACKS_FLAG
+from a2d_tf.core import command_flags
+from a2d_tf.core.config import Config
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.register import Register
+from a2d_tf.video.track_settings import TrackSettings
+
+_OF_FINDING = (
+    "patience",
+    "max_tracks",
+    "init_rgb",
+    "actors",
+    "detector",
+    "actions",
+)
+"""Flags of finding and following instances, which --tracks leaves nothing to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackFlags:
+    """The flags of tracks.
+
+    Attributes:
+      register: where they are defined.
+      reading: those of them that say how --tracks is read.
+    """
+
+    register: Register
+    reading: ReadingFlags
+
+    @classmethod
+    def define(cls, register: Register) -> TrackFlags:
+        """Define them for a command."""
+        register.define_integer(
+            "window",
+            TrackSettings.window,
+            "Segmented frames that vote on a track's label; of its action, only where"
+            " no times of actions were coded. 1: the network's own labels.",
+            1,
+        )
+        register.define_integer(
+            "patience",
+            TrackSettings.patience,
+            "Segmented frames that may miss a track in a row.",
+            0,
+        )
+        register.define_string(
+            "max_tracks",
+            None,
+            "Number of individuals, for all actors or as in mouse=2,wheel=1.",
+        )
+        command_flags.define_bout_lengths(register)
+        register.define_multi_string(
+            TRACKS_FLAG,
+            [],
+            "Tracks that you have, which are labelled in place of those that the model"
+            " would find: an export of an annotation tool or a tracker; VIDEO=PATH"
+            " names its video.",
+        )
+        return cls(register, ReadingFlags(register, TRACKS_FLAG))
+
+    def settings(self) -> TrackSettings:
+        """Return how individuals are followed."""
+        flags = self.register
+        return TrackSettings(
+            window=flags.window,
+            patience=flags.patience,
+            max_tracks=flags.max_tracks,
+            min_bout=flags.min_bout,
+            merge_gap=flags.merge_gap,
+        )
+
+    def check(self) -> None:
+        """Check that flags of --tracks come with it, and those of finding without it.
+
+        Raises:
+          InputError: a flag has nothing to do.
+        """
+        flags = self.register
+        given = self.reading.given(flags)
+        if not flags.tracks:
+            if given:
+                raise InputError(
+                    f"--{given[0]} says how --tracks is read, which is missing"
+                )
+            return
+        useless = [name for name in _OF_FINDING if flags[name].present]
+        useless += Config.given(flags, "inference")
+        if useless:
+            raise InputError(
+                f"--tracks: instances are given, so --{useless[0]} has nothing to do;"
+                " leave out one of both"
+            )
+
+    def reading_of_tracks(self) -> Reading:
+        """Return how the exports of --tracks are read."""
+        return self.reading.reading_of_tracks(self.register.tracks, TRACKS_FLAG)
+
+    def recorded(self, reading: Reading) -> dict[str, Any]:
+        """Return {flag: value} that tell predictions of given tracks apart."""
+        flags = self.register
+        settings: dict[str, Any] = {}
+        if flags.tracks:
+            settings["tracks"] = exports_digest(reading.exports)
+            for name in self.reading.given(flags):
+                settings[name] = flags[name].value
+        return settings

@@ -1,0 +1,122 @@
+"""Flags of a prediction that name videos, the part to predict, and the results."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import sys
+from collections.abc import Sequence
+
+from a2d_tf.behaviour import prediction_folder
+from a2d_tf.core import tasks
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.register import Register
+from a2d_tf.core.tasks import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoFlags:
+    """The flags of videos and of their results.
+
+    Attributes:
+      register: where they are defined.
+    """
+
+    register: Register
+
+    @classmethod
+    def define(cls, register: Register) -> VideoFlags:
+        """Define them for a command."""
+        register.define_string(
+            "video",
+            None,
+            "Video file, folder of images, or camera index, which runs until Ctrl-C;"
+            " or a library: folder of videos, or a glob in quotes.",
+        )
+        register.define_string(
+            "videos", None, "Library: text file of videos, one per line."
+        )
+        register.define_string(
+            "output",
+            None,
+            f"Folder for {', '.join(prediction_folder.RESULTS)}; of a library, a folder"
+            " per video.",
+        )
+        register.define_list(
+            "results",
+            list(prediction_folder.RESULT_FILES),
+            f"Results to write: {','.join(prediction_folder.RESULT_FILES)}.",
+        )
+        register.define_bool(
+            "overwrite", False, "Library: replace predictions of other settings."
+        )
+        register.define_enum(
+            "on_error",
+            "fail",
+            ["fail", "skip"],
+            "Library: stop at a video that fails, or list it.",
+        )
+        register.define_string("task", None, f"Library: {tasks.HELP}")
+        register.define_integer(
+            "every", 1, "Segment only every Nth frame.", lower_bound=1
+        )
+        register.define_float(
+            "start", 0.0, "Start of the segmented part, seconds.", lower_bound=0
+        )
+        register.define_float(
+            "end",
+            None,
+            "End of the segmented part, seconds; by default the video's end.",
+        )
+        register.define_float(
+            "fps",
+            None,
+            "Images a second of a folder of images; by default 25, which is only"
+            " assumed.",
+            1e-3,
+            1e6,
+        )
+        return cls(register)
+
+    @property
+    def output(self) -> str:
+        """The folder of the results."""
+        return os.path.normpath(self.register.output)
+
+    def check_times(self) -> None:
+        """Raise InputError if --start and --end are no span."""
+        start = self.register.start
+        end = self.register.end
+        if not start < (sys.float_info.max if end is None else end) < math.inf:
+            raise InputError(
+                f"--start={start:g}, --end={end}: use seconds, with the end after the"
+                " start"
+            )
+
+    def kinds(self) -> tuple[str, ...]:
+        """Return the results that are written; see `kinds_of_results`."""
+        return kinds_of_results(self.register.results)
+
+    def task(self) -> Task:
+        """Return this process's share of a library; InputError if --task is none."""
+        if self.register.task:
+            return Task.parse(self.register.task)
+        return tasks.ALONE
+
+
+def kinds_of_results(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the kinds that --results names, and what the page is made of.
+
+    Raises:
+      InputError: a name is none of a result, or there is none.
+    """
+    known = prediction_folder.RESULT_FILES
+    kinds = set(names)
+    if not kinds or not kinds <= set(known):
+        raise InputError(
+            f"--results={','.join(names)}: use one or more of {','.join(known)}"
+        )
+    if "page" in kinds:
+        kinds |= {"overlay", "tracks"}
+    return tuple(kind for kind in known if kind in kinds)
