@@ -16,6 +16,7 @@ from a2d_tf.model.heads.readout_fit import (
     ReadoutInstances,
     fit_labels,
 )
+from a2d_tf.ops.softmax import softmax
 from a2d_tf.training.coded_rows import CodedRow
 from a2d_tf.training.track_features import TrackFeatures
 
@@ -50,9 +51,11 @@ class TrackWeights:
         """
         actor_logits = self._logits(self.actor, features)
         action_logits = self._logits(self.action, features)
-        return Probabilities(_softmax(actor_logits), _softmax(action_logits))
+        return Probabilities(softmax(actor_logits), softmax(action_logits))
 
-    def _logits(self, weights, features):
+    def _logits(
+        self, weights: LabelWeights, features: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
         logits = weights.bias
         for name, kernel in zip(self.groups, weights.kernels):
             logits = logits + np.asarray(features[name], np.float64) @ kernel
@@ -126,8 +129,3 @@ def fit_tracks(
         fitted=fitted,
         videos=frozenset(row.video for row in chosen),
     )
-
-
-def _softmax(logits):
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)

@@ -21,7 +21,7 @@ from a2d_tf.pretrained.action_features import ActionFeatures
 from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs.loading import Run, facts_without_records
 from a2d_tf.training import initial_weights, run_settings
-from a2d_tf.training.presets import ACTION_BACKBONE, STILL, single_frame_config
+from a2d_tf.training.presets import STILL, motion_maps_at_hand, single_frame_config
 from a2d_tf.training.suggestion import MOST_SIDE
 from a2d_tf.training.suggestion_sizes import canvas_for
 
@@ -53,16 +53,16 @@ class LabelsOnly:
             height = max(height, min(video_height, MOST_SIDE))
             width = max(width, min(video_width, MOST_SIDE))
         canvas_height, canvas_width = canvas_for(height, width, STILL.most_pixels)
-        maps: dict[str, Any] = {"flow_histograms": True}
+        maps = motion_maps_at_hand()
+        action_backbone = maps.get("action_backbone", "")
         digest = ""
-        if cache.at_hand(ACTION_BACKBONE):
-            maps["action_backbone"] = ACTION_BACKBONE
-            digest = ActionFeatures.get(ACTION_BACKBONE).sha256
+        if action_backbone:
+            digest = ActionFeatures.get(action_backbone).sha256
         config = single_frame_config(canvas_height, canvas_width, maps)
         config = config.with_settings(use_mask=False, mask_image=False)
         config = run_settings.resolve_config(config, ())
         config = config.with_settings(score_threshold=0.0)
-        motion = MotionFacts(maps.get("action_backbone", ""), digest, True)
+        motion = MotionFacts(action_backbone, digest, flow_histograms=True)
         return cls(config, (height, width), motion)
 
     def digest(self) -> str:

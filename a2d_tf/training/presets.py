@@ -204,14 +204,20 @@ def reads_labels(preset: Preset, videos: int) -> bool:
 def stored_motion(preset: Preset, videos: int) -> dict[str, Any]:
     """Return the flags by which a2d records stores the motion maps to read.
 
-    Flow histograms cost little. An action backbone needs its weights.
-
     Args:
       preset: of the training.
       videos: number of training videos.
     """
     if not reads_labels(preset, videos):
         return {}
+    return motion_maps_at_hand()
+
+
+def motion_maps_at_hand() -> dict[str, Any]:
+    """Return the flags of all motion maps that can be made here.
+
+    Flow histograms cost little. An action backbone needs its weights.
+    """
     flags: dict[str, Any] = {"flow_histograms": True}
     if cache.at_hand(ACTION_BACKBONE):
         flags["action_backbone"] = ACTION_BACKBONE

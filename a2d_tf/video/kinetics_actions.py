@@ -12,6 +12,7 @@ import numpy as np
 
 from a2d_tf.data.motion_stream import MotionStream
 from a2d_tf.ops.motion_maps import MIXED_5C
+from a2d_tf.ops.softmax import softmax
 from a2d_tf.pretrained import kinetics
 from a2d_tf.pretrained.named_classes import name_classes
 
@@ -64,11 +65,9 @@ class KineticsActions:
           boxes: [N, 4], in shares of the frame.
         """
         logits = box_means(motion[MIXED_5C.name], boxes)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities = powers / powers.sum(axis=1, keepdims=True)
-        return probabilities @ self._is_named
+        return softmax(logits) @ self._is_named
 
-    def _logits_of_block(self, frames):
+    def _logits_of_block(self, frames: np.ndarray) -> dict[str, np.ndarray]:
         """Return the map of the logits of the classes; see `BlockFunction`."""
         maps = self._features(frames)[MIXED_5C.name]
         # The classifier is linear: what it says of an average is its average.
