@@ -27,6 +27,7 @@ FILES = {  # where the guide's examples go
     "Add a format": "annotations/readers/boxes.py",
 }
 LISTS = {  # which of the package's lists name them
+    "Add a backbone": "model/backbones/__init__.py",
     "Add a metric": "evaluation/metrics/registry.py",
     "Add a format": "annotations/readers/formats.py",
 }
@@ -100,14 +101,16 @@ def copy(tmp_path_factory):
 
 
 def add_lines(path, section):
-    """Add to a file the lines that the diff of a section has behind those before."""
+    """Change a file as the diff of a section says, which has no line numbers."""
     diff = re.search(r"```diff\n(.*?)```", section, re.S)[1]
-    lines = diff.splitlines()
     text = path.read_text()
-    for before, line in zip(lines, lines[1:]):
-        if line.startswith("+"):
-            assert text.count(f"{before[1:]}\n") == 1, before
-            text = text.replace(f"{before[1:]}\n", f"{before[1:]}\n{line[1:]}\n")
+    for change in re.findall(r"^[ -].*\n(?:\+.*\n)+", diff, re.M):
+        first, *added = change.splitlines()
+        lines = [line[1:] for line in added]
+        if first.startswith(" "):
+            lines.insert(0, first[1:])
+        assert text.count(f"{first[1:]}\n") == 1, first
+        text = text.replace(f"{first[1:]}\n", "".join(f"{line}\n" for line in lines))
     path.write_text(text)
 
 
@@ -117,7 +120,7 @@ def a2d(copy, *words):
 
 def test_a_head_with_a_label_of_its_own_touches_few_files():
     touched = re.findall(r"^\+\+\+ b/(a2d_tf/.*)$", EXAMPLE.read_text(), re.M)
-    assert len(touched) == 8, touched
+    assert len(touched) == 9, touched
 
 
 AUGMENT = """

@@ -1,13 +1,7 @@
-"""Backbones by name, from the modules of this folder.
-
-A module has a dictionary BACKBONES of networks of single frames, or ACTION_BACKBONES of
-networks that see frames in time.
-"""
+"""Backbones by name: networks of single frames, and those that see frames in time."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -15,6 +9,7 @@ import tensorflow as tf
 
 from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
+from a2d_tf.model.backbones import efficientnet, i3d, resnet
 from a2d_tf.model.backbones.entry import (
     ActionBackbone,
     Backbone,
@@ -24,12 +19,8 @@ from a2d_tf.model.backbones.entry import (
 
 _Entry = TypeVar("_Entry")
 
-BACKBONES: dict[str, Backbone] = {}
-ACTION_BACKBONES: dict[str, ActionBackbone] = {}
-for _module_info in pkgutil.iter_modules(__path__, f"{__name__}."):
-    _module = importlib.import_module(_module_info.name)
-    BACKBONES.update(getattr(_module, "BACKBONES", {}))
-    ACTION_BACKBONES.update(getattr(_module, "ACTION_BACKBONES", {}))
+BACKBONES: dict[str, Backbone] = efficientnet.BACKBONES | resnet.BACKBONES
+ACTION_BACKBONES: dict[str, ActionBackbone] = i3d.ACTION_BACKBONES
 
 PUBLISHED: dict[str, Published] = {}
 """Public weights of backbones by their names, those of --init_rgb and --init_flow."""

@@ -8,37 +8,24 @@ their registry.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
 from a2d_tf.model.heads.action import ActionHead
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.heads.base import InstanceHead
+from a2d_tf.model.heads.mask import BoxMasks, MaskHead
 from a2d_tf.model.heads.proposals import Proposals
+from a2d_tf.model.heads.refiner import Refiner
 
-# A head is known as soon as its module is imported.
-for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
-    importlib.import_module(_module.name)
-
-INSTANCE_HEADS = sorted(
-    InstanceHead.__subclasses__(), key=lambda head: head.build_order
+INSTANCE_HEADS: tuple[type[InstanceHead], ...] = (
+    MaskHead,
+    Refiner,
+    BoxMasks,
 )
-"""Every `InstanceHead`, in the order in which they are built. Of those that are on and
-have the same result, the first is used.
+"""In the order in which they are built: a new one comes last, so that the initial
+weights of those before it stay. Of those that are on and have the same result, the
+first is used.
 """
-
-
-def _loss_terms() -> tuple[str, ...]:
-    """Return the names of all heads' loss terms, each once."""
-    names = [
-        *Proposals.loss_terms,
-        *ActorHead.loss_terms,
-        *ActionHead.loss_terms,
-    ]
-    for head in INSTANCE_HEADS:
-        names += head.loss_terms
-    return tuple(dict.fromkeys(names))
-
-
-LOSS_TERMS = _loss_terms()
+_terms = [*Proposals.loss_terms, *ActorHead.loss_terms, *ActionHead.loss_terms]
+for _head in INSTANCE_HEADS:
+    _terms += _head.loss_terms
+LOSS_TERMS = tuple(dict.fromkeys(_terms))
 """Names of the loss terms in the order of their lambdas; the paper has five (Eq. 1)."""

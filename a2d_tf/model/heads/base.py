@@ -62,18 +62,16 @@ class Head:
 class InstanceHead:
     """A head with a model of its own, which runs on the instances of a frame.
 
-    The registry finds every subclass in the modules of this folder. The network builds
-    those that are switched on, after all its other parts. A subclass that also is a
-    `Head` learns from sampled RoIs.
+    `heads.INSTANCE_HEADS` lists them. The network builds those that are switched on,
+    after all its other parts. A subclass that also is a `Head` learns from sampled
+    RoIs.
 
     Attributes:
       result: name of its result in `BatchInstances.more`. The network has one head for
-        each result: the first in the registry that is switched on.
+        each result: the first of `INSTANCE_HEADS` that is switched on.
       setting: field of `ModelConfig` that switches it on; "" for a head that is always
         on.
       part: name of its model in `Network.parts` and in checkpoints; "" without a model.
-      build_order: heads are built in this order, so that a new head changes no initial
-        weights of the heads before it.
       features: pyramids that its model reads, fields of `Features`.
       phase: a --train_phase in which this head learns by itself (`terms_alone`), and no
         other part of the network; "" for none.
@@ -85,7 +83,6 @@ class InstanceHead:
     result: ClassVar[str]
     setting: ClassVar[str] = ""
     part: ClassVar[str] = ""
-    build_order: ClassVar[int] = 100
     phase: ClassVar[str] = ""
     features: ClassVar[tuple[str, ...]] = ()
     loss_terms: ClassVar[tuple[str, ...]] = ()

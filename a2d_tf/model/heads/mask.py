@@ -34,7 +34,6 @@ class MaskHead(InstanceHead, Head):
     result: ClassVar[str] = "masks"
     setting: ClassVar[str] = "use_mask"
     part: ClassVar[str] = "mask_head"
-    build_order: ClassVar[int] = 10
     features: ClassVar[tuple[str, ...]] = ("actor",)
 
     def __init__(self, actor: ActorHead, needs_image: bool) -> None:
@@ -121,7 +120,7 @@ class MaskHead(InstanceHead, Head):
         return tf.sigmoid(pick_classes(self.run(seen, boxes), classes))
 
 
-def pick_classes(logits, classes):
+def pick_classes(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     """Pick each row's logits by its class: [B, N, m, m, C], [B, N] -> [B, N, m, m]."""
     return tf.gather(tf.transpose(logits, [0, 1, 4, 2, 3]), classes, batch_dims=2)
 
@@ -130,7 +129,6 @@ class BoxMasks(InstanceHead):
     """Masks that fill the boxes, of a network without masks (from boxes alone)."""
 
     result: ClassVar[str] = "masks"
-    build_order: ClassVar[int] = 30
 
     def decode(self, seen: Seen, boxes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         """Return ones [B, N, 28, 28]."""

@@ -40,7 +40,6 @@ class Refiner(InstanceHead):
     result: ClassVar[str] = "masks"
     setting: ClassVar[str] = "use_refiner"
     part: ClassVar[str] = "refiner"
-    build_order: ClassVar[int] = 20
     phase: ClassVar[str] = "refiner"
     loss_terms: ClassVar[tuple[str, ...]] = ("mask",)
     needs_image = True
