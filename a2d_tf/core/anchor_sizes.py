@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.limits import MAX_SIDE
 
@@ -30,7 +32,7 @@ def parse(text: str) -> tuple[tuple[float, ...], ...]:
     return tuple(levels)
 
 
-def _are_sizes_of_level(sizes):
+def _are_sizes_of_level(sizes: Sequence[float]) -> bool:
     """Return whether a pyramid level can have anchors of these sizes."""
     if len(sizes) > _MOST or not sizes[-1] <= MAX_SIDE:
         return False

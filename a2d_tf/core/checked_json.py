@@ -66,7 +66,7 @@ def check_json(value: Any, kind: Any, where: str = "") -> None:
         _check_by_function(value, kind, where)
 
 
-def _check_alternatives(value, kinds, where):
+def _check_alternatives(value: Any, kinds: tuple, where: str) -> None:
     for kind in kinds:
         with contextlib.suppress(ValueError):
             check_json(value, kind, where)
@@ -74,14 +74,14 @@ def _check_alternatives(value, kinds, where):
     raise _wrong_type(value, where)
 
 
-def _check_list(values, kind, where):
+def _check_list(values: Any, kind: Any, where: str) -> None:
     if type(values) is not list:
         raise _wrong_type(values, where)
     for i, value in enumerate(values):
         check_json(value, kind, f"{where}[{i}]")
 
 
-def _check_object(fields, kinds, where):
+def _check_object(fields: Any, kinds: dict, where: str) -> None:
     if type(fields) is not dict:
         raise _wrong_type(fields, where)
     prefix = f"{where}." if where else ""
@@ -97,7 +97,7 @@ def _check_object(fields, kinds, where):
             raise _wrong_type(None, f"{prefix}{field}")
 
 
-def _check_type(value, kind, where):
+def _check_type(value: Any, kind: type | None, where: str) -> None:
     if kind is None:
         is_right = value is None
     elif kind is float:
@@ -108,7 +108,7 @@ def _check_type(value, kind, where):
         raise _wrong_type(value, where)
 
 
-def _check_by_function(value, check, where):
+def _check_by_function(value: Any, check: Callable[[Any], Any], where: str) -> None:
     try:
         check(value)
     except ValueError as error:
@@ -116,7 +116,7 @@ def _check_by_function(value, check, where):
         raise ValueError(message) from error
 
 
-def _wrong_type(value, where):
+def _wrong_type(value: Any, where: str) -> ValueError:
     place = where or "content"
     return ValueError(f"{place}: {quoted(value)} is missing or has the wrong type")
 

@@ -81,7 +81,7 @@ def guarded(function: Callable, *arguments: Any, debug: bool = False) -> int | N
         return complain(f"{_problem_of(error)}; --debug shows where", debug)
 
 
-def _problem_of(error):
+def _problem_of(error: Exception) -> str:
     """Describe an error that is no InputError."""
     if isinstance(error, OSError) and error.strerror:
         if error.filename:
@@ -124,7 +124,7 @@ def complain(problem: object, debug: bool = False) -> int:
     return 1
 
 
-def _printable(text):
+def _printable(text: str) -> str:
     """Escape what is not printable: a name in a file must not steer the terminal."""
     characters = []
     for character in text:

@@ -17,7 +17,7 @@ def check(model: ModelConfig, training: TrainingConfig) -> None:
     _check_training(training, model)
 
 
-def _check_model(model):
+def _check_model(model: ModelConfig) -> None:
     """Raise InputError if settings of the network contradict each other."""
     anchor_sizes.parse(model.anchor_sizes)
     is_cartesian = model.label_mode == "cartesian"
@@ -49,7 +49,7 @@ def _check_model(model):
         )
 
 
-def _check_training(training, model):
+def _check_training(training: TrainingConfig, model: ModelConfig) -> None:
     """Raise InputError if settings of the training contradict others."""
     if training.train_proposals_before_nms < training.train_proposals:
         raise InputError(
@@ -76,7 +76,7 @@ def _check_training(training, model):
         raise InputError("--train_phase=action: cartesian labels have no action head")
 
 
-def _check_initial_weights(training, model):
+def _check_initial_weights(training: TrainingConfig, model: ModelConfig) -> None:
     """Raise InputError if the settings of initial weights contradict each other."""
     has_run = bool(training.init_run or training.init_checkpoint)
     has_public = bool(training.init_rgb or training.init_flow)

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from a2d_tf.core.errors import InputError
 
@@ -159,7 +160,7 @@ def prepare(device: str = "auto", deterministic: bool = True) -> list[Gpu]:
     return computing
 
 
-def _choose_gpus(device):
+def _choose_gpus(device: str) -> list[Any]:
     """Return TensorFlow's GPUs that compute, none for the CPU; errors of `prepare`."""
     import tensorflow as tf
 
@@ -172,7 +173,7 @@ def _choose_gpus(device):
     return gpus
 
 
-def _describe(gpus):
+def _describe(gpus: Sequence[Any]) -> list[Gpu]:
     """Return a `Gpu` for each of TensorFlow's GPUs."""
     import tensorflow as tf
 
@@ -187,7 +188,7 @@ def _describe(gpus):
     return described
 
 
-def _set_graph_options(gpus):
+def _set_graph_options(gpus: Sequence[Gpu]) -> None:
     """Turn off what TensorFlow's graph optimizer does to no good."""
     import tensorflow as tf
 
@@ -221,7 +222,7 @@ def on_gpu() -> bool:
     return bool(tf.config.get_visible_devices("GPU"))
 
 
-def _check_unused(device):
+def _check_unused(device: str) -> None:
     """Raise an InputError if a GPU should be used and TensorFlow has none."""
     are_hidden = hides_nvidia()
     cards = [] if are_hidden else nvidia_cards()
@@ -239,5 +240,5 @@ def _check_unused(device):
         raise InputError(f"--device=gpu: {reason}")
 
 
-def _size_text(size):
+def _size_text(size: int | None) -> str:
     return "" if size is None else f" ({size / 2**30:.0f} GB)"

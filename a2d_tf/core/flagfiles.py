@@ -58,7 +58,12 @@ def parse_flags(words: Sequence[str], flag_values: Register) -> list[str]:
         raise InputError(str(error)) from error
 
 
-def _parse_words(words, flag_values, place="", outer_files=()):
+def _parse_words(
+    words: Sequence[str],
+    flag_values: Register,
+    place: str = "",
+    outer_files: Sequence[str] = (),
+) -> list[str]:
     """Parse words in their order, flagfiles where they stand among them.
 
     Args:
@@ -90,7 +95,9 @@ def _parse_words(words, flag_values, place="", outer_files=()):
         raise flags.Error(place + " ".join(str(error).split())) from error
 
 
-def _parse_flagfile(path, flag_values, outer_files):
+def _parse_flagfile(
+    path: str, flag_values: Register, outer_files: Sequence[str]
+) -> None:
     """Parse the lines of a flagfile; arguments as for `_parse_words`."""
     path = find(path)
     if path in outer_files:

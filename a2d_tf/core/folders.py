@@ -144,7 +144,7 @@ def remove_abandoned_folders(parent: str, prefix: str) -> None:
         pass  # making one removes them
 
 
-def _remove_abandoned(parent, prefix, own_lock):
+def _remove_abandoned(parent: str, prefix: str, own_lock: str) -> bool:
     """Remove hidden folders without a process; return whether that was all others."""
     is_alone = True
     for lock in glob.glob(os.path.join(glob.escape(parent), f"{prefix}*", _LOCK)):

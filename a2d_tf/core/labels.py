@@ -16,7 +16,7 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,13 +43,13 @@ def normalized(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip())
 
 
-def _are_distinct_names(names):
+def _are_distinct_names(names: Sequence[str]) -> bool:
     if not names or not all(map(is_name, names)):
         return False
     return len(set(names)) == len(names)
 
 
-def _base(actions):
+def _base(actions: Sequence[str]) -> int:
     """Return K in code = K * actor + action."""
     return max(10, len(actions) + 1)
 
@@ -293,7 +293,9 @@ class LabelSpace:
             raise InputError(f"{path}: {error}; {remedy}") from error
 
 
-def _codes_of_pairs(pairs, actors, actions):
+def _codes_of_pairs(
+    pairs: Iterable[Sequence[str]] | None, actors: Sequence[str], actions: Sequence[str]
+) -> list[int]:
     """Return the codes of [actor, action] names; None stands for all pairs."""
     if pairs is None:
         pairs = itertools.product(actors, actions)
@@ -307,7 +309,7 @@ def _codes_of_pairs(pairs, actors, actions):
     return codes
 
 
-def _error(problem):
+def _error(problem: str) -> InputError:
     return InputError(f"label space: {problem}")
 
 
@@ -321,7 +323,7 @@ _FIELDS = {
 }
 
 
-def _a2d():
+def _a2d() -> LabelSpace:
     """Return the label space of A2D (Xu et al., CVPR 2015).
 
     Colours are those of the release's Annotations/col: a hue for each actor, and for

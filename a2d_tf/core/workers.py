@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
@@ -97,7 +98,7 @@ _function: Callable
 _items: Sequence
 
 
-def _start(shared):
+def _start(shared: Any) -> None:
     import cv2  # late: most commands that import this module start no worker
 
     global _function, _items
@@ -107,12 +108,12 @@ def _start(shared):
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _exit_with_parent():
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent  # here is a worker process
     parent.join()
     os._exit(1)
 
 
-def _call(index):
+def _call(index: int) -> Any:
     return _function(_items[index])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -77,6 +77,7 @@ class NormedLayer(Protocol):
     mean: tf.Variable
     variance: tf.Variable
     compute_dtype: str
+    lent_folds: LentFolds | None
 
 
 def fold(layer: NormedLayer) -> Folded:
@@ -116,12 +117,12 @@ class JoinedNorms(tf.keras.Model):
         with self._folds.lend(folds):
             return super().call(inputs, training, mask)
 
-    def _layers_with(self, norms):
+    def _layers_with(self, norms: Sequence[str]) -> list[NormedLayer]:
         """Return its layers with one of these norms."""
         return [x for x in self.layers if getattr(x, "norm", None) in norms]
 
 
-def _fold_all(layers, stack_kernels):
+def _fold_all(layers: Sequence[NormedLayer], stack_kernels: bool) -> dict[str, Folded]:
     """Fold the norms of layers: {name of a layer: its Folded}."""
     if not layers:
         return {}
@@ -150,11 +151,11 @@ def _fold_all(layers, stack_kernels):
     return folded
 
 
-def _kernel_shape(layer):
+def _kernel_shape(layer: NormedLayer) -> tuple[int, ...]:
     return tuple(layer.kernel.shape)
 
 
-def _scale_stacked(layers, scales):
+def _scale_stacked(layers: Sequence[NormedLayer], scales: tf.Tensor) -> list[tf.Tensor]:
     """Return the kernels of layers, sorted by shape, times the scales of all layers.
 
     Kernels of one shape are stacked and multiplied at once: on a GPU, a launch takes as
@@ -173,7 +174,7 @@ def _scale_stacked(layers, scales):
     return kernels
 
 
-def _affine(statistics, epsilon):
+def _affine(statistics: Statistics, epsilon: Any) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the scale and the offset that normalise by statistics."""
     scale = statistics.gamma * tf.math.rsqrt(statistics.variance + epsilon)
     return scale, statistics.beta - statistics.mean * scale

@@ -95,7 +95,7 @@ class LabelMode(ABC):
         # Padding is -1; no loss reads its class, but it must be an index of the lookup.
         return tf.gather_nd(lookup, tf.maximum(tf.stack([actors, actions], axis=-1), 0))
 
-    def _class_of_pairs(self):
+    def _class_of_pairs(self) -> np.ndarray:
         """Return the class of each valid pair, in the order of `LabelSpace.pairs`."""
         return self.labels.pairs[:, 0]
 
@@ -127,7 +127,9 @@ class LabelMode(ABC):
           valid: bool [B, R].
         """
 
-    def _table_of_actors(self, scores, boxes, actions, joint):
+    def _table_of_actors(
+        self, scores: tf.Tensor, boxes: tf.Tensor, actions: tf.Tensor, joint: tf.Tensor
+    ) -> RoiTable:
         """Return the table of a mode whose classes are the actors.
 
         Args:
@@ -270,7 +272,7 @@ class Cartesian(LabelMode):
             names.append((self.labels.name(code), self.labels.actors[actor]))
         return names
 
-    def _class_of_pairs(self):
+    def _class_of_pairs(self) -> np.ndarray:
         return np.arange(len(self.labels.codes))
 
     def table(

@@ -35,7 +35,9 @@ class GroupNorm(tf.keras.layers.Layer):
         self.gamma = self._channel_weight("gamma", shape[-1], "ones")
         self.beta = self._channel_weight("beta", shape[-1], "zeros")
 
-    def _channel_weight(self, name, channels, initializer):
+    def _channel_weight(
+        self, name: str, channels: int, initializer: str
+    ) -> tf.Variable:
         return self.add_weight(
             name,
             [channels],
@@ -54,7 +56,9 @@ class GroupNorm(tf.keras.layers.Layer):
         normalised, _ = self._normalise(x, gamma, beta)
         return normalised
 
-    def _normalise(self, x, gamma, beta):
+    def _normalise(
+        self, x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor
+    ) -> tuple[tf.Tensor, Callable]:
         """Return x normalised, and the function that backpropagates to arguments."""
         _, height, width, channels = x.shape
         size = math.gcd(channels, 8)
@@ -189,7 +193,7 @@ class ConvNorm(tf.keras.layers.Layer):
         else:
             self.bias = self._channel_weight("bias", 0, True)
 
-    def _channel_weight(self, name, value, trainable):
+    def _channel_weight(self, name: str, value: float, trainable: bool) -> tf.Variable:
         return self.add_weight(
             name,
             [self.filters],

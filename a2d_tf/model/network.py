@@ -21,7 +21,7 @@ variables are float32.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -30,6 +30,7 @@ from a2d_tf.core import devices
 from a2d_tf.core.config import ComputeConfig, ModelConfig
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model import backbones, label_modes, submodels
+from a2d_tf.model.backbones.entry import Convention
 from a2d_tf.model.building import Builder
 from a2d_tf.model.heads import INSTANCE_HEADS
 from a2d_tf.model.heads.action import ActionHead
@@ -55,7 +56,7 @@ def layers_computing(
 
 
 @contextlib.contextmanager
-def _precision(policy):
+def _precision(policy: str) -> Iterator[None]:
     """Make layers built inside compute in this precision."""
     before = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy(policy)
@@ -129,7 +130,7 @@ class Network(tf.Module):
         with _precision(compute.precision):
             self._build(Builder(model_config, convention, self.on_gpu))
 
-    def _make_heads(self, convention):
+    def _make_heads(self, convention: Convention) -> None:
         """Make the heads, without their layers."""
         config = self.model_config
         height, width = self.image_size
@@ -155,7 +156,7 @@ class Network(tf.Module):
                 head = head_class.make(config, self.actor)
                 self.instance_heads[head_class.result] = head
 
-    def _build(self, builder):
+    def _build(self, builder: Builder) -> None:
         """Build the submodels.
 
         Their order, as that of all layers, decides the initial weights. Checkpoints
@@ -194,7 +195,7 @@ class Network(tf.Module):
             heads.append(self.action)
         return heads
 
-    def _build_features(self):
+    def _build_features(self) -> tf.keras.Model:
         """Build the model from clips to features."""
         config = self.model_config
         clip = {
@@ -216,7 +217,7 @@ class Network(tf.Module):
             ]
         return tf.keras.Model(clip, self._fuse(pyramids), name="features")
 
-    def _fuse(self, pyramids):
+    def _fuse(self, pyramids: Mapping[str, list[tf.Tensor]]) -> dict[str, Any]:
         """Compute the outputs of `features` from the pyramids of the field's frames."""
         key = [self._pick_key_frame(x) for x in pyramids["actor"]]
         logits, deltas = self.rpn(key)
@@ -228,7 +229,7 @@ class Network(tf.Module):
             outputs["readout_logits"] = [tf.reduce_mean(x, axis=1) for x in maps]
         return outputs
 
-    def _pick_key_frame(self, x):
+    def _pick_key_frame(self, x: tf.Tensor) -> tf.Tensor:
         """Pick the key frame: [B, T, ...] -> [B, ...].
 
         The gradient of a slice is many times slower than that of unstack, and

@@ -70,7 +70,7 @@ def build_backbones(builder: Builder, readout: Readout | None) -> Backbones:
     return Backbones(model, all_maps, readout_maps)
 
 
-def _scale_flow(flow, scale, bound):
+def _scale_flow(flow: tf.Tensor, scale: float, bound: float) -> tf.Tensor:
     """Return the scaled (u, v, length) of flow [N, H, W, 2], no longer than `bound`."""
     length = tf.norm(flow, axis=-1, keepdims=True)
     vectors = tf.concat([flow, length], axis=-1) * scale

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def generate(
     return np.concatenate(levels).astype(np.float32)
 
 
-def _sides(sizes):
+def _sides(sizes: Any) -> np.ndarray:
     """Return (height, width) of the anchors at a cell: [sizes * ratios, 2]."""
     ratios = np.sqrt(np.asarray(RATIOS, np.float64))
     sides = np.stack([1 / ratios, ratios], axis=-1)

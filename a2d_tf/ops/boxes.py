@@ -73,7 +73,7 @@ class BoxCoder:
         return tf.concat([centre - half, centre + half], axis=-1)
 
 
-def _centre_size(boxes):
+def _centre_size(boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     first, last = tf.split(boxes, 2, axis=-1)
     size = last - first
     return first + 0.5 * size, size

@@ -51,7 +51,7 @@ def flow_histograms(flow: np.ndarray) -> np.ndarray:
     return np.concatenate(histograms, axis=2)
 
 
-def _of_camera(flow):
+def _of_camera(flow: np.ndarray) -> np.ndarray:
     """Return the median flow of the frame's upper, left and right eighth, float32 [2].
 
     The lower one is left out: actors stand there.
@@ -63,7 +63,7 @@ def _of_camera(flow):
     return np.median(border, axis=0)
 
 
-def _histogram(x, y):
+def _histogram(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the histogram of the vectors in each cell, [rows, columns, 9].
 
     A vector counts in full in its direction and less in those beside it, down to
@@ -79,7 +79,7 @@ def _histogram(x, y):
     return np.stack(channels, axis=2)
 
 
-def _means(channel):
+def _means(channel: np.ndarray) -> np.ndarray:
     """Return the mean of a channel [h, w] in each cell."""
     height, width = channel.shape
     size = (width // CELL, height // CELL)

@@ -28,7 +28,7 @@ def flow_histograms_in_graph(flow: tf.Tensor) -> tf.Tensor:
     return tf.nn.avg_pool2d(tf.stack(channels, axis=3), CELL, CELL, "VALID")
 
 
-def _of_camera(flow):
+def _of_camera(flow: tf.Tensor) -> tf.Tensor:
     """Return the median flow of the borders of flows [N, ..., 2]: [N, 2]."""
     rows = tf.shape(flow)[1] // BORDER
     columns = tf.shape(flow)[2] // BORDER
@@ -43,7 +43,7 @@ def _of_camera(flow):
     return (border[:, (number - 1) // 2] + border[:, number // 2]) / 2
 
 
-def _histogram_channels(x, y):
+def _histogram_channels(x: tf.Tensor, y: tf.Tensor) -> list[tf.Tensor]:
     """Return the channels of a histogram, [N, h, w] each, not yet averaged in cells."""
     magnitude = tf.sqrt(x**2 + y**2)
     channels = []
@@ -54,7 +54,7 @@ def _histogram_channels(x, y):
     return [*channels, magnitude]
 
 
-def _slope(values):
+def _slope(values: tf.Tensor) -> tf.Tensor:
     """Compute `np.gradient` along axis 1 of [N, h, w]."""
     inner = (values[:, 2:] - values[:, :-2]) / 2
     first = values[:, 1:2] - values[:, :1]

@@ -78,7 +78,9 @@ class _Samples(NamedTuple):
     share_behind: np.ndarray
 
 
-def _samples(first, last, length, size):
+def _samples(
+    first: np.ndarray, last: np.ndarray, length: int, size: int
+) -> Iterator[_Samples]:
     """Yield the `_Samples` of each span, where `masks._interpolation` is not zero.
 
     Args:
@@ -113,7 +115,7 @@ def _samples(first, last, length, size):
         )
 
 
-def _resample(cells, samples):
+def _resample(cells: np.ndarray, samples: _Samples) -> np.ndarray:
     """Resample cells [size, n] at samples along the first axis.
 
     The graph's matrix product is a fused multiply-add: it rounds the first product to

@@ -40,7 +40,9 @@ def crop_targets(
     return tf.cast(cells >= 0.5, tf.float32)
 
 
-def _interpolation(first, last, length, size):
+def _interpolation(
+    first: tf.Tensor, last: tf.Tensor, length: int | tf.Tensor, size: int
+) -> tf.Tensor:
     """Return weights that resample `size` cells over [first, last) at pixel centres.
 
     Bilinear between cell centres, constant outside them, zero outside the span.

@@ -124,6 +124,6 @@ class Plates:
         )
 
 
-def _thickness(scale):
+def _thickness(scale: float) -> int:
     """Return the width of the lines of letters, pixels."""
     return max(1, round(2 * scale))

@@ -103,7 +103,13 @@ def roi_align(
     return tf.ensure_shape(cells, [rois.shape[0], rois.shape[1], size, size, channels])
 
 
-def _sample_with_gradient(maps, joined, grid, batch_size, gradient):
+def _sample_with_gradient(
+    maps: Sequence[tf.Tensor],
+    joined: JoinedPyramid,
+    grid: SampleGrid,
+    batch_size: tf.Tensor,
+    gradient: roi_gradients.Gradient,
+) -> tf.Tensor:
     """Sample cells [R, n, n, C] of maps; `gradient` backpropagates to the pixels."""
 
     @tf.custom_gradient
@@ -117,13 +123,20 @@ def _sample_with_gradient(maps, joined, grid, batch_size, gradient):
     return sample(*maps)
 
 
-def _sample_grid(shapes, rois, size, convention, image_size):
+def _sample_grid(
+    shapes: Sequence[tuple[int, int]],
+    rois: tf.Tensor,
+    size: int,
+    convention: str,
+    image_size: tuple[int, int] | None,
+) -> SampleGrid:
     """Assign RoIs [B, R, 4] to levels; return their samples."""
     levels = assign_levels(rois, len(shapes), convention)
     if convention == "legacy":
+        assert image_size is not None
         samples = 1
         boxes = rois / tf.constant([*image_size, *image_size], tf.float32)
-        last_pixels = tf.gather(np.float32(shapes) - 1.0, levels)
+        last_pixels = tf.gather(np.array(shapes, np.float32) - 1.0, levels)
         first = boxes[..., :2] * last_pixels
         last = boxes[..., 2:] * last_pixels
     else:
@@ -142,7 +155,9 @@ def _sample_grid(shapes, rois, size, convention, image_size):
     )
 
 
-def _sample_cells(pixels, joined, grid):
+def _sample_cells(
+    pixels: tf.Tensor, joined: JoinedPyramid, grid: SampleGrid
+) -> tf.Tensor:
     """Sample pixels float32 [B, P, C] of a joined pyramid: cells [R, n, n, C]."""
     atlas = joined.atlas()
     sheet = tf.gather(pixels, atlas.pixels, axis=1)

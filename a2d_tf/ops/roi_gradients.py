@@ -77,7 +77,7 @@ def segments(
     return tf.reshape(pixels, [-1, joined.pixels, channels])
 
 
-def _channel_parts(cells, most):
+def _channel_parts(cells: tf.Tensor, most: int) -> list[tf.Tensor]:
     """Split cells [..., C] into parts of `most` channels or fewer, one at least."""
     channels = cells.shape[-1]
     at_once = max(1, most)
@@ -113,7 +113,9 @@ class _AxisSources(NamedTuple):
     weights: tf.Tensor
 
 
-def _sources_of_cells(joined, grid, dtype):
+def _sources_of_cells(
+    joined: JoinedPyramid, grid: SampleGrid, dtype: tf.DType
+) -> _CellSources:
     """Return the pixels that the cells read, [R, n, n, k]."""
     starts = np.float32(joined.starts)
     table = np.column_stack([np.array(joined.shapes, np.float32), starts])
@@ -130,7 +132,7 @@ def _sources_of_cells(joined, grid, dtype):
     return _CellSources(tf.reshape(pixels, shape), tf.reshape(weights, shape))
 
 
-def _sources_along_axes(grid, map_sizes):
+def _sources_along_axes(grid: SampleGrid, map_sizes: tf.Tensor) -> _AxisSources:
     """Return the rows and columns that the cells read, float32 [R, 2, n, k].
 
     Args:

@@ -185,7 +185,7 @@ def overlay_indices(
     return np.where(indices[..., None] > 0, tinted, grey).astype(np.uint8)
 
 
-def _brighten(colour):
+def _brighten(colour: np.ndarray) -> np.ndarray:
     """Scale a colour to full brightness."""
     return np.round(colour * (255 / max(int(np.max(colour)), 1)))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -79,7 +79,9 @@ def bootstrap(
     }
 
 
-def _segmentation(folder, truth, label_space, draws):
+def _segmentation(
+    folder: pathlib.Path, truth: Truth, label_space: LabelSpace, draws: _Draws
+) -> dict[str, dict[str, np.ndarray]]:
     """Return the figures of label maps in each sample; empty without objects."""
     with_maps = set(label_maps.frames_of(folder))
     # The confusion of a sample is the sum of those of its videos.
@@ -98,7 +100,9 @@ def _segmentation(folder, truth, label_space, draws):
     return figures
 
 
-def _detection(rois, truth, label_space, draws):
+def _detection(
+    rois: ScoredRois, truth: Truth, label_space: LabelSpace, draws: _Draws
+) -> dict[str, Any]:
     """Return the mAP of each kind in each sample."""
     weights = draws.frame_counts()
     aps = detection.voc_aps(rois, truth, label_space, weights=weights)

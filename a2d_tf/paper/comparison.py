@@ -8,6 +8,7 @@ cancels.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -78,19 +79,19 @@ def differences(
     return rows
 
 
-def _mean_figures(runs):
+def _mean_figures(runs: Sequence[Result]) -> dict[str, float]:
     """Return the mean of each of COMPARED over runs, {tag: mean}; NaN without any."""
     figures = [run.figures(list(COMPARED)) for run in runs]
     means = np.ma.masked_invalid(figures).mean(axis=0).filled(np.nan)
     return dict(zip(COMPARED, means))
 
 
-def _mean_samples(of_runs):
+def _mean_samples(of_runs: Sequence[np.ndarray]) -> np.ndarray:
     """Return the means over runs of the samples of a figure, [S]; NaN without any."""
     return np.ma.masked_invalid(of_runs).mean(axis=0).filled(np.nan)
 
 
-def _sampled_figures(run, labels):
+def _sampled_figures(run: Result, labels: LabelSpace) -> dict[str, np.ndarray]:
     """Return COMPARED in each sample of the bootstrap: {tag: float [SAMPLES]}.
 
     A figure that the run lacks is NaN.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+from collections.abc import Sequence
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import Manifest
@@ -64,7 +65,7 @@ def write_report(
     return [result.where for result in results if result.error]
 
 
-def _count_clips(manifest, folds):
+def _count_clips(manifest: Manifest, folds: Sequence[Fold]) -> str:
     """Say how many clips there are, of some folds or in the splits of the records."""
     train = manifest.counts["train"]["records"]
     test = manifest.counts["test"]["records"]
@@ -128,7 +129,7 @@ def build_folds(results: list[Result], labels: LabelSpace, origin: str) -> list[
     return blocks
 
 
-def _introduction(results, origin):
+def _introduction(results: Sequence[Result], origin: str) -> list[Block]:
     """Return the origin, and what failed."""
     blocks: list[Block] = [Text(origin)]
     for result in results:
@@ -137,7 +138,7 @@ def _introduction(results, origin):
     return blocks
 
 
-def _training_videos(done):
+def _training_videos(done: Sequence[Result]) -> str:
     """Tell in one line which figures are of final runs."""
     if not any(result.final for result in done):
         return "No figure is of a final run on all training videos."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,7 +70,7 @@ def frames(results: Mapping[str, Result], manifest: Manifest) -> list[Block]:
     ]
 
 
-def _spread_frames(frames):
+def _spread_frames(frames: Iterable[str]) -> list[str]:
     """Choose one frame of each of _FRAMES videos, spread over the split."""
     frame_of_video = {}
     for frame in frames:

@@ -155,7 +155,7 @@ def differences(
     ]
 
 
-def _published_difference(name):
+def _published_difference(name: str | None) -> str | None:
     """Return the published joint mIoU of a row minus that of the full model.
 
     It is None for a row that is not published.
@@ -188,7 +188,7 @@ def means(done: Sequence[Result], columns: Mapping[str, str]) -> list[Block]:
     ]
 
 
-def _mean_and_deviation(spread):
+def _mean_and_deviation(spread: comparison.Spread) -> str | None:
     """Return both in words, without the deviation of a single run; None without any."""
     if spread.mean is None:
         return None
@@ -217,7 +217,7 @@ def each_run(done: Sequence[Result], columns: Mapping[str, str]) -> list[Block]:
     ]
 
 
-def _table(heads, rows):
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str | None]]) -> TableBlock:
     """Return a table without its empty columns.
 
     Args:

@@ -110,14 +110,14 @@ class Plan:
         common = self._run_flags(stage, trainings[-1])
         processes.call(["evaluate", *common, f"--split={scores.TEST}"])
 
-    def _trainings(self, stage):
+    def _trainings(self, stage: Stage) -> list[table_rows.Training]:
         """Return the `Training` of each phase of a stage."""
         row = stage.row
         return list(
             table_rows.trainings(row.name, self.base, row.folder, final=stage.final)
         )
 
-    def _run_flags(self, stage, training):
+    def _run_flags(self, stage: Stage, training: table_rows.Training) -> list[str]:
         """Return the flags that training and scoring a phase have in common."""
         return [
             f"--records={os.path.abspath(stage.row.fold.records)}",
@@ -125,7 +125,7 @@ class Plan:
             f"--device={self.device}",
         ]
 
-    def _settings(self, stage, training):
+    def _settings(self, stage: Stage, training: table_rows.Training) -> list[str]:
         """Return the flags of the settings of a phase."""
         row = stage.row
         further = [*self.train_flags(row.name), f"--seed={row.seed}"]
@@ -176,7 +176,7 @@ class Plan:
                 results.append(self._result(row, problem))
         return results
 
-    def _result(self, row, problem):
+    def _result(self, row: SeededRow, problem: str | None) -> Result:
         """Return the result of a row; `problem` tells why it has no scores."""
         final = Stage(row, final=True)
         return Result(
@@ -188,7 +188,7 @@ class Plan:
             fold=row.fold.name,
         )
 
-    def _complete(self, row):
+    def _complete(self, row: SeededRow) -> None:
         """Do the stages of a row that are not scored."""
         for stage in self.stages(row):
             if self.is_scored(stage):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from a2d_tf.core import flagfiles
@@ -148,6 +148,6 @@ def trainings(
         previous = run
 
 
-def _uses_flow(setting_flags):
+def _uses_flow(setting_flags: Sequence[str]) -> bool:
     """Return whether the network of some flagfiles has a motion branch."""
     return Config.parse([*setting_flags, *_NO_INITIAL_WEIGHTS]).model.use_flow

@@ -11,7 +11,7 @@ import logging
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -165,7 +165,7 @@ def load(path: str, parts: dict[str, Any]) -> None:
         )
 
 
-def _read(path, parts):
+def _read(path: str, parts: Mapping[str, Any]) -> str:
     """Read trackables out of a checkpoint; return what does not fit, in words."""
     try:
         # Partial only lest TensorFlow tells of a mismatch in a line per variable.

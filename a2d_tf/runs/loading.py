@@ -69,7 +69,7 @@ class Run:
             ),
         )
 
-    def _check_motion(self, manifest):
+    def _check_motion(self, manifest: Manifest) -> None:
         """Raise InputError unless records have the motion maps that the network reads.
 
         Those of an action backbone must be by the weights that the network has.
@@ -79,6 +79,7 @@ class Run:
             return
         manifest.check_motion(model.action_backbone, model.flow_histograms)
         if model.action_backbone and self.motion is not None:
+            assert manifest.motion is not None  # `check_motion` has passed
             run_checks.compare(
                 manifest.directory,
                 {"sha256": self.motion.sha256},
@@ -150,7 +151,7 @@ def load(
     )
 
 
-def _assign_packed(network, path):
+def _assign_packed(network: Network, path: str) -> None:
     """Assign the weights of a packed model to a network."""
     try:
         stored = files.read_npz(path)
@@ -174,7 +175,7 @@ class _FoundWeights(NamedTuple):
     score_threshold: float | None = None
 
 
-def _find_weights(workdir, kind):
+def _find_weights(workdir: str, kind: str) -> _FoundWeights:
     """Find the weights of a run or of a packed model; errors as of `load`."""
     if kind == "best":
         return _read_best(workdir)
@@ -183,7 +184,7 @@ def _find_weights(workdir, kind):
     return _FoundWeights(checkpoints.find(workdir))
 
 
-def _read_best(workdir):
+def _read_best(workdir: str) -> _FoundWeights:
     """Find the checkpoint of a run's best validation, and its threshold.
 
     Raises:

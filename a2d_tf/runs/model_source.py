@@ -77,7 +77,7 @@ def identity(path: str) -> dict[str, str]:
     return {"model": name, "model_sha256": digest.hexdigest()}
 
 
-def _identifying_files(folder):
+def _identifying_files(folder: str) -> list[str]:
     """Return the paths of a model's files, sorted, of which its identity is made."""
     paths = glob.glob(
         os.path.join(glob.escape(folder), "**", "*.index"), recursive=True

@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from a2d_tf.core import files, folders
+from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.pretrained import notices, transfer
 from a2d_tf.runs import (
@@ -81,7 +82,7 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> Pack
     return PackedModel(parameters, size)
 
 
-def _halve(name, values):
+def _halve(name: str, values: np.ndarray) -> np.ndarray:
     """Return a variable's values as float16."""
     with np.errstate(over="ignore"):
         halves = values.astype(np.float16)
@@ -92,19 +93,19 @@ def _halve(name, values):
     return halves
 
 
-def _without_start(config):
+def _without_start(config: Config) -> Config:
     """Return settings without the paths of the weights that the run started from.
 
     Another phase than the joint one would need its first run there.
     """
-    without_paths = dict.fromkeys(run_folder.STARTS, "")
+    without_paths: dict[str, Any] = dict.fromkeys(run_folder.STARTS, "")
     training = dataclasses.replace(
         config.training, **without_paths, train_phase="joint", backbone_rate=1.0
     )
     return dataclasses.replace(config, training=training)
 
 
-def _copy_current_scores(workdir, folder):
+def _copy_current_scores(workdir: str, folder: str) -> None:
     """Copy the scores of a run's test split, if the run is still the same."""
     scores_folder = scores.folder_of(workdir)
     records = run_folder.record_facts(workdir)["source"]

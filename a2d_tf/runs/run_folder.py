@@ -105,7 +105,7 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         _resume(workdir, config, manifest)
 
 
-def _begin(workdir, config, manifest):
+def _begin(workdir: str, config: Config, manifest: Manifest) -> None:
     """Make a run folder; remove what an earlier training has left there."""
     first_run = config.training.init_run
     if first_run:
@@ -120,7 +120,7 @@ def _begin(workdir, config, manifest):
     config.write(run_files.flags_path(workdir))
 
 
-def _resume(workdir, config, manifest):
+def _resume(workdir: str, config: Config, manifest: Manifest) -> None:
     """Check that a run goes on as it began, and write what may change."""
     # Read first: a run of another version may have other settings.
     facts = record_facts(workdir)
@@ -144,7 +144,7 @@ def _resume(workdir, config, manifest):
         config.write(flags_path)
 
 
-def _write_data_facts(workdir, manifest, trained_on):
+def _write_data_facts(workdir: str, manifest: Manifest, trained_on: set[str]) -> None:
     """Write the labels, how the records were made, and the videos trained on."""
     write_text(run_files.labels_path(workdir), manifest.label_space.to_json())
     facts = dict(FORMAT)
@@ -158,7 +158,7 @@ def _write_data_facts(workdir, manifest, trained_on):
     write_json(os.path.join(workdir, run_files.RECORDS), facts)
 
 
-def _is_done(workdir, config):
+def _is_done(workdir: str, config: Config) -> bool:
     """Return whether a run is finished after as many steps as it is to have."""
     steps = checkpoint_files.steps_in(checkpoint_files.folder(workdir))
     newest = max(steps, default=0)
@@ -177,7 +177,7 @@ def is_finished(workdir: str, step: int) -> bool:
     return load_json(path, {"steps": int}, "delete it")["steps"] == step
 
 
-def _forget(workdir):
+def _forget(workdir: str) -> None:
     """Remove what an earlier training has left whose checkpoints are gone."""
     shutil.rmtree(checkpoint_files.folder(workdir, "best"), ignore_errors=True)
     names = (run_files.FINISHED, chosen_threshold.FILE, "weights.txt", notices.FILE)
@@ -187,7 +187,7 @@ def _forget(workdir):
         path.unlink()
 
 
-def _with_start(config, run_config, path):
+def _with_start(config: Config, run_config: Config, path: str) -> Config:
     """Keep the settings that a run started with; warn that changes have no effect.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -77,12 +78,12 @@ def load(
     )
 
 
-def _check_digests(folder, digests):
+def _check_digests(folder: str, digests: Mapping[str, str]) -> None:
     """Raise InputError unless files have the digests {name: digest}."""
     for name, digest in digests.items():
         if files.file_digest(os.path.join(folder, name)) != digest:
             raise _corrupt(folder, f"{name} has changed since the export")
 
 
-def _corrupt(folder, reason):
+def _corrupt(folder: str, reason: str) -> InputError:
     return InputError(f"{folder}: corrupt ({reason}); export the run again")

@@ -108,14 +108,16 @@ def serve(run: Run, signatures: tuple[str, str] = VIDEO_SIGNATURES) -> ServedFun
     served = ServedNetwork(run.network, run.config.inference)
     motion_names = served_motion.input_specs(run.network)
 
-    def take_motion(frames):
+    def take_motion(frames: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {name: frames.pop(name) for name in motion_names}
 
-    def key_frame(size, **frames):
+    def key_frame(size: tf.Tensor, **frames: tf.Tensor) -> dict[str, tf.Tensor]:
         motion = take_motion(frames)
         return served.key_frame(frames, size, motion)
 
-    def label_boxes(size, boxes, num_boxes, **frames):
+    def label_boxes(
+        size: tf.Tensor, boxes: tf.Tensor, num_boxes: tf.Tensor, **frames: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         motion = take_motion(frames)
         return served.boxes(frames, size, boxes, num_boxes, motion)
 

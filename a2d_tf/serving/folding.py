@@ -44,7 +44,9 @@ def folded(network: Network) -> Network:
     return result
 
 
-def _assign_folded(folded_layer, layer):
+def _assign_folded(
+    folded_layer: tf.keras.layers.Layer, layer: tf.keras.layers.Layer
+) -> None:
     """Assign a layer's weights, in which a frozen norm is folded into the kernel."""
     values = layer.weights
     if isinstance(layer, ConvNorm) and layer.norm in FROZEN:

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -60,7 +61,9 @@ def load(
     return exporter.serve(run, signatures)
 
 
-def _load_kept(kept_folder, signatures):
+def _load_kept(
+    kept_folder: pathlib.Path, signatures: tuple[str, str]
+) -> ServedFunctions | None:
     """Load a kept export; return None, and remove it, if it is absent or damaged."""
     try:
         os.utime(kept_folder)  # the last used are kept
@@ -70,14 +73,19 @@ def _load_kept(kept_folder, signatures):
         return None
 
 
-def _remove_oldest(cache_folder):
+def _remove_oldest(cache_folder: pathlib.Path) -> None:
     """Remove all exports but the last _KEPT used."""
     by_age = sorted(cache_folder.glob("[!.]*"), key=os.path.getmtime)
     for old in by_age[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _kept_folder(folder, settings, checkpoint, signatures):
+def _kept_folder(
+    folder: str,
+    settings: Mapping[str, Any],
+    checkpoint: str,
+    signatures: tuple[str, str],
+) -> pathlib.Path | None:
     """Return the folder of a model in the cache, or None.
 
     There is none of a damaged model, or for a user without a home.
@@ -89,7 +97,12 @@ def _kept_folder(folder, settings, checkpoint, signatures):
         return None
 
 
-def _digest(folder, settings, checkpoint, signatures):
+def _digest(
+    folder: str,
+    settings: Mapping[str, Any],
+    checkpoint: str,
+    signatures: tuple[str, str],
+) -> str:
     """Return a digest of all that decides on an export."""
     run = pathlib.Path(folder)
     weights = []

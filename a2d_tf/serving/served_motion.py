@@ -77,7 +77,7 @@ def histograms(flow: tf.Tensor) -> dict[str, tf.Tensor]:
     return {FLOW_HISTOGRAMS.name: flow_histograms_in_graph(flow)}
 
 
-def _joined_shape(values):
+def _joined_shape(values: tf.Tensor) -> tf.Tensor:
     """Return the shape of a tensor whose first two axes are joined."""
     return tf.concat([[-1], tf.shape(values)[2:]], axis=0)
 
@@ -106,7 +106,7 @@ class _Clip(NamedTuple):
     motion_size: tf.Tensor
 
     @property
-    def key(self):
+    def key(self) -> tf.Tensor:
         """Number of the key frame."""
         return self.length // 2
 
@@ -146,7 +146,7 @@ def motion_size(size: tf.Tensor) -> tf.Tensor:
     return tf.stack([height, width])
 
 
-def _logits_of_clip(network, clip):
+def _logits_of_clip(network: Network, clip: _Clip) -> dict[str, tf.Tensor]:
     """Return the logit maps of the key frames, {name: [B, h, w, 2 |Y|]}."""
     # Only the blocks of `motion_maps.blocks_around`.
     first = tf.maximum(clip.key - motion_maps.REACH, 0) // BLOCK * BLOCK
@@ -177,7 +177,7 @@ def _logits_of_clip(network, clip):
     return means
 
 
-def _flow_histograms_of_clip(clip):
+def _flow_histograms_of_clip(clip: _Clip) -> tf.Tensor:
     """Return the flow histograms of the key frames, [B, h, w, channels]."""
     # Of pairs of frames, by the flow of the second one; only those around.
     kind = FLOW_HISTOGRAMS

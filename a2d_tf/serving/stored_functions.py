@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -82,12 +82,14 @@ def load(folder: str, names: Iterable[str]) -> dict[str, Function]:
     return functions
 
 
-def _children(objects, node):
+def _children(objects: Any, node: int) -> dict[str, int]:
     """Return {name: number of the node} of an object's attributes."""
     return {child.local_name: child.node_id for child in objects.nodes[node].children}
 
 
-def _load_captured(meta_graph, folder, numbers):
+def _load_captured(
+    meta_graph: Any, folder: str, numbers: Sequence[int]
+) -> dict[int, Any]:
     """Return {number of a node: its tf.Variable, or its constant}."""
     objects = meta_graph.object_graph_def
     operations = {node.name: node for node in meta_graph.graph_def.node}
@@ -116,7 +118,7 @@ def _load_captured(meta_graph, folder, numbers):
     return captured
 
 
-def _called(function):
+def _called(function: Any) -> list[Any]:
     """Return what names a function in the operations of a FunctionDef."""
     called = []
     for node in function.node_def:
@@ -128,7 +130,7 @@ def _called(function):
     return called
 
 
-def _renamed_part(library, names):
+def _renamed_part(library: Any, names: Iterable[str]) -> tuple[Any, dict[str, str]]:
     """Return what functions need of a library, under names of its own.
 
     TensorFlow numbers functions anew in each process, but knows them by name: without a
@@ -170,7 +172,7 @@ class _StoredFunction:
       captures: variables and constants.
     """
 
-    def __init__(self, name, signature, captures):
+    def __init__(self, name: str, signature: Any, captures: Sequence[Any]) -> None:
         self._captures = captures
         specs = {}
         for key, info in sorted(signature.inputs.items()):
@@ -178,7 +180,7 @@ class _StoredFunction:
         output_names = sorted(signature.outputs)
         output_types = [signature.outputs[key].dtype for key in output_names]
 
-        def call(inputs):
+        def call(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             graph = tf.compat.v1.get_default_graph()
             arguments = [inputs[key] for key in specs]
             for captured in captures:

@@ -44,7 +44,7 @@ class Averages(tf.Module):
         rate = 1.0 - tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
         tf.distribute.get_strategy().run(self._approach_weights, (rate,))
 
-    def _approach_weights(self, rate):
+    def _approach_weights(self, rate: tf.Tensor) -> None:
         weights = replicas.own_parts(self._variables())
         self._joiner.approach(
             replicas.own_parts(self.values), self._joiner.join_values(weights), rate

@@ -132,5 +132,5 @@ class Checkpointer:
         """Write `finished.json`, after the validation of the last step."""
         write_json(os.path.join(self.workdir, run_files.FINISHED), {"steps": self.step})
 
-    def _folder(self, kind):
+    def _folder(self, kind: str) -> str:
         return checkpoint_files.folder(self.workdir, kind)

@@ -44,14 +44,16 @@ class _DecoupledDecay(_Base):
             self._decaying = {variable.ref() for variable in decay_var_list}
         return super().apply_gradients(*arguments, **options)
 
-    def _prepare_local(self, device, dtype, apply_state):
+    def _prepare_local(self, device: str, dtype: tf.DType, apply_state: dict) -> None:
         super()._prepare_local(device, dtype, apply_state)
         decay = self._get_hyper("weight_decay", dtype)
         if isinstance(decay, tf.keras.optimizers.schedules.LearningRateSchedule):
             decay = tf.cast(decay(self.iterations), dtype)
         apply_state[device, dtype]["weight_decay"] = tf.identity(decay)
 
-    def _resource_apply_dense(self, grad, var, apply_state=None):
+    def _resource_apply_dense(
+        self, grad: tf.Tensor, var: tf.Variable, apply_state: Any = None
+    ) -> tf.Operation:
         if self._decaying is None or var.ref() in self._decaying:
             var.assign_sub(
                 apply_state[var.device, var.dtype.base_dtype]["weight_decay"] * var

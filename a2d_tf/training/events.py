@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.util import event_pb2
@@ -80,7 +82,7 @@ class Events:
                 partial.replace(path)
 
 
-def _events(path):
+def _events(path: pathlib.Path) -> Iterator[tuple[bytes, Any]]:
     """Yield (bytes, Event) of the complete records.
 
     A killed run may leave a partial one.

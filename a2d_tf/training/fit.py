@@ -123,7 +123,12 @@ def fit(
     checkpointer.mark_finished()
 
 
-def _validate(validate, state, checkpointer, events):
+def _validate(
+    validate: Callable[[], ValidationOutcome | None],
+    state: TrainState,
+    checkpointer: Checkpointer,
+    events: Events,
+) -> None:
     """Validate the averaged weights, write the results and keep the best weights.
 
     The step has been saved, so that a signal may end it at once.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -84,7 +85,11 @@ def _in_words(skill: float | None) -> str:
     return "(too few videos to tell)" if skill is None else f"{skill:.2f}"
 
 
-def _read_instances(batch, features, rng) -> ReadoutInstances:
+def _read_instances(
+    batch: Mapping[str, tf.Tensor],
+    features: Callable[..., dict[str, tf.Tensor]],
+    rng: np.random.Generator,
+) -> ReadoutInstances:
     """Return the instances of a batch of clips: their true boxes, then moved ones."""
     boxes = batch["boxes"].numpy()
     present = batch["present"].numpy()

@@ -76,7 +76,7 @@ def check_motion(config: Config, manifest: Manifest) -> None:
         )
 
 
-def _action_weights(config):
+def _action_weights(config: Config) -> Weights:
     """Return the public weights of the action backbone, of the cache."""
     backbone = backbones.ACTION_BACKBONES[config.model.action_backbone]
     return Weights.read(str(cache.get(backbone.published.name)))
@@ -133,7 +133,7 @@ def _take_all(network: Network, config: Config, run: str) -> LoadReport:
     return transfer.copy(network, run_network, origin)
 
 
-def _warm_start(network, config, run):
+def _warm_start(network: Network, config: Config, run: str) -> LoadReport:
     """Copy what fits of another run, also of another network; return the report.
 
     If --flow_scale differs, the kernel that reads the flow is rescaled to make up for

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -96,7 +97,7 @@ ON_CPU = Joiner(2**12)
 ON_GPU = Joiner(2**22)
 
 
-def _reshaped(tensor, shape):
+def _reshaped(tensor: tf.Tensor, shape: Any) -> tf.Tensor:
     """Reshape a tensor of another shape; each operation takes time to trace."""
     if tensor.shape == shape:
         return tensor

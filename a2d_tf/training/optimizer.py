@@ -5,7 +5,8 @@ SGD with momentum (paper, section 4) or Adam, with decoupled weight decay.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -78,7 +79,12 @@ def apply(
     joiner.approach(slow, before, 1 - training.backbone_rate)
 
 
-def _descend(optimizer, pairs, training, joiner):
+def _descend(
+    optimizer: Any,
+    pairs: Sequence[tuple[tf.Tensor, tf.Variable]],
+    training: TrainingConfig,
+    joiner: Joiner,
+) -> None:
     """Do what SGDW does to small variables, by a few operations on joined ones.
 
     Args:
@@ -110,12 +116,12 @@ def _descend(optimizer, pairs, training, joiner):
         joiner.assign(variables, [weights + momentum])
 
 
-def _decays(variable):
+def _decays(variable: tf.Variable) -> bool:
     """Return whether weights decay: kernels do; biases, scales and offsets do not."""
     return variable.shape.rank > 1
 
 
-def _decayed_parts(variables):
+def _decayed_parts(variables: Iterable[tf.Variable]) -> list[tf.Variable]:
     """Return the parts, on all replicas, of the variables whose weights decay.
 
     The optimizer looks for the parts of a variable of several replicas.

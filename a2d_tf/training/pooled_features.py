@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -46,7 +46,7 @@ def make(network: Network) -> Callable[..., dict[str, tf.Tensor]]:
     return features
 
 
-def _joined(pooled):
+def _joined(pooled: Sequence[tf.Tensor]) -> tf.Tensor:
     """Join what maps have of the halves, [B, N, 2, C]: [B, N, 2 D], upper first."""
     halves = tf.concat(pooled, axis=-1)
     return tf.concat(tf.unstack(halves, axis=2), axis=-1)

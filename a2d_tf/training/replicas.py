@@ -46,7 +46,7 @@ def make(kind: str, number: int = 0) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(number)])
 
 
-def _divide_cpu(number):
+def _divide_cpu(number: int) -> None:
     """Make logical devices of the CPU."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     logical = [tf.config.LogicalDeviceConfiguration() for _ in range(number)]

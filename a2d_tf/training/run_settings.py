@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from a2d_tf.core import devices
-from a2d_tf.core.config import Config, TrainingConfig
+from a2d_tf.core.config import Config, ModelConfig, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
@@ -152,7 +152,7 @@ def without_masks(config: Config, manifest: Manifest) -> Config:
     return dataclasses.replace(config, model=model)
 
 
-def _warn_of_norms(model, training):
+def _warn_of_norms(model: ModelConfig, training: TrainingConfig) -> None:
     """Warn if norms are frozen but no weights bring their statistics."""
     if not training.init_rgb:
         _warn_of_norm("rgb", "norm", model.norm)
@@ -160,7 +160,7 @@ def _warn_of_norms(model, training):
         _warn_of_norm("flow", "flow_norm", model.motion_norm)
 
 
-def _warn_of_norm(stream, flag, norm):
+def _warn_of_norm(stream: str, flag: str, norm: str) -> None:
     if norm in FROZEN:
         logger.warning(
             "the %s backbone has random weights, and %s freezes its initial norm"

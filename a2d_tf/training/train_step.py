@@ -59,7 +59,7 @@ class TrainState:
         return self.averages.in_place()
 
 
-def _joiner(network):
+def _joiner(network: Network) -> joining.Joiner:
     """Return what joins small tensors where the network is computed."""
     return joining.ON_GPU if network.on_gpu else joining.ON_CPU
 
@@ -90,7 +90,9 @@ def make_train_step(state: TrainState, training: TrainingConfig) -> Step:
     return train_step
 
 
-def _step(state, training, batch, step):
+def _step(
+    state: TrainState, training: TrainingConfig, batch: dict, step: tf.Tensor
+) -> dict[str, tf.Tensor]:
     """Do a step, unless this one or one before it reports a non-finite value."""
     strategy = tf.distribute.get_strategy()
     seed = _seed(training, step)
@@ -104,7 +106,7 @@ def _step(state, training, batch, step):
     return values
 
 
-def _seed(training, step):
+def _seed(training: TrainingConfig, step: tf.Tensor) -> tf.Tensor:
     with tf.device("CPU:0"):  # where kernels read it
         return tf.stack([tf.constant(training.seed, tf.int64), step])
 
@@ -126,7 +128,9 @@ def make_probe(network: Network, training: TrainingConfig) -> Probe:
     return probe
 
 
-def _gradients(network, batch, seed, training):
+def _gradients(
+    network: Network, batch: dict, seed: tf.Tensor, training: TrainingConfig
+) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
     """In a replica: return what the step reports, and all replicas' clipped gradients.
 
     Returns:
@@ -151,7 +155,12 @@ def _gradients(network, batch, seed, training):
     return {**values, "gradient_norm": norm}, gradients
 
 
-def _update(state, gradients, step, training):
+def _update(
+    state: TrainState,
+    gradients: list[tf.Tensor],
+    step: tf.Tensor,
+    training: TrainingConfig,
+) -> bool:
     """Apply the gradients on every replica; take the new weights into the averages."""
     weights = state.network.trainable_weights
     backbone_weights = state.network.backbone_weights

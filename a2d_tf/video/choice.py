@@ -100,7 +100,9 @@ def find_candidates(
     return candidates
 
 
-def _seconds_of(frames, times, fps):
+def _seconds_of(
+    frames: Collection[int], times: Mapping[int, float], fps: float
+) -> np.ndarray:
     """Return when frames begin, by the times of the answered ones.
 
     Args:

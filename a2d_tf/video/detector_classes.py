@@ -78,7 +78,7 @@ class DetectorClasses:
         return cls(tuple(actors), _numbers(actor_of_class, actors), all_of_coco=False)
 
 
-def _actor_of_class(words):
+def _actor_of_class(words: Sequence[str]) -> dict[str, str]:
     """Return {class of COCO, or number of a class as text: actor} of --actors."""
     numbers = []
     for word in words:
@@ -89,7 +89,9 @@ def _actor_of_class(words):
     return coco.actors_of_classes(words, classes, may_be_unnamed=True)
 
 
-def _numbers(actor_of_class, actors):
+def _numbers(
+    actor_of_class: Mapping[str, str], actors: Sequence[str]
+) -> dict[int, int]:
     """Return the `index_of_number` of {class: actor}."""
     index_of_number = {}
     for class_name, actor in actor_of_class.items():

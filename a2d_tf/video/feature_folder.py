@@ -79,10 +79,10 @@ class FeatureFolder:
                 features[job.name] = made
         return features
 
-    def _file(self, job):
+    def _file(self, job: Job) -> pathlib.Path:
         return self.path / f"{job.name}.npz"
 
-    def _digests(self, jobs):
+    def _digests(self, jobs: Sequence[Job]) -> dict[str, str]:
         """Return {name of a video: digest of what its features depend on}."""
         request = Request(every=self.every, fps=self.fps)
         settings = self.settings.digest()
@@ -98,7 +98,7 @@ class FeatureFolder:
             digests[job.name] = hashlib.sha256(repr(facts).encode()).hexdigest()
         return digests
 
-    def _expectation(self, jobs):
+    def _expectation(self, jobs: Sequence[Job]) -> str:
         """Say how long the features of videos take on this machine."""
         frames = 0
         for job in jobs:

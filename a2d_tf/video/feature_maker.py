@@ -18,6 +18,7 @@ from a2d_tf.training.track_features import TrackFeatures
 from a2d_tf.video import streaming
 from a2d_tf.video.instances import FrameFeatures
 from a2d_tf.video.span import Span
+from a2d_tf.video.stream_clips import Clip
 from a2d_tf.video.video_reader import Reader
 
 
@@ -91,7 +92,7 @@ class FeatureMaker:
             groups=groups,
         )
 
-    def _pooled(self, clip, boxes):
+    def _pooled(self, clip: Clip, boxes: np.ndarray) -> dict[str, np.ndarray]:
         """Return the features of boxes [N, 4] of a clip's key frame, float16."""
         (frame,) = clip.features
         inside = frame["inside"]
@@ -102,6 +103,7 @@ class FeatureMaker:
             "size": inside,
             "motion_size": tf.constant([frame_size(*clip.size)], tf.int32),
         }
+        assert clip.motion is not None
         for name, values in clip.motion.items():
             batch[name] = tf.constant(values[None])
         # A few shapes of boxes only, each of which is traced.

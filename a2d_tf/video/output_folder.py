@@ -113,7 +113,7 @@ def open_library_outputs(
 
 
 @contextlib.contextmanager
-def _write_errors(folder, parent):
+def _write_errors(folder: str, parent: str) -> Iterator[None]:
     """Raise InputError if the files of a prediction cannot be written to `parent`."""
     try:
         yield
@@ -124,7 +124,9 @@ def _write_errors(folder, parent):
 
 
 @contextlib.contextmanager
-def _write_whole(new, reader, every, kinds):
+def _write_whole(
+    new: str, reader: Reader, every: int, kinds: Collection[str]
+) -> Iterator[Outputs]:
     """Yield the `Outputs` of a new folder; with a frame, complete them at the end."""
     os.mkdir(new)
     with contextlib.closing(Outputs(new, reader, every, kinds)) as outputs:
@@ -135,7 +137,7 @@ def _write_whole(new, reader, every, kinds):
             write_page(new)
 
 
-def _check_replaceable(folder):
+def _check_replaceable(folder: str) -> None:
     """Raise InputError if a prediction would replace something else in its folder."""
     for name in RESULTS:
         path = os.path.join(folder, name)
@@ -151,13 +153,15 @@ def _check_replaceable(folder):
         return
 
 
-def _read_record(folder):
-    """Return what tells a finished prediction of a library from another one."""
-    with contextlib.suppress(OSError):
+def _read_record(folder: str) -> bytes | None:
+    """Return what tells a finished prediction of a library from another; maybe None."""
+    try:
         return pathlib.Path(folder, RECORD_FILE).read_bytes()
+    except OSError:
+        return None
 
 
-def _move_files(new, folder):
+def _move_files(new: str, folder: str) -> None:
     """Move results to their places; only results of a prediction are replaced there."""
     # First the record, or a library would take these results for its own; then the file
     # that marks a prediction, should this be killed.

@@ -10,7 +10,7 @@ import contextlib
 import json
 import operator
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, BinaryIO, Union
 
 import cv2
@@ -24,6 +24,7 @@ from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.evaluation import coco_json
 from a2d_tf.ops import visualize
 from a2d_tf.video.frame_table import FrameTable
+from a2d_tf.video.instances import Instances
 from a2d_tf.video.track_rows import COLUMNS, TrackRows
 from a2d_tf.video.video_frame import VideoFrame
 from a2d_tf.video.video_reader import Reader
@@ -156,12 +157,12 @@ class _Tracks:
                 bbox=coco_json.coco_box(frame.instances.boxes[i]),
             )
 
-    def _rest(self, track_ids):
+    def _rest(self, track_ids: Iterable[int]) -> None:
         """End the actions of tracks that may go on later."""
         for track_id in track_ids:
             self._tracks[track_id].end_action()
 
-    def _end(self, track_ids):
+    def _end(self, track_ids: Iterable[int]) -> None:
         """Write tracks, and let go of them."""
         for track_id in track_ids:
             track = self._tracks.pop(track_id)
@@ -227,7 +228,7 @@ class Outputs:
             self._open_writers(kinds)
             stack.pop_all()
 
-    def _open_writers(self, kinds):
+    def _open_writers(self, kinds: Collection[str]) -> None:
         """Open the files of these kinds."""
         paths = {}
         for kind in kinds:
@@ -299,14 +300,14 @@ class Outputs:
         write_json(os.path.join(self._folder, VIDEO_FILE), video_info)
 
 
-def _drawn_mask(instances, index):
+def _drawn_mask(instances: Instances, index: int) -> np.ndarray | None:
     """Return the mask of an instance, uint8 [H, W]; None where it only fills a box."""
     if instances.has_mask is not None and not instances.has_mask[index]:
         return None
     return rle_tools.decode(instances.masks[index])
 
 
-def _draw(frame, labels):
+def _draw(frame: VideoFrame, labels: LabelSpace) -> np.ndarray:
     """Return the picture of a frame for the overlay, with its tracks."""
     # The best one is drawn last, on top.
     order = np.argsort(frame.scores, kind="stable")

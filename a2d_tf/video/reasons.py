@@ -17,7 +17,7 @@ from __future__ import annotations
 import collections
 import os
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -107,7 +107,7 @@ def find_reasons(
     return reasons
 
 
-def _read_rows(folder, labels):
+def _read_rows(folder: str | os.PathLike, labels: LabelSpace) -> dict[int, list[_Row]]:
     """Read {frame: its rows} of the tracks that are no mere guess."""
     kind = {
         "track_id": whole(),
@@ -131,7 +131,9 @@ def _read_rows(folder, labels):
     return rows
 
 
-def _read_answers(folder, labels):
+def _read_answers(
+    folder: str | os.PathLike, labels: LabelSpace
+) -> dict[tuple[int, int], _Answer]:
     """Read {(frame, track): its _Answer}."""
     code = whole(0, labels.max_code)
     kind = {
@@ -191,7 +193,7 @@ class _ReasonFinder:
         if len(rows) > 1:
             self._note_overlap(frame, rows)
 
-    def _note(self, frame, kind, value, text):
+    def _note(self, frame: int, kind: str, value: float, text: str) -> None:
         """Keep a reason of a frame if it is the best one of its kind."""
         if value <= 0:
             return
@@ -199,7 +201,7 @@ class _ReasonFinder:
         if kind not in reasons or value > reasons[kind].value:
             reasons[kind] = Reason(value, text)
 
-    def _note_lost_tracks(self, boxes):
+    def _note_lost_tracks(self, boxes: Mapping[int, Sequence[float]]) -> None:
         """Note the tracks that the newest frame and the LOST - 1 before it miss.
 
         Args:
@@ -217,14 +219,14 @@ class _ReasonFinder:
                 text = f"{name} is lost away from the image edge"
                 self._note(later_frames[0].number, "lost", 1.0, text)
 
-    def _note_change(self, frame, row):
+    def _note_change(self, frame: int, row: _Row) -> None:
         last_code = self._last_codes.get(row.track, row.code)
         if last_code != row.code:
             name_before = self._name(row.track, last_code)
             text = f"{name_before} becomes {self._labels.name(row.code)}"
             self._note(frame, "changed", 1.0, text)
 
-    def _note_margin(self, frame, row):
+    def _note_margin(self, frame: int, row: _Row) -> None:
         answer = self._answers.get((frame, row.track))
         if answer is None:
             return
@@ -233,7 +235,7 @@ class _ReasonFinder:
         text = f"{name} is nearly {other} (margin {answer.margin:.2f})"
         self._note(frame, "margin", 1 - answer.margin / SMALL, text)
 
-    def _note_rare_pair(self, frame, row):
+    def _note_rare_pair(self, frame: int, row: _Row) -> None:
         if self._counts is None:
             return
         count = self._counts.get(self._labels.name(row.code), 0)
@@ -241,23 +243,23 @@ class _ReasonFinder:
         text = f"{name} is rare in the records (instances: {count})"
         self._note(frame, "rare", 1 - count / FEW, text)
 
-    def _note_overlap(self, frame, rows):
+    def _note_overlap(self, frame: int, rows: Sequence[_Row]) -> None:
         """Note the two of at least two tracks that overlap most."""
         boxes = np.array([row.box for row in rows], float)
         are_crowds = np.zeros(len(rows), np.uint8)
         iou = np.triu(rle_tools.iou(boxes, boxes, are_crowds), 1)
-        first, second = np.unravel_index(np.argmax(iou), iou.shape)
+        first, second = divmod(int(np.argmax(iou)), len(rows))
         if iou[first, second] > OVERLAP:
             name = self._name(rows[first].track, rows[first].code)
             other = self._name(rows[second].track, rows[second].code)
             text = f"{name} and {other} overlap"
             self._note(frame, "crossing", float(iou[first, second]), text)
 
-    def _name(self, track, code):
+    def _name(self, track: int, code: int) -> str:
         return f"#{track} {self._labels.name(code)}"
 
 
-def _is_inside(box, size):
+def _is_inside(box: Sequence[float], size: tuple[int, int]) -> bool:
     """Return whether a box is away from the edges of a frame (height, width)."""
     x, y, box_width, box_height = box
     height, width = size

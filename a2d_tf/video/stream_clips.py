@@ -172,13 +172,13 @@ class _ClipMaker:
         for key in keys_of_span:
             yield self._clip(key)
 
-    def _clip(self, key):
+    def _clip(self, key: int) -> Clip:
         offsets = range(-self._reach, self._reach + 1, self._stride)
         features = [self._features[max(0, key + offset)] for offset in offsets]
         key_frame = self._waiting.popleft()
         return Clip(key, key_frame.native, features, key_frame.motion)
 
-    def _end_padding(self):
+    def _end_padding(self) -> FrameFeatures:
         """Return the features of the newest frame with zero flow."""
         features = self._features.get(self._index)
         if features is not None and self._zero_flow is not None:
@@ -188,7 +188,7 @@ class _ClipMaker:
         return self._network.features(rgb, np.zeros((*rgb.shape[:2], 2), np.float32))
 
 
-def _of_flow(features):
+def _of_flow(features: FrameFeatures) -> FrameFeatures:
     """Return those features of a frame that its flow gives."""
     flow_features = {}
     for name, values in features.items():

@@ -35,7 +35,7 @@ def needs(model_info: ModelInfo, span: Span, index: int) -> bool:
     return span.any(keys.start, keys.stop - 1)
 
 
-def _needs_flow(span, index):
+def _needs_flow(span: Span, index: int) -> bool:
     """Return whether flow histograms of the span's frames are made of a frame."""
     pair = index // FLOW_HISTOGRAMS.frames
     keys = motion_maps.keys_of_map(FLOW_HISTOGRAMS, pair)
@@ -77,7 +77,9 @@ def add_maps(
         done += 1
 
 
-def _with_maps(stream, frame, span, index):
+def _with_maps(
+    stream: MotionStream, frame: PreparedFrame, span: Span, index: int
+) -> PreparedFrame:
     """Return a frame with its motion maps, if it is in the span."""
     if index not in span:
         return frame

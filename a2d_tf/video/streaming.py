@@ -23,7 +23,7 @@ from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.tracking.bout_lengths import ANY_LENGTHS, BoutLengths
 from a2d_tf.tracking.bout_model import BoutModel
 from a2d_tf.tracking.given_tracker import GivenTracker
-from a2d_tf.tracking.tracked_frames import read_labels, track_instances
+from a2d_tf.tracking.tracked_frames import TrackedFrame, read_labels, track_instances
 from a2d_tf.tracking.tracker import SURE
 from a2d_tf.video import stream_clips, stream_motion
 from a2d_tf.video.instances import (
@@ -222,7 +222,9 @@ def label_frames(
         given.check_length(reader.length)
 
 
-def _bout_model(network, reader, span):
+def _bout_model(
+    network: FrameNetwork | Labeller, reader: Reader, span: Span
+) -> BoutModel | None:
     """Return how long actions last by a network's coded bouts; None without any."""
     bout_seconds = network.info.get("bout_seconds", {})
     rate = reader.fps / span.every
@@ -253,7 +255,7 @@ def needed_frames(
         yield frame
 
 
-def _until_stopped(answers, stops):
+def _until_stopped(answers: Iterable[Answer], stops: Sequence[Any]) -> Iterator[Answer]:
     """Yield the answers up to the one that is there when `stops` fills."""
     for answer in answers:
         yield answer
@@ -261,7 +263,9 @@ def _until_stopped(answers, stops):
             return
 
 
-def _with_times(tracked_frames, reader, span):
+def _with_times(
+    tracked_frames: Iterator[TrackedFrame], reader: Reader, span: Span
+) -> Iterator[VideoFrame]:
     """Yield a `VideoFrame` for each tracked frame.
 
     A frame is held until it is known whether another one follows.

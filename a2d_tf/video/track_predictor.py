@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from a2d_tf.annotations.given_tracks import GivenTracks, Reading
+from a2d_tf.annotations.given_tracks import GivenTracks, Reading, VideoTracks
 from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.annotations.video_names import name_of_path
 from a2d_tf.core import devices
@@ -84,7 +84,7 @@ class TrackPredictor:
         """Return {number of a track: the name of its individual}."""
         return self._tracks(reader).names
 
-    def _tracks(self, reader):
+    def _tracks(self, reader: Reader) -> VideoTracks:
         return self.given.videos[name_of_path(reader.path)]
 
 

@@ -185,15 +185,15 @@ class FileReader(Reader):
         self._times = array.array("d")
         self._timeline: Timeline | None = None
 
-    def _can_begin_at(self, start):
+    def _can_begin_at(self, start: int) -> bool:
         return self._timeline is not None and 1 < start < len(self._timeline.stamps)
 
-    def _open(self, start):
+    def _open(self, start: int) -> Generator[_Picture, None, None]:
         if self._timeline is not None and start > 0:
             self._times = array.array("d", self._timeline.seconds[:start].tolist())
         return self._decode(start)
 
-    def _decode(self, start):
+    def _decode(self, start: int) -> Generator[_Picture, None, None]:
         """Yield each frame once the next one is decoded, which tells when it ends."""
         with decoder.Decoder(self.path, _REMEDY) as video:
             self._stated_fps = video.fps
@@ -264,7 +264,7 @@ class ImageReader(Reader):
         self.length = len(paths)
         self.images = tuple(path.name for path in paths)
 
-    def _open(self, start):
+    def _open(self, start: int) -> Generator[_Picture, None, None]:
         for path in self._paths:
             yield functools.partial(
                 image_files.read_image, path, "remove or replace it"
@@ -287,7 +287,7 @@ class CameraReader(Reader):
         self._number = number
         self._times = array.array("d")  # seconds at which the frames begin
 
-    def _open(self, start):
+    def _open(self, start: int) -> Generator[_Picture, None, None]:
         capture = cv2.VideoCapture(self._number)
         first_time = None
         try:
@@ -343,11 +343,11 @@ def open_video(path: str | os.PathLike[str], fps: float | None = None) -> Reader
     return reader
 
 
-def _always(index):
+def _always(index: int) -> bool:
     return True
 
 
-def _rounded_down(seconds):
+def _rounded_down(seconds: float) -> float:
     """Return a time that is not above that of a frame which a table rounds up.
 
     Tables round to milliseconds, and 0.4 * 30 may be more than 12.
@@ -355,7 +355,7 @@ def _rounded_down(seconds):
     return seconds - 6e-4
 
 
-def _retrieve(capture):
+def _retrieve(capture: cv2.VideoCapture) -> np.ndarray | None:
     """Return the frame that a camera has grabbed, or None."""
     is_decoded, frame = capture.retrieve()
     if not is_decoded:
@@ -363,7 +363,7 @@ def _retrieve(capture):
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
-def _list_images(folder):
+def _list_images(folder: pathlib.Path) -> list[pathlib.Path]:
     """Return the paths of the images of a folder, by their numbers.
 
     Raises:
@@ -382,7 +382,7 @@ def _list_images(folder):
     return paths
 
 
-def _by_number(path):
+def _by_number(path: pathlib.Path) -> list[str | int]:
     """Return the sort key of a name without its suffix, by which 2 is before 10."""
     # Every second part is a number.
     parts: list[str | int] = [*re.split("([0-9]+)", path.stem)]

@@ -114,7 +114,7 @@ class Writer:
         picture.time_base = _TIME_BASE
         self._mux(picture)
 
-    def _mux(self, picture):
+    def _mux(self, picture: Any) -> None:
         """Encode a picture; None ends the file."""
         try:
             for packet in self._stream.encode(picture):

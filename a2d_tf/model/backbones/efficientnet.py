@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -93,7 +93,7 @@ class DepthwiseConvNorm6(ConvNorm6):
         )
 
 
-def _round(channels):
+def _round(channels: float) -> int:
     """Round to a multiple of eight, at least 8 and at most a tenth below `channels`."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     if rounded < 0.9 * channels:
@@ -101,7 +101,17 @@ def _round(channels):
     return rounded
 
 
-def _block(x, name, *, size, strides, expansion, channels, gain, options):
+def _block(
+    x: tf.Tensor,
+    name: str,
+    *,
+    size: int,
+    strides: int,
+    expansion: int,
+    channels: int,
+    gain: float,
+    options: dict[str, Any],
+) -> tf.Tensor:
     """Build an inverted bottleneck.
 
     Args:
@@ -174,7 +184,7 @@ def efficientnet_lite(
     return [ends[index] for index in _C2_TO_C5]
 
 
-def _names(role, scale):
+def _names(role: str, scale: Scale) -> tuple[str, str]:
     """Return the names of a convolution and its norm in the published file."""
     if role == "stem":
         return "_conv_stem", "_bn0"

@@ -86,7 +86,9 @@ def i3d(frames: tf.Tensor) -> dict[str, tf.Tensor]:
     return {MIXED_4F.name: mixed_4f, MIXED_5C.name: x}
 
 
-def _unit(x, filters, size, name, strides=1):
+def _unit(
+    x: tf.Tensor, filters: int, size: int, name: str, strides: int = 1
+) -> tf.Tensor:
     """Build a convolution in space and time, with its folded norm, and a ReLU."""
     layer = tf.keras.layers.Conv3D(
         filters,
@@ -101,12 +103,14 @@ def _unit(x, filters, size, name, strides=1):
     return layer(x)
 
 
-def _pool(x, size, strides):
+def _pool(
+    x: tf.Tensor, size: int | tuple[int, int, int], strides: int | tuple[int, int, int]
+) -> tf.Tensor:
     pool = tf.keras.layers.MaxPool3D(size, strides, padding="same", dtype=tf.float32)
     return pool(x)
 
 
-def _inception(x, module):
+def _inception(x: tf.Tensor, module: Inception) -> tf.Tensor:
     """Build an Inception module."""
     name = module.name
     one = _unit(x, module.one, 1, f"{name}_Branch_0_Conv3d_0a_1x1")
@@ -121,7 +125,7 @@ def _inception(x, module):
     return tf.concat([one, three, other_three, pooled], axis=-1)
 
 
-def _names(role):
+def _names(role: str) -> tuple[str, str]:
     """Return the names of a convolution and its norm in the published file."""
     if role == "logits":
         return "Logits/Conv3d_0c_1x1/Conv_0", ""

@@ -16,14 +16,23 @@ from a2d_tf.model.backbones.entry import Backbone, Convention, Published
 from a2d_tf.model.layers import ConvNorm
 
 
-def _pad(x, padding):
+def _pad(x: tf.Tensor, padding: str) -> tuple[tf.Tensor, str]:
     """Pad the input of a strided 3x3 window; return it and the window's own padding."""
     if padding == "symmetric":
         return tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), "valid"
     return x, padding
 
 
-def _bottleneck(x, width, strides, name, *, convention, gain, norm):
+def _bottleneck(
+    x: tf.Tensor,
+    width: int,
+    strides: int,
+    name: str,
+    *,
+    convention: Convention,
+    gain: float,
+    norm: str,
+) -> tf.Tensor:
     """1x1, 3x3, 1x1 with a shortcut, which is projected where the shape changes."""
     options: dict = {"norm": norm, "epsilon": convention.epsilon}
     strides_1x1 = 1
@@ -105,13 +114,13 @@ def resnet(
     return maps
 
 
-def _parts(role):
+def _parts(role: str) -> tuple[int, int, str]:
     """Return (stage 2..5, block, part) of a role such as c2_b0_conv1."""
     stage, block, part = role.split("_", 2)
     return int(stage[1:]), int(block[1:]), part
 
 
-def _matterport_names(role):
+def _matterport_names(role: str) -> tuple[str, str]:
     if role == "stem":
         return "conv1", "bn_conv1"
     stage, block, part = _parts(role)
@@ -120,7 +129,7 @@ def _matterport_names(role):
     return f"res{name}", f"bn{name}"
 
 
-def _keras_names(role):
+def _keras_names(role: str) -> tuple[str, str]:
     if role == "stem":
         return "conv1_conv", "conv1_bn"
     stage, block, part = _parts(role)

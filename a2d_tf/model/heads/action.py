@@ -48,7 +48,7 @@ class ActionHead(Head):
         flow_logits = self._build_stream(flow, units, "action_flow")
         return {"action_logits": 0.5 * (rgb_logits + flow_logits)}
 
-    def _build_stream(self, features, units, name):
+    def _build_stream(self, features: tf.Tensor, units: int, name: str) -> tf.Tensor:
         x = two_fc_layers(merge_roi_axis(features), units, "none", name)
         count = self._mode.num_actions
         return split_roi_axis(output_layer(x, count, f"{name}_logits"), features, count)
@@ -61,7 +61,7 @@ class ActionHead(Head):
         """Return the first layer of each stream; see `Head`."""
         return [f"{name}_fc1" for name in self._stream_names()]
 
-    def _stream_names(self):
+    def _stream_names(self) -> tuple[str, ...]:
         """Return the prefixes of its layers' names."""
         if self._late:
             return ("action_rgb", "action_flow")

@@ -71,7 +71,7 @@ def average_motion_map(
     return tf.sqrt(halves / heights[..., None, None])
 
 
-def _average_halves(values, cells, count):
+def _average_halves(values: tf.Tensor, cells: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     """Average a map over the halves of boxes.
 
     Args:

@@ -9,7 +9,7 @@ fit shift that, more where they are many (docs/real_video.md).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -62,21 +62,21 @@ def choose(
     known = []
     for index, name in enumerate(groups):
         shares = tuple(np.eye(len(groups))[index])
-        skill = max(0.0, _skill(instances, Strength(shares)))
+        skill = _skill(instances, Strength(shares))
         known.append(f"{name.replace('_', ' ')} alone {100 * skill:.0f}")
-    together = max(0.0, _skill(instances, strength))
+    together = _skill(instances, strength)
     known.append(f"together {100 * together:.0f}")
     worth = f"actions in videos left out: {', '.join(known)} of 100 (0 is chance)"
     return Choice(strength, worth)
 
 
-def _usual_strength(groups):
+def _usual_strength(groups: Iterable[str]) -> Strength:
     """Return the strength that did well on all of several data sets."""
     parts = [2 if name in BACKBONE_MAPS else 1 for name in groups]
     return Strength(tuple(part / sum(parts) for part in parts))
 
 
-def _candidates(number):
+def _candidates(number: int) -> list[Strength]:
     """Return what is tried for a number of groups; no group counts alone."""
     candidates = []
     for counts in itertools.product(range(_STEPS + 1), repeat=number):
@@ -87,5 +87,8 @@ def _candidates(number):
     return candidates
 
 
-def _skill(instances, strength):
-    return ridge.skill(ridge.fit(instances, strength).left_out)
+def _skill(instances: ridge.Instances, strength: Strength) -> float:
+    """Return the skill of a fit to enough videos; 0 if chance is better."""
+    skill = ridge.skill(ridge.fit(instances, strength).left_out)
+    assert skill is not None
+    return max(0.0, skill)

@@ -191,7 +191,7 @@ class Proposals:
         )
 
 
-def _last(x, channels):
+def _last(x: tf.Tensor, channels: int) -> tf.Tensor:
     """Return the last channels of x, by no operation if these are all.
 
     Each operation counts as a layer in the model's checkpoints.
@@ -201,7 +201,7 @@ def _last(x, channels):
     return x[..., -channels:]
 
 
-def _is_peak(ious, inside):
+def _is_peak(ious: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
     """Return which anchors inside the frame are the best of an instance, with ties.
 
     Args:

@@ -120,7 +120,9 @@ class Readout:
             actions += self._read_motion(boxes, inside, motion)
         return tf.nn.log_softmax(actors), tf.nn.log_softmax(actions)
 
-    def _read_motion(self, boxes, inside, motion):
+    def _read_motion(
+        self, boxes: tf.Tensor, inside: tf.Tensor, motion: MotionFeatures
+    ) -> tf.Tensor:
         """Return the action logits [B, N, |Y|] of boxes by the motion maps."""
         assert self._motion is not None
         pool = functools.partial(
@@ -158,7 +160,7 @@ class Readout:
         if self._motion is not None:
             self._motion.assign(self._kernels_of_maps(action.kernels[1:]))
 
-    def _kernels_of_maps(self, kernels):
+    def _kernels_of_maps(self, kernels: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Return the kernel [2 C, |Y|] of each motion map, of those of their groups."""
         kernels_of_maps = {}
         for group, kernel in zip(self.motion_groups.values(), kernels):
@@ -190,7 +192,9 @@ class _Linear(tf.keras.layers.Layer):
         self.bias = self._weight("bias", [])
         self.share = self._weight("share", [], initializer="ones")
 
-    def _weight(self, name, rows, initializer="zeros"):
+    def _weight(
+        self, name: str, rows: Sequence[int], initializer: str = "zeros"
+    ) -> tf.Variable:
         shape = [*rows, self._units]
         return self.add_weight(name, shape, initializer=initializer, trainable=False)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -146,7 +146,16 @@ def fit_labels(
     return FittedLabels(actor, action, skills)
 
 
-def _fit_one(groups, labels, count, videos, *, strength, calibrates, has_heads):
+def _fit_one(
+    groups: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    count: int,
+    videos: np.ndarray,
+    *,
+    strength: ridge.Strength,
+    calibrates: bool,
+    has_heads: bool,
+) -> LabelWeights:
     """Fit the readout of the actors, or of the actions.
 
     Args:
@@ -183,7 +192,9 @@ def _fit_one(groups, labels, count, videos, *, strength, calibrates, has_heads):
     )
 
 
-def _sharpened(classifier, sharpness, seen):
+def _sharpened(
+    classifier: ridge.Classifier, sharpness: float, seen: np.ndarray
+) -> ridge.Classifier:
     """Return a `ridge.Classifier` times the sharpness of a softmax over its values.
 
     Args:
@@ -195,7 +206,14 @@ def _sharpened(classifier, sharpness, seen):
     )
 
 
-def _unfitted(groups, seen, number, *, skill, has_heads):
+def _unfitted(
+    groups: Mapping[str, np.ndarray],
+    seen: np.ndarray,
+    number: int,
+    *,
+    skill: float | None,
+    has_heads: bool,
+) -> LabelWeights:
     """Return weights that read nothing: the heads decide, if they know labels.
 
     Args:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -211,7 +211,9 @@ def fit(instances: Instances, strength: Strength) -> RidgeFit:
     )
 
 
-def _classifier(instances, strength, inverse, targets) -> Classifier:
+def _classifier(
+    instances: Instances, strength: Strength, inverse: np.ndarray, targets: np.ndarray
+) -> Classifier:
     """Return the solution of the equations for targets [n, C]."""
     weighted = instances.roots[:, None] * targets
     mean = instances.roots @ weighted
@@ -226,12 +228,14 @@ def _classifier(instances, strength, inverse, targets) -> Classifier:
     return Classifier(kernels, bias)
 
 
-def _inverse(products, penalty):
+def _inverse(products: np.ndarray, penalty: float) -> np.ndarray:
     """Return the inverse [n, n] of the matrix of the equations."""
     return np.linalg.inv(products + penalty * np.eye(len(products)))
 
 
-def _leave_videos_out(instances, inverse, penalty) -> np.ndarray:
+def _leave_videos_out(
+    instances: Instances, inverse: np.ndarray, penalty: float
+) -> np.ndarray:
     """Return what fits without each video in turn give for its instances, [n, C]."""
     videos = np.unique(instances.videos)
     if len(videos) < 2:
@@ -251,7 +255,7 @@ def _leave_videos_out(instances, inverse, penalty) -> np.ndarray:
     return values
 
 
-def _of_several_videos(instances, values) -> LeftOut:
+def _of_several_videos(instances: Instances, values: np.ndarray) -> LeftOut:
     """Return the values of instances whose class several videos show."""
     count = instances.targets.shape[1]
     in_several_videos = np.zeros(count, bool)
@@ -285,7 +289,9 @@ def likely_strength(
     penalties = []
     log_probabilities = []
     for candidate in candidates:
-        joined = sum(share * x for share, x in zip(candidate.shares, products))
+        joined = np.zeros_like(products[0])
+        for share, of_group in zip(candidate.shares, products):
+            joined += share * of_group
         inverse = _inverse(joined, candidate.penalty)
         values = _leave_videos_out(instances, inverse, candidate.penalty)
         left_out = _of_several_videos(instances, values)
@@ -336,7 +342,7 @@ def _likelihood(left_out: LeftOut, factor: float) -> float:
     return _mean_by_class(_log_likelihoods(left_out, factor), left_out.labels)
 
 
-def _log_likelihoods(left_out, factor):
+def _log_likelihoods(left_out: LeftOut, factor: float) -> np.ndarray:
     """Return the log likelihood of the class of each instance, [m]."""
     labels = left_out.labels
     logits = factor * left_out.values
@@ -344,7 +350,7 @@ def _log_likelihoods(left_out, factor):
     return true_logits - np.logaddexp.reduce(logits, axis=1)
 
 
-def _mean_by_class(values, labels):
+def _mean_by_class(values: np.ndarray, labels: np.ndarray) -> Any:
     """Return the mean over classes of the mean of a class."""
     means = [values[labels == label].mean() for label in np.unique(labels)]
     return np.mean(means)
