@@ -323,6 +323,30 @@ def test_without_splits_the_names_decide_or_the_user(tmp_path):
         open_source(path, videos, FORKLIFTS, selection=Selection(test_videos=["dock"]))
 
 
+@pytest.mark.parametrize("new, other", [("yard", "gate-1"), ("gate-1", "yard")])
+def test_videos_of_which_frames_were_asked_for_train(new, other, tmp_path):
+    """Unless a split is known; what was decided of new videos is noted."""
+    path, videos = write(tmp_path, UNSPLIT)
+    asked = "new for training, as a2d next asked for frames of them: "
+
+    def read(earlier, vids):
+        selection = Selection(earlier=earlier, asked=vids)
+        source = open_source(path, videos, FORKLIFTS, selection=selection)
+        notes = [line for line in source.summary() if line.startswith("new ")]
+        return {v.vid: v.split for v in source.videos}, notes
+
+    splits, notes = read({other: "train"}, {new, "dock"})
+    assert splits == {new: "train", other: "train"}
+    assert notes == [asked + new]
+    splits, notes = read({other: "train"}, {other})
+    assert splits == {new: "test", other: "train"}
+    assert notes == [
+        f"new in the test split, so that both splits show each pair: {new}"
+    ]
+    splits, notes = read({other: "train", new: "test"}, {new})
+    assert splits == {new: "test", other: "train"} and notes == []
+
+
 def test_two_files_of_a_video(tmp_path):
     """Each numbers its tracks by itself."""
     _, videos = write(tmp_path)

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 
 import pytest
 from processes import complaint, run_a2d, succeeded
@@ -12,7 +13,7 @@ from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import inspection
+from a2d_tf.data import asked_frames, inspection
 from a2d_tf.video import choice, output_folder
 
 WALKS = {n: [(1, 17 if n < 20 else 18, 0.9, BOX)] for n in range(1, 31)}
@@ -152,7 +153,8 @@ def test_the_command_leaves_what_the_records_hold_out(mini_records, tmp_path):
     film = {n: [(1, 77 if n % 2 else 78, 0.9, BOX)] for n in range(1, 61)}
     for name in (trained, tested):
         write(tmp_path / "out" / name, film, name=f"{name}.mp4", length=60, count=60)
-    words = f"--records={mini_records.directory}", "--count=99", "--output=next"
+    shutil.copytree(mini_records.directory, tmp_path / "records")
+    words = "--records=records", "--count=99", "--output=next"
     succeeded(run_a2d("next", "--prediction=out", *words, cwd=tmp_path))
     rows = list(csv.DictReader((tmp_path / "next" / "frames.csv").open()))
     truths = [truth for *_, truth in inspection.read(mini_records, ["train"])]
@@ -162,6 +164,55 @@ def test_the_command_leaves_what_the_records_hold_out(mini_records, tmp_path):
         (trained, n) for n in far
     ]
     assert 0 < len(far) < 60
+
+
+def test_with_nothing_to_choose_the_least_near_frames_are_taken(mini_records, tmp_path):
+    """Every frame is near an annotated one: it is said, and asked for all the same."""
+    records = tmp_path / "records"
+    shutil.copytree(mini_records.directory, records)
+    trained, tested = (min(mini_records.videos(split)) for split in ("train", "test"))
+    truths = [truth for *_, truth in inspection.read(mini_records, ["train"])]
+    annotated = sorted({truth.frame for truth in truths if truth.video == trained})
+    length = annotated[-1] + 3
+    for name in (trained, tested):
+        film = {n: [(1, 77, 0.9, BOX)] for n in range(1, length + 1)}
+        write(
+            tmp_path / "out" / name,
+            film,
+            fps=1000,
+            name=f"{name}.mp4",
+            length=length,
+            count=length,
+        )
+    words = "--prediction=out", f"--records={records}", "--count=1"
+    done = succeeded(run_a2d("next", *words, "--output=next", cwd=tmp_path))
+    assert done.splitlines() == [
+        "no frame of 1 videos (1 others are tested or annotated whole) has a reason to"
+        " be corrected and is 0.5 s or more from annotated ones: those that are least"
+        " near to these are chosen; frames of further videos teach more",
+        "next: 1 frames of 1 videos (cvat); corrected, they train after"
+        f" {records}, as by a2d start --after",
+    ]
+    distances = {}
+    for n in range(1, length + 1):
+        distances[n] = min(abs(n - key) for key in annotated)
+    (row,) = csv.DictReader((tmp_path / "next" / "frames.csv").open())
+    assert distances[int(row["frame"])] == max(distances.values())
+    assert row["reasons"].endswith(" s from the nearest annotated frame")
+    assert asked_frames.read(records) == {trained: [int(row["frame"])]}
+    shutil.rmtree(tmp_path / "out" / trained)
+    message = complaint(run_a2d("next", *words, "--output=more", cwd=tmp_path))
+    assert "no frame to choose, as all videos are tested or annotated" in message
+
+
+def test_frames_that_are_asked_for_are_kept_beside_the_records(tmp_path):
+    assert asked_frames.read(tmp_path) == {}
+    asked_frames.add(tmp_path, {"a": [5, 2]})
+    asked_frames.add(tmp_path, {"a": [3, 5], "b": [1]})
+    assert asked_frames.read(tmp_path) == {"a": [2, 3, 5], "b": [1]}
+    (tmp_path / asked_frames.FILE).write_text('{"a": [0]}')
+    with pytest.raises(InputError, match="asked_frames.json.*a2d next"):
+        asked_frames.read(tmp_path)
 
 
 def test_what_cannot_be_done_is_said_and_nothing_is_written(library, tmp_path):

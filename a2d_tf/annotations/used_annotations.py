@@ -41,12 +41,15 @@ class Selection:
         `split_by_pairs`.
       earlier: {video: split} of earlier records, which stays unless a file states
         another split.
+      asked: names of videos of which frames were asked for, to be trained; a split that
+        a file states stays, and an earlier one.
       max_frames: the most frames that are used for training, see `spread_annotations`.
       has_split: whether there is a test split at all, of which notes tell.
     """
 
     test_videos: Collection[str] = ()
     earlier: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    asked: Collection[str] = ()
     max_frames: int | None = None
     has_split: bool = True
 
@@ -133,7 +136,8 @@ def read_annotations(
     for vid, video_annotations in coded.annotations.items():
         track_identities[vid] = TrackIdentities(video_annotations.frames.values())
 
-    splits = split_videos(coded.annotations, names, selection.earlier)
+    known_splits = {**dict.fromkeys(selection.asked, "train"), **selection.earlier}
+    splits = split_videos(coded.annotations, names, known_splits)
     split = _in_splits(coded.annotations, splits, selection.test_videos)
     spread = SpreadAnnotations(coded.annotations)
     if selection.max_frames:
@@ -149,6 +153,7 @@ def read_annotations(
     if selection.has_split:
         notes += _notes_on_tests(split, coded.annotations)
         notes += _notes_on_sides(splits, selection.earlier)
+        notes += _notes_on_new(splits, selection)
     bout_seconds: Mapping[str, float] = {}
     if coding:
         bout_seconds = mean_bout_seconds(coding, _trained(videos))
@@ -224,6 +229,33 @@ def _notes_on_tests(
         f"test split: {', '.join(sorted(names))}; to keep it as you"
         " add videos, pass --split_of with the folder of these records"
     ]
+
+
+def _notes_on_new(splits: Mapping[str, str], selection: Selection) -> list[str]:
+    """Return notes of the videos that earlier records lack: what they are used for."""
+    if not selection.earlier:
+        return []
+    asked = []
+    chosen: dict[str, list[str]] = {"train": [], "test": []}
+    for vid in sorted(splits.keys() - selection.earlier.keys()):
+        if vid in selection.asked and splits[vid] == "train":
+            asked.append(vid)
+        else:
+            chosen[splits[vid]].append(vid)
+    notes = []
+    if asked:
+        notes.append(
+            "new for training, as a2d next asked for frames of them:"
+            f" {', '.join(asked)}"
+        )
+    purposes = {"train": "for training", "test": "in the test split"}
+    for split, vids in chosen.items():
+        if vids:
+            notes.append(
+                f"new {purposes[split]}, so that both splits show each pair:"
+                f" {', '.join(vids)}"
+            )
+    return notes
 
 
 def _notes_on_sides(splits: Mapping[str, str], earlier: Mapping[str, str]) -> list[str]:

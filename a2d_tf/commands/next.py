@@ -6,7 +6,9 @@
 The prediction is a folder of a2d predict, of one video or a library. Frames are chosen
 where two labels of an instance are close, a track changes its label or is lost, two
 tracks overlap, or a pair is rare in the records. They are spread over videos and time.
-With --records, none is of a test video, or within half a second of an annotated frame.
+With --records, none is of a test video, or within half a second of an annotated frame,
+unless no others are left; and the records keep which frames were asked for
+(asked_frames.json), so that a round after them trains on these.
 The output, a new folder, has
 
   frames.csv    the frames, best first, with the reasons
@@ -21,6 +23,7 @@ import collections
 import os
 import pathlib
 import textwrap
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +36,7 @@ from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_csv
 from a2d_tf.core.folders import check_output_folder, whole_folder
-from a2d_tf.data import inspection, video_frames
+from a2d_tf.data import asked_frames, inspection, video_frames
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.ops import visualize
@@ -77,17 +80,63 @@ def main(argv: list[str]) -> None:
     records = choice.NO_RECORDS
     if _RECORDS.value is not None:
         records = _read_records(_RECORDS.value)
-    candidates: list[choice.Candidate] = []
-    for folder in folders:
-        candidates += choice.find_candidates(folder, records)
+    candidates = _find_candidates(folders, records)
     best_frames = choice.choose(candidates, _COUNT.value)
+    if _RECORDS.value is not None:
+        asked_frames.add(_RECORDS.value, _frames_of_videos(best_frames))
     with whole_folder(output, replace=False) as new:
         write(best_frames, pathlib.Path(new), _FORMAT.value)
     videos = len({candidate.folder for candidate in best_frames})
     line = f"{output}: {len(best_frames)} frames of {videos} videos ({_FORMAT.value})"
     if _RECORDS.value is not None:
-        line += "; without test videos and what is near annotated frames"
+        line += (
+            f"; corrected, they train after {_RECORDS.value}, as by a2d start --after"
+        )
     print(line)
+
+
+def _find_candidates(
+    folders: Sequence[pathlib.Path], records: choice.RecordsInfo
+) -> list[choice.Candidate]:
+    """Return the frames that there is a reason to correct, else say why there are none.
+
+    Then they are those that are not annotated.
+
+    Raises:
+      InputError: there is no other frame.
+    """
+    candidates: list[choice.Candidate] = []
+    for folder in folders:
+        candidates += choice.find_candidates(folder, records)
+    if candidates:
+        return candidates
+    for folder in folders:
+        candidates += choice.find_least_near(folder, records)
+    videos = {candidate.folder for candidate in candidates}
+    others = ""
+    if len(videos) < len(folders):
+        others = f" ({len(folders) - len(videos)} others are tested or annotated whole)"
+    if not candidates:
+        raise InputError(
+            f"--prediction={_PREDICTION.value}: no frame to choose, as all videos are"
+            " tested or annotated in every frame; predict further videos"
+        )
+    print(
+        f"no frame of {len(videos)} videos{others} has a reason to be corrected and is"
+        f" {choice.APART:g} s or more from annotated ones: those that are least near to"
+        " these are chosen; frames of further videos teach more"
+    )
+    return candidates
+
+
+def _frames_of_videos(
+    candidates: Sequence[choice.Candidate],
+) -> dict[str, list[int]]:
+    """Return {video: numbers of its frames}."""
+    frames: dict[str, list[int]] = collections.defaultdict(list)
+    for candidate in candidates:
+        frames[candidate.video].append(candidate.frame)
+    return frames
 
 
 def _read_records(folder: str) -> choice.RecordsInfo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos, Selection
 from a2d_tf.annotations.coded_times import bout_files
@@ -18,6 +18,7 @@ from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.core.register import Register
+from a2d_tf.data import asked_frames
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.release import Release
 from a2d_tf.data.sources import Source
@@ -75,7 +76,10 @@ class SourceFlags:
             " fifth.",
         )
         register.define_string(
-            "split_of", None, "Earlier records, whose videos keep their split."
+            "split_of",
+            None,
+            "Earlier records, whose videos keep their split; new ones of which a2d next"
+            " asked for frames train.",
         )
         register.define_string(
             "labels_of",
@@ -209,8 +213,10 @@ class SourceFlags:
             frame_step=flags.frame_step,
         )
         earlier_splits = {}
+        asked: Collection[str] = ()
         if flags.split_of:
             earlier_splits = Manifest.load(flags.split_of).split_of
+            asked = asked_frames.read(flags.split_of).keys()
         return AnnotatedVideos.read(
             [Export.parse(export) for export in exports],
             pathlib.Path(flags.videos),
@@ -222,6 +228,7 @@ class SourceFlags:
             selection=Selection(
                 test_videos=flags.test_videos,
                 earlier=earlier_splits,
+                asked=asked,
                 max_frames=flags.max_frames,
                 has_split=has_split,
             ),

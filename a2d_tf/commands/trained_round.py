@@ -130,8 +130,12 @@ class TrainedRound:
         before = self.round.before
         if before:
             sized_records = before.records
+            # What a2d next asked for since does not change the split.
+            split_of = before.records
+            if (records / NAME).exists():
+                split_of = records
             sources += [
-                f"--split_of={before.records}",
+                f"--split_of={split_of}",
                 f"--labels_of={before.records}",
             ]
             motion = flag_words(motion_flags(Manifest.load(before.records)))

@@ -75,7 +75,7 @@ def find_candidates(
     """
     video_info = prediction_folder.read_video_info(folder)
     times = prediction_folder.frame_times(folder)
-    video = name_of(video_info.name, is_folder=video_info.images is not None)
+    video = _name(video_info)
     if video in records.held_out:
         return []
     reasons = find_reasons(folder, video_info, times, records.counts)
@@ -98,6 +98,51 @@ def find_candidates(
                 )
             )
     return candidates
+
+
+def find_least_near(
+    folder: str | os.PathLike, records: RecordsInfo = NO_RECORDS
+) -> list[Candidate]:
+    """Return the frames that are not annotated, in order of time.
+
+    Their score is how many seconds the nearest annotated frame is away; 1 if no frame
+    of the video is annotated.
+
+    Args, errors: as of `find_candidates`.
+    """
+    video_info = prediction_folder.read_video_info(folder)
+    times = prediction_folder.frame_times(folder)
+    video = _name(video_info)
+    if video in records.held_out:
+        return []
+    annotated_frames = records.annotated_frames.get(video, ())
+    annotated_seconds = _seconds_of(annotated_frames, times, video_info.fps)
+    candidates = []
+    for position, (frame, seconds) in enumerate(times.items(), 1):
+        if frame in annotated_frames:
+            continue
+        score = 1.0
+        reason = "no frame of this video is annotated"
+        if annotated_frames:
+            score = float(np.min(abs(seconds - annotated_seconds)))
+            reason = f"{score:.2f} s from the nearest annotated frame"
+        candidates.append(
+            Candidate(
+                folder=pathlib.Path(folder),
+                video=video,
+                frame=frame,
+                position=position,
+                seconds=seconds,
+                score=score,
+                reasons=(reason,),
+            )
+        )
+    return candidates
+
+
+def _name(video_info: prediction_folder.VideoInfo) -> str:
+    """Return the name of a video, as records have it."""
+    return name_of(video_info.name, is_folder=video_info.images is not None)
 
 
 def _seconds_of(

@@ -1,0 +1,41 @@
+"""The frames that a2d next asked to correct, a file beside records.
+
+  {"clip9": [12, 48], ...}
+
+Records that go on from these train the videos, so that what was corrected is learned.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+
+from a2d_tf.core.checked_json import load_json, whole
+from a2d_tf.core.files import write_json
+
+FILE = "asked_frames.json"
+
+
+def read(records: str | os.PathLike) -> dict[str, list[int]]:
+    """Return {video: numbers of its frames}; none if nobody asked.
+
+    Raises:
+      InputError: a damaged file.
+    """
+    path = os.path.join(records, FILE)
+    if not os.path.exists(path):
+        return {}
+    return load_json(path, {str: [whole(1)]}, "delete it, and run a2d next again")
+
+
+def add(records: str | os.PathLike, frames: Mapping[str, Collection[int]]) -> None:
+    """Add frames to those that were asked for before.
+
+    Args:
+      records: their folder.
+      frames: {video: numbers of its frames}.
+    """
+    asked = read(records)
+    for video, numbers in frames.items():
+        asked[video] = sorted({*asked.get(video, ()), *numbers})
+    write_json(os.path.join(records, FILE), asked)
