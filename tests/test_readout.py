@@ -164,6 +164,11 @@ def test_groups_of_features_have_their_shares_in_the_whole():
     without = found.without(2)
     values = sum(x @ kernel for x, kernel in zip(groups, without.kernels))
     np.testing.assert_allclose(values + without.bias, z @ solve(videos != 2), atol=1e-9)
+    # Without two videos.
+    without = found.without(2, 7)
+    values = sum(x @ kernel for x, kernel in zip(groups, without.kernels))
+    rest = (videos != 2) & (videos != 7)
+    np.testing.assert_allclose(values + without.bias, z @ solve(rest), atol=1e-9)
     # A group without a share is not read.
     one = ridge.fit(
         ridge.Instances.of(groups, labels, 4, videos), ridge.Strength((0.0, 1.0))

@@ -83,12 +83,12 @@ class TrackFit:
         """Whether coded videos can be left out: several, of several actions."""
         return len(self.videos) > 1 and self.weights.action.fit is not None
 
-    def without(self, video: str) -> TrackWeights:
-        """Return the weights of the fit without a video, if it `leaves_out` videos."""
+    def without(self, *videos: str) -> TrackWeights:
+        """Return the weights of the fit without videos, if it `leaves_out` videos."""
         return dataclasses.replace(
             self.weights,
-            actor=self.weights.actor.without(video),
-            action=self.weights.action.without(video),
+            actor=self.weights.actor.without(*videos),
+            action=self.weights.action.without(*videos),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.tracking.bout_model import BoutModel, FrameActions
 from a2d_tf.tracking.tracker import WINDOW
 from a2d_tf.training.coded_rows import CodedRow
-from a2d_tf.training.fit_tracks import TrackFit
+from a2d_tf.training.fit_tracks import TrackFit, TrackWeights
 from a2d_tf.training.track_features import TrackFeatures
 
 
@@ -40,6 +40,7 @@ def predict(
     every: int,
     bout_seconds: Mapping[str, float],
     window: int = WINDOW,
+    folds: Sequence[Collection[str]] | None = None,
 ) -> list[ScoredRow]:
     """Predict the coded instances of each video by the fit without it.
 
@@ -51,6 +52,34 @@ def predict(
       bout_seconds: {action: mean length of its coded bouts}; actions are read along
         whole tracks, as those on pages are.
       window: labelled frames from which a score is read.
+      folds: videos that are left out together; None: each is left out alone.
+    """
+    if folds is None:
+        folds = [[vid] for vid in dict.fromkeys(row.video for row in rows)]
+    scored = []
+    for fold in folds:
+        weights = fit.without(*fold)
+        of_fold = [row for row in rows if row.video in fold]
+        scored += predict_by(
+            weights, fit.labels, videos, of_fold, every, bout_seconds, window
+        )
+    return scored
+
+
+def predict_by(
+    weights: TrackWeights,
+    labels: LabelSpace,
+    videos: Mapping[str, TrackFeatures],
+    rows: Sequence[CodedRow],
+    every: int,
+    bout_seconds: Mapping[str, float],
+    window: int = WINDOW,
+) -> list[ScoredRow]:
+    """Predict coded instances by weights that were not fitted to their videos.
+
+    Args:
+      labels: of the weights.
+      videos, rows, every, bout_seconds, window: as of `predict`.
     """
     rows_of_video = collections.defaultdict(list)
     for row in rows:
@@ -58,15 +87,15 @@ def predict(
     scored = []
     for vid, coded in rows_of_video.items():
         features = videos[vid]
-        alone = fit.without(vid).probabilities(features.groups)
+        alone = weights.probabilities(features.groups)
         actions = alone.actions
         answered = (features.numbers - 1) // every
-        model = BoutModel.of_seconds(bout_seconds, fit.labels, 1 / features.seconds)
+        model = BoutModel.of_seconds(bout_seconds, labels, 1 / features.seconds)
         if model is not None:
-            actions = _read_tracks(model, features, actions, coded, fit.labels, every)
+            actions = _read_tracks(model, features, actions, coded, labels, every)
         for row in coded:
-            actor, action = fit.labels.indices(row.code)
-            valid_actions = np.where(fit.labels.valid[actor], actions[row.row], -1)
+            actor, action = labels.indices(row.code)
+            valid_actions = np.where(labels.valid[actor], actions[row.row], -1)
             predicted = int(valid_actions.argmax())
             is_near = features.tracks == features.tracks[row.row]
             is_near &= np.abs(answered - answered[row.row]) <= window // 2

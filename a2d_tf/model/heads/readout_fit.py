@@ -72,15 +72,15 @@ class LabelWeights(NamedTuple):
     fit: ridge.RidgeFit | None = None
     sharpness: float = ridge.SHARPEST
 
-    def without(self, video: str) -> LabelWeights:
-        """Return the weights of the fit without a video, see `ridge.RidgeFit.without`.
+    def without(self, *videos: str) -> LabelWeights:
+        """Return the weights of the fit without videos, see `ridge.RidgeFit.without`.
 
-        They are the same if nothing was fitted to the video, or to no other one.
+        They are the same if nothing was fitted to these videos, or to no other one.
         """
-        if self.fit is None or {*self.fit.instances.videos} <= {video}:
+        if self.fit is None or {*self.fit.instances.videos} <= {*videos}:
             return self
         seen = self.fit.instances.targets.any(axis=0)
-        sharpened = _sharpened(self.fit.without(video), self.sharpness, seen)
+        sharpened = _sharpened(self.fit.without(*videos), self.sharpness, seen)
         return self._replace(kernels=sharpened.kernels, bias=sharpened.bias)
 
 

@@ -154,15 +154,18 @@ class RidgeFit:
     values_left_out: np.ndarray
     left_out: LeftOut
 
-    def without(self, video: str) -> Classifier:
-        """Return what a fit without a video gives, one of at least two.
+    def without(self, *videos: str) -> Classifier:
+        """Return what a fit without some videos gives, which must not be all.
 
         Centres, scales and weights of instances are those of the whole fit. A fit is
         the same with and without instances that it gives their targets anyway.
         """
-        is_of_video = self.instances.videos == video
-        targets = np.where(
-            is_of_video[:, None], self.values_left_out, self.instances.targets
+        rows = np.flatnonzero(np.isin(self.instances.videos, videos))
+        penalty = self.strength.penalty
+        residuals = _residuals(self.instances, self.inverse, penalty)
+        targets = self.instances.targets.copy()
+        targets[rows] = _values_without(
+            self.instances, self.inverse, penalty, residuals, rows
         )
         return _classifier(self.instances, self.strength, self.inverse, targets)
 
@@ -240,19 +243,37 @@ def _leave_videos_out(
     videos = np.unique(instances.videos)
     if len(videos) < 2:
         return np.full_like(instances.targets, np.nan)
-    # The residuals of the whole fit are its targets times `penalty * inverse`, less
-    # what the intercept takes.
-    roots = instances.roots
-    weighted = roots[:, None] * instances.targets
-    residuals = penalty * (inverse @ weighted) - np.outer(roots, roots @ weighted)
+    residuals = _residuals(instances, inverse, penalty)
     values = np.zeros_like(instances.targets)
     for video in videos:
         rows = np.flatnonzero(instances.videos == video)
-        remaining = penalty * inverse[np.ix_(rows, rows)]
-        remaining -= np.outer(roots[rows], roots[rows])
-        errors = np.linalg.solve(remaining, residuals[rows])
-        values[rows] = instances.targets[rows] - errors / roots[rows, None]
+        values[rows] = _values_without(instances, inverse, penalty, residuals, rows)
     return values
+
+
+def _residuals(instances: Instances, inverse: np.ndarray, penalty: float) -> np.ndarray:
+    """Return the residuals of the whole fit, [n, C], times the roots.
+
+    They are its targets times `penalty * inverse`, less what the intercept takes.
+    """
+    roots = instances.roots
+    weighted = roots[:, None] * instances.targets
+    return penalty * (inverse @ weighted) - np.outer(roots, roots @ weighted)
+
+
+def _values_without(
+    instances: Instances,
+    inverse: np.ndarray,
+    penalty: float,
+    residuals: np.ndarray,
+    rows: np.ndarray,
+) -> np.ndarray:
+    """Return what a fit without some rows gives for them, [number of rows, C]."""
+    roots = instances.roots
+    remaining = penalty * inverse[np.ix_(rows, rows)]
+    remaining -= np.outer(roots[rows], roots[rows])
+    errors = np.linalg.solve(remaining, residuals[rows])
+    return instances.targets[rows] - errors / roots[rows, None]
 
 
 def _of_several_videos(instances: Instances, values: np.ndarray) -> LeftOut:
