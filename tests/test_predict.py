@@ -302,11 +302,15 @@ def test_bad_command_lines_end_with_one_clear_line(tmp_path, film):
         ([model, video, output, "--start=2", "--end=2"], "--end=2"),
         ([model, video, output, "--start=nan"], "--start=nan"),
         ([model, video, output, "--end=inf"], "--end=inf"),
-        (["--workdir=nowhere", video, output], "--workdir=nowhere: no flags.txt there"),
+        (["--workdir=nowhere", video, output], "--workdir=nowhere: no such folder"),
         ([f"--workdir={tmp_path / 'model'}", video, output], "--workdir"),
         (
             [f"--saved_model={run}", video, output],
             f"--saved_model={run}: no saved_model",
+        ),
+        (
+            [f"--saved_model={tmp_path}", video, output],
+            f"the output of a2d start; use --saved_model={tmp_path / 'model'}",
         ),
         ([model, "--video=nothing.mp4", output], "nothing.mp4: no such video"),
         (

@@ -1,6 +1,7 @@
 """One command from an export to a page: killed and resumed; the words of scores."""
 
 import contextlib
+import csv
 import io
 import json
 import pathlib
@@ -329,6 +330,9 @@ def check_second_round(words, tmp_path):
     # A network of few steps may find 'rest', too, which is not there.
     assert ["mouse-run", "4"] in [line.split()[:2] for line in lines[at + 2 : at + 4]]
     assert any(re.match("(better|worse|as before): ", line) for line in lines[at + 3 :])
+    rows = list(csv.reader((second / "rounds.csv").open()))
+    assert rows[0] == "pair,in all,found before,found,wrong before,wrong".split(",")
+    assert ["mouse-run", "4"] in [row[:2] for row in rows[1:]]
     scores = json.loads((second / "scores_before/origin.json").read_text())
     assert scores["records"] == after.source
 
@@ -494,8 +498,18 @@ def test_each_further_flag_goes_to_the_commands_that_have_it():
 
 
 def test_mistakes(words, tmp_path):
-    message = complaint(run_a2d("start", *words, f"--after={tmp_path}"))
-    assert f"--after={tmp_path}: not the output of another a2d start" in message
+    for after, problem in (
+        (tmp_path / "none", "no such folder; correct the path"),
+        (tmp_path, "not the output of an a2d start that has trained"),
+        (tmp_path / "out", "is the --output, too"),
+        (tmp_path / "begun", "its training is not finished"),
+    ):
+        (tmp_path / "begun/run").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out").mkdir(exist_ok=True)
+        message = complaint(run_a2d("start", *words, f"--after={after}"))
+        assert f"--after={after}: {problem}" in message
+    gone = complaint(run_a2d("start", words[0], "--videos=gone", words[2]))
+    assert "--videos=gone: no such folder" in gone
     assert "--stpes" in complaint(run_a2d("start", *words, "--", "--stpes=3"))
     # Its scores would be in a folder of their own.
     assert "--checkpoint" in complaint(

@@ -529,6 +529,15 @@ def test_the_notes_say_what_to_build_again_and_the_number_of_individuals(
     most = max(max(summary.per_clip) for summary in gathered.summaries.values())
     assert most > 1 and most == suggestion_remarks.most_individuals(gathered)
     assert lines[-2].endswith(f"--max_tracks={most}")
+    many = Summary(pair_videos={11: {"a", "b"}, 12: {"a"}})
+    many.per_clip.update({1: 600})
+    enough = dataclasses.replace(gathered, summaries={"train": many})
+    *_, line = suggestion_remarks.remarks(mini_records, enough, presets.LITE0)
+    name = mini_records.label_space.name(12)
+    assert line.endswith(f"find less in others; annotate further videos of {name}")
+    del many.pair_videos[12]
+    *_, line = suggestion_remarks.remarks(mini_records, enough, presets.LITE0)
+    assert line.endswith("pairs: enough for a first result on videos like these")
     tiny = boxes_on((64, 96), [[0, 0, 5, 5]] * 3, frame_size=(64, 80))
     lines = suggestion_remarks.remarks(
         mini_records, dataclasses.replace(gathered, boxes=tiny), presets.LITE0

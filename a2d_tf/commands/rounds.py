@@ -42,6 +42,11 @@ class RoundFolder:
         return self.path / "scores_before"
 
     @property
+    def comparison(self) -> pathlib.Path:
+        """Counts of both rounds, a row for each pair."""
+        return self.path / "rounds.csv"
+
+    @property
     def model(self) -> pathlib.Path:
         """The SavedModel."""
         return self.path / "model"

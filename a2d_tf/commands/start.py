@@ -32,6 +32,7 @@ Flags of the single commands follow after `--`, as in: -- --names=names.json --s
 
 from __future__ import annotations
 
+import os
 import pathlib
 import signal
 import sys
@@ -128,15 +129,13 @@ def _read_round(exports: Sequence[str], shares: Mapping[str, list[str]]) -> Roun
     before = None
     if _AFTER.value is not None:
         before = RoundFolder(pathlib.Path(_AFTER.value))
-        is_same = folder.path.resolve() == before.path.resolve()
-        if is_same or not before.is_trained():
-            raise InputError(
-                f"--after={before.path}: not the output of another a2d start that has"
-                " trained"
-            )
+        _check_before(before, folder)
     jobs = library_videos.plan(_VIDEOS.value, None, str(folder.videos))
     if jobs is None:
-        raise InputError(f"--videos={_VIDEOS.value}: not a folder of videos")
+        problem = "not a folder of videos"
+        if not os.path.exists(_VIDEOS.value):
+            problem = "no such folder; correct the path"
+        raise InputError(f"--videos={_VIDEOS.value}: {problem}")
     has_steps = promised_steps.given(shares.get("train", ())) is not None
     return Round(
         folder=folder,
@@ -149,6 +148,26 @@ def _read_round(exports: Sequence[str], shares: Mapping[str, list[str]]) -> Roun
         accepts_few_steps=_MINUTES.present or has_steps,
         before=before,
     )
+
+
+def _check_before(before: RoundFolder, folder: RoundFolder) -> None:
+    """Raise InputError unless a round can go on from the one before.
+
+    Args:
+      before: its folder, as of --after.
+      folder: of the round.
+    """
+    problem = ""
+    if not before.path.exists():
+        problem = "no such folder; correct the path"
+    elif folder.path.resolve() == before.path.resolve():
+        problem = "is the --output, too; use another --output"
+    elif not before.run.exists():
+        problem = "not the output of an a2d start that has trained"
+    elif not before.is_trained():
+        problem = "its training is not finished; give its a2d start again first"
+    if problem:
+        raise InputError(f"--after={before.path}: {problem}")
 
 
 def run(words: Sequence[str] | None = None) -> None:

@@ -19,7 +19,7 @@ from a2d_tf.commands.rounds import Round, stage_time
 from a2d_tf.core import processes
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError, join_names
-from a2d_tf.core.files import read_text
+from a2d_tf.core.files import read_text, write_csv
 from a2d_tf.data import video_frames
 from a2d_tf.data.manifest import NAME, Manifest, MotionFacts
 from a2d_tf.runs import checkpoint_files, scores
@@ -282,6 +282,9 @@ class TrainedRound:
             )
             table = behaviour_counts.compared(metrics_before, metrics, new_pairs)
             tables.append(table.text())
+            header = ("pair", *table.columns.values())
+            rows = [(name, *values) for name, values in table.lines()]
+            write_csv(folder.comparison, [header, *rows])
         self.call(
             "browse", "browse", f"--run={folder.run}", f"--records={folder.records}"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from a2d_tf.core.errors import join_names
 from a2d_tf.data.inspection import Contents
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.training.presets import STILL, Preset
@@ -70,12 +71,19 @@ def _remark_on_number(manifest: Manifest, contents: Contents) -> str:
     train = contents.summaries["train"]
     pairs = len(manifest.label_space.codes)
     enough = _ENOUGH * pairs
-    in_one_video = any(len(videos) < 2 for videos in train.pair_videos.values())
-    if train.clips < enough or in_one_video:
+    in_one_video = []
+    for code, videos in sorted(train.pair_videos.items()):
+        if len(videos) < 2:
+            in_one_video.append(manifest.label_space.name(code))
+    remedies = []
+    if train.clips < enough:
+        remedies.append(f"about {enough} frames")
+    if in_one_video:
+        remedies.append(f"further videos of {join_names(in_one_video, 5)}")
+    expectation = "enough for a first result on videos like these"
+    if remedies:
         expectation = (
-            "likely to overfit these videos, and find less in others; annotate about"
-            f" {enough} frames, and each pair in several videos"
+            "likely to overfit these videos, and find less in others; annotate"
+            f" {' and '.join(remedies)}"
         )
-    else:
-        expectation = "enough for a first result on videos like these"
     return f"{train.clips} annotated frames to train {pairs} pairs: {expectation}"

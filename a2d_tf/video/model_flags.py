@@ -26,6 +26,8 @@ from a2d_tf.video.video_prediction import VideoPredictor
 _DETECTOR = "detector"
 _MARKS = {"saved_model": "saved_model.pb", "workdir": "flags.txt"}
 """{flag of a folder: the file that every such folder has}."""
+_IN_ROUND = {"saved_model": "model", "workdir": "run"}
+"""{flag of a folder: where an output of a2d start has such a folder}."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,13 +100,10 @@ class ModelFlags:
                 "--actors names classes of COCO's weights; it needs --init_rgb=coco, or"
                 " --detector"
             )
-        for flag, mark in _MARKS.items():
+        for flag in _MARKS:
             folder = values[flag]
-            if folder and not os.path.isfile(os.path.join(folder, mark)):
-                raise InputError(
-                    f"--{flag}={folder}: no {mark} there; --saved_model takes a folder"
-                    " of a2d export, --workdir one of a2d train"
-                )
+            if folder:
+                _check_folder(flag, folder)
         return source
 
     def check_detector(self, source: ModelSource) -> None:
@@ -181,3 +180,21 @@ class ModelFlags:
             digest = identity["model_sha256"][:16]
             settings["detector"] = f"{identity['model']} {digest}"
         return settings
+
+
+def _check_folder(flag: str, folder: str) -> None:
+    """Raise InputError unless a folder is what its flag says."""
+    mark = _MARKS[flag]
+    if os.path.isfile(os.path.join(folder, mark)):
+        return
+    if not os.path.exists(folder):
+        raise InputError(f"--{flag}={folder}: no such folder; correct the path")
+    inside = os.path.join(folder, _IN_ROUND[flag])
+    if os.path.isfile(os.path.join(inside, mark)):
+        raise InputError(
+            f"--{flag}={folder}: the output of a2d start; use --{flag}={inside}"
+        )
+    raise InputError(
+        f"--{flag}={folder}: no {mark} there; --saved_model takes a folder of a2d"
+        " export, --workdir one of a2d train"
+    )
