@@ -33,7 +33,7 @@ STAGES = (
 # Seconds of one core, as measured on the CPU of docs/performance.md.
 _START = 15.0  # of a command that loads a network
 _CHECK = 5.0
-_SETTINGS = 60.0
+_SETTINGS = 40.0
 _EXPORT = 35.0
 _RECORDS = 0.05  # of a frame: flow and motion maps
 _MOTION = 0.017  # the motion maps of a frame to predict
@@ -105,7 +105,7 @@ def rough_times(sizes: VideoSizes, host: Host, minutes: float) -> dict[str, floa
 def measured_times(
     times: MeasuredTimes, *, steps: int, test_frames: int, frames: int, every: int
 ) -> dict[str, float]:
-    """Return how many seconds each stage from the training on takes.
+    """Return how many seconds the stages that use the network take.
 
     Args:
       steps: of the training that are still to do.
@@ -121,7 +121,6 @@ def measured_times(
         "training": training,
         "scores": scores,
         "before": scores,
-        "export": times.start,
         "videos": times.start + frames * (times.answer / every + times.motion),
     }
 
