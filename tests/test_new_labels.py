@@ -11,6 +11,7 @@ import tiny_network
 from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.evaluated_frames import Frame
 from a2d_tf.evaluation.evaluator import Evaluator
 from a2d_tf.evaluation.metrics.behaviour_counts import NewPairs, compared
@@ -260,7 +261,7 @@ def test_answers_are_found_by_name_in_a_wider_label_space():
 
 
 def test_two_rounds_are_compared_on_what_both_know():
-    """Four cats nap, which the first round took for runs three times."""
+    """Four cats nap, in two frames, in which the first round saw four that run."""
 
     def metrics(mistakes, **counts):
         rows = {}
@@ -275,19 +276,28 @@ def test_two_rounds_are_compared_on_what_both_know():
 
     nap, run = (WIDE.encode(1, action) for action in (2, 1))
     before = metrics(
-        {"v/1": [[nap, run], [nap, run]], "v/2": [[nap, run], [0, run], [nap, 0]]},
-        cat_run=(5, 4, 8),
+        {
+            "v/1": [[nap, run], [nap, run]],
+            "v/2": [[nap, run], [0, run], [nap, 0]],
+            "v/3": [[0, run]],
+        },
+        cat_run=(5, 4, 9),
         cat_nap=(4, 0, 0),
         ape_run=(0, 0, 0),
     )
     now = metrics(
-        {"v/1": [[nap, run]], "v/2": [[run, nap]]},
+        {"v/1": [[nap, run]], "v/3": [[0, run], [run, nap]]},
         cat_run=(5, 4, 6),
         cat_nap=(4, 3, 4),
         ape_run=(0, 0, 0),
     )
-    new_pairs = NewPairs.of(WIDE, NARROW)
-    assert new_pairs.names() == {"cat-nap", "ape-run"}
+    frames = ["v/1", "v/2", "v/3"]
+    box_frame = [0, 0, 1, 1, 1, 2]
+    codes = [nap, nap, nap, run, nap, run]
+    truth = Truth(frames, box_frame, np.zeros((6, 4)), codes)
+    new_pairs = NewPairs.of(WIDE, NARROW, truth)
+    assert new_pairs.names == {"cat-nap", "ape-run"}
+    assert new_pairs.frames == {"v/1", "v/2"}
     table = compared(before, now, new_pairs)
     assert list(table.rows) == ["cat-run", "cat-nap"]
     lines = [line.split() for line in table.text().splitlines()[2:4]]
@@ -297,8 +307,8 @@ def test_two_rounds_are_compared_on_what_both_know():
     ]
     assert table.notes == (
         "as before: cat run",
-        "new, and so without a round before: cat nap, ape run; findings of other"
-        " behaviours on these are not counted as wrong here",
+        "new, and so without a round before: cat nap, ape run; in frames that show"
+        " them, wrong findings of others are not counted",
     )
 
 

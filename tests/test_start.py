@@ -295,13 +295,15 @@ def test_killed_in_training_and_given_again(words, tmp_path):
 
 
 def check_second_round(words, tmp_path):
-    """Add a frame of each video: the run goes on from the first, beside it."""
+    """Add two frames of each video, in one a new action: it goes on from the first."""
     first, second = tmp_path / "out", tmp_path / "second"
     more = json.loads((tmp_path / "own.json").read_text())
     for image in more["images"]:
         image["file_name"] = (
             image["file_name"].replace("00003", "00004").replace("00002", "00001")
         )
+    for annotation in more["annotations"]:
+        annotation["action"] = annotation["action"].replace("rest", "creep")
     (tmp_path / "more.json").write_text(json.dumps(more))
     words = [
         *words[:2],
@@ -317,7 +319,13 @@ def check_second_round(words, tmp_path):
         == "check records settings training scores before browse export videos".split()
     )
     before, after = (Manifest.load(folder / "records") for folder in (first, second))
-    assert after.split_of == before.split_of and after.labels == before.labels
+    assert after.split_of == before.split_of
+    assert before.label_space.actions == ("rest", "run")
+    assert after.label_space == before.label_space.with_pairs([("mouse", "creep")])
+    assert "new beside the earlier records: action 'creep'" in lines
+    weights = (second / "run/weights.txt").read_text()
+    assert "action_logits/kernel[creep]: no class of that name" in weights
+    assert "action_logits/kernel <- action_logits/kernel (rest, run" in weights
     config = Config.read(second / "run/flags.txt")
     assert (
         config.training.init_run == str(first / "run") and not config.training.init_rgb
@@ -333,6 +341,9 @@ def check_second_round(words, tmp_path):
     rows = list(csv.reader((second / "rounds.csv").open()))
     assert rows[0] == "pair,in all,found before,found,wrong before,wrong".split(",")
     assert ["mouse-run", "4"] in [row[:2] for row in rows[1:]]
+    assert any(
+        line.startswith("new, and so without a round before: creep; ") for line in lines
+    )
     scores = json.loads((second / "scores_before/origin.json").read_text())
     assert scores["records"] == after.source
 

@@ -175,6 +175,31 @@ def test_tracks_and_times_to_pages(words, tmp_path):
     done = run_a2d(*again, "--merge_gap=0.5")
     succeeded(done)
     assert "--merge_gap" not in done.stderr
+    check_a_new_behaviour(again, tmp_path)
+
+
+def check_a_new_behaviour(words, folder):
+    """Code a behaviour more, in two videos: a new fit, of features that are kept."""
+    path = folder / "coded.csv"
+    rows = path.read_text().splitlines()
+    for number, row in enumerate(rows):
+        if row.startswith(("a,", "c,")):
+            rows[number] = row.replace(",rest,", ",freeze,")
+    path.write_text("\n".join(rows))
+    output = folder / "out"
+    features = sorted((output / "features").iterdir())
+    times = [file.stat().st_mtime_ns for file in features]
+    printed = succeeded(run_a2d(*words))
+    assert "features of" not in printed
+    assert [file.stat().st_mtime_ns for file in features] == times
+    scores = json.loads((output / "scores.json").read_text())
+    coded = {row["name"]: row["coded"] for row in scores["behaviours"]}
+    assert list(coded) == ["freeze", "rest", "run"]
+    assert coded["freeze"] == pytest.approx(1.6)
+    info = json.loads((output / "model" / "a2d_tf.json").read_text())
+    assert info["labels"]["actions"] == ["freeze", "rest", "run"]
+    page = (output / "videos" / "a" / "index.html").read_text()
+    assert "freeze" in page
 
 
 def test_mistakes(words, tmp_path):

@@ -263,6 +263,7 @@ class TrainedRound:
 
     def score(self, manifest: Manifest) -> list[str]:
         """Score the run, and the one before on the same frames; return their tables."""
+        from a2d_tf.evaluation.box_data import Truth
         from a2d_tf.evaluation.metrics import behaviour_counts, summaries
 
         folder = self.round.folder
@@ -277,8 +278,11 @@ class TrainedRound:
                 manifest,
                 f"--output={folder.scores_before}",
             )
+            labels = manifest.label_space
             new_pairs = behaviour_counts.NewPairs.of(
-                manifest.label_space, Manifest.load(before.records).label_space
+                labels,
+                Manifest.load(before.records).label_space,
+                Truth.load(folder.scores / "truth.json", labels),
             )
             table = behaviour_counts.compared(metrics_before, metrics, new_pairs)
             tables.append(table.text())

@@ -6,10 +6,15 @@ They are read from "behaviours" in `metrics.json`, see `behaviours.py`.
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.metrics.tables import Table
+
+if TYPE_CHECKING:
+    from a2d_tf.evaluation.box_data import Truth
 
 _COLUMNS = {
     name: name for name in ("in all", "found before", "found", "wrong before", "wrong")
@@ -91,44 +96,51 @@ class NewPairs(NamedTuple):
 
     Attributes:
       labels: of the round.
-      codes: of these pairs, in `labels`.
+      names: of these pairs, as in `metrics.json`.
+      frames: names of the frames that show them.
     """
 
     labels: LabelSpace
-    codes: frozenset[int]
+    names: frozenset[str]
+    frames: frozenset[str]
 
     @classmethod
-    def of(cls, labels: LabelSpace, before: LabelSpace) -> NewPairs:
-        """Return the pairs that are in `labels` but not in `before`."""
+    def of(cls, labels: LabelSpace, before: LabelSpace, truth: Truth) -> NewPairs:
+        """Return the pairs that are in `labels` but not in `before`.
+
+        Args:
+          truth: of the frames, in `labels`.
+        """
         codes = []
         for code, pair in zip(labels.codes, labels.named_pairs):
             if pair not in before.named_pairs:
                 codes.append(code)
-        return cls(labels, frozenset(codes))
+        shown = truth.box_frame[np.isin(truth.codes, codes)]
+        return cls(
+            labels,
+            names=frozenset(labels.name(code) for code in codes),
+            frames=frozenset(truth.frames[shown].tolist()),
+        )
 
-    def names(self) -> set[str]:
-        """Return the names of these pairs, as in `metrics.json`."""
-        return {self.labels.name(code) for code in self.codes}
-
-    def taken_for(self, metrics: dict) -> Counter[str]:
-        """Count the findings that lie on one of these, as another pair: by its name."""
+    def wrong_beside(self, metrics: dict) -> Counter[str]:
+        """Count the wrong findings of each pair in these frames, by its name."""
         counts: Counter[str] = Counter()
-        for mistakes in metrics.get("mistakes", {}).values():
-            for true_code, code in mistakes:
-                if true_code in self.codes and code:
+        for frame in self.frames:
+            for _, code in metrics["mistakes"].get(frame, ()):
+                if code:
                     counts[self.labels.name(code)] += 1
         return counts
 
 
-_NO_NEW_PAIRS = NewPairs(A2D, frozenset())
+_NO_NEW_PAIRS = NewPairs(A2D, frozenset(), frozenset())
 
 
 def compared(before: dict, now: dict, new_pairs: NewPairs = _NO_NEW_PAIRS) -> Table:
     """Put the counts of two rounds on the same frames side by side.
 
     A pair is better or worse by F1; if that is equal, by wrong findings. The round
-    before could not know new pairs: what either finds on them is not counted as wrong
-    for another pair.
+    before could not know new pairs: in frames that show them, wrong findings of other
+    pairs are not counted.
 
     Args:
       before, now: `metrics.json` of the rounds, both with the labels of this one.
@@ -136,13 +148,12 @@ def compared(before: dict, now: dict, new_pairs: NewPairs = _NO_NEW_PAIRS) -> Ta
     """
     rows = {}
     changes: dict[str, list[str]] = {"better": [], "worse": [], "as before": []}
-    new_names = new_pairs.names()
-    left_out_before = new_pairs.taken_for(before)
-    left_out = new_pairs.taken_for(now)
+    left_out_before = new_pairs.wrong_beside(before)
+    left_out = new_pairs.wrong_beside(now)
     added = []
     for pair, row in now["behaviours"].items():
         new = Counts.of(row)
-        if pair in new_names:
+        if pair in new_pairs.names:
             added.append(row["name"])
             if any(new):
                 rows[pair] = {
@@ -176,8 +187,8 @@ def compared(before: dict, now: dict, new_pairs: NewPairs = _NO_NEW_PAIRS) -> Ta
             notes.append(f"{change}: {', '.join(names)}")
     if added:
         notes.append(
-            f"new, and so without a round before: {', '.join(added)}; findings of other"
-            " behaviours on these are not counted as wrong here"
+            f"new, and so without a round before: {', '.join(added)}; in frames that"
+            " show them, wrong findings of others are not counted"
         )
     title = "Both rounds on the same held-out frames: numbers of instances"
     return Table(title, _COLUMNS, rows, notes=tuple(notes))
