@@ -53,3 +53,21 @@ def test_names_in_docstrings_exist():
             ):
                 missing.append(f"{stem}: {module}.{name}")
     assert not missing
+
+
+def test_pages_that_code_and_flagfiles_name_exist():
+    """`docs/training.md, flow beside RGB`: a page, and a heading of it."""
+    named_pages = set()
+    for pattern in ("a2d_tf/**/*.py", "tools/**/*.py", "tools/*.sh", "configs/**/*"):
+        for path in ROOT.glob(pattern):
+            if path.is_file():
+                text = re.sub(r"[\s#\"]+", " ", path.read_text())
+                named_pages |= set(
+                    re.findall(r"\bdocs/(\w+\.md)((?:, \w[\w ]*)?\))?", text)
+                )
+    assert len(named_pages) > 10
+    for name, heading in sorted(named_pages):
+        page = ROOT / "docs" / name
+        assert page.exists(), name
+        words = heading.strip(",) ").lower().replace(" ", "-")
+        assert not words or words in anchors(page), f"docs/{name}, {words}"
