@@ -137,7 +137,10 @@ def test_the_command_writes_a_table_sheets_and_annotations_that_are_read_back(
 ):
     words = f"--prediction={library}", "--output=next", f"--format={form}", "--count=3"
     done = succeeded(run_a2d("next", *words, cwd=tmp_path))
-    assert done == f"next: 3 frames of 2 videos ({form})\n"
+    assert done == (
+        f"next: 3 frames of 2 videos ({form}); a round trains on what is asked for with"
+        " --records of the one before\n"
+    )
     rows = list(csv.DictReader((tmp_path / "next" / "frames.csv").open()))
     ranked = [(r["rank"], r["video"], r["frame"]) for r in rows]
     assert ranked == [("1", "a", "20"), ("2", "b", "11"), ("3", "a", "5")]

@@ -281,6 +281,9 @@ def test_killed_in_training_and_given_again(words, tmp_path):
     assert '<p class="warning">This network&#39;s last training had only 12 steps' in (
         page.read_text()
     )
+    assert "This network's last training had only 12 steps; fewer than 100" in "".join(
+        lines
+    )
     assert re.match("about .* in all, by the sizes of the videos", lines[0])
     assert (
         lines[-1] == str(page) and page.read_text().count("trained on this video") == 2

@@ -88,7 +88,9 @@ def main(argv: list[str]) -> None:
         write(best_frames, pathlib.Path(new), _FORMAT.value)
     videos = len({candidate.folder for candidate in best_frames})
     line = f"{output}: {len(best_frames)} frames of {videos} videos ({_FORMAT.value})"
-    if _RECORDS.value is not None:
+    if _RECORDS.value is None:
+        line += "; a round trains on what is asked for with --records of the one before"
+    else:
         line += (
             f"; corrected, they train after {_RECORDS.value}, as by a2d start --after"
         )

@@ -126,8 +126,10 @@ def measured_times(
 
 
 def remaining_seconds(times: Mapping[str, float], stage: str) -> float:
-    """Return how long a stage and those behind it take."""
+    """Return how long a stage and those behind it take; 0 of a stage of no order."""
     seconds = 0.0
+    if stage not in STAGES:
+        return seconds
     for name in STAGES[STAGES.index(stage) :]:
         seconds += times.get(name, 0.0)
     return seconds

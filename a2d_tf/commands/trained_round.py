@@ -22,9 +22,8 @@ from a2d_tf.core.errors import InputError, join_names
 from a2d_tf.core.files import read_text, write_csv
 from a2d_tf.data import video_frames
 from a2d_tf.data.manifest import NAME, Manifest, MotionFacts
-from a2d_tf.runs import checkpoint_files, scores
+from a2d_tf.runs import checkpoint_files, scores, training_length
 from a2d_tf.runs.scores import TEST
-from a2d_tf.runs.training_length import LEAST_STEPS
 from a2d_tf.training.host import Host
 from a2d_tf.training.suggestion import (
     MOST_SIDE,
@@ -80,6 +79,9 @@ class TrainedRound:
         )
         for table in tables:
             print(f"\n{table}")
+        warning = training_length.warning(str(folder.run))
+        if warning:
+            print(f"\n{warning}")
         print("\nWhat to do next:")
         for line in self.next_steps(manifest, suggestion):
             print(f"- {line}")
@@ -248,7 +250,10 @@ class TrainedRound:
         if flagfile.exists() and path.exists():
             earlier = Suggestion.read(path)
             is_current = earlier.is_for(manifest.source, minutes, after)
-            if earlier.steps < LEAST_STEPS and not self.round.accepts_few_steps:
+            if (
+                earlier.steps < training_length.LEAST_STEPS
+                and not self.round.accepts_few_steps
+            ):
                 is_current = False
         if not is_current:
             flags = [
