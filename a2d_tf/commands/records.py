@@ -118,7 +118,10 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
     if not isinstance(source, Release):
         path = os.path.join(_OUTPUT.value, "labels.json")
         write_text(path, source.label_space.to_json() + "\n")
-        print(f"{path}: label space; pass it as --labels next time")
+        print(
+            f"{path}: label space; next time keep to it with --labels={path}, or add"
+            f" labels to it with --labels_of={_OUTPUT.value}"
+        )
     state = "complete"
     if not built:
         state = "already complete, nothing to do"

@@ -8,7 +8,8 @@ Checks the annotations, builds records, suggests settings, trains, scores on the
 held out, exports, and predicts each video of the folder. It starts the single commands,
 and prints each of them with its time; what they say is in own/first/logs. If it is
 interrupted, run the same command again to continue. A round --after another has its
-settings, weights, labels and split, and scores both on the same frames.
+settings, weights, labels and split, and scores both on the same frames; what is new
+among the annotated actors and actions follows the labels of the other.
 
 Tracks that you have, of all videos, and coded times of some need no training:
 
