@@ -1,5 +1,6 @@
 """Statistics of records: counts, anchors' recall; the report of the command."""
 
+import collections
 import json
 import pathlib
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.data import clip_records, inspection
 from a2d_tf.data.clip_records import ClipTruth
 from a2d_tf.data.inspection import Boxes, Summary
+from a2d_tf.evaluation.reports import annotation_sheets
+from a2d_tf.evaluation.reports.annotation_sheets import AnnotatedFrame
 
 SIZES = ((8, 16), (32,), (64,), (128,), (256,))
 
@@ -110,7 +113,8 @@ class Inspection(NamedTuple):
 def inspected(small_records, tmp_path_factory):
     folder = tmp_path_factory.mktemp("inspection")
     listed = folder / "new" / "list.json"
-    words = "--records", small_records, "--json", listed, "--draw", folder / "draw"
+    words = ["--records", small_records, "--json", listed]
+    words += ["--draw", folder / "draw", "--sheets", folder / "sheets"]
     lines = succeeded(run_a2d("inspect", *words)).splitlines()
     rows = {(row["video"], row["frame"]): row for row in json.loads(listed.read_text())}
     return Inspection(lines, rows, folder / "draw")
@@ -157,3 +161,35 @@ def test_each_record_has_a_picture_of_its_frame_flow_and_labels(inspected):
     assert frame[180, 160].argmax() == 1
     assert flow[100, 240].argmax() == 2
     assert labels[180, 160].tolist() == [1, 205, 41] and not labels[40, 400].any()
+
+
+@pytest.mark.slow
+def test_the_annotated_frames_are_on_a_sheet(inspected):
+    (sheet,) = (inspected.pictures.parent / "sheets").iterdir()
+    picture = cv2.imread(str(sheet))
+    # Four frames in a row. The last, of c, has a green mask.
+    assert sheet.name == "1.png" and picture.shape[1] == 4 * 440
+    blue, green, red = picture[:, 3 * 440 :].reshape(-1, 3).astype(int).T
+    assert np.sum((green > 1.5 * red) & (green > 1.5 * blue)) > 1000
+
+
+def chosen(**codes_of_frames):
+    """Return {video: numbers of the chosen frames} of {video: codes of each frame}."""
+    frames = []
+    for video, codes in codes_of_frames.items():
+        for number, code in enumerate(codes, 1):
+            frames.append(AnnotatedFrame(video, number, frozenset({code})))
+    numbers = collections.defaultdict(list)
+    for frame in annotation_sheets.choose(frames):
+        numbers[frame.video].append(frame.frame)
+    return numbers
+
+
+def test_a_sheet_shows_each_video_and_pair_and_frames_far_apart():
+    # The only frame with pair 12 goes before others of its video.
+    numbers = chosen(a=[11] * 40, b=[11] * 20 + [12] + [11] * 9, c=[11])
+    assert numbers["b"][0] == 21 and numbers["c"] == [1]
+    assert numbers["a"][:3] == [1, 40, 20]
+    assert sum(map(len, numbers.values())) == 12
+    many = chosen(**{f"v{n:02}": [11, 11] for n in range(70)})
+    assert len(many) == 60 and set(map(len, many.values())) == {1}

@@ -147,16 +147,21 @@ def test_the_page_of_a_library_has_a_card_for_each_prediction(tmp_path):
     (write(tmp_path / "a", [], overlay=0) / "overlay.mp4").write_bytes(bytes(1000))
     (tmp_path / ".run/evaluation/test").mkdir(parents=True)
     (tmp_path / ".run/evaluation/test/browse.html").touch()
+    (tmp_path / ".run/annotations").mkdir()
+    for number in (1, 10, 2):
+        (tmp_path / f".run/annotations/{number}.png").touch()
     (tmp_path / ".run/records.json").write_text(json.dumps({"videos": ["a", "z"]}))
     failed, run = {"c": "not one frame"}, str(tmp_path / ".run")
     library_page.write_library_page(tmp_path, parts(tmp_path), failed, run)
     path = tmp_path / "index.html"
     text, elements = path.read_text(), Elements(path)
     scored, *links, picture = elements.addresses
-    assert (scored, links) == (
-        ".run/evaluation/test/browse.html",
-        ["a/index.html", "b/index.html"],
-    )
+    assert scored == ".run/evaluation/test/browse.html"
+    assert links == [
+        *[f".run/annotations/{number}.png" for number in (1, 2, 10)],
+        "a/index.html",
+        "b/index.html",
+    ]
     assert (
         picture.startswith("data:image/jpeg;base64,")
         and text.count("trained on this") == 1

@@ -12,6 +12,7 @@ import sys
 import time
 import types
 
+import cv2
 import numpy as np
 import pytest
 from a2d_files import coloured_frames, write_video
@@ -256,8 +257,11 @@ def test_killed_in_training_and_given_again(words, tmp_path):
     assert [line[0] for line in said if "a2d" in line] == [
         "check",
         "records",
+        "sheets",
         "settings",
     ]
+    sheet = output / "run/annotations/1.png"
+    assert ["-", str(sheet)] in said
     # in training, and tested
     assert ["mouse-run", "1", "2", "2", "1", "2", "2"] in said
     time.sleep(1)
@@ -278,6 +282,8 @@ def test_killed_in_training_and_given_again(words, tmp_path):
     ]
     assert len(told) == 1 and "What to do next:" in lines[lines.index(told[0]) :]
     page = output / "videos/index.html"
+    assert '<a href="../run/annotations/1.png">1</a>.</p>' in page.read_text()
+    assert cv2.imread(str(sheet)).shape[1] == 4 * 440  # four frames across
     assert '<p class="warning">This network&#39;s last training had only 12 steps' in (
         page.read_text()
     )
@@ -318,8 +324,8 @@ def check_second_round(words, tmp_path):
     ).splitlines()
     stages = [line.split()[0] for line in lines if "  a2d " in line]
     assert (
-        stages
-        == "check records settings training scores before browse export videos".split()
+        " ".join(stages)
+        == "check records sheets settings training scores before browse export videos"
     )
     before, after = (Manifest.load(folder / "records") for folder in (first, second))
     assert after.split_of == before.split_of

@@ -1,6 +1,7 @@
 """Inspect records: counts, a JSON list and pictures of them.
 
-a2d inspect --records records --json records.json --draw sheets --limit 20
+a2d inspect --records records --sheets sheets
+a2d inspect --records records --json records.json --draw pictures --limit 20
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import inspection
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.label_maps import write_png
+from a2d_tf.evaluation.reports import annotation_sheets
 from a2d_tf.ops import visualize
 
 if TYPE_CHECKING:
@@ -29,6 +31,12 @@ _RECORDS = FLAGS.define_string("records", None, "Folder written by a2d records."
 _JSON = FLAGS.define_string("json", None, "JSON file to write the list of records to.")
 _DRAW = FLAGS.define_string(
     "draw", None, "Folder to write a picture of each record to."
+)
+_SHEETS = FLAGS.define_string(
+    "sheets",
+    None,
+    "Folder to write sheets of annotated frames to: one of each video, at least a"
+    " dozen.",
 )
 _LIMIT = FLAGS.define_integer(
     "limit", None, "Maximum number of records to read.", lower_bound=0
@@ -42,6 +50,7 @@ def main(argv: list[str]) -> None:
     label_space = manifest.label_space
     summaries = {split: inspection.Summary() for split in manifest.splits}
     records = []
+    annotated_frames = []
     clips = inspection.read(
         manifest,
         splits=summaries,
@@ -51,6 +60,7 @@ def main(argv: list[str]) -> None:
     for record in clips:
         truth = record.truth
         summaries[record.split].add(truth)
+        annotated_frames.append(annotation_sheets.AnnotatedFrame.of(truth))
         if _JSON.value:
             records.append(describe(record.fields, truth, label_space))
         if _DRAW.value:
@@ -58,6 +68,8 @@ def main(argv: list[str]) -> None:
             write_png(path, sheet(record.fields, truth, label_space)[..., ::-1])
     if _JSON.value:
         write_json(_JSON.value, records)
+    if _SHEETS.value:
+        annotation_sheets.write(_SHEETS.value, manifest, annotated_frames)
     for split, summary in summaries.items():
         pairs = f"{len(summary.pair_videos)} of {len(label_space.codes)} pairs"
         print(f"{split}: {summary.counts()}, {pairs}")
@@ -118,13 +130,9 @@ def sheet(
     Returns:
       the three beside each other, enlarged: RGB uint8 [H, W, 3].
     """
-    key = len(fields["rgb"]) // 2
-    rgb = fields["rgb"][key]
-    truths = visualize.DrawnInstances(fields["boxes"], fields["codes"], fields["masks"])
-    times = math.ceil(320 / len(rgb))
-    instances = visualize.draw_instances(rgb, truths, label_space, times=times)
+    instances = annotation_sheets.draw_key_frame(fields, label_space)
     height, width = instances.shape[:2]
-    flow = visualize.flow_to_rgb(fields["flow"][key])
+    flow = visualize.flow_to_rgb(fields["flow"][len(fields["flow"]) // 2])
     labels = label_space.palette[truth.label_map]
     pictures = [instances]
     for picture in (flow, labels):

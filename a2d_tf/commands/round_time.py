@@ -20,6 +20,7 @@ from a2d_tf.video.library_videos import Job
 STAGES = (
     "check",
     "records",
+    "sheets",
     "settings",
     "training",
     "scores",
@@ -93,6 +94,7 @@ def rough_times(sizes: VideoSizes, host: Host, minutes: float) -> dict[str, floa
     return {
         "check": _CHECK / cores,
         "records": (_START + sizes.frames * _RECORDS) / cores,
+        "sheets": _CHECK / cores,
         "settings": _SETTINGS / cores,
         "training": training,
         "scores": _START / cores,

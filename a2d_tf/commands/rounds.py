@@ -32,6 +32,11 @@ class RoundFolder:
         return self.path / "run"
 
     @property
+    def sheets(self) -> pathlib.Path:
+        """Sheets of annotated frames, to look at."""
+        return self.run / run_files.SHEETS
+
+    @property
     def scores(self) -> pathlib.Path:
         """Scores of the run on the videos held out."""
         return scores.folder_of(self.run)

@@ -22,7 +22,7 @@ from a2d_tf.core.errors import InputError, join_names
 from a2d_tf.core.files import read_text, write_csv
 from a2d_tf.data import video_frames
 from a2d_tf.data.manifest import NAME, Manifest, MotionFacts
-from a2d_tf.runs import checkpoint_files, scores, training_length
+from a2d_tf.runs import checkpoint_files, run_files, scores, training_length
 from a2d_tf.runs.scores import TEST
 from a2d_tf.training.host import Host
 from a2d_tf.training.suggestion import (
@@ -56,6 +56,7 @@ class TrainedRound:
         sizes = VideoSizes.read(self.round.jobs)
         self.times.update(self.expected_times(sizes))
         manifest = self.build_records()
+        self.draw_annotations()
         if manifest.motion:
             print(describe_motion(manifest.motion))
         suggestion = self.suggest_settings(manifest)
@@ -159,6 +160,20 @@ class TrainedRound:
         )
         return Manifest.load(records)
 
+    def draw_annotations(self) -> None:
+        """Draw sheets of annotated frames, unless that was done, and print the path."""
+        folder = self.round.folder
+        if not folder.sheets.is_dir():
+            self.call(
+                "sheets",
+                "inspect",
+                f"--records={folder.records}",
+                f"--sheets={folder.sheets}",
+            )
+        print("look at the annotations before they are learned:")
+        for sheet in run_files.sheets(folder.run):
+            print(f"- {sheet}", flush=True)
+
     def expected_times(self, sizes: VideoSizes) -> dict[str, float]:
         """Return about how many seconds each stage takes, and print it in all."""
         folder = self.round.folder
@@ -168,6 +183,8 @@ class TrainedRound:
         if (folder.records / NAME).exists():
             del times["check"]
             del times["records"]
+        if folder.sheets.is_dir():
+            del times["sheets"]
         if folder.flagfile.exists():
             del times["settings"]
         if folder.is_trained():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -177,6 +177,7 @@ def read(
     decode: bool = False,
     frames: int | None = None,
     every: int = 1,
+    wanted: Container[tuple[str, int]] | None = None,
 ) -> Iterator[InspectedRecord]:
     """Read records, shard after shard.
 
@@ -186,6 +187,7 @@ def read(
       decode: whether to decode frames, flow and masks; otherwise there are no fields.
       frames: number of clip frames to decode, those in the middle; by default all.
       every: only every so many records are read.
+      wanted: (video, key frame) of the records to yield; by default all.
 
     Raises:
       InputError: there is no such split, or a shard is missing or damaged.
@@ -204,6 +206,8 @@ def read(
         fields = {}
         with clip_records.naming(stored.shard):
             truth = clip_records.read_truth(stored.serialized)
+            if wanted is not None and (truth.video, truth.frame) not in wanted:
+                continue
             if decode:
                 for name, tensor in parse(stored.serialized).items():
                     fields[name] = tensor.numpy()

@@ -7,6 +7,7 @@ to their processes.
 from __future__ import annotations
 
 import os
+import pathlib
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.files import Path
@@ -15,7 +16,15 @@ from a2d_tf.core.labels import LabelSpace
 FLAGS = "flags.txt"
 LABELS = "labels.json"
 RECORDS = "records.json"
+SHEETS = "annotations"
+"""A folder with sheets of annotated frames, 1.png and so on, which a2d start makes."""
 FINISHED = "finished.json"
+
+
+def sheets(run: Path) -> list[pathlib.Path]:
+    """Return the sheets of the frames that a run learns from, in their order."""
+    paths = pathlib.Path(run, SHEETS).glob("*.png")
+    return sorted(paths, key=lambda path: int(path.stem))
 
 
 def flags_path(run: Path) -> str:

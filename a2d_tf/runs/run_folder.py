@@ -14,6 +14,7 @@ score_threshold.json  p(actor) from which a RoI is an instance, chosen on valida
 tensorboard/          events
 finished.json         the last step, once the last validation is done
 evaluation/<split>/   metrics, what they were computed from, detections and label maps
+annotations/          sheets of the annotated frames, before a training of a2d start
 
 A packed model is a run's network in a small folder: flags.txt, labels.json,
 records.json and score_threshold.json as above, and

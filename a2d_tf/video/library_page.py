@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from a2d_tf.behaviour.prediction_folder import RESULT_FILES, read_video_info
 from a2d_tf.core.checked_json import load_json
-from a2d_tf.runs import scores
+from a2d_tf.runs import run_files, scores
 from a2d_tf.video.library_part import Part
 from a2d_tf.video.page_tables import COLUMNS, TableRow, write_html
 
@@ -68,9 +68,10 @@ def write_library_page(
     browser = scores.folder_of(run or output) / "browse.html"
     browser_url = None
     if browser.is_file():
-        browser_path = os.path.relpath(browser, output)
-        browser_url = urllib.parse.quote(os.fsencode(browser_path))
-
+        browser_url = _url(browser, output)
+    sheet_urls: list[str] = []
+    if run:
+        sheet_urls = [_url(sheet, output) for sheet in run_files.sheets(run)]
     pages = _pages_of(list(parts))
     picture_links = _picture_links(pages)
     folder_name = "/".join(pathlib.Path(output).absolute().parts[-2:])
@@ -92,6 +93,7 @@ def write_library_page(
             data={},
             extra=", ".join(name for name in page.names if parts[name].has_extra),
             browser_url=browser_url,
+            sheet_urls=sheet_urls,
             notes=notes,
             warning=warning,
             parts={name: parts[name] for name in page.names},
@@ -101,6 +103,11 @@ def write_library_page(
             training_videos=training_videos,
             failed=failed,
         )
+
+
+def _url(path: pathlib.Path, output: str | os.PathLike) -> str:
+    """Return the address of a file on a page in `output`."""
+    return urllib.parse.quote(os.fsencode(os.path.relpath(path, output)))
 
 
 def _pages_of(names: Sequence[str]) -> list[_Page]:
