@@ -266,12 +266,9 @@ class TrainedRound:
         is_current = False
         if flagfile.exists() and path.exists():
             earlier = Suggestion.read(path)
-            is_current = earlier.is_for(manifest.source, minutes, after)
-            if (
-                earlier.steps < training_length.LEAST_STEPS
-                and not self.round.accepts_few_steps
-            ):
-                is_current = False
+            is_long = earlier.steps >= training_length.LEAST_STEPS
+            if is_long or self.round.accepts_few_steps:
+                is_current = earlier.is_for(manifest.source, minutes, after)
         if not is_current:
             flags = [
                 f"--records={self.round.folder.records}",
