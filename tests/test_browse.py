@@ -11,7 +11,7 @@ from processes import complaint, run_a2d, succeeded
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import inspection
+from a2d_tf.data.read_records import read_records
 from a2d_tf.evaluation import coco_json
 from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.evaluation.reports import frame_browser
@@ -39,7 +39,7 @@ def spoilt(truth, how):
 @pytest.fixture(scope="module")
 def truths(mini_records):
     """{name of a test frame: its truth}."""
-    return {truth.name: truth for *_, truth in inspection.read(mini_records, ["test"])}
+    return {truth.name: truth for *_, truth in read_records(mini_records, ["test"])}
 
 
 @pytest.fixture(scope="module")

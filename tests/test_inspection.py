@@ -12,7 +12,7 @@ import tensorflow as tf
 from processes import run_a2d, succeeded
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import clip_records, inspection
+from a2d_tf.data import clip_records, deviations, inspection
 from a2d_tf.data.clip_records import ClipTruth
 from a2d_tf.data.inspection import Boxes, Summary
 from a2d_tf.evaluation.reports import annotation_sheets
@@ -74,9 +74,9 @@ def test_the_contents_are_those_of_the_training_records(mini_records, monkeypatc
 def test_deviations_are_sampled_in_pixels_of_the_canvas(mini_records):
     height, width = 64, 96
     gathered = inspection.gather(mini_records, (height, width)).deviations
-    sampled = inspection.sample_deviations(mini_records, (height, width))
+    sampled = deviations.sample_deviations(mini_records, (height, width))
     assert sampled == gathered
-    stored = inspection.sample_deviations(mini_records)
+    stored = deviations.sample_deviations(mini_records)
     frames = [
         clip_records.parse(tf.constant(serialized), 1)["flow"][0].numpy()
         for shard in mini_records.shards("train")
@@ -85,19 +85,19 @@ def test_deviations_are_sampled_in_pixels_of_the_canvas(mini_records):
     expected = np.reshape(frames, (-1, 2)).astype(np.float64).var(axis=0).mean() ** 0.5
     assert stored.flow == pytest.approx(expected, rel=1e-6)
     third = np.reshape(frames[::3], (-1, 2)).astype(np.float64)
-    some = inspection.sample_deviations(mini_records, most=len(frames) // 3)
+    some = deviations.sample_deviations(mini_records, most=len(frames) // 3)
     assert some.flow == pytest.approx(third.var(axis=0).mean() ** 0.5, rel=1e-6)
 
 
 def test_the_flow_beside_rgb_is_described():
-    line = inspection.describe_flow(inspection.Deviations(60.0, 1.5), 16.0, 1.0)
+    line = deviations.describe_flow(deviations.Deviations(60.0, 1.5), 16.0, 1.0)
     assert line == (
         "flow beside RGB: r = 0.4 with --flow_scale=16, of a deviation of 1.5 pixels;"
         " frozen batch norm is best at 1 (docs/training.md, flow beside RGB)"
     )
-    line = inspection.describe_flow(inspection.Deviations(60.0, 1.5), 0.5, 128.0)
+    line = deviations.describe_flow(deviations.Deviations(60.0, 1.5), 0.5, 128.0)
     assert line.startswith("flow beside RGB: r = 1.6 with --flow_scale=0.5, of")
-    still = inspection.describe_flow(inspection.Deviations(60.0, 0.0), 16.0, 1.0)
+    still = deviations.describe_flow(deviations.Deviations(60.0, 0.0), 16.0, 1.0)
     assert still == "flow beside RGB: nothing moves in the key frames"
 
 

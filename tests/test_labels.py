@@ -99,6 +99,10 @@ def test_codes_and_colours_follow_where_actions_change_the_base():
         ('{"actors": ["a"], "actions": ["b"], "codes": [99]}', "99"),
         ('{"actors": ["a"], "actions": ["b"], "codes": []}', "codes"),
         ('{"actors": ["a"], "actions": ["b"], "pairs": []}', "codes"),
+        (
+            '{"actors": ["a"], "actions": ["b"], "codes": [11], "pairs": [["a", "b"]]}',
+            "both codes and pairs",
+        ),
         ('{"actors": ["a", "a"], "actions": ["b"]}', "actors"),
         (
             '{"actors": ["a"], "actions": ["b"], "colours": {"11": [1, 2, 256]}}',
@@ -112,7 +116,7 @@ def test_codes_and_colours_follow_where_actions_change_the_base():
             "16 bits",
         ),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_bad_label_space_names_file_and_field(tmp_path, text, field):
     path = tmp_path / "labels.json"

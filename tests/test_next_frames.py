@@ -13,7 +13,8 @@ from a2d_tf.annotations.document import ReadOptions
 from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import asked_frames, inspection
+from a2d_tf.data import asked_frames
+from a2d_tf.data.read_records import read_records
 from a2d_tf.video import choice, output_folder
 
 WALKS = {n: [(1, 17 if n < 20 else 18, 0.9, BOX)] for n in range(1, 31)}
@@ -160,7 +161,7 @@ def test_the_command_leaves_what_the_records_hold_out(mini_records, tmp_path):
     words = "--records=records", "--count=99", "--output=next"
     succeeded(run_a2d("next", "--prediction=out", *words, cwd=tmp_path))
     rows = list(csv.DictReader((tmp_path / "next" / "frames.csv").open()))
-    truths = [truth for *_, truth in inspection.read(mini_records, ["train"])]
+    truths = [truth for *_, truth in read_records(mini_records, ["train"])]
     annotated = [truth.frame for truth in truths if truth.video == trained]
     far = [n for n in range(1, 61) if min(abs(n - k) for k in annotated) >= 5]
     assert sorted((r["video"], int(r["frame"])) for r in rows) == [
@@ -174,7 +175,7 @@ def test_with_nothing_to_choose_the_least_near_frames_are_taken(mini_records, tm
     records = tmp_path / "records"
     shutil.copytree(mini_records.directory, records)
     trained, tested = (min(mini_records.videos(split)) for split in ("train", "test"))
-    truths = [truth for *_, truth in inspection.read(mini_records, ["train"])]
+    truths = [truth for *_, truth in read_records(mini_records, ["train"])]
     annotated = sorted({truth.frame for truth in truths if truth.video == trained})
     length = annotated[-1] + 3
     for name in (trained, tested):

@@ -16,6 +16,7 @@ from a2d_tf.commands import suggest_config
 from a2d_tf.core import devices
 from a2d_tf.core.config import Config
 from a2d_tf.data import inspection
+from a2d_tf.data.deviations import Deviations
 from a2d_tf.data.inspection import Summary
 from a2d_tf.data.manifest import MotionFacts
 from a2d_tf.model.backbones import PUBLISHED, PUBLISHED_OF_ACTIONS
@@ -105,9 +106,7 @@ def gathered(mini_records):
 @pytest.fixture
 def still(gathered):
     """The same records, of videos in which nothing moves."""
-    return dataclasses.replace(
-        gathered, deviations=inspection.Deviations(rgb=3.5, flow=0.0)
-    )
+    return dataclasses.replace(gathered, deviations=Deviations(rgb=3.5, flow=0.0))
 
 
 def flags(manifest, contents, machine, minutes=None, speed=None, preset=None):

@@ -28,8 +28,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, read_text, write_text
-from a2d_tf.data import inspection
 from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.read_records import read_records
 from tools.benchmarks import processes
 
 FLAGS = command_line.Register()
@@ -166,7 +166,7 @@ def write_export(records: str, path: str) -> None:
     images: list[dict] = []
     annotations = []
     manifest = Manifest.load(records)
-    for split, _, truth in inspection.read(manifest, manifest.splits):
+    for split, _, truth in read_records(manifest, manifest.splits):
         height, width = truth.native_size
         image = {
             "id": len(images),

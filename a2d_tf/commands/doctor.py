@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from a2d_tf.core import command_flags, command_line, devices
 from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import inspection
+from a2d_tf.data import deviations
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.training.host import Speed
 
@@ -180,11 +180,11 @@ def main(argv: list[str]) -> None:
     )
     if config.model.use_flow:
         model = config.model
-        deviations = inspection.sample_deviations(
+        sampled = deviations.sample_deviations(
             manifest, (model.image_height, model.image_width)
         )
         rgb_scale = backbones.convention(model, "rgb").std[0]
-        print(inspection.describe_flow(deviations, model.flow_scale, rgb_scale))
+        print(deviations.describe_flow(sampled, model.flow_scale, rgb_scale))
     computation = time_training(config, manifest, bool(gpus))
     print(computation.text(), flush=True)
     clips_per_second = time_input(config, manifest)

@@ -17,8 +17,9 @@ import numpy as np
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data import inspection
+from a2d_tf.data.inspection import Summary
 from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.read_records import read_records
 from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.evaluation.reports import annotation_sheets
 from a2d_tf.ops import visualize
@@ -48,10 +49,10 @@ def main(argv: list[str]) -> None:
     manifest = Manifest.load(_RECORDS.value)
     devices.hide_gpus()
     label_space = manifest.label_space
-    summaries = {split: inspection.Summary() for split in manifest.splits}
+    summaries = {split: Summary() for split in manifest.splits}
     records = []
     annotated_frames = []
-    clips = inspection.read(
+    clips = read_records(
         manifest,
         splits=summaries,
         limit=_LIMIT.value,

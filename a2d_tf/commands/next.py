@@ -36,8 +36,9 @@ from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_csv
 from a2d_tf.core.folders import check_output_folder, whole_folder
-from a2d_tf.data import asked_frames, inspection, video_frames
+from a2d_tf.data import asked_frames, video_frames
 from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.read_records import read_records
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.ops import visualize
 from a2d_tf.video import choice
@@ -147,7 +148,7 @@ def _read_records(folder: str) -> choice.RecordsInfo:
     labels = manifest.label_space
     pairs = manifest.counts.get("train", {}).get("pairs", {})
     annotated_frames: dict[str, list[int]] = collections.defaultdict(list)
-    for record in inspection.read(manifest, manifest.splits):
+    for record in read_records(manifest, manifest.splits):
         annotated_frames[record.truth.video].append(record.truth.frame)
     return choice.RecordsInfo(
         counts={labels.name(int(code)): count for code, count in pairs.items()},

@@ -17,7 +17,7 @@ from a2d_tf.commands.source_flags import SourceFlags
 from a2d_tf.core import command_line, devices, tasks
 from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.files import write_text
-from a2d_tf.data import convert, inspection
+from a2d_tf.data import convert, deviations
 from a2d_tf.data.clips import ConversionSettings
 from a2d_tf.data.conversion import MotionSettings
 from a2d_tf.data.flow import METHODS
@@ -130,9 +130,9 @@ def main(argv: list[str], builder: convert.Builder | None = None) -> int:
         line += f", {_kilobytes_a_clip(manifest):.0f} kB a clip with motion maps"
     print(line)
     if built and "train" in manifest.splits:
-        deviations = inspection.sample_deviations(manifest)
+        sampled = deviations.sample_deviations(manifest)
         scale = ModelConfig.flow_scale
-        print(inspection.describe_flow(deviations, scale, rgb_scale=1.0))
+        print(deviations.describe_flow(sampled, scale, rgb_scale=1.0))
     return 0
 
 

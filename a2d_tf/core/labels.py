@@ -260,8 +260,11 @@ class LabelSpace:
         actors = tuple(fields["actors"])
         actions = tuple(fields["actions"])
         codes = fields.get("codes")
+        pairs = fields.get("pairs")
         if codes is None:
-            codes = _codes_of_pairs(fields.get("pairs"), actors, actions)
+            codes = _codes_of_pairs(pairs, actors, actions)
+        elif pairs is not None:
+            raise _error("has both codes and pairs; remove one of them")
         colours = []
         for code, rgb in fields.get("colours", {}).items():
             colours.append((int(code), tuple(rgb)))

@@ -8,21 +8,15 @@ shards.
 
 from __future__ import annotations
 
-import collections
-import contextlib
 import dataclasses
-import hashlib
-import json
 import os
 import pathlib
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Callable, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from a2d_tf.core.checked_json import check_json
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.folders import is_of_writing
-from a2d_tf.core.locks import locked
 from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.tasks import ALONE, Task
 from a2d_tf.core.workers import imap
@@ -30,12 +24,12 @@ from a2d_tf.data import manifest as manifests
 from a2d_tf.data.clips import ConversionSettings
 from a2d_tf.data.conversion import PARTIAL, Conversion, MotionSettings, Shard
 from a2d_tf.data.flow import Flow
-from a2d_tf.data.manifest import NO_MOTION, Manifest, MotionFacts, ShardEntry
-from a2d_tf.data.sidecar import ClipSummary, Sidecar
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.publishing import check_complete, publish_if_whole
+from a2d_tf.data.sidecar import Sidecar
 from a2d_tf.data.sources import Source
 
 ON_ERROR = ("fail", "skip")
-_LOCK = ".lock"  # of the process that publishes; not in PARTIAL, which that removes
 
 Builder = Callable[[Conversion, Sequence[Shard], int], Iterable["tuple[str, Sidecar]"]]
 
@@ -89,16 +83,16 @@ def convert(
     shards = conversion.shards()
     manifest_path = conversion.output / manifests.NAME
     if manifest_path.exists():
-        return ConversionResult(_check_complete(conversion, shards), was_built=False)
+        return ConversionResult(check_complete(conversion, shards), was_built=False)
     build = builder or build_all
     try:
         (conversion.output / PARTIAL).mkdir(parents=True, exist_ok=True)
         built = dict(build(conversion, task.share(shards), workers))
-        manifest = _publish_if_whole(conversion, shards, built)
+        manifest = publish_if_whole(conversion, shards, built)
         return ConversionResult(manifest, was_built=True)
     except OSError as error:
         if manifest_path.exists():  # by another process, which then removed PARTIAL
-            manifest = _check_complete(conversion, shards)
+            manifest = check_complete(conversion, shards)
             return ConversionResult(manifest, was_built=False)
         if is_of_writing(error, str(output)):
             problem = f"{output}: cannot be written ({error})"
@@ -124,43 +118,6 @@ def build_all(
             bar.update(len(shard.videos))
 
 
-def _publish_if_whole(
-    conversion: Conversion, shards: Sequence[Shard], built: Mapping[str, Sidecar]
-) -> Manifest | None:
-    """Publish the records if all shards are there; return the manifest, or None.
-
-    `built` are those of this task, by the shard's name.
-    """
-    # Waits for a task that publishes now, after which there is a manifest, and no
-    # PARTIAL.
-    with locked(conversion.output / _LOCK):
-        if (conversion.output / manifests.NAME).exists():
-            return _check_complete(conversion, shards)
-        sidecars = _all_sidecars(conversion, shards, built)
-        if sidecars is None:
-            return None
-        return _publish(conversion, shards, sidecars)
-
-
-def _all_sidecars(
-    conversion: Conversion, shards: Sequence[Shard], built: Mapping[str, Sidecar]
-) -> list[Sidecar] | None:
-    """Return the sidecars of all shards, in order; None if a shard is missing."""
-    # First by existence: fingerprints read the files of every video.
-    for shard in shards:
-        if shard.name not in built and not conversion.sidecar_path(shard).exists():
-            return None
-    sidecars = []
-    for shard in shards:
-        sidecar = built.get(shard.name)
-        if sidecar is None:
-            sidecar = conversion.finished(shard, conversion.fingerprint(shard))
-        if sidecar is None:
-            return None
-        sidecars.append(sidecar)
-    return sidecars
-
-
 def _check_missing(source: Source, on_error: str) -> None:
     """With 'fail', raise an InputError about missing videos before any work."""
     paths = [source.frames_path(video.vid) for video in source.videos]
@@ -171,132 +128,3 @@ def _check_missing(source: Source, on_error: str) -> None:
             f" {', '.join(missing[:3])}; restore them, or skip them with"
             " --on_error=skip"
         )
-
-
-def _check_complete(conversion: Conversion, shards: Sequence[Shard]) -> Manifest:
-    """Return the manifest of complete records; InputError if others are asked for."""
-    output = conversion.output
-    manifest = Manifest.load(output)
-    differing = []
-    for name, value in dataclasses.asdict(conversion.settings).items():
-        # Settings that a manifest does not say are compared by the digest below.
-        if getattr(manifest, name, value) != value:
-            differing.append(f"--{name}")
-    differing.extend(_differing_motion(conversion.motion, manifest.motion))
-    splits = {video.vid: video.split for video in conversion.source.videos}
-    split_of = manifest.split_of
-    if splits != split_of and splits.keys() == split_of.keys():
-        differing.append("split of these videos (see --split_of and --test_videos)")
-    is_same = False
-    if not differing:
-        bar = progress_bar(shards, "Comparing with the source", unit="shard")
-        fingerprints = [conversion.fingerprint(shard) for shard in bar]
-        is_same = manifest.source == _digest_of(fingerprints)
-    if not is_same:
-        other = " ".join(differing) or "source, --labels or --shard_videos"
-        raise InputError(
-            f"{output}: contains records of another {other}; use another --output, or"
-            " delete this one to rebuild it"
-        )
-    shutil.rmtree(output / PARTIAL, ignore_errors=True)
-    return manifest
-
-
-def _differing_motion(
-    settings: MotionSettings | None, facts: MotionFacts | None
-) -> list[str]:
-    """Return in what records' motion maps differ from those asked for."""
-    wanted = settings.facts if settings else NO_MOTION
-    existing = facts or NO_MOTION
-    differing = []
-    if wanted.action_backbone != existing.action_backbone:
-        differing.append("--action_backbone")
-    elif wanted.sha256 != existing.sha256:
-        differing.append("file of weights of the --action_backbone")
-    if wanted.flow_histograms != existing.flow_histograms:
-        differing.append("--flow_histograms")
-    return differing
-
-
-def _publish(
-    conversion: Conversion, shards: Sequence[Shard], sidecars: Sequence[Sidecar]
-) -> Manifest:
-    """Move the shards into OUTPUT, then write the manifest; return it."""
-    source = conversion.source
-    output = conversion.output
-    clips: list[ClipSummary] = []
-    files = []
-    skipped = []
-    repaired = []
-    for reason in source.skipped:
-        skipped.append({"item": source.listing, "reason": reason})
-    for shard, sidecar in zip(shards, sidecars):
-        clips += sidecar.clips
-        skipped += sidecar.skipped
-        repaired += sidecar.repaired
-        entry = ShardEntry(
-            name=shard.name,
-            split=shard.split,
-            records=len(sidecar.clips),
-            bytes=sidecar.bytes,
-            sha256=sidecar.sha256,
-            videos=[video.vid for video in shard.videos],
-        )
-        files.append(entry)
-    if not clips:
-        raise InputError(f"{output}: no annotated frame of the release could be used")
-    for shard in shards:
-        with contextlib.suppress(FileNotFoundError):  # an interrupted run moved it
-            os.replace(output / PARTIAL / shard.name, output / shard.name)
-    settings = dataclasses.asdict(conversion.settings)
-    del settings["shard_videos"]
-    native_size_of = {clip.video: clip.native_size for clip in clips}
-    manifest = Manifest(
-        **settings,
-        counts={split: _counts_of_split(clips, split) for split in manifests.SPLITS},
-        sizes=_count(clip.size for clip in clips),
-        native_sizes=_count(native_size_of.values()),
-        files=files,
-        skipped=skipped,
-        repaired=repaired,
-        labels=json.loads(source.label_space.to_json()),
-        source=_digest_of([sidecar.fingerprint for sidecar in sidecars]),
-        motion=conversion.motion.facts if conversion.motion else None,
-        bout_seconds=dict(source.bout_seconds),
-    )
-    manifest.save(output)
-    # Another copy of a task may write there.
-    shutil.rmtree(output / PARTIAL, ignore_errors=True)
-    return Manifest.load(output)
-
-
-def _counts_of_split(clips: Iterable[ClipSummary], split: str) -> dict[str, Any]:
-    """Return the manifest's `counts` of a split."""
-    videos = set()
-    records = 0
-    codes = []
-    boxes_only = 0
-    for clip in clips:
-        if clip.split == split:
-            videos.add(clip.video)
-            records += 1
-            codes += clip.codes
-            boxes_only += clip.boxes_only
-    counts: dict[str, Any] = {
-        "videos": len(videos),
-        "records": records,
-        "instances": len(codes),
-    }
-    if boxes_only:
-        counts["boxes_only"] = boxes_only
-    counts["pairs"] = {str(code): number for code, number in _count(codes).items()}
-    return counts
-
-
-def _count(values: Iterable[Any]) -> dict[Any, int]:
-    """Return {value: how often it occurs}, ordered by value."""
-    return dict(sorted(collections.Counter(values).items()))
-
-
-def _digest_of(fingerprints: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()

@@ -1,17 +1,18 @@
-"""Statistics of records: counts, sizes, motion."""
+"""Statistics of records that the settings of a run depend on."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
-import itertools
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.data.deviations import Deviations, Moments, canvas_scale
 from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.read_records import read_records
 from a2d_tf.data.resizing import fitted_size
 from a2d_tf.ops import anchors
 
@@ -98,55 +99,6 @@ class Boxes:
         return np.reshape(boxes, (-1, 4)), np.reshape(frame_sizes, (-1, 2))
 
 
-class Deviations(NamedTuple):
-    """Standard deviations over key frames: roots of the channels' mean variance.
-
-    ImageNet's filters and norms expect RGB, and flow is many times smaller: hence
-    --flow_scale.
-
-    Attributes:
-      rgb: in levels.
-      flow: in pixels.
-    """
-
-    rgb: float
-    flow: float
-
-
-class _Moments:
-    """Sums the moments of key frames, each of which has the same weight."""
-
-    def __init__(self) -> None:
-        self._rgb: list[np.ndarray] = []
-        self._flow: list[np.ndarray] = []
-
-    def add(self, fields: dict[str, np.ndarray], scale: float = 1.0) -> None:
-        """Add the only frame of a record.
-
-        Args:
-          fields: as of `clip_records.parse`, with one frame.
-          scale: pixels of the flow's unit by those of the record.
-        """
-        self._rgb.append(_moments(fields["rgb"][0]))
-        self._flow.append(_moments(fields["flow"][0] * scale))
-
-    def deviations(self) -> Deviations:
-        return Deviations(_deviation(self._rgb), _deviation(self._flow))
-
-
-def _moments(image: np.ndarray) -> np.ndarray:
-    """Return the mean and the mean square of each channel of an image: [2, C]."""
-    values = image.reshape(-1, image.shape[-1]).astype(np.float64)
-    return np.stack([values.mean(axis=0), np.square(values).mean(axis=0)])
-
-
-def _deviation(moments_of_frames: Sequence[np.ndarray]) -> float:
-    """Return the root of the channels' mean variance over frames."""
-    mean, mean_square = np.mean(moments_of_frames, axis=0)
-    variances = mean_square - np.square(mean)
-    return float(np.sqrt(np.mean(variances)))
-
-
 @dataclasses.dataclass
 class Contents:
     """Statistics of records that the settings of a run depend on.
@@ -162,77 +114,6 @@ class Contents:
     summaries: dict[str, Summary]
 
 
-class InspectedRecord(NamedTuple):
-    """A record: its split, fields of `clip_records.parse` as arrays, and its truth."""
-
-    split: str
-    fields: dict[str, np.ndarray]
-    truth: ClipTruth
-
-
-def read(
-    manifest: Manifest,
-    splits: Iterable[str],
-    limit: int | None = None,
-    decode: bool = False,
-    frames: int | None = None,
-    every: int = 1,
-    wanted: Container[tuple[str, int]] | None = None,
-) -> Iterator[InspectedRecord]:
-    """Read records, shard after shard.
-
-    Args:
-      manifest, splits: which records.
-      limit: largest number of records; by default all.
-      decode: whether to decode frames, flow and masks; otherwise there are no fields.
-      frames: number of clip frames to decode, those in the middle; by default all.
-      every: only every so many records are read.
-      wanted: (video, key frame) of the records to yield; by default all.
-
-    Raises:
-      InputError: there is no such split, or a shard is missing or damaged.
-    """
-    import tensorflow as tf  # here, so that a wrong folder is reported at once
-
-    from a2d_tf.data import clip_records
-
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
-    def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        return clip_records.parse(serialized, frames)
-
-    stored_records = _read_shards(manifest, splits)
-    some_records = itertools.islice(stored_records, None, None, every)
-    for stored in itertools.islice(some_records, limit):
-        fields = {}
-        with clip_records.naming(stored.shard):
-            truth = clip_records.read_truth(stored.serialized)
-            if wanted is not None and (truth.video, truth.frame) not in wanted:
-                continue
-            if decode:
-                for name, tensor in parse(stored.serialized).items():
-                    fields[name] = tensor.numpy()
-        yield InspectedRecord(stored.split, fields, truth)
-
-
-class _StoredRecord(NamedTuple):
-    """A serialised record, its split, and the path of its shard."""
-
-    split: str
-    shard: str
-    serialized: bytes
-
-
-def _read_shards(manifest: Manifest, splits: Iterable[str]) -> Iterator[_StoredRecord]:
-    """Yield the records of some splits as they are stored."""
-    from a2d_tf.data import clip_records
-
-    shards_of = {split: manifest.shards(split) for split in splits}
-    for split, shards in shards_of.items():
-        for shard in shards:
-            for serialized in clip_records.read_shard(shard):
-                yield _StoredRecord(split, shard, serialized)
-
-
 def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
     """Read the records once; `canvas` is the network's (height, width).
 
@@ -241,63 +122,18 @@ def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
     """
     summaries = {split: Summary() for split in manifest.splits}
     boxes = Boxes(canvas)
-    moments = _Moments()
-    for record in read(manifest, ["train"], decode=True, frames=1):
+    moments = Moments()
+    for record in read_records(manifest, ["train"], decode=True, frames=1):
         truth = record.truth
         summaries["train"].add(truth)
         boxes.add(truth)
-        moments.add(record.fields, _canvas_scale(truth, canvas))
+        moments.add(record.fields, canvas_scale(truth, canvas))
     if not summaries["train"].pair_videos:
         raise InputError(
             f"{manifest.directory}: no instances in the training split, so nothing to "
             "learn; annotate some, and rebuild the records"
         )
     other_splits = [split for split in manifest.splits if split != "train"]
-    for record in read(manifest, other_splits):
+    for record in read_records(manifest, other_splits):
         summaries[record.split].add(record.truth)
     return Contents(boxes, moments.deviations(), summaries)
-
-
-def _canvas_scale(truth: ClipTruth, canvas: tuple[int, int]) -> float:
-    """Return the pixels of the canvas by those of a record."""
-    return min(canvas[0] / truth.size[0], canvas[1] / truth.size[1])
-
-
-def sample_deviations(
-    manifest: Manifest, canvas: tuple[int, int] | None = None, most: int = 256
-) -> Deviations:
-    """Return the deviations of some of the training split's key frames.
-
-    Args:
-      canvas: the network's (height, width), in whose pixels the flow counts; by default
-        it counts in those of the stored frames.
-      most: about the number of records that are decoded, evenly over the split.
-
-    Raises:
-      InputError: no training split, or a damaged shard.
-    """
-    every = -(-manifest.counts["train"]["records"] // most)
-    moments = _Moments()
-    for record in read(manifest, ["train"], decode=True, frames=1, every=every):
-        scale = 1.0
-        if canvas is not None:
-            scale = _canvas_scale(record.truth, canvas)
-        moments.add(record.fields, scale)
-    return moments.deviations()
-
-
-def describe_flow(deviations: Deviations, flow_scale: float, rgb_scale: float) -> str:
-    """Describe how large the flow is beside RGB, as a network sees both.
-
-    Args:
-      flow_scale: factor on the flow in pixels.
-      rgb_scale: what the weights divide mean-free levels by.
-    """
-    if not deviations.flow:
-        return "flow beside RGB: nothing moves in the key frames"
-    ratio = deviations.flow * flow_scale / (deviations.rgb / rgb_scale)
-    return (
-        f"flow beside RGB: r = {ratio:.2g} with --flow_scale={flow_scale:g}, of a"
-        f" deviation of {deviations.flow:.2g} pixels; frozen batch norm is best at 1"
-        " (docs/training.md, flow beside RGB)"
-    )

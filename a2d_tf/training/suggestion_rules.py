@@ -22,7 +22,8 @@ from a2d_tf.core.config import Config, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline
-from a2d_tf.data.inspection import Contents, Deviations, Summary
+from a2d_tf.data.deviations import Deviations
+from a2d_tf.data.inspection import Contents, Summary
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
 from a2d_tf.runs import run_files, run_folder

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import math
 import re
 from typing import Any
 from xml.etree import ElementTree
@@ -22,18 +21,19 @@ from a2d_tf.annotations.document import (
     FrameName,
     Numbering,
     ReadOptions,
-    Segmentation,
-    number_in_name,
 )
 from a2d_tf.annotations.readers import shapes
 from a2d_tf.annotations.readers.container import File
+from a2d_tf.annotations.readers.cvat_shapes import (
+    WITH_AREA,
+    Key,
+    group_of,
+    read_shape,
+)
 from a2d_tf.annotations.readers.cvat_tasks import Task, integer, read_labels, read_tasks
 from a2d_tf.annotations.readers.shapes import RawShape
 from a2d_tf.core.errors import InputError, quoted
-from a2d_tf.data.segmentations import decode_rle
 
-_Key = tuple[str, int]  # the group of a shape, or else its track
-_SHAPES = ("polygon", "mask", "ellipse", "box")  # have an area, or bound one
 _BY_FRAME = Numbering(
     Counted.VIDEO_FRAMES, "CVAT counts from 0: its frame 5 is frame 6 of the video"
 )
@@ -123,7 +123,7 @@ class _TaskReader:
         # Numbers of frames that a track passes without a shape in the file, as in our
         # own exports: CVAT interpolates there.
         self._passed_frames: set[int] = set()
-        self._identities: dict[_Key, int] = {}  # of tracks
+        self._identities: dict[Key, int] = {}  # of tracks
         self._document = Document(file.path, "cvat", task=task.id)
 
     def add_track(self, track: Element) -> None:
@@ -132,7 +132,7 @@ class _TaskReader:
         with self._file.at(place):
             label = track.get("label", "")
             identity = integer(track, "id")
-            key = _group(track) or ("track", identity)
+            key = group_of(track) or ("track", identity)
         # The largest part of a group changes; its first track does not.
         self._identities[key] = min(identity, self._identities.get(key, identity))
         latest = 0
@@ -182,7 +182,7 @@ class _TaskReader:
                     continue
                 label = element.get("label", "")
                 where = f"{place}, shape {i}"
-                self._add_shape(frame, element, label, _group(element), where)
+                self._add_shape(frame, element, label, group_of(element), where)
         frame.is_annotated = bool(frame.shapes)
         self._images.append(frame)
 
@@ -257,88 +257,19 @@ class _TaskReader:
         return name
 
     def _add_shape(
-        self, frame: _Frame, element: Element, label: str, key: _Key | None, where: str
+        self, frame: _Frame, element: Element, label: str, key: Key | None, where: str
     ) -> bool:
         """Add a shape to a frame; return whether it has an area.
 
         A shape without one is only counted.
         """
-        if element.tag not in _SHAPES:
+        if element.tag not in WITH_AREA:
             self._document.left_out[f"shapes <{element.tag}>, which have no area"] += 1
             frame.has_others = True
             return False
-        attributes = {}
-        for attribute in element.findall("attribute"):
-            name = attribute.get("name", "").lower()
-            attributes[name] = (attribute.text or "").strip()
-        part = None
-        box = None
-        if element.tag == "box":
-            box = _box(element)
-        else:
-            part = _segmentation(element, frame.size)
-        shape = RawShape(
-            group=key,
-            label=label,
-            where=self._file.place(where),
-            part=part,
-            box=box,
-            actor=attributes.get("actor"),
-            action=attributes.get("action"),
-            name=attributes.get("name"),
-            number=number_in_name(attributes.get("name")),
-        )
-        frame.shapes.append(shape)
+        place = self._file.place(where)
+        frame.shapes.append(read_shape(element, label, key, place, frame.size))
         return True
-
-
-def _segmentation(element: Element, size: tuple[int, int] | None) -> Segmentation:
-    """Return the segmentation of a <mask>, <ellipse> or <polygon>.
-
-    `size` is the frame's (height, width).
-    """
-    if element.tag == "mask":
-        left = integer(element, "left")
-        top = integer(element, "top")
-        width = integer(element, "width")
-        height = integer(element, "height")
-        runs = [int(run) for run in element.get("rle", "").split(",")]
-        # The runs go row by row through the box, and COCO's by columns.
-        rle = {"size": [width, height], "counts": runs}
-        bitmap = decode_rle(rle, width, height).T
-        return shapes.rle_of_bitmap(bitmap, left, top, size)
-    if element.tag == "ellipse":
-        polygon = shapes.ellipse(
-            x=float(element.get("cx", "")),
-            y=float(element.get("cy", "")),
-            radius_x=float(element.get("rx", "")),
-            radius_y=float(element.get("ry", "")),
-            angle=math.radians(float(element.get("rotation", 0))),
-        )
-        return [polygon]
-    polygon = []
-    for point in element.get("points", "").split(";"):
-        x, y = point.split(",")
-        polygon += [float(x), float(y)]
-    return [polygon]
-
-
-def _box(element: Element) -> list[float]:
-    """Return the box [x, y, width, height] of a <box>.
-
-    A box that is turned about its centre has the box around it.
-    """
-    left = float(element.get("xtl", ""))
-    top = float(element.get("ytl", ""))
-    right = float(element.get("xbr", ""))
-    bottom = float(element.get("ybr", ""))
-    box = [left, top, right - left, bottom - top]
-    return shapes.box_around_turned(box, float(element.get("rotation", 0)))
-
-
-def _group(element: Element) -> _Key | None:
-    group = integer(element, "group_id", "0")
-    return ("group", group) if group else None
 
 
 def _place_of(element: Element) -> str:

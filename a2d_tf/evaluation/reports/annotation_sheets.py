@@ -13,8 +13,8 @@ import numpy as np
 
 from a2d_tf.core.folders import whole_folder
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data import inspection
 from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.read_records import read_records
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.ops import visualize
 
@@ -58,7 +58,7 @@ def write(
     for annotated in choose(annotated_frames):
         chosen.add((annotated.video, annotated.frame))
     panels = {}
-    records = inspection.read(
+    records = read_records(
         manifest, manifest.splits, decode=True, frames=1, wanted=chosen
     )
     for record in records:
