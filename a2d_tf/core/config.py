@@ -149,20 +149,20 @@ class ModelConfig:
     )
     readout: bool = setting(
         False,
-        "Read actors and actions of instances from the loaded, then frozen weights of "
-        "the appearance backbone, by a linear layer fitted in closed form, for few "
-        "training videos (--label_mode=decoupled).",
+        "For few training videos: tell actors and actions by a linear layer, fitted in "
+        "closed form to features of the appearance backbone, which keeps its loaded "
+        "weights (--label_mode=decoupled).",
     )
     action_backbone: str = setting(
         "",
-        "Also read actions from the features of this network over the frames around "
-        "(--readout, and records with its maps); empty: none.",
+        "Network whose features of the frames around a key frame also tell actions "
+        "(with --readout, and records that have them); empty: none.",
         choices=["", "i3d"],
     )
     flow_histograms: bool = setting(
         False,
-        "Also read actions from histograms of optical flow over the frames around "
-        "(--readout, and records with them).",
+        "Also tell actions by histograms of optical flow in the frames around a key "
+        "frame (with --readout, and records that have them).",
     )
     roi_align: str = setting(
         "aligned",
