@@ -64,7 +64,7 @@ def main(argv: list[str]) -> None:
         print(_export_shapes(_PREDICTION.value, _OUTPUT.value, _FORMAT.value))
 
 
-def _export_times(folder, output):
+def _export_times(folder: str, output: str) -> str:
     """Write the bouts of a prediction or library for BORIS; return a summary."""
     predictions = bouts.read_all(
         prediction_folder.folders_of([folder]), _MIN_SCORE.value
@@ -84,7 +84,7 @@ def _export_times(folder, output):
     return f"{output}: {count} bouts in {len(predictions)} videos (boris)"
 
 
-def _export_shapes(folder, output, form):
+def _export_shapes(folder: str, output: str, form: str) -> str:
     """Write the tracks of a prediction as shapes; return a summary."""
     tool_exports.check_output(output, form)
     source = None

@@ -14,6 +14,7 @@ import math
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import h5py
@@ -68,7 +69,7 @@ def write_mat(path: str | os.PathLike, codes: Sequence[int], masks: np.ndarray) 
         file.write(header.ljust(116) + bytes(8) + b"\x00\x02IM")
 
 
-def _dataset(file, name, values, matlab_class):
+def _dataset(file: Any, name: str, values: np.ndarray, matlab_class: str) -> Any:
     """Write an array as MATLAB does; large ones are compressed. Return the dataset."""
     packing = {}
     if values.size > 1000:
@@ -138,7 +139,7 @@ def make_release(
     return release
 
 
-def _end_time(video):
+def _end_time(video: Any) -> str:
     """Return when a clip ends, in whole seconds, as videoset.csv has it."""
     return f"00:00:{math.ceil(video.frames / FPS):02d}"
 

@@ -148,11 +148,13 @@ class ClassScorer:
             curve = self._sampled_curve(self.weights, ranked, hits[ranked], of_class)
         return 100 * self.measure(curve)
 
-    def _by_frame(self, selected):
+    def _by_frame(self, selected: np.ndarray) -> np.ndarray:
         """Return the selected RoIs, a mask [R], as indices in the order of frames."""
         return self.roi_order[selected[self.roi_order]]
 
-    def _suppress(self, candidates, boxes, scores):
+    def _suppress(
+        self, candidates: np.ndarray, boxes: np.ndarray, scores: np.ndarray
+    ) -> np.ndarray:
         """Return which of the candidates, a mask [R], suppression keeps: bool [R]."""
         kept = np.zeros(len(scores), bool)
         rois = self._by_frame(candidates)
@@ -175,7 +177,13 @@ class ClassScorer:
             kept[table[suppress(boxes[table], ranks)]] = True
         return kept
 
-    def _hits(self, kept, boxes, scores, of_class):
+    def _hits(
+        self,
+        kept: np.ndarray,
+        boxes: np.ndarray,
+        scores: np.ndarray,
+        of_class: np.ndarray,
+    ) -> np.ndarray:
         """Return which RoIs are true positives: bool [R].
 
         They are the best of the kept ones on each true box of the class.
@@ -192,7 +200,13 @@ class ClassScorer:
                 hits[overlapping[scores[overlapping].argmax()]] = True
         return hits
 
-    def _sampled_curve(self, weights, ranked, hits, of_class):
+    def _sampled_curve(
+        self,
+        weights: np.ndarray,
+        ranked: np.ndarray,
+        hits: np.ndarray,
+        of_class: np.ndarray,
+    ) -> Curve:
         """Return the `Curve` of the samples.
 
         Args:
@@ -217,7 +231,7 @@ def curve_of_hits(hits: np.ndarray, positives: Any) -> Curve:
     return Curve(true, np.flatnonzero(hits) + 1, positives)
 
 
-def _positions(names, among):
+def _positions(names: np.ndarray, among: np.ndarray) -> np.ndarray:
     """Return the index of each name among others; -1 if it is not there."""
     index = {name: i for i, name in enumerate(among.tolist())}
     return np.array([index.get(name, -1) for name in names.tolist()], int)

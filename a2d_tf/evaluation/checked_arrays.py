@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,7 +71,7 @@ class Fields(NamedTuple):
             raise self._wrong(name, expected, boxes)
         return boxes.astype(np.float32, copy=False)
 
-    def _wrong(self, name, expected, values):
+    def _wrong(self, name: str, expected: str, values: Any) -> InputError:
         """Return the error of a field that has another type, shape or content."""
         return InputError(
             f"{self.source}: field '{name}' must be {expected}; got {values.dtype}"
@@ -78,13 +79,13 @@ class Fields(NamedTuple):
         )
 
 
-def _array(values, empty_dtype):
+def _array(values: Any, empty_dtype: Any) -> np.ndarray:
     """Return values as an array; NumPy does not know the type of an empty list."""
     values = np.asarray(values)
     return values if values.size else values.astype(empty_dtype)
 
 
-def _are_finite(values, shape):
+def _are_finite(values: Any, shape: Sequence) -> bool:
     """Return whether values are finite numbers of a shape."""
     if values.ndim != len(shape) or values.dtype.kind not in "fiu":
         return False
@@ -94,7 +95,7 @@ def _are_finite(values, shape):
     return bool(np.isfinite(values).all())
 
 
-def _of_shape(shape):
+def _of_shape(shape: Sequence) -> str:
     """Say a shape in a message."""
     lengths = ", ".join("any" if n is None else str(n) for n in shape)
     return f"of shape [{lengths}]"

@@ -231,7 +231,7 @@ def corner_boxes(entries: list[dict]) -> np.ndarray:
     return boxes[:, [1, 0, 3, 2]].astype(np.float32)
 
 
-def _read_mask(segmentation, size, where):
+def _read_mask(segmentation: Any, size: tuple[int, int], where: str) -> dict:
     """Return a segmentation, polygons or RLE, as an RLE; errors start with `where`."""
     if segmentation == []:
         return encode_mask(np.zeros(size, bool))
@@ -248,19 +248,19 @@ def _among(values: Container, what: str) -> Callable[[Any], None]:
     return checked_json.kind_of(lambda value: _is_id(value) and value in values, what)
 
 
-def _is_id(value):
+def _is_id(value: Any) -> bool:
     """Return whether a value can be the id of an image."""
     return type(value) in (int, str)
 
 
-def _check_bbox(value):
+def _check_bbox(value: Any) -> None:
     """Check a box of COCO JSON, as a kind of `check_json`."""
     checked_json.check_json(value, [_EDGE])
     if len(value) != 4 or min(value[2:]) < 0:
         raise ValueError(f"{quoted(value)} is not [x, y, width, height]")
 
 
-def _check_file_name(value):
+def _check_file_name(value: Any) -> None:
     """Check the file name of a frame, as a kind of `check_json`."""
     right = False
     if isinstance(value, str) and value.endswith(".png"):

@@ -198,10 +198,10 @@ class CodedSeconds:
         return charts.confusion(seconds, names, title="Seconds")
 
 
-def _sum(weights, counted):
+def _sum(weights: np.ndarray, counted: np.ndarray) -> float:
     return round(float(weights[counted].sum()), 3)
 
 
-def _seconds(value):
+def _seconds(value: float) -> str:
     """Format seconds: whole ones from 10 on."""
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}"

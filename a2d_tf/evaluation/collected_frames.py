@@ -62,11 +62,11 @@ class Collected:
             masks=masks,
         )
 
-    def _names(self):
+    def _names(self) -> np.ndarray:
         return np.array([truth.name for truth in self.truths])
 
 
-def _part_of_item(parts):
+def _part_of_item(parts: Sequence) -> np.ndarray:
     """Return which part each item of all parts is in: int64 [number of items]."""
     lengths = [len(part) for part in parts]
     return np.repeat(np.arange(len(parts)), lengths)

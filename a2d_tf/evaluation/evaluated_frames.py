@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import cv2
 import numpy as np
@@ -142,7 +143,7 @@ class Frame:
         return np.concatenate([left, middle, flow], axis=1)
 
 
-def _scaled(values, ratio):
+def _scaled(values: Any, ratio: np.ndarray) -> Any:
     """Return a RoiTable or BatchInstances with its boxes times a ratio."""
     boxes = {}
     for name, array in values._asdict().items():
@@ -151,7 +152,7 @@ def _scaled(values, ratio):
     return values._replace(**boxes)
 
 
-def _labels(outputs, row):
+def _labels(outputs: Any, row: int) -> LabelledBoxes:
     """Return the `LabelledBoxes` of a row of the outputs of `infer_boxes`."""
     valid = outputs.valid[row]
     return LabelledBoxes(
@@ -162,7 +163,7 @@ def _labels(outputs, row):
     )
 
 
-def _key_frame(clip, size):
+def _key_frame(clip: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Return the middle frame of a clip without its padding."""
     height, width = size
     return clip[len(clip) // 2, :height, :width]

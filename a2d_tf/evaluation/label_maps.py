@@ -89,7 +89,12 @@ def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarr
     return codes
 
 
-def _codes(image, indices, path, label_space):
+def _codes(
+    image: np.ndarray,
+    indices: np.ndarray | None,
+    path: str | os.PathLike,
+    label_space: LabelSpace,
+) -> np.ndarray:
     """Return the codes of a PNG, whose arguments are as of `image_files.decode_png`.
 
     Args:
@@ -119,7 +124,7 @@ def _codes(image, indices, path, label_space):
     )
 
 
-def _codes_of_colours(label_space):
+def _codes_of_colours(label_space: LabelSpace) -> dict[int, int]:
     """Return {24-bit RGB: code}.
 
     A colour that only one valid pair has is that of this pair, whatever other codes

@@ -104,7 +104,7 @@ class ScoredRois:
                 f" has detections but is not in {truth.source}"
             )
 
-    def _check_columns(self, kind, scores, count):
+    def _check_columns(self, kind: str, scores: np.ndarray, count: int) -> None:
         """Raise InputError if there is not a column for each actor or action."""
         columns = scores.shape[1]
         if columns != count:
@@ -115,13 +115,13 @@ class ScoredRois:
             )
 
 
-def _array_names():
+def _array_names() -> list[str]:
     """Return the names of the arrays of `detections.npz`: the fields but `source`."""
     names = [field.name for field in dataclasses.fields(ScoredRois)]
     names.remove("source")
     return names
 
 
-def _turned(boxes):
+def _turned(boxes: Any) -> Any:
     """Exchange x and y."""
     return boxes[..., [1, 0, 3, 2]]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -183,7 +184,9 @@ class Behaviours(Metric):
             "mistakes": totals.mistakes,
         }
 
-    def _row(self, key, totals, earlier):
+    def _row(
+        self, key: _Class, totals: _Totals, earlier: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Return the figures of a class, as in "behaviours".
 
         Args:
@@ -202,7 +205,7 @@ class Behaviours(Metric):
             row["name"] = self.labels.spoken(key.number)
         return row
 
-    def _totals(self, threshold):
+    def _totals(self, threshold: float) -> _Totals:
         """Count the instances of all frames that reach the threshold."""
         totals = _Totals()
         for frame in self._frames:
@@ -211,7 +214,9 @@ class Behaviours(Metric):
             _count_matches(totals, frame, counted)
         return totals
 
-    def _count_confusions(self, totals, frame, counted):
+    def _count_confusions(
+        self, totals: _Totals, frame: _KeptFrame, counted: np.ndarray
+    ) -> None:
         """Count the classes of a frame, and those that are confused.
 
         Args:
@@ -269,7 +274,9 @@ def _class_names(labels: LabelSpace) -> dict[_Class, str]:
     return names
 
 
-def _count_classes(totals, kind, true_numbers, numbers):
+def _count_classes(
+    totals: _Totals, kind: str, true_numbers: np.ndarray, numbers: np.ndarray
+) -> None:
     """Count the frame for each of its classes, and for each two that are confused.
 
     An action is not confused with background: the actor's confusion tells it.
@@ -284,7 +291,7 @@ def _count_classes(totals, kind, true_numbers, numbers):
             totals.confusions[_Class(kind, true_number), number] += 1
 
 
-def _count_matches(totals, frame, counted):
+def _count_matches(totals: _Totals, frame: _KeptFrame, counted: np.ndarray) -> None:
     """Count the true instances of a frame, those that are found, and the findings.
 
     Args:
@@ -299,7 +306,7 @@ def _count_matches(totals, frame, counted):
         totals.mistakes[frame.name] = np.array(comparison.mistakes).tolist()
 
 
-def _confusion_notes(confusions):
+def _confusion_notes(confusions: Iterable[Sequence]) -> list[str]:
     """Return sentences of the worst confusions of two classes, and the worst miss."""
     taken = []
     missed = []
@@ -326,7 +333,9 @@ class _Comparison(NamedTuple):
     mistakes: list[tuple[int, int]]
 
 
-def _compare(true_codes, codes, ious):
+def _compare(
+    true_codes: np.ndarray, codes: np.ndarray, ious: np.ndarray
+) -> _Comparison:
     """Match the instances of a frame to the true ones.
 
     Args:
@@ -347,7 +356,7 @@ def _compare(true_codes, codes, ious):
     return _Comparison(missed, sorted(mistakes, reverse=True))
 
 
-def _means(rows):
+def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the number of rows, and the mean of each figure, None if none has it."""
     means: dict[str, Any] = {"classes": len(rows)}
     for name in _FIGURES:

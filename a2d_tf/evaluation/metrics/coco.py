@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+from typing import Any
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -95,7 +96,7 @@ def _indexed(instances: InstanceTable, codes: list[int]) -> COCO:
     return coco
 
 
-def _precisions(evaluation):
+def _precisions(evaluation: Any) -> dict:
     """Run an evaluation of pycocotools once, and return the figures of `coco_aps`."""
     evaluation.params.maxDets = [100]
     with contextlib.redirect_stdout(io.StringIO()):
@@ -110,7 +111,7 @@ def _precisions(evaluation):
     return figures
 
 
-def _mean_precision(precision):
+def _mean_precision(precision: np.ndarray) -> float | None:
     """Return the mean in percent, None if every class is one without truth, -1."""
     values = precision[precision > -1]
     return 100 * float(values.mean()) if values.size else None

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -161,7 +161,7 @@ def pair_aps(
     return aps
 
 
-def _action_boxes(rois, label_space, action):
+def _action_boxes(rois: ScoredRois, label_space: LabelSpace, action: int) -> np.ndarray:
     """Return the box of each RoI for an action, [R, 4]."""
     rows = np.arange(len(rois.roi_frame))
     if rois.joint_scores is None:
@@ -175,5 +175,5 @@ def _action_boxes(rois, label_space, action):
     return rois.joint_boxes[rows, actor, action]
 
 
-def _mean(values):
+def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else 0.0

@@ -176,7 +176,7 @@ class _Alignment(NamedTuple):
         return self.true_lengths[:, None] + self.predicted_lengths
 
 
-def _zeros():
+def _zeros() -> np.ndarray:
     return np.zeros(len(ALPHAS))
 
 
@@ -290,7 +290,7 @@ class IdentityCounts:
         }
 
 
-def _track_count(tracks):
+def _track_count(tracks: Sequence[np.ndarray]) -> int:
     """Return the number of tracks in a video, counted from 0 in each of its frames."""
     return 1 + int(np.concatenate(tracks).max(initial=-1))
 

@@ -32,7 +32,7 @@ RESULTS = "results"
 """`SplitData.results`, of the whole split."""
 
 
-def _no_boxes():
+def _no_boxes() -> Truth:
     """Return the true boxes of no frames."""
     empty = np.zeros(0, np.int64)
     return Truth(empty.astype(str), empty, empty.reshape(0, 4), empty)

@@ -8,8 +8,8 @@ Instances of one frame and the next are linked by the tracker of predictions,
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from pycocotools import mask as rle_tools
@@ -191,7 +191,7 @@ class OverTime(Metric):
         return tables
 
 
-def _counts(figures):
+def _counts(figures: Mapping[str, Any]) -> str:
     """Say what figures are means over."""
     return (
         f"{figures['videos']} videos with {figures['frames']} frames, means over tested"
@@ -199,7 +199,7 @@ def _counts(figures):
     )
 
 
-def _rows(figures):
+def _rows(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Return the figures of each kind."""
     return {kind: figures[kind] for kind in TRACK_KINDS if kind in figures}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import functools
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ _CODES = 65536  # of a 16-bit label map
 _MEASURES = {"ave": "ave", "glo": "glo", "miou": "mIoU"}
 
 
-def _columns():
+def _columns() -> dict[str, str]:
     """Return {name of a figure: its heading}, kind by kind."""
     columns = {}
     for kind in KINDS:
@@ -241,7 +242,7 @@ class Confusion:
             "per_pair_iou": self._ious("joint", space.codes),
         }
 
-    def _ious(self, kind, numbers):
+    def _ious(self, kind: str, numbers: Iterable[int]) -> dict[str, float | None]:
         """Return {number of a class as a string: IoU}; the numbers skip background."""
         matrix = self.matrix(kind)
         correct = matrix.diagonal()

@@ -163,7 +163,7 @@ def _ap(scores, of_class, measure: Callable[[Curve], Any]):
     return 100 * float(measure(curve_of_hits(of_class[ranked], of_class.sum())))
 
 
-def _mean_accuracy(true_labels, labels):
+def _mean_accuracy(true_labels: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean, over classes with truth, of the percentage that is right."""
     shares = []
     for label in np.unique(true_labels):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterable
 from typing import ClassVar, Union
 
 from a2d_tf.core.files import write_bytes, write_text
@@ -100,5 +101,5 @@ def write(folder: str | os.PathLike, title: str, blocks: list[Block]) -> None:
     write_text(os.path.join(folder, "report.html"), page)
 
 
-def _markdown_row(cells):
+def _markdown_row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"

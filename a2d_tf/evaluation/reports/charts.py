@@ -30,7 +30,7 @@ def figure_png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def _figure(width, height):
+def _figure(width: float, height: float) -> Figure:
     return Figure((width, height), dpi=100, layout="constrained")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import pathlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -204,7 +205,7 @@ def _scored_frames(folder, labels, truth, mistakes):
     return scored
 
 
-def _describe(mistakes, labels):
+def _describe(mistakes: Sequence[Sequence[int]], labels: LabelSpace) -> str:
     """Say what is wrong in a frame.
 
     Args:
