@@ -28,7 +28,7 @@ from a2d_tf.runs import chosen_threshold
 @pytest.fixture(scope="module")
 def frames(evaluator):
     """The frames of the test split."""
-    return [make_frame() for make_frame in evaluator.frame_makers("test")]
+    return [make_frame() for make_frame in evaluator.network_frames.makers("test")]
 
 
 def test_frames_come_in_the_records_order_and_native_pixels(frames, mini_records):
@@ -231,7 +231,7 @@ def test_only_scores_make_way_for_scores_and_an_empty_split_has_none(
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     before = (tmp_path / "run" / "metrics.json").stat()
     assert before.st_size
-    monkeypatch.setattr(evaluator, "frame_makers", lambda *_: iter(()))
+    monkeypatch.setattr(evaluator.network_frames, "makers", lambda *_: iter(()))
     with pytest.raises(InputError, match="no records in split 'val'"):
         evaluator.evaluate("val", 0.3, str(tmp_path / "run"))
     assert (tmp_path / "run" / "metrics.json").stat() == before
@@ -241,10 +241,12 @@ def test_only_scores_make_way_for_scores_and_an_empty_split_has_none(
 def test_scores_do_not_depend_on_the_batches(evaluator, validated, monkeypatch):
     """Six clips are a batch of four and one of two: the network is traced only once."""
     monkeypatch.setattr("a2d_tf.core.config.EVALUATION_BATCH", 4)
-    monkeypatch.setattr(evaluator, "_batches", {})
-    traced = evaluator._graph.experimental_get_tracing_count()
+    monkeypatch.setattr(evaluator.network_frames, "_batches", {})
+    traced = evaluator.network_frames._graph.experimental_get_tracing_count()
     assert evaluator.validate("test").metrics == validated.metrics
-    assert evaluator._graph.experimental_get_tracing_count() == traced > 0
+    assert (
+        evaluator.network_frames._graph.experimental_get_tracing_count() == traced > 0
+    )
 
 
 def test_frames_are_scored_in_order_with_the_label_map_of_each_threshold(

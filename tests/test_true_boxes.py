@@ -268,15 +268,15 @@ def test_an_evaluation_has_them_beside_its_own_scores(
     assert sorted(path.name for path in (tmp_path / "test").iterdir()) == sorted(
         path.name for path in folder.iterdir()
     )
-    assert next(evaluator.frame_makers("test"))().true_boxes is None
-    frames = [make() for make in evaluator.frame_makers("test", True)]
+    assert next(evaluator.network_frames.makers("test"))().true_boxes is None
+    frames = [make() for make in evaluator.network_frames.makers("test", True)]
     labels = LabelledBoxes.of_frames(frame.true_boxes for frame in frames)
     codes = np.concatenate([frame.truth.codes for frame in frames])
     assert figures == label_scores(labels, codes, evaluator.labels)
     assert len(set(labels.codes.tolist())) > 1
     # In pixels of the canvas: the first frame by the network itself.
-    batch = next(iter(evaluator._batches["test"]))
-    clip = {name: batch[name][:1] for name in evaluator._needed}
+    batch = next(iter(evaluator.network_frames._batches["test"]))
+    clip = {name: batch[name][:1] for name in evaluator.network_frames._needed}
     truth = frames[0].truth
     boxes = truth.boxes * np.tile(np.divide(truth.size, truth.native_size), 2)
     features = inference.features_of(evaluator.network, clip)

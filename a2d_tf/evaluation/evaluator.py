@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import itertools
 import json
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent import futures
 from typing import NamedTuple
-
-import numpy as np
-import tensorflow as tf
 
 from a2d_tf.core import workers
 from a2d_tf.core.config import Config
@@ -22,26 +18,18 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json, write_text
 from a2d_tf.core.folders import check_output_folder, whole_folder
 from a2d_tf.core.progress import progress_bar
-from a2d_tf.data import clip_records, pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import behaviour_files
-from a2d_tf.evaluation.batch_boxes import BOX_SPECS, BatchBoxes
 from a2d_tf.evaluation.box_data import Results, Truth
 from a2d_tf.evaluation.collected_frames import Collected
-from a2d_tf.evaluation.evaluated_frames import FIELDS, Frame
+from a2d_tf.evaluation.evaluated_frames import Frame
 from a2d_tf.evaluation.label_maps import write_maps
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.evaluation.metrics.metric import SplitData
 from a2d_tf.evaluation.metrics.registry import METRICS, figures_at, results
+from a2d_tf.evaluation.network_frames import FrameMaker, NetworkFrames
 from a2d_tf.evaluation.painted_maps import label_map, label_maps
 from a2d_tf.evaluation.scored_rois import ScoredRois
-from a2d_tf.evaluation.wider_labels import WiderLabels
-from a2d_tf.model.inference import (
-    Inference,
-    features_of,
-    infer_boxes,
-    infer_key_frames,
-)
 from a2d_tf.model.network import Network
 from a2d_tf.runs import chosen_threshold, scores
 
@@ -49,8 +37,6 @@ THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Least p(actor) of instances: below every threshold, yet it bounds the number of masks.
 FLOOR = 0.05
 _MARKS = ("metrics.json", "truth.json")  # a folder of scores has these
-FrameMaker = Callable[[], Frame]
-"""Makes the frame of a clip. Call it off the main thread: it decodes the truth."""
 
 
 class _WrittenFrame(NamedTuple):
@@ -96,94 +82,9 @@ class Evaluator:
         self.config = config
         self.manifest = manifest
         self.labels = manifest.label_space
-        self._wider_labels: WiderLabels | None = None
-        if self.labels != network.labels:
-            self._wider_labels = WiderLabels(network.labels, self.labels)
-        floor = FLOOR
-        if config.inference.score_threshold >= 0:
-            floor = min(FLOOR, config.inference.score_threshold)
-        settings = dataclasses.replace(config.inference, score_threshold=floor)
-        self._needed = [*network.clip_fields, "size"]
-        # by split: each takes a second to trace
-        self._batches: dict[str, tf.data.Dataset] = {}
+        self.network_frames = NetworkFrames(network, config, manifest, FLOOR)
         # Threads work on frames while the network processes the next batch.
         self._ahead = 2 * config.training.evaluation_batch
-
-        # There is no `if` or `for` on tensors for AutoGraph to find.
-        @tf.function(autograph=False)
-        def graph(
-            batch: dict[str, tf.Tensor], given: BatchBoxes | None
-        ) -> tuple[Inference, Inference | None]:
-            """Return the inference of a batch, and that in given boxes, if any."""
-            features = features_of(network, batch)
-            size = batch["size"]
-            rgb = batch["rgb"]
-            outputs = infer_key_frames(
-                network, features, size, settings, rgb, every_roi=True
-            )
-            if given is None:
-                return outputs, None
-            in_boxes = infer_boxes(network, features, *given, size, rgb)
-            labels = in_boxes.detections._replace(more={})
-            return outputs, in_boxes._replace(detections=labels)
-
-        self._graph = graph
-
-    def frame_makers(
-        self, split: str, true_boxes: bool = False
-    ) -> Iterator[FrameMaker]:
-        """Run the network over a split; yield a maker of each frame in their order.
-
-        Args:
-          split: 'train' (without the validation videos), 'val' or 'test'.
-          true_boxes: whether the true boxes are labelled, too.
-        """
-        directory = self.manifest.directory
-        if split not in self._batches:
-            self._batches[split] = pipeline.evaluation(
-                self.manifest,
-                split,
-                self.config,
-                self.config.training.evaluation_batch,
-                fields={*self._needed, *FIELDS},
-            )
-        # For batches of any size, so that a smaller last one is not traced by itself.
-        specs = {name: self._batches[split].element_spec[name] for name in self._needed}
-        box_specs = BOX_SPECS if true_boxes else None
-        traced = self._graph.get_concrete_function(specs, box_specs)
-        batches = iter(self._batches[split])
-        frame_of = clip_records.naming(directory)(self._frame_of)
-        while True:
-            with clip_records.naming(directory):
-                batch = next(batches, None)
-            if batch is None:
-                return
-            inputs = {name: batch[name] for name in self._needed}
-            given = None
-            if true_boxes:
-                with clip_records.naming(directory):
-                    given = BatchBoxes.of(batch)
-            outputs, in_true_boxes = traced(inputs, given)
-            # What is on the host is not copied.
-            arrays, outputs, in_true_boxes = tf.nest.map_structure(
-                lambda x: None if x is None else np.asarray(x),
-                ({name: batch[name] for name in FIELDS}, outputs, in_true_boxes),
-            )
-            for row in range(len(arrays["size"])):
-                yield functools.partial(frame_of, arrays, outputs, in_true_boxes, row)
-
-    def _frame_of(
-        self,
-        batch: dict[str, np.ndarray],
-        outputs: Inference,
-        in_true_boxes: Inference | None,
-        row: int,
-    ) -> Frame:
-        """Return the frame of a row of a batch, as of `Frame.of`, in the own labels."""
-        frame = Frame.of(batch, outputs, in_true_boxes, row)
-        if self._wider_labels is not None:
-            return self._wider_labels.of_frame(frame)
-        return frame
 
     def scored(self, frame_makers: Iterable[FrameMaker]) -> Iterator[Frame]:
         """Yield each frame in order, its pixels counted at THRESHOLDS."""
@@ -225,7 +126,7 @@ class Evaluator:
         """Choose a threshold of p(actor), and score a split with it.
 
         Args:
-          split: as of `frame_makers`.
+          split: as of `NetworkFrames.makers`.
           pictures: number of videos of which the first key frame is drawn.
           most: number of frames, by default all.
 
@@ -238,7 +139,7 @@ class Evaluator:
         collected = Collected(self.network.label_mode.columns)
         metrics = [metric(self.labels) for metric in METRICS if metric.validates]
         pictured: dict[str, Frame] = {}  # by video
-        scored = self.scored(itertools.islice(self.frame_makers(split), most))
+        scored = self.scored(itertools.islice(self.network_frames.makers(split), most))
         for frame in progress_bar(scored, desc=split, unit="frame", leave=False):
             for metric in metrics:
                 metric.update(frame)
@@ -296,11 +197,18 @@ class Evaluator:
         with whole_folder(output) as partial:
             if origin is not None:
                 write_json(os.path.join(partial, scores.ORIGIN), origin)
-            frame_makers = self.frame_makers(split, true_boxes)
+            frame_makers = self.network_frames.makers(split, true_boxes)
             folder_path = pathlib.Path(partial)
             return self._evaluate(split, frame_makers, threshold, folder_path, notes)
 
-    def _evaluate(self, split, frame_makers, threshold, folder, notes):
+    def _evaluate(
+        self,
+        split: str,
+        frame_makers: Iterable[FrameMaker],
+        threshold: float,
+        folder: pathlib.Path,
+        notes: dict | None,
+    ) -> dict:
         """Evaluate into a folder beside the final one."""
         collected = Collected(self.network.label_mode.columns)
         metrics = [metric(self.labels) for metric in METRICS]
