@@ -153,6 +153,27 @@ def test_the_rough_time_is_that_of_the_videos_and_of_the_load(monkeypatch):
     assert busy["training"] == pytest.approx(4 * alone["training"])
 
 
+def test_what_is_done_takes_no_time_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    sizes = VideoSizes(frames=1000, unpredicted_frames=0, pixels=1e5)
+    steps = steps_of(tmp_path)
+    anew = steps.expected_times(sizes)
+    minutes = round(sum(anew.values()) / 60)
+    assert f"about {minutes} minutes in all, by the sizes" in capsys.readouterr().out
+    folder = steps.round.folder
+    for path in (
+        folder.records / "manifest.json",
+        folder.flagfile,
+        folder.run / "finished.json",
+    ):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    times = steps.expected_times(sizes)
+    done = {"check", "records", "settings", "training"}
+    assert anew.keys() - times.keys() == done
+    assert all(times[stage] == anew[stage] for stage in times)
+
+
 def test_sizes_are_those_of_the_videos_that_can_be_read(tmp_path):
     jobs = []
     for name, length in (("a", 3), ("b", 5)):

@@ -31,7 +31,7 @@ STAGES = (
 )
 """The stages of a round, in their order."""
 
-# Seconds of one core, as measured on the CPU of docs/performance.md.
+# Seconds of one core, by a round of twelve videos of DAVIS on two busy cores.
 _START = 15.0  # of a command that loads a network
 _CHECK = 5.0
 _SETTINGS = 40.0
