@@ -10,9 +10,10 @@ from a2d_files import grey_frames, mask, moving_frames, write_images, write_vide
 from processes import complaint, run_a2d
 from pycocotools import mask as rle_tools
 
-from a2d_tf.annotations.annotated_videos import AnnotatedVideos, Selection
+from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.exports import Export
 from a2d_tf.annotations.label_spaces import derive_label_space
+from a2d_tf.annotations.selection import Selection
 from a2d_tf.annotations.split import split_by_pairs
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace

@@ -9,9 +9,9 @@ from test_coded_subjects import cvat_track, open_cvat, state, task_of_yard
 from test_coding import FRAMES, TIMES, labels
 
 from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.annotated_videos import Selection
 from a2d_tf.annotations.document import Instance
 from a2d_tf.annotations.names import Names
+from a2d_tf.annotations.selection import Selection
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 

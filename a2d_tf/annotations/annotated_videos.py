@@ -14,11 +14,10 @@ from a2d_tf.annotations.document import DEFAULTS, Instance, ReadOptions
 from a2d_tf.annotations.exports import Export
 from a2d_tf.annotations.frame_shapes import check_size, decode_shape
 from a2d_tf.annotations.names import NO_NAMES, Names
+from a2d_tf.annotations.selection import ALL_FRAMES, Selection
 from a2d_tf.annotations.summary import describe_exports
 from a2d_tf.annotations.used_annotations import (
-    ALL_FRAMES,
     REMEDY,
-    Selection,
     UsedAnnotations,
     frames_path,
     read_annotations,

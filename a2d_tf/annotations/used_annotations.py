@@ -17,44 +17,27 @@ from a2d_tf.annotations.label_spaces import check_kept, label_space_of
 from a2d_tf.annotations.matching import find_videos
 from a2d_tf.annotations.misspellings import find_misspellings
 from a2d_tf.annotations.names import Names
-from a2d_tf.annotations.split import split_videos, stated_split
+from a2d_tf.annotations.notes import (
+    notes_on_labels,
+    notes_on_names,
+    notes_on_new,
+    notes_on_sides,
+    notes_on_tests,
+)
+from a2d_tf.annotations.selection import Selection
+from a2d_tf.annotations.split import split_videos
 from a2d_tf.annotations.spread import SpreadAnnotations, spread_annotations
 from a2d_tf.annotations.summary import LeftOut, left_out_of_videos, left_out_text
 from a2d_tf.annotations.track_identities import TrackIdentities
 from a2d_tf.annotations.video_annotations import VideoAnnotations, instances_of
 from a2d_tf.annotations.video_folder import VideoFolder
-from a2d_tf.core.errors import InputError, join_names
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import video_frames
 from a2d_tf.data.video_list import Video, with_tests
 
 REMEDY = "add it, re-encode it, or pass its folder as --videos"
 """What to do about a broken video; ends messages."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Selection:
-    """Which videos are tested, and how many frames trained.
-
-    Attributes:
-      test_videos: names of the test split; by default as the files say, else
-        `split_by_pairs`.
-      earlier: {video: split} of earlier records, which stays unless a file states
-        another split.
-      asked: names of videos of which frames were asked for, to be trained; a split that
-        a file states stays, and an earlier one.
-      max_frames: the most frames that are used for training, see `spread_annotations`.
-      has_split: whether there is a test split at all, of which notes tell.
-    """
-
-    test_videos: Collection[str] = ()
-    earlier: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    asked: Collection[str] = ()
-    max_frames: int | None = None
-    has_split: bool = True
-
-
-ALL_FRAMES = Selection()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,12 +131,12 @@ def read_annotations(
     notes: list[str] = []
     for video_annotations in annotations.values():
         notes += video_annotations.notes
-    notes += [*coded.notes, *_notes_on_names(names, documents)]
-    notes += _notes_on_labels(used_label_space, earlier_labels)
+    notes += [*coded.notes, *notes_on_names(names, documents)]
+    notes += notes_on_labels(used_label_space, earlier_labels)
     if selection.has_split:
-        notes += _notes_on_tests(split, coded.annotations)
-        notes += _notes_on_sides(splits, selection.earlier)
-        notes += _notes_on_new(splits, selection)
+        notes += notes_on_tests(split, coded.annotations)
+        notes += notes_on_sides(splits, selection.earlier)
+        notes += notes_on_new(splits, selection)
     bout_seconds: Mapping[str, float] = {}
     if coding:
         bout_seconds = mean_bout_seconds(coding, _trained(videos))
@@ -213,84 +196,3 @@ def _with_frames(
 def _trained(videos: Sequence[Video]) -> list[str]:
     """Return the names of the videos of the training split."""
     return [video.vid for video in videos if video.split == "train"]
-
-
-def _notes_on_tests(
-    videos: Sequence[Video], annotations: Mapping[str, VideoAnnotations]
-) -> list[str]:
-    """Return a note of the test videos whose files state no split, if there are any."""
-    names = []
-    for video in videos:
-        if video.split == "test" and not stated_split(annotations[video.vid]):
-            names.append(video.vid)
-    if not names:
-        return []
-    return [
-        f"test split: {', '.join(sorted(names))}; to keep it as you"
-        " add videos, pass --split_of with the folder of these records"
-    ]
-
-
-def _notes_on_new(splits: Mapping[str, str], selection: Selection) -> list[str]:
-    """Return notes of the videos that earlier records lack: what they are used for."""
-    if not selection.earlier:
-        return []
-    asked = []
-    chosen: dict[str, list[str]] = {"train": [], "test": []}
-    for vid in sorted(splits.keys() - selection.earlier.keys()):
-        if vid in selection.asked and splits[vid] == "train":
-            asked.append(vid)
-        else:
-            chosen[splits[vid]].append(vid)
-    notes = []
-    if asked:
-        notes.append(
-            "new for training, as a2d next asked for frames of them:"
-            f" {', '.join(asked)}"
-        )
-    purposes = {"train": "for training", "test": "in the test split"}
-    for split, vids in chosen.items():
-        if vids:
-            notes.append(
-                f"new {purposes[split]}, so that both splits show each pair:"
-                f" {', '.join(vids)}"
-            )
-    return notes
-
-
-def _notes_on_sides(splits: Mapping[str, str], earlier: Mapping[str, str]) -> list[str]:
-    """Return a note of the videos that were in the other split in earlier records."""
-    names = [vid for vid in splits if earlier.get(vid, splits[vid]) != splits[vid]]
-    if not names:
-        return []
-    return [
-        "in another split than in the earlier records, as their files state it:"
-        f" {join_names(sorted(names))}"
-    ]
-
-
-def _notes_on_labels(
-    label_space: LabelSpace, earlier_labels: LabelSpace | None
-) -> list[str]:
-    """Return a note of the labels that earlier records lack, if there are any."""
-    if earlier_labels is None:
-        return []
-    new = earlier_labels.unknown_in(label_space)
-    if not new:
-        return []
-    return [f"new beside the earlier records: {', '.join(new)}"]
-
-
-def _notes_on_names(names: Names, documents: Sequence[Document]) -> list[str]:
-    """Return a note of the labels of `names` that no file has."""
-    if not names.by_label:
-        return []
-    labels: set[str] = set()
-    for document in documents:
-        labels.update(label.label for label in document.tool_labels)
-        for frame in document.frames:
-            labels.update(instance.label for instance in frame.instances)
-    unused = names.unused(labels)
-    if not unused:
-        return []
-    return [f"--names: no label is called {join_names(unused)}"]

@@ -7,13 +7,14 @@ import os
 import pathlib
 from collections.abc import Collection, Sequence
 
-from a2d_tf.annotations.annotated_videos import AnnotatedVideos, Selection
+from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.coded_times import bout_files
 from a2d_tf.annotations.coded_times.coding import Coding
 from a2d_tf.annotations.coded_times.subjects import Subjects, load_subjects
 from a2d_tf.annotations.exports import Export
 from a2d_tf.annotations.given_tracks import Reading
 from a2d_tf.annotations.reading_flags import ReadingFlags
+from a2d_tf.annotations.selection import Selection
 from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
