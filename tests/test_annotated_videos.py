@@ -333,6 +333,7 @@ def test_videos_of_which_frames_were_asked_for_train(new, other, tmp_path):
     def read(earlier, vids):
         selection = Selection(earlier=earlier, asked=vids)
         source = open_source(path, videos, FORKLIFTS, selection=selection)
+        assert not any("pass --split_of" in line for line in source.summary())
         notes = [line for line in source.summary() if line.startswith("new ")]
         return {v.vid: v.split for v in source.videos}, notes
 

@@ -15,19 +15,29 @@ from a2d_tf.data.video_list import Video
 
 
 def notes_on_tests(
-    videos: Sequence[Video], annotations: Mapping[str, VideoAnnotations]
+    videos: Sequence[Video],
+    annotations: Mapping[str, VideoAnnotations],
+    *,
+    is_kept: bool,
 ) -> list[str]:
-    """Return a note of the test videos whose files state no split, if there are any."""
+    """Return a note of the test videos whose files state no split, if there are any.
+
+    Args:
+      is_kept: whether earlier records had a split; else the note says how to keep it.
+    """
     names = []
     for video in videos:
         if video.split == "test" and not stated_split(annotations[video.vid]):
             names.append(video.vid)
     if not names:
         return []
-    return [
-        f"test split: {', '.join(sorted(names))}; to keep it as you"
-        " add videos, pass --split_of with the folder of these records"
-    ]
+    note = f"test split: {', '.join(sorted(names))}"
+    if not is_kept:
+        note += (
+            "; to keep it as you add videos, pass --split_of with the folder of these"
+            " records"
+        )
+    return [note]
 
 
 def notes_on_new(splits: Mapping[str, str], selection: Selection) -> list[str]:

@@ -134,7 +134,9 @@ def read_annotations(
     notes += [*coded.notes, *notes_on_names(names, documents)]
     notes += notes_on_labels(used_label_space, earlier_labels)
     if selection.has_split:
-        notes += notes_on_tests(split, coded.annotations)
+        notes += notes_on_tests(
+            split, coded.annotations, is_kept=bool(selection.earlier)
+        )
         notes += notes_on_sides(splits, selection.earlier)
         notes += notes_on_new(splits, selection)
     bout_seconds: Mapping[str, float] = {}
