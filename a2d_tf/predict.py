@@ -42,6 +42,7 @@ from a2d_tf.video import (
     library_request,
     library_tables,
     library_videos,
+    renewed_pages,
     track_predictor,
     video_prediction,
     video_reader,
@@ -190,6 +191,9 @@ def _predict_library(
     failures: dict[str, str] = {}
     if jobs_to_do:
         failures = predict(jobs_to_do, request, FLAGS.on_error)
+    if request.run and "tracks" in request.kinds:
+        finished_jobs = [job for job in own_jobs if job not in unfinished]
+        renewed_pages.renew(finished_jobs, request.run)
     library_tables.conclude(output, jobs, request, failures, task)
     for reason in failures.values():
         print(f"skipped {reason}")

@@ -5,6 +5,7 @@ import re
 import shutil
 
 import browsers
+import cv2
 import numpy as np
 import pytest
 from processes import complaint, run_a2d, succeeded
@@ -96,7 +97,8 @@ def figures(truth, predicted):
         / ((truth == code) | (predicted == code)).sum()
         for code in np.unique(truth)
     ]
-    shares = {kind: 100 * inside.mean() for kind, inside in pixels.items()}
+    objects = ((truth > 0) | (predicted > 0)).sum()
+    shares = {kind: 100 * inside.sum() / objects for kind, inside in pixels.items()}
     return {"miou": 100 * np.mean(ious), **shares}
 
 
@@ -171,6 +173,30 @@ def test_frames_of_own_labels_are_ranked_by_what_is_missed(run, mini_records, tm
     assert sorted(titles[3:]) == [f"{name}, no mistake" for name in right]
     assert "mIoU" not in text
     assert '<p class="lead">dog &lt;running&gt;: found in 0 of 1 frames.</p>' in text
+
+
+def test_mistakes_and_pictures_are_those_of_tracks_if_these_are_scored(
+    run, mini_records, tmp_path
+):
+    folder = tmp_path / "test"
+    shutil.copytree(run[0] / "evaluation" / "test", folder)
+    worst = min(run[1])
+    shutil.copytree(folder / "label_maps", folder / "track_maps")
+    path = folder / "track_maps" / f"{worst}.png"
+    write_png(path, 0 * cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
+    row = {"frames": 1, "ap": 5.0, "iou": None, "name": "dog running"}
+    of_frames = {**row, "instances": 9, "found": 9, "findings": 9}
+    metrics = {"behaviours": {"dog-running": of_frames}, "mistakes": {}}
+    metrics["confusions"] = [["dog", "cat", 40.0]]
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    of_tracks = {"frames": 1, "instances": 1, "found": 0, "findings": 0}
+    objects = {"behaviours": {"dog-running": of_tracks}, "mistakes": {worst: [[77, 0]]}}
+    (folder / "objects.json").write_text(json.dumps(objects))
+    text, *_ = frame_browser.page("p", folder, A2D, mini_records, split="test", limit=6)
+    assert re.findall("<h2>(.*)</h2>", text)[0] == f"{worst}, missed: dog running"
+    assert '<p class="lead">dog running: found in 0 of 1 frames.</p>' in text
+    assert "a track, as the pages show it" in text and "taken for" not in text
+    assert 'data-e1="100.0"' in text
 
 
 def test_a_frame_without_masks_of_all_instances_is_listed_with_its_boxes(

@@ -33,7 +33,7 @@ from a2d_tf.video import (
 from a2d_tf.video.library_videos import Job
 from a2d_tf.video.track_settings import TrackSettings
 
-OWN = ["index.html", "summary.csv", "time_budget.csv", "videos.csv"]
+OWN = ["index.html", "summary.csv", "sums.csv", "time_budget.csv", "videos.csv"]
 # Of a video of a library.
 LIBRARY = (prediction_folder.RECORD_FILE, prediction_folder.PART_FILE)
 MODEL = {"model": "full", "model_sha256": "0" * 64}
@@ -286,7 +286,8 @@ def test_a_library_has_a_prediction_of_each_as_alone_and_a_summary_of_all(
                 "video_seconds": str(round(number / fps, 3)),
                 "fps": str(fps),
             }
-            rows.append({**video, "individual": f"{name}_{row['track_id']}", **row})
+            individual = f"{name}_{row['track_id']}"
+            rows.append({**video, "individual": individual, **row, "split": ""})
     assert (
         list(csv.DictReader((predicted / "summary.csv").open())) == rows
         and len(rows) > 4
@@ -319,8 +320,8 @@ def test_tables_are_of_whole_files_and_list_the_videos_that_are_there(
     (output / "c" / "tracks.json").write_text("[]")
     assert run(films, output, predictor)[1]
     assert (output / "videos.csv").read_text().splitlines() == [
-        "video,video_seconds,fps",
-        *("a,0.083,24.0", "b,0.125,24.0", "c,0.167,24.0", "d,0.2,25.0"),
+        "video,video_seconds,fps,split",
+        *("a,0.083,24.0,", "b,0.125,24.0,", "c,0.167,24.0,", "d,0.2,25.0,"),
     ]
     (films / "a.mp4").rename(films / "e.mp4")
     assert run(films, output, predictor)[1] and (output / "a").exists()

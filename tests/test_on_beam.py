@@ -166,6 +166,7 @@ def local(library, saved_model, tmp_path_factory):
         "failed.csv",
         "index.html",
         "summary.csv",
+        "sums.csv",
         "time_budget.csv",
         "videos.csv",
     ]

@@ -141,7 +141,7 @@ DETECTION = ("detection", "--truth=truth.json", "--predicted=detections.npz")
     [
         (
             ("segment", *FLAGS[1:]),
-            "expected one argument: segmentation, detection or bouts",
+            "expected one argument: segmentation, detection, objects or bouts",
         ),
         ((*FLAGS, "--zero_shot_actor=cat"), "--zero_shot_actor"),
         (FLAGS, "truth contains no label maps"),

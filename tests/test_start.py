@@ -268,7 +268,8 @@ def test_killed_in_training_and_given_again(words, tmp_path):
     assert not children(output)
     lines = succeeded(run_a2d("start", *words, "--", *SMALL)).splitlines()
     stages = [line.split()[0] for line in lines if "  a2d " in line]
-    assert stages == ["records", "training", "scores", "browse", "export", "videos"]
+    expected = "records training scores videos objects browse pages export"
+    assert stages == expected.split()
     assert sum(line.startswith("on this machine: about ") for line in lines) == 1
     assert "resuming at step" in (output / "logs/training.txt").read_text()
     assert any(
@@ -282,18 +283,24 @@ def test_killed_in_training_and_given_again(words, tmp_path):
     ]
     assert len(told) == 1 and "What to do next:" in lines[lines.index(told[0]) :]
     page = output / "videos/index.html"
-    assert '<a href="../run/annotations/1.png">1</a>.</p>' in page.read_text()
+    text = page.read_text()
+    assert '<a href="../run/annotations/1.png">1</a>.</p>' in text
     assert cv2.imread(str(sheet)).shape[1] == 4 * 440  # four frames across
     assert '<p class="warning">This network&#39;s last training had only 12 steps' in (
-        page.read_text()
+        text
     )
     assert "This network's last training had only 12 steps; fewer than 100" in "".join(
         lines
     )
     assert re.match("about .* in all, by the sizes of the videos", lines[0])
-    assert (
-        lines[-1] == str(page) and page.read_text().count("trained on this video") == 2
-    )
+    assert lines[-1] == str(page) and text.count("trained on this video") == 2
+    assert "In 1 video held out of the training (2 annotated frames), tracks " in text
+    known = json.loads((output / "run/held_out.json").read_text())
+    exported = json.loads((output / "model/a2d_tf.json").read_text())["held_out"]
+    assert {**exported, "weights": known["weights"]} == known
+    (tested,) = known["tested_on"]
+    own = (page.parent / tested / "index.html").read_text()
+    assert "In 1 video held out" in own and '<span class="badge held-out">' in own
     assert sorted(path.parent.name for path in page.parent.glob("*/*.html")) == [
         "v0",
         "v1",
@@ -325,7 +332,8 @@ def check_second_round(words, tmp_path):
     stages = [line.split()[0] for line in lines if "  a2d " in line]
     assert (
         " ".join(stages)
-        == "check records sheets settings training scores before browse export videos"
+        == "check records sheets settings training scores videos objects before"
+        " compare browse pages export"
     )
     before, after = (Manifest.load(folder / "records") for folder in (first, second))
     assert after.split_of == before.split_of
@@ -353,8 +361,10 @@ def check_second_round(words, tmp_path):
     assert any(
         line.startswith("new, and so without a round before: creep; ") for line in lines
     )
-    scores = json.loads((second / "scores_before/origin.json").read_text())
-    assert scores["records"] == after.source
+    page = (second / "videos/index.html").read_text()
+    assert "(the round before: " in page
+    scored = json.loads((second / "scores_before/objects.json").read_text())
+    assert set(scored["videos"]) == after.videos("test") and scored["frames"] == 4
 
 
 def test_the_counts_of_two_rounds_side_by_side():
@@ -403,20 +413,24 @@ def test_scores_are_made_anew_with_flags_of_evaluate(tmp_path, monkeypatch):
     """Old ones may have another --score_threshold; else they stay if readable."""
     monkeypatch.setattr(trained_round.scores, "are_current", lambda *_: True)
     manifest = types.SimpleNamespace(directory="R", source="s", videos=lambda _: {"v"})
-    path = tmp_path / "run/evaluation/test/metrics.json"
-    path.parent.mkdir(parents=True)
-    path.write_text("{}")
+    suggestion = types.SimpleNamespace(predict_flag=lambda: "--max_tracks=1")
+    folder = tmp_path / "run/evaluation/test"
+    folder.mkdir(parents=True)
+    scored = {"videos": ["v"], "frames": 1, "behaviours": {}, "mistakes": {}}
+    (folder / "metrics.json").write_text('{"behaviours": {}, "tested": {}}')
+    (folder / "objects.json").write_text(json.dumps(scored))
     called = []
     monkeypatch.setattr(
         TrainedRound, "call", lambda self, stage, *_: called.append(stage)
     )
     for flags in (["--score_threshold=0.5"], []):
         steps = steps_of(tmp_path, further_flags={"evaluate": flags})
-        steps.score(manifest)
-    assert called == ["scores", "browse", "browse"]
-    path.write_text("{")
-    with pytest.raises(InputError, match=f"{path}: .*; delete it"):
-        steps.score(manifest)
+        steps.evaluate(manifest)
+        steps.score(manifest, suggestion)
+    assert called == ["scores", "objects", "browse", "objects", "browse"]
+    (folder / "metrics.json").write_text("{")
+    with pytest.raises(InputError, match=f"{folder}/metrics.json: .*; delete it"):
+        steps.score(manifest, suggestion)
 
 
 def test_the_check_of_the_annotations_is_shown_as_the_single_command_shows_it(

@@ -19,7 +19,7 @@ from a2d_tf.behaviour.comparison import (
     ComparedVideo,
     Comparison,
     SpansByAction,
-    compare_videos,
+    compare_splits,
 )
 from a2d_tf.behaviour.spans import TimeSpan
 from a2d_tf.core.errors import InputError, quoted
@@ -60,14 +60,19 @@ def compare(
         segmented = TimeSpan(*prediction.video.span)
         videos.append(
             ComparedVideo(
-                prediction.name, coded, predicted, segmented, prediction.video.fps
+                prediction.name,
+                coded,
+                predicted,
+                segmented,
+                prediction.video.fps,
+                prediction.video.split,
             )
         )
     if not behaviours & actions:
         raise InputError(
             f"none of {sorted(behaviours)} is one of the actions {sorted(actions)}"
         )
-    return compare_videos(videos, actions, behaviours)
+    return compare_splits(videos, actions, behaviours)
 
 
 class _CodedVideo(NamedTuple):

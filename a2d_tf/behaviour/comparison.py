@@ -11,9 +11,16 @@ from a2d_tf.behaviour import spans
 from a2d_tf.behaviour.frame_agreement import FrameCounts, precision_recall
 from a2d_tf.behaviour.spans import TimeSpan
 from a2d_tf.evaluation.metrics.tables import Table
+from a2d_tf.runs.held_out import HELD_OUT, NEW, SPLITS, TRAINED
 
 SpansByAction = dict[str, list[TimeSpan]]
 """Action -> its bouts of all individuals of a video."""
+
+_OF_SPLIT = {
+    TRAINED: " that the model was trained on, which says little about others",
+    HELD_OUT: " held out of the training",
+    NEW: " that nobody annotated for the model",
+}
 
 
 @dataclasses.dataclass
@@ -62,6 +69,8 @@ class Comparison:
         and their F1 in percent, None of what is not coded.
       bouts: {coded action: {figure: value}}: precision, recall and F1 of its bouts.
       frames: of `FrameCounts.figures`, of the coded actions.
+      splits: {what videos were to the model: the comparison of these}, of
+        `held_out.SPLITS`; empty if nobody says.
     """
 
     videos: list[str]
@@ -70,6 +79,7 @@ class Comparison:
     actions: dict[str, dict[str, Any]]
     bouts: dict[str, dict[str, Any]]
     frames: dict[str, Any]
+    splits: dict[str, Comparison] = dataclasses.field(default_factory=dict)
 
     def frame_table(self) -> Table:
         """Return precision, recall, F1 and kappa of frames, and those of bouts."""
@@ -92,15 +102,37 @@ class Comparison:
             rows=rows,
         )
 
-    def table(self, second: str = "predicted") -> Table:
-        """Return the figures as a table; `second` says what the bouts beside are."""
+    def tables(self, second: str = "predicted") -> list[Table]:
+        """Return all figures; those of several splits apart, not together.
+
+        Args:
+          second: says what the bouts beside the coded ones are.
+        """
+        tables = []
+        known = sum(len(comparison.videos) for comparison in self.splits.values())
+        if known < len(self.videos):  # of some nobody says
+            tables = [self.table(second), self.frame_table()]
+        for split, comparison in self.splits.items():
+            tables.append(comparison.table(second, _OF_SPLIT[split]))
+            tables.append(comparison.frame_table())
+        return tables
+
+    def table(self, second: str = "predicted", which: str = "") -> Table:
+        """Return the figures of bouts.
+
+        Args:
+          second: as of `tables`.
+          which: says of which videos.
+        """
         notes = []
         if self.left_out:
             notes.append(f"not actions of the network: {', '.join(self.left_out)}")
         if self.not_coded:
             notes.append(f"not coded in BORIS: {', '.join(self.not_coded)}")
         return Table(
-            title=f"Bouts coded in BORIS and {second}, {len(self.videos)} videos",
+            title=(
+                f"Bouts coded in BORIS and {second}, {len(self.videos)} videos{which}"
+            ),
             columns={
                 "coded_seconds": "coded seconds",
                 "predicted_seconds": f"{second} seconds",
@@ -118,6 +150,7 @@ class ComparedVideo(NamedTuple):
     """A video with two codings, the second one of a prediction or of a coder.
 
     Attributes:
+      split: of `held_out.SPLITS`, what it was to a model; None if nobody says.
       limits: the part that counts; bouts of the second coding are within it.
       fps: frames a second.
     """
@@ -127,6 +160,23 @@ class ComparedVideo(NamedTuple):
     predicted: SpansByAction
     limits: TimeSpan
     fps: float
+    split: str | None = None
+
+
+def compare_splits(
+    videos: Sequence[ComparedVideo], actions: set[str], behaviours: set[str]
+) -> Comparison:
+    """Compare two codings of videos, in all and of each split.
+
+    Args are those of `compare_videos`.
+    """
+    splits = {}
+    for split in SPLITS:
+        of_split = [video for video in videos if video.split == split]
+        if of_split:
+            splits[split] = compare_videos(of_split, actions, behaviours)
+    comparison = compare_videos(videos, actions, behaviours)
+    return dataclasses.replace(comparison, splits=splits)
 
 
 def compare_videos(

@@ -60,6 +60,7 @@ _VIDEO_INFO = {
     "kinetics?": bool,
     "held_out?": held_out.KIND,
     "coded?": one_of(LEFT_OUT, SEEN),
+    "split?": one_of(*held_out.SPLITS),
 }
 
 
@@ -85,6 +86,8 @@ class VideoInfo:
       held_out: see `runs.held_out`; None if the model does not say.
       coded: LEFT_OUT if the labels are by a fit without the coded times of this video,
         SEEN if by one with them; None if none of its times are coded, or nobody knows.
+      model_split: of `held_out.SPLITS`, what the video was to the model; None if that
+        does not say.
       unsure_frames: number of frames with instances of which none has a track.
       frames_with_extra: number of frames with a sure instance beyond `max_tracks`,
         which has no track.
@@ -109,10 +112,22 @@ class VideoInfo:
     kinetics: bool = False
     held_out: Mapping[str, Any] | None = None
     coded: str | None = None
+    model_split: str | None = None
     unsure_frames: int = 0
     frames_with_extra: int = 0
     damaged_frames: int = 0
     film_start: float = 0.0
+
+    @property
+    def split(self) -> str | None:
+        """What the video was to what labelled it, of `held_out.SPLITS`."""
+        if self.coded == LEFT_OUT:
+            return held_out.HELD_OUT
+        if self.coded == SEEN:
+            return held_out.TRAINED
+        if self.model_split is None and self.held_out is not None:
+            return held_out.NEW
+        return self.model_split
 
 
 def read_video_info(folder: str | os.PathLike) -> VideoInfo:
@@ -142,6 +157,7 @@ def read_video_info(folder: str | os.PathLike) -> VideoInfo:
         kinetics=fields.get("kinetics", False),
         held_out=fields.get("held_out"),
         coded=fields.get("coded"),
+        model_split=fields.get("split"),
         unsure_frames=fields.get("unsure_frames", 0),
         frames_with_extra=fields.get("frames_with_extra", 0),
         damaged_frames=fields.get("damaged_frames", 0),

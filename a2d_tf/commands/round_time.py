@@ -24,10 +24,13 @@ STAGES = (
     "settings",
     "training",
     "scores",
-    "before",
-    "browse",
-    "export",
     "videos",
+    "objects",
+    "before",
+    "compare",
+    "browse",
+    "pages",
+    "export",
 )
 """The stages of a round, in their order."""
 

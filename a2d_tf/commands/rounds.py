@@ -52,6 +52,11 @@ class RoundFolder:
         return self.path / "rounds.csv"
 
     @property
+    def videos_before(self) -> pathlib.Path:
+        """Predictions of the round before, of the videos held out."""
+        return self.path / "videos_before"
+
+    @property
     def model(self) -> pathlib.Path:
         """The SavedModel."""
         return self.path / "model"

@@ -1,10 +1,13 @@
-"""Score label maps, detections or bouts by the protocol of the paper's tables.
+"""Score label maps, detections, tracked objects or bouts.
 
   a2d score segmentation --truth DIR --predicted DIR --output metrics.json
   a2d score detection --truth COCO.json --predicted detections.npz --output metrics.json
   a2d score detection --truth COCO.json --predicted results.json --output metrics.json
+  a2d score objects --truth COCO.json --predicted LIBRARY --output metrics.json
   a2d score bouts --truth events.tsv --predicted LIBRARY --output metrics.json
   a2d score bouts --truth events.tsv --predicted other.tsv --output metrics.json
+
+Label maps and detections are scored by the protocol of the paper's tables.
 
 Label maps are <VID>/<frame>.png: single-channel PNGs of codes, or RGB PNGs in the
 colours of the label space. `--labels FILE.json` names a label space other than A2D's.
@@ -12,6 +15,10 @@ colours of the label space. `--labels FILE.json` names a label space other than 
 results.json is in COCO's results format, as other methods write it: a list of
 {"image_id", "category_id" (the code of a pair), "score", "bbox" or "segmentation"}. It
 gives the joint figures of the same protocol, and COCO's AP of boxes and masks.
+
+Objects are those that tracks of predictions find, as pages show them; of
+a2d evaluate, COCO.json is the truth.json. Beside the metrics file it writes
+behaviours.csv, confusion.png and label maps of the tracks.
 
 events.tsv holds tabular or aggregated events of BORIS, or is its project; their bouts
 are compared with those of predictions, or those of a second coder in other.tsv.
@@ -30,20 +37,32 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 
 from a2d_tf.annotations.coded_times import bout_files
-from a2d_tf.behaviour import agreement, bouts, coder_agreement, prediction_folder
+from a2d_tf.behaviour import (
+    agreement,
+    bouts,
+    coder_agreement,
+    objects_in_tracks,
+    prediction_folder,
+)
 from a2d_tf.behaviour.comparison import Comparison
 from a2d_tf.core import command_flags, command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_bytes, write_json
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation import box_data, label_maps, scored_rois
-from a2d_tf.evaluation.metrics import registry, segmentation, summaries
+from a2d_tf.evaluation import behaviour_files, box_data, label_maps, scored_rois
+from a2d_tf.evaluation.metrics import (
+    behaviour_counts,
+    registry,
+    segmentation,
+    summaries,
+)
 from a2d_tf.evaluation.metrics.metric import PIXELS, RESULTS, ROIS, SplitData
 from a2d_tf.tracking.bout_lengths import BoutLengths
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.evaluated_frames import Frame
 
+_METHODS = ("segmentation", "detection", "objects", "bouts")
 FLAGS = command_line.Register()
 FLAGS.define_string(
     "truth", None, "Folder of label maps; COCO JSON of boxes; or events of BORIS."
@@ -151,6 +170,22 @@ def score_detections(
     return registry.results(metrics, split)
 
 
+def score_objects(
+    truth: str, predicted: str, label_space: LabelSpace, output: str
+) -> dict:
+    """Score the tracks of a library, and write what lies beside the metrics file.
+
+    Raises:
+      InputError: a file cannot be used, or a video has no prediction.
+    """
+    folder = pathlib.Path(output).parent
+    metrics = objects_in_tracks.score(
+        box_data.Truth.load(truth, label_space), predicted, label_space, folder
+    )
+    behaviour_files.write(folder, metrics, label_space)
+    return metrics
+
+
 def score_bouts(
     truth: str, predicted: str, fps: float | None, lengths: BoutLengths
 ) -> Comparison:
@@ -193,8 +228,10 @@ def _write_confusion(comparison: Comparison, second: str) -> None:
 
 
 def main(argv: list[str]) -> None:
-    if len(argv) != 2 or argv[1] not in ("segmentation", "detection", "bouts"):
-        raise InputError("expected one argument: segmentation, detection or bouts")
+    if len(argv) != 2 or argv[1] not in _METHODS:
+        raise InputError(
+            "expected one argument: segmentation, detection, objects or bouts"
+        )
     method = argv[1]
     command_line.require(
         [], truth=FLAGS.truth, predicted=FLAGS.predicted, output=FLAGS.output
@@ -221,8 +258,11 @@ def main(argv: list[str]) -> None:
         )
         metrics = dataclasses.asdict(comparison)
         second = "second coder" if os.path.isfile(FLAGS.predicted) else "predicted"
-        tables = (comparison.table(second), comparison.frame_table())
+        tables = comparison.tables(second)
         table = "\n\n".join(table.text() for table in tables)
+    elif method == "objects":
+        metrics = score_objects(FLAGS.truth, FLAGS.predicted, label_space, FLAGS.output)
+        table = "\n".join(behaviour_counts.sentences(metrics).values())
     elif method == "segmentation":
         metrics = score_segmentation(FLAGS.truth, FLAGS.predicted, label_space)
         table = summaries.table(metrics)

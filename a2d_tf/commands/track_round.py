@@ -13,7 +13,7 @@ import hashlib
 import pathlib
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -87,11 +87,19 @@ class _Trust(NamedTuple):
     lines: list[str]
     unsure_below: float | None = None
 
-    def held_out(self) -> dict[str, Any] | None:
-        """Return what the model keeps of it, see `runs.held_out`."""
+    def held_out(self, coded: Iterable[str]) -> dict[str, Any] | None:
+        """Return what the model keeps of it, see `runs.held_out`.
+
+        Args:
+          coded: names of the videos that it is fitted to.
+        """
         if self.scores is None:
             return None
-        return {**self.scores.held_out(), "unsure_below": self.unsure_below}
+        return {
+            **self.scores.held_out(),
+            "unsure_below": self.unsure_below,
+            "trained_on": sorted(coded),
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,7 +220,7 @@ class TrackRound:
             trust = self._score(fit, features, rows)
         print("\n".join(trust.lines), flush=True)
         with _stage("model"):
-            self._write_model(settings, fit, trust.held_out())
+            self._write_model(settings, fit, trust.held_out(fit.videos))
         with _stage("videos"):
             self._write_pages(fit, features, trust.lines)
         print(self.output / "videos" / "index.html")

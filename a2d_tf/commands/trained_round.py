@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import time
 from collections.abc import Sequence
@@ -15,14 +16,21 @@ from typing import Any
 
 from a2d_tf.commands import promised_steps, round_time
 from a2d_tf.commands.round_time import VideoSizes
-from a2d_tf.commands.rounds import Round, stage_time
+from a2d_tf.commands.rounds import Round, RoundFolder, stage_time
 from a2d_tf.core import processes
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError, join_names
-from a2d_tf.core.files import read_text, write_csv
+from a2d_tf.core.files import read_text, write_csv, write_text
 from a2d_tf.data import video_frames
 from a2d_tf.data.manifest import NAME, Manifest, MotionFacts
-from a2d_tf.runs import checkpoint_files, run_files, scores, training_length
+from a2d_tf.evaluation import behaviour_files
+from a2d_tf.runs import (
+    checkpoint_files,
+    held_out,
+    run_files,
+    scores,
+    training_length,
+)
 from a2d_tf.runs.scores import TEST
 from a2d_tf.training.host import Host
 from a2d_tf.training.suggestion import (
@@ -62,21 +70,15 @@ class TrainedRound:
         suggestion = self.suggest_settings(manifest)
         print(suggestion.duration)
         self.train(manifest, suggestion, sizes)
+        if TEST in manifest.splits:
+            self.evaluate(manifest)
+        self.predict("videos", suggestion)
         tables = []
         if TEST in manifest.splits:
-            tables = self.score(manifest)
+            tables = self.score(manifest, suggestion)
+            self.predict("pages", suggestion)  # nothing but the scores is new
         self.call(
             "export", "export", f"--workdir={folder.run}", f"--output={folder.model}"
-        )
-        self.call(
-            "videos",
-            "predict",
-            f"--workdir={folder.run}",
-            f"--video={self.round.videos}",
-            f"--output={folder.videos}",
-            suggestion.predict_flag(),
-            "--overwrite",
-            "--on_error=skip",
         )
         for table in tables:
             print(f"\n{table}")
@@ -280,66 +282,119 @@ class TrainedRound:
             self.call("settings", "suggest-config", *flags)
         return Suggestion.read(path)
 
-    def score(self, manifest: Manifest) -> list[str]:
-        """Score the run, and the one before on the same frames; return their tables."""
+    def evaluate(self, manifest: Manifest) -> None:
+        """Score single frames of the videos held out.
+
+        Scores that are there may be of other flags after `--`: with some they are
+        redone.
+        """
+        folder = self.round.folder
+        redo = bool(self.round.further_flags.get("evaluate"))
+        if redo or not scores.are_current(folder.run, folder.scores, manifest.source):
+            self.call(
+                "scores",
+                "evaluate",
+                f"--workdir={folder.run}",
+                f"--records={manifest.directory}",
+                f"--split={TEST}",
+            )
+
+    def predict(self, stage: str, suggestion: Suggestion) -> None:
+        """Predict all videos; those that are predicted stay."""
+        self.call(
+            stage,
+            "predict",
+            f"--workdir={self.round.folder.run}",
+            f"--video={self.round.videos}",
+            f"--output={self.round.folder.videos}",
+            suggestion.predict_flag(),
+            "--overwrite",
+            "--on_error=skip",
+        )
+
+    def score(self, manifest: Manifest, suggestion: Suggestion) -> list[str]:
+        """Score the tracks in the videos held out, and those of the round before.
+
+        The run keeps what they find.
+
+        Returns:
+          tables of both.
+        """
         from a2d_tf.evaluation.box_data import Truth
         from a2d_tf.evaluation.metrics import behaviour_counts, summaries
 
         folder = self.round.folder
-        before = self.round.before
-        metrics = self._metrics("scores", folder.run, folder.scores, manifest)
-        tables = [summaries.table(metrics)]
-        if before and "behaviours" in metrics:
-            metrics_before = self._metrics(
-                "before",
-                before.run,
-                folder.scores_before,
-                manifest,
-                f"--output={folder.scores_before}",
+        metrics = load_json(folder.scores / "metrics.json", {}, "delete it")
+        if "behaviours" not in metrics:  # the labels are those of A2D
+            return [summaries.table(metrics)]
+        objects = self._objects("objects", folder.videos, folder.scores)
+        metrics = behaviour_counts.of_tracks(metrics, objects)
+        tables = [summaries.table(summaries.of_own_labels(metrics))]
+        known = {
+            "videos": len(objects["videos"]),
+            "frames": objects["frames"],
+            "behaviours": behaviour_counts.held_out(objects),
+            "trained_on": sorted(manifest.videos("train")),
+            "tested_on": sorted(objects["videos"]),
+        }
+        if self.round.before:
+            self._predict_before(self.round.before, manifest, suggestion)
+            objects_before = self._objects(
+                "compare", folder.videos_before, folder.scores_before
             )
             labels = manifest.label_space
             new_pairs = behaviour_counts.NewPairs.of(
                 labels,
-                Manifest.load(before.records).label_space,
+                Manifest.load(self.round.before.records).label_space,
                 Truth.load(folder.scores / "truth.json", labels),
             )
-            table = behaviour_counts.compared(metrics_before, metrics, new_pairs)
+            table = behaviour_counts.compared(objects_before, objects, new_pairs)
             tables.append(table.text())
             header = ("pair", *table.columns.values())
             rows = [(name, *values) for name, values in table.lines()]
             write_csv(folder.comparison, [header, *rows])
+            known["before"] = behaviour_counts.held_out(objects_before)
+        held_out.write(folder.run, known)
         self.call(
             "browse", "browse", f"--run={folder.run}", f"--records={folder.records}"
         )
         return tables
 
-    def _metrics(
-        self,
-        stage: str,
-        run: pathlib.Path,
-        folder: pathlib.Path,
-        manifest: Manifest,
-        *flags: str,
+    def _objects(
+        self, stage: str, library: pathlib.Path, output: pathlib.Path
     ) -> dict[str, Any]:
-        """Return the metrics of a run on the test split, from a folder of scores.
+        """Return which objects in the videos held out the tracks of a library find."""
+        folder = self.round.folder
+        path = output / behaviour_files.OBJECTS
+        self.call(
+            stage,
+            "score",
+            "objects",
+            f"--truth={folder.scores / 'truth.json'}",
+            f"--labels={folder.records / 'labels.json'}",
+            f"--predicted={library}",
+            f"--output={path}",
+        )
+        return load_json(path, {}, "delete it")
 
-        Scores that are there may be of other flags after `--`: with some they are
-        redone.
-        """
-        from a2d_tf.evaluation.metrics import summaries
-
-        redo = bool(self.round.further_flags.get("evaluate"))
-        if redo or not scores.are_current(run, folder, manifest.source):
-            self.call(
-                stage,
-                "evaluate",
-                f"--workdir={run}",
-                f"--records={manifest.directory}",
-                f"--split={TEST}",
-                *flags,
-            )
-        metrics = load_json(folder / "metrics.json", {}, "delete it")
-        return summaries.of_own_labels(metrics)
+    def _predict_before(
+        self, before: RoundFolder, manifest: Manifest, suggestion: Suggestion
+    ) -> None:
+        """Predict the videos held out by the run of the round before."""
+        names = manifest.videos(TEST)
+        paths = [job.path for job in self.round.jobs if job.name in names]
+        folder = self.round.folder.videos_before
+        listed = folder.with_suffix(".txt")
+        write_text(listed, "\n".join(map(os.path.abspath, paths)) + "\n")
+        self.call(
+            "before",
+            "predict",
+            f"--workdir={before.run}",
+            f"--videos={listed}",
+            f"--output={folder}",
+            suggestion.predict_flag(),
+            "--overwrite",
+        )
 
     def next_steps(self, manifest: Manifest, suggestion: Suggestion) -> list[str]:
         """Return what a user can do next, a line each, with the remarks on records."""

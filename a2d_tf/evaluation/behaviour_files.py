@@ -11,6 +11,8 @@ from a2d_tf.core.files import write_bytes, write_csv
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.metrics.behaviour_counts import Counts
 
+OBJECTS = "objects.json"
+"""In a folder of scores: what tracks find, of `a2d score objects`."""
 TABLE = "behaviours.csv"
 PICTURE = "confusion.png"
 NONE = "(none)"

@@ -165,6 +165,7 @@ class CodedSeconds:
                 "seconds": behaviour.coded,
                 "right": behaviour.right,
                 "predicted": behaviour.predicted,
+                "taken_for": behaviour.confused,
             }
         return {
             "videos": len(self.videos),

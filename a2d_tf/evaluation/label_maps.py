@@ -15,6 +15,11 @@ from a2d_tf.core.files import write_bytes
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import image_files
 
+TRACK_MAPS = "track_maps"
+"""In a folder of scores: label maps of tracks, `<VID>/<%05d>.png`, as `a2d score
+objects` writes them.
+"""
+
 
 def frames_of(folder: pathlib.Path) -> list[str]:
     """Return the frames of an evaluated split, `<VID>/<%05d>`, in order."""

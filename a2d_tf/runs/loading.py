@@ -18,6 +18,7 @@ from a2d_tf.runs import (
     checkpoint_files,
     checkpoints,
     chosen_threshold,
+    held_out,
     packed,
     run_checks,
     run_files,
@@ -148,6 +149,7 @@ def load(
         trained_on=frozenset(facts["videos"]),
         motion=motion,
         bout_seconds=facts.get("bout_seconds", {}),
+        held_out=held_out.read(workdir) if kind == "last" else None,
     )
 
 

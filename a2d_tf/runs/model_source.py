@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
-from a2d_tf.runs import packed
+from a2d_tf.runs import held_out, packed
 
 
 class ModelSource(NamedTuple):
@@ -62,7 +62,8 @@ def identity(path: str) -> dict[str, str]:
 
     Returns:
       its name, and a digest: of a file, or of a folder's facts, graph and settings, and
-      of the indices of its variables, which hold their checksums.
+      of the indices of its variables, which hold their checksums. How good a run is
+      does not count: it is known after predictions.
     """
     digest = hashlib.sha256()
     if os.path.isdir(path):
@@ -83,6 +84,6 @@ def _identifying_files(folder: str) -> list[str]:
         os.path.join(glob.escape(folder), "**", "*.index"), recursive=True
     )
     for name in os.listdir(folder):
-        if name.endswith((".json", ".npz", ".pb", ".txt")):
+        if name.endswith((".json", ".npz", ".pb", ".txt")) and name != held_out.FILE:
             paths.append(os.path.join(folder, name))
     return sorted(paths)

@@ -18,6 +18,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.pretrained import notices, transfer
 from a2d_tf.runs import (
     chosen_threshold,
+    held_out,
     loading,
     packed,
     run_files,
@@ -41,7 +42,8 @@ class PackedModel(NamedTuple):
 def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> PackedModel:
     """Write a run as a packed model, whole or not at all; an older one is replaced.
 
-    Scores of the test split are copied if they are those of the newest weights.
+    Scores of the test split, and how good it is in videos held out, are copied if they
+    are those of the newest weights.
 
     Args:
       workdir: the run folder.
@@ -75,6 +77,8 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> Pack
         )
         if kind == "last":
             _copy_current_scores(workdir, folder)
+        if run.held_out is not None:
+            held_out.write(folder, run.held_out)
         files.write_text(os.path.join(folder, "card.md"), notes)
         notices.write(folder, config.model.action_backbone)
         size = sum(entry.stat().st_size for entry in os.scandir(folder))

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from a2d_tf.behaviour import time_budget
 from a2d_tf.behaviour.prediction_folder import VIDEOS_FILE
+from a2d_tf.video import trust
 from a2d_tf.video.library_page import PAGE_NAME
 
 SUMMARY = "summary.csv"
+SUMS = "sums.csv"
 FAILED = "failed.csv"
 
 
 def is_own(name: str) -> bool:
     """Return whether a file of this name is a library's own, a table or a page."""
-    tables = (VIDEOS_FILE, SUMMARY, time_budget.TIME_BUDGET, FAILED)
+    tables = (
+        VIDEOS_FILE,
+        SUMMARY,
+        SUMS,
+        time_budget.TIME_BUDGET,
+        trust.TABLE,
+        FAILED,
+    )
     return name in tables or PAGE_NAME.fullmatch(name) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import pathlib
 import re
@@ -12,6 +13,8 @@ from typing import NamedTuple
 from a2d_tf.behaviour.prediction_folder import RESULT_FILES, read_video_info
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.runs import run_files, scores
+from a2d_tf.runs.held_out import SPLITS, TRAINED
+from a2d_tf.video import trust
 from a2d_tf.video.library_part import Part
 from a2d_tf.video.page_tables import COLUMNS, TableRow, write_html
 
@@ -59,12 +62,8 @@ def write_library_page(
     video_info = None
     if parts:
         video_info = read_video_info(pathlib.Path(output, next(iter(parts))))
-    training_videos = ()
-    if run:
-        records = load_json(
-            os.path.join(run, "records.json"), {"videos": [str]}, "train it again"
-        )
-        training_videos = records["videos"]
+    split_of = splits(parts, run)
+    counts = collections.Counter(split_of.values())
     browser = scores.folder_of(run or output) / "browse.html"
     browser_url = None
     if browser.is_file():
@@ -79,10 +78,7 @@ def write_library_page(
         title = f"Predictions in {folder_name}"
         if page is not pages[0]:
             title += f": {page.names[0]} to {page.names[-1]}"
-        rows = []
-        for name in page.names:
-            for pair in parts[name].pairs:
-                rows.append(TableRow(name, pair.actor, pair.action, pair.totals))
+        rows = table_rows({name: parts[name] for name in page.names}, split_of)
         write_html(
             os.path.join(output, page.file),
             "library.html",
@@ -100,7 +96,9 @@ def write_library_page(
             page=page,
             pages=pages,
             picture_links=picture_links,
-            training_videos=training_videos,
+            split_of=split_of,
+            splits={split: counts[split] for split in SPLITS if counts[split]},
+            meanings={split: trust.of_split(split) for split in SPLITS},
             failed=failed,
         )
 
@@ -108,6 +106,36 @@ def write_library_page(
 def _url(path: pathlib.Path, output: str | os.PathLike) -> str:
     """Return the address of a file on a page in `output`."""
     return urllib.parse.quote(os.fsencode(os.path.relpath(path, output)))
+
+
+def splits(parts: Mapping[str, Part], run: str | None) -> dict[str, str]:
+    """Return {video: what it was to the model}; empty where nobody says.
+
+    A run that nobody scored knows what it was trained on.
+    """
+    training_videos = ()
+    if run:
+        records = load_json(
+            os.path.join(run, "records.json"), {"videos": [str]}, "train it again"
+        )
+        training_videos = records["videos"]
+    split_of = {}
+    for name, part in parts.items():
+        split_of[name] = part.split or ""
+        if not part.split and name in training_videos:
+            split_of[name] = TRAINED
+    return split_of
+
+
+def table_rows(
+    parts: Mapping[str, Part], split_of: Mapping[str, str]
+) -> list[TableRow]:
+    """Return what each video shows of each pair; `split_of` as of `splits`."""
+    rows = []
+    for name, part in parts.items():
+        for pair in part.pairs:
+            rows.append(TableRow(name, *pair, split_of[name]))
+    return rows
 
 
 def _pages_of(names: Sequence[str]) -> list[_Page]:

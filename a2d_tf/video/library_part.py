@@ -27,13 +27,15 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, read_csv, write_text
 from a2d_tf.data import video_frames
 from a2d_tf.evaluation.reports.templates import jpeg_url
+from a2d_tf.runs.held_out import SPLITS
 from a2d_tf.video.page_tables import PairTotals, TrackTotal, totals_of_pairs
 
 _SOURCES = (VIDEO_FILE, RESULT_FILES["tracks"], RESULT_FILES["summary"])
 _KIND = {
-    "format": one_of(2),  # another number wherever what a part holds becomes another
+    "format": one_of(3),  # another number wherever what a part holds becomes another
     "sha256": {str: str},
     "note": str,
+    "split": (one_of(*SPLITS), None),
     "extra": bool,
     "video": [float],
     "budget": [list],
@@ -54,6 +56,7 @@ class Part:
       budget: rows of `time_budget.rows`.
       pairs: who did what for how long.
       note: of the video, in words.
+      split: of `held_out.SPLITS`, what it was to the model; None if nobody says.
       has_extra: whether instances were beyond the number of individuals.
       picture: a data URL; None without an overlay.
     """
@@ -63,6 +66,7 @@ class Part:
     budget: Sequence[Sequence]
     pairs: list[PairTotals]
     note: str
+    split: str | None
     has_extra: bool
     picture: str | None
 
@@ -73,6 +77,7 @@ class Part:
             "budget": self.budget,
             "sums": self.pairs,
             "note": self.note,
+            "split": self.split,
             "extra": self.has_extra,
             "picture": self.picture,
         }
@@ -91,6 +96,7 @@ class Part:
             budget=fields["budget"],
             pairs=pairs,
             note=fields["note"],
+            split=fields["split"],
             has_extra=fields["extra"],
             picture=fields["picture"],
         )
@@ -114,7 +120,7 @@ def read_part(folder: pathlib.Path) -> Part:
         if fields["sha256"] == digests:
             return Part.from_fields(fields)
     part = _make(folder, digests)
-    fields = {"format": 2, "sha256": digests, **part.fields()}
+    fields = {"format": 3, "sha256": digests, **part.fields()}
     with contextlib.suppress(InputError):  # it only saves time
         write_text(folder / PART_FILE, json.dumps(fields) + "\n")
     return part
@@ -148,6 +154,7 @@ def _make(folder, sources):
         budget=time_budget.rows([bouts.Prediction(name, video_info, tracks)]),
         pairs=totals_of_pairs(tracks),
         note=note,
+        split=video_info.split,
         has_extra=video_info.frames_with_extra > 0,
         picture=_thumbnail(folder / RESULT_FILES["overlay"]),
     )

@@ -12,17 +12,36 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from a2d_tf.behaviour import time_budget
-from a2d_tf.behaviour.prediction_folder import CSV_REMEDY, RESULT_FILES, VIDEOS_FILE
+from a2d_tf.behaviour.prediction_folder import (
+    CSV_REMEDY,
+    RESULT_FILES,
+    VIDEOS_FILE,
+    read_video_info,
+)
 from a2d_tf.core.files import read_csv, write_csv
 from a2d_tf.core.folders import remove_abandoned_folders
 from a2d_tf.core.tasks import ALONE, Task
-from a2d_tf.video.library_files import FAILED, SUMMARY, is_own
-from a2d_tf.video.library_page import write_library_page
+from a2d_tf.video import trust
+from a2d_tf.video.library_files import FAILED, SUMMARY, SUMS, is_own
+from a2d_tf.video.library_page import splits, table_rows, write_library_page
 from a2d_tf.video.library_part import Part, read_part
 from a2d_tf.video.library_request import Request
 from a2d_tf.video.library_videos import Job
 from a2d_tf.video.output_folder import HIDDEN
+from a2d_tf.video.page_tables import TableRow, sums
 from a2d_tf.video.track_rows import COLUMNS
+
+_SPLIT = "split"
+"""Last column of all tables of a library: what a video was to the model."""
+_SUM_COLUMNS = (
+    _SPLIT,
+    "actor",
+    "action",
+    "tracks",
+    "seconds",
+    "bouts",
+    "mean_score",
+)
 
 
 def conclude(
@@ -83,31 +102,40 @@ def _write_files(
       parts: {name of a video: `read_part` of its prediction}.
       failed: {name of a video: why it has none}.
     """
+    split_of = splits(parts, request.run)
     videos = []
     summary: list[tuple] = []
     budget: list[Sequence] = []
     for name, part in parts.items():
         video = (name, part.video_seconds, part.fps)
-        videos.append(video)
-        budget += part.budget
+        split = split_of[name]
+        videos.append((*video, split))
+        budget += [(*row, split) for row in part.budget]
         if "summary" in request.kinds:
             path = os.path.join(output, name, RESULT_FILES["summary"])
             for row in read_csv(path, CSV_REMEDY):
                 individual = f"{name}_{row[0]}"
-                summary.append((*video, individual, *row))
+                summary.append((*video, individual, *row, split))
     for name in filter(is_own, os.listdir(output)):  # those of an earlier call
         pathlib.Path(output, name).unlink(missing_ok=True)
     write_csv(
-        os.path.join(output, VIDEOS_FILE), [time_budget.VIDEO_COLUMNS[:-1], *videos]
+        os.path.join(output, VIDEOS_FILE),
+        [(*time_budget.VIDEO_COLUMNS[:-1], _SPLIT), *videos],
     )
     if "summary" in request.kinds:
-        header = (*time_budget.VIDEO_COLUMNS, *COLUMNS)
+        header = (*time_budget.VIDEO_COLUMNS, *COLUMNS, _SPLIT)
         write_csv(os.path.join(output, SUMMARY), [header, *summary])
     if {"summary", "tracks"} <= set(request.kinds):
         write_csv(
             os.path.join(output, time_budget.TIME_BUDGET),
-            [time_budget.COLUMNS, *budget],
+            [(*time_budget.COLUMNS, _SPLIT), *budget],
         )
+    _write_sums(output, table_rows(parts, split_of))
+    if parts:
+        video_info = read_video_info(pathlib.Path(output, next(iter(parts))))
+        if video_info.held_out is not None:
+            rows = trust.table(video_info.held_out)
+            write_csv(os.path.join(output, trust.TABLE), rows)
     _write_failures(os.path.join(output, FAILED), failed)
     if "page" in request.kinds:
         write_library_page(
@@ -118,6 +146,26 @@ def _write_files(
             request.notes,
             warning=request.warning,
         )
+
+
+def _write_sums(output: str, rows: Sequence[TableRow]) -> None:
+    """Write how long each pair lasts in the videos of each split."""
+    table: list[Sequence] = [_SUM_COLUMNS]
+    for row in sums(rows):
+        seconds = sum(total.seconds for total in row.totals)
+        weighted = sum(total.seconds_by_score for total in row.totals)
+        table.append(
+            [
+                row.split,
+                row.actor,
+                row.action,
+                len(row.totals),
+                round(seconds, 3),
+                sum(total.bouts for total in row.totals),
+                round(weighted / (seconds or 1), 6),
+            ]
+        )
+    write_csv(os.path.join(output, SUMS), table)
 
 
 def _write_failures(path, failures):

@@ -11,6 +11,8 @@ from a2d_tf.behaviour import action_colours, bouts
 from a2d_tf.behaviour.prediction_folder import VideoInfo
 from a2d_tf.core.files import write_text
 from a2d_tf.evaluation.reports.templates import render
+from a2d_tf.runs.held_out import SPLITS
+from a2d_tf.video import trust
 
 COLUMNS = ("actor", "action", "tracks", "seconds", "bouts", "mean score")
 """Columns of the tables, behind that of the name."""
@@ -45,12 +47,16 @@ class PairTotals(NamedTuple):
 
 
 class TableRow(NamedTuple):
-    """A row of a table: what a track, or the tracks of a video, did of a pair."""
+    """A row of a table: what a track, or the tracks of a video, did of a pair.
+
+    `split` is what the video was to the model; empty if nobody says.
+    """
 
     name: str
     actor: str
     action: str
     totals: Sequence[TrackTotal]
+    split: str = ""
 
 
 def totals_of_pairs(tracks: Iterable[bouts.TrackBouts]) -> list[PairTotals]:
@@ -69,6 +75,20 @@ def totals_of_pairs(tracks: Iterable[bouts.TrackBouts]) -> list[PairTotals]:
     return [PairTotals(*pair, totals[pair]) for pair in sorted(totals)]
 
 
+def sums(rows: Sequence[TableRow]) -> list[TableRow]:
+    """Return a row for each pair in the videos of each split, or in all of them."""
+    totals: dict[tuple[str, str, str], list[TrackTotal]]
+    totals = collections.defaultdict(list)
+    for row in rows:
+        totals[row.split, row.actor, row.action] += row.totals
+    order = ("", *SPLITS)
+    result = []
+    for key in sorted(totals, key=lambda key: (order.index(key[0]), *key)):
+        split, actor, action = key
+        result.append(TableRow(split or "all", actor, action, totals[key], split))
+    return result
+
+
 def write_html(
     path: str,
     template: str,
@@ -77,20 +97,21 @@ def write_html(
     video_info: VideoInfo | None,
     **values: Any,
 ) -> None:
-    """Write a page with a table of rows, above it one of all rows together.
+    """Write a page with a table of rows, above it one of their sums.
+
+    Above all stands how far to trust it, as far as the model says that.
 
     Args:
       template: file name of the page's template.
       video_info: of a video on the page; None if there is none.
       **values: further ones for the template.
     """
-    totals: dict[tuple[str, str], list[TrackTotal]] = collections.defaultdict(list)
-    for row in rows:
-        totals[row.actor, row.action] += row.totals
-    rows_of_all = [TableRow("all", *pair, totals[pair]) for pair in sorted(totals)]
+    rows_of_all = sums(rows)
     labels = None
     max_tracks = None
+    fields = None
     if video_info is not None:
+        fields = video_info.held_out
         labels = video_info.labels
         max_tracks = video_info.max_tracks
     html = render(
@@ -102,6 +123,8 @@ def write_html(
             (row.action for row in rows_of_all), labels
         ),
         max_tracks=max_tracks,
+        trust=trust.of_model(fields),
+        doubts=trust.doubts(fields, {(row.actor, row.action) for row in rows}),
         tables=(rows_of_all, rows),
         **values,
     )

@@ -71,8 +71,6 @@ class TrackPredictor:
         facts: dict[str, Any] = {"given_tracks": True}
         if self.info.get("boxes_only") and not self._tracks(reader).has_masks:
             facts["boxes_only"] = True
-        if "held_out" in self.info:
-            facts["held_out"] = self.info["held_out"]
         if self.detector is not None:
             facts["detector"] = self.detector
         name = name_of_path(reader.path)

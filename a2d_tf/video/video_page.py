@@ -16,9 +16,10 @@ from a2d_tf.behaviour.prediction_folder import (
     LEFT_OUT,
     RESULT_FILES,
     SEEN,
+    VideoInfo,
     read_video_info,
 )
-from a2d_tf.runs import held_out
+from a2d_tf.video import trust
 from a2d_tf.video.page_tables import COLUMNS, TableRow, totals_of_pairs, write_html
 
 _MOST_TICKS = 8  # of the timeline
@@ -61,17 +62,19 @@ class _TimelineRow(NamedTuple):
     bouts: list[dict[str, str]]
 
 
-def write_page(folder: str | os.PathLike) -> None:
+def write_page(folder: str | os.PathLike, video_info: VideoInfo | None = None) -> None:
     """Write the page of a prediction from its `tracks.json` and `video.json`.
 
     Args:
       folder: of `a2d predict`; with or without an `overlay.mp4`.
+      video_info: in place of what `video.json` says; by default that.
 
     Raises:
       InputError: a file is missing or malformed, or the page cannot be written.
     """
     tracks = bouts.read(folder)
-    video_info = read_video_info(folder)
+    if video_info is None:
+        video_info = read_video_info(folder)
     start, end = video_info.span
     seconds = max(end - start, 1e-3)
 
@@ -122,12 +125,14 @@ def write_page(folder: str | os.PathLike) -> None:
         unsure=video_info.unsure_frames,
         damaged=video_info.damaged_frames,
         extra=extra,
-        trust=[*_trust(video_info), *_unsure(tracks, unsure_below)],
+        split=video_info.split,
+        meaning=trust.of_split(video_info.split),
+        remarks=[*_remarks(video_info), *_unsure(tracks, unsure_below)],
     )
 
 
-def _trust(video_info):
-    """Return sentences on how far the labels can be trusted."""
+def _remarks(video_info):
+    """Return sentences on where the labels come from."""
     sentences = []
     if video_info.detector is not None:
         sentences.append(
@@ -139,8 +144,6 @@ def _trust(video_info):
             "The actions are those of Kinetics-400 that I3D tells apart: it was taught"
             " none of yours, and knows no walking, standing or sitting."
         )
-    if video_info.held_out is not None:
-        sentences.append(held_out.sentence(video_info.held_out))
     if video_info.coded == LEFT_OUT:
         sentences.append(
             "Times of this video were coded: its labels here are of the fit that left"

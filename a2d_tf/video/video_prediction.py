@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import pathlib
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, Union
 
+from a2d_tf.annotations.video_names import name_of_path
 from a2d_tf.behaviour.prediction_folder import RESULT_FILES
 from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.signals import stop_on_signal
 from a2d_tf.core.workers import in_threads
+from a2d_tf.runs import held_out
 from a2d_tf.video import streaming
 from a2d_tf.video.detector_predictor import DetectorPredictor
 from a2d_tf.video.instances import Finder
@@ -83,6 +86,11 @@ def predict(
         if stops:  # nothing is answered: what is there stays
             raise KeyboardInterrupt
         outputs.further_info["max_tracks"] = track_settings.max_tracks
+        if "held_out" in predictor.info:
+            facts = held_out.video_facts(
+                predictor.info["held_out"], name_of_path(pathlib.Path(reader.path))
+            )
+            outputs.further_info.update(facts)
         if isinstance(predictor, (TrackPredictor, DetectorPredictor)):
             outputs.further_info.update(predictor.video_facts(reader))
             outputs.track_names.update(predictor.track_names(reader))

@@ -6,7 +6,7 @@ They are read from "behaviours" in `metrics.json`, see `behaviours.py`.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -89,6 +89,42 @@ def sentences(metrics: dict) -> dict[str, str]:
             clauses.append(f"{counts.wrong} of {counts.findings} findings {verb} wrong")
         told[pair] = f"{row['name']}: {', '.join(clauses)}."
     return told
+
+
+def of_tracks(metrics: dict, objects: dict) -> dict:
+    """Return metrics of single frames with the counts and mistakes of tracks.
+
+    Args:
+      metrics: as in `metrics.json`, with "behaviours".
+      objects: of `a2d score objects`, on the same frames.
+    """
+    rows = {}
+    for name, row in metrics["behaviours"].items():
+        rows[name] = {**row, **objects["behaviours"].get(name, {})}
+    return {
+        **metrics,
+        "behaviours": rows,
+        "mistakes": objects["mistakes"],
+        "confusions": [],  # of single frames
+    }
+
+
+def held_out(metrics: dict) -> dict[str, dict[str, Any]]:
+    """Return the counts of each pair as a model keeps them, see `runs.held_out`.
+
+    Args:
+      metrics: of `a2d score objects`.
+    """
+    behaviours = {}
+    for row in metrics["behaviours"].values():
+        counts = Counts.of(row)
+        behaviours[row["name"]] = {
+            "objects": counts.instances,
+            "right": counts.found,
+            "predicted": counts.findings,
+            "taken_for": row["taken_for"],
+        }
+    return behaviours
 
 
 class NewPairs(NamedTuple):

@@ -1,8 +1,7 @@
 """Scores and confusions of each actor, action and pair of a user's own labels.
 
-The instances whose p(actor) reaches the threshold count. A true instance is found if
-one of its pair has an IoU of 0.5 or more with it: of the masks, or of the boxes if the
-true instance has no mask. Each instance finds at most one, see `box_matching.match`.
+The instances of single frames whose p(actor) reaches the threshold count, before they
+are followed; `found_objects` says when they find a true one.
 
 For a confusion, a true instance is compared with a single instance: the best-scoring
 one of those whose box has an IoU of 0.5 or more with its own box.
@@ -17,10 +16,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from pycocotools import mask as rle_tools
 
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation.box_matching import MATCH_IOU, iou, match
+from a2d_tf.evaluation import found_objects
+from a2d_tf.evaluation.box_matching import MATCH_IOU, iou
+from a2d_tf.evaluation.found_objects import Findings, FoundObjects, TrueObjects
 from a2d_tf.evaluation.metrics.behaviour_counts import sentences
 from a2d_tf.evaluation.metrics.metric import INSTANCES, Metric, SplitData
 from a2d_tf.evaluation.metrics.tables import Table
@@ -71,17 +71,13 @@ class _Totals:
 
     Attributes:
       frames: {class: number of frames that show it}.
-      instances, found, findings: {code: number}, see `behaviour_counts.Counts`.
       confusions: {(class, number of the class that it is taken for): frames}.
-      mistakes: {name of a frame: [[true code, code]]}.
+      objects: which are found.
     """
 
     frames: Counter = dataclasses.field(default_factory=Counter)
-    instances: Counter = dataclasses.field(default_factory=Counter)
-    found: Counter = dataclasses.field(default_factory=Counter)
-    findings: Counter = dataclasses.field(default_factory=Counter)
     confusions: Counter = dataclasses.field(default_factory=Counter)
-    mistakes: dict = dataclasses.field(default_factory=dict)
+    objects: FoundObjects = dataclasses.field(default_factory=FoundObjects)
 
 
 class _Confusion(NamedTuple):
@@ -126,13 +122,12 @@ class Behaviours(Metric):
             return
         truth = frame.truth
         instances = frame.instances
-        ious = iou(instances.boxes[:, None], truth.boxes)
-        near = ious.T >= MATCH_IOU
-        masked = np.flatnonzero(truth.has_mask)
-        if len(ious) and len(masked):
-            true_masks = [truth.rles[i] for i in masked]
-            crowd = np.zeros(len(masked), np.uint8)
-            ious[:, masked] = rle_tools.iou(frame.rles, true_masks, crowd)
+        near = iou(truth.boxes[:, None], instances.boxes) >= MATCH_IOU
+        masks = frame.rles if truth.has_mask.any() else []
+        ious = found_objects.overlaps(
+            TrueObjects(truth.codes, truth.boxes, truth.has_mask, truth.rles),
+            Findings(instances.code, instances.boxes, masks),
+        )
         self._frames.append(
             _KeptFrame(
                 name=truth.name,
@@ -181,7 +176,7 @@ class Behaviours(Metric):
             "behaviours": rows,
             "tested": {kinds: _means(of_kind) for kinds, of_kind in tested.items()},
             "confusions": [[*confusion] for confusion in confusions],
-            "mistakes": totals.mistakes,
+            "mistakes": totals.objects.mistakes,
         }
 
     def _row(
@@ -199,10 +194,7 @@ class Behaviours(Metric):
                 by_number = earlier.get(f"per_{key.kind}_{name}", {})
                 row[name] = by_number.get(str(key.number))
         if key.kind == "pair":
-            row["instances"] = totals.instances[key.number]
-            row["found"] = totals.found[key.number]
-            row["findings"] = totals.findings[key.number]
-            row["name"] = self.labels.spoken(key.number)
+            row.update(totals.objects.row(key.number, self.labels))
         return row
 
     def _totals(self, threshold: float) -> _Totals:
@@ -211,7 +203,10 @@ class Behaviours(Metric):
         for frame in self._frames:
             counted = frame.scores >= np.float32(threshold)
             self._count_confusions(totals, frame, counted)
-            _count_matches(totals, frame, counted)
+            comparison = found_objects.compare(
+                frame.true_codes, frame.codes[counted], frame.ious[counted]
+            )
+            totals.objects.add(frame.name, frame.true_codes, comparison)
         return totals
 
     def _count_confusions(
@@ -256,9 +251,10 @@ class Behaviours(Metric):
         for kinds, mean in metrics.get("tested", {}).items():
             tested[f"mean of {mean['classes']} {kinds} tested"] = mean
         title = (
-            "Who does what, percent (AP of boxes by their scores, IoU of label maps)"
+            "Who does what in single frames, percent (AP of boxes by their scores, IoU"
+            " of label maps)"
         )
-        notes = _confusion_notes(metrics["confusions"])
+        notes = _confusion_notes(metrics.get("confusions", []))
         return [Table(title, columns, tested, notes=tuple(notes), lead=tuple(lead))]
 
 
@@ -291,21 +287,6 @@ def _count_classes(
             totals.confusions[_Class(kind, true_number), number] += 1
 
 
-def _count_matches(totals: _Totals, frame: _KeptFrame, counted: np.ndarray) -> None:
-    """Count the true instances of a frame, those that are found, and the findings.
-
-    Args:
-      counted: bool [N], the instances that reach the threshold.
-    """
-    codes = frame.codes[counted]
-    totals.instances.update(frame.true_codes.tolist())
-    comparison = _compare(frame.true_codes, codes, frame.ious[counted])
-    totals.found.update(np.delete(frame.true_codes, comparison.missed).tolist())
-    totals.findings.update(codes.tolist())
-    if comparison.mistakes:
-        totals.mistakes[frame.name] = np.array(comparison.mistakes).tolist()
-
-
 def _confusion_notes(confusions: Iterable[Sequence]) -> list[str]:
     """Return sentences of the worst confusions of two classes, and the worst miss."""
     taken = []
@@ -318,42 +299,6 @@ def _confusion_notes(confusions: Iterable[Sequence]) -> list[str]:
         else:
             missed.append(f"{confusion.name} not found {share}")
     return taken[:_WORST] + missed[:1]
-
-
-class _Comparison(NamedTuple):
-    """The instances of a frame beside the true ones.
-
-    Attributes:
-      missed: indices of the true instances that are not found.
-      mistakes: [(true code or 0, code or 0)], the highest true code first. A missed
-        instance and a wrong one that overlap are one mistake.
-    """
-
-    missed: np.ndarray
-    mistakes: list[tuple[int, int]]
-
-
-def _compare(
-    true_codes: np.ndarray, codes: np.ndarray, ious: np.ndarray
-) -> _Comparison:
-    """Match the instances of a frame to the true ones.
-
-    Args:
-      true_codes: int [T].
-      codes: int [N], the best instance first.
-      ious: float [N, T].
-    """
-    matches = match(ious * (codes[:, None] == true_codes))
-    missed = np.setdiff1d(np.arange(len(true_codes)), matches)
-    wrong = np.flatnonzero(matches < 0)
-    overlapped = match(ious[np.ix_(wrong, missed)])
-    mistakes = []
-    for i, j in zip(wrong, overlapped):
-        true_code = true_codes[missed[j]] if j >= 0 else 0
-        mistakes.append((true_code, codes[i]))
-    for code in np.delete(true_codes[missed], overlapped[overlapped >= 0]):
-        mistakes.append((code, 0))
-    return _Comparison(missed, sorted(mistakes, reverse=True))
 
 
 def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import pipeline
 from a2d_tf.data.a2d_annotations import paint
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import box_data, label_maps
-from a2d_tf.evaluation.metrics import segmentation, summaries
+from a2d_tf.evaluation import behaviour_files, box_data, label_maps
+from a2d_tf.evaluation.metrics import behaviour_counts, segmentation, summaries
 from a2d_tf.evaluation.metrics.tables import Table, figure
 from a2d_tf.evaluation.reports import templates
 from a2d_tf.ops import visualize
@@ -72,7 +72,8 @@ class _Card(NamedTuple):
       description: what is wrong, in words.
       pictures: of truth and prediction.
       errors_url: of the picture of the errors.
-      shares: of its pixels with each of ERRORS, percent.
+      shares: of the pixels of its objects, true or predicted, with each of ERRORS,
+        percent.
     """
 
     name: str
@@ -111,6 +112,40 @@ class _ScoredFrame(NamedTuple):
         return (-self.missed_count, -self.mistake_count, self.miou, self.name)
 
 
+class _Maps(NamedTuple):
+    """Where the label maps of frames are.
+
+    Attributes:
+      folder: of the scores.
+      predicted: folder of the predicted ones.
+      labels: of both.
+      truth: the true boxes.
+    """
+
+    folder: pathlib.Path
+    predicted: pathlib.Path
+    labels: LabelSpace
+    truth: box_data.Truth
+
+    def read(self, name: str) -> label_maps.LabelMaps:
+        """Read those of a frame; if it has no true one, its boxes are filled."""
+        path = self.predicted / f"{name}.png"
+        predicted = label_maps.read_label_map(path, self.labels)
+        true_path = self.folder / "label_truth" / f"{name}.png"
+        if true_path.exists():
+            true_map = label_maps.read_label_map(true_path, self.labels)
+            return label_maps.LabelMaps(true_map, predicted)
+        truth = self.truth
+        rows = np.flatnonzero(truth.frames[truth.box_frame] == name)
+        masks = np.zeros((len(rows), *predicted.shape), bool)
+        for mask, (y1, x1, y2, x2) in zip(
+            masks, np.round(truth.boxes[rows]).astype(int)
+        ):
+            mask[y1:y2, x1:x2] = True
+        filled = paint(masks, truth.codes[rows], predicted.dtype)
+        return label_maps.LabelMaps(filled, predicted)
+
+
 def page(
     title: str,
     folder: pathlib.Path,
@@ -123,8 +158,9 @@ def page(
     """Render the worst frames of an evaluated split as HTML.
 
     They are those with most objects missed, then with most other mistakes, of which
-    `metrics.json` tells for own labels, and then of the lowest joint mIoU. Where not
-    all instances of a frame have masks, it has no true label map: boxes are filled.
+    `metrics.json` tells for own labels, and then of the lowest joint mIoU. After `a2d
+    score objects` mistakes and pictures are those of tracks. Where not all instances of
+    a frame have masks, it has no true label map: boxes are filled.
 
     Args:
       folder: of the scores.
@@ -140,7 +176,14 @@ def page(
     """
     truth = box_data.Truth.load(folder / "truth.json", labels)
     metrics = load_json(folder / "metrics.json", dict, "evaluate it again")
-    scored = _scored_frames(folder, labels, truth, metrics.get("mistakes"))
+    predicted = folder / "label_maps"
+    objects = folder / behaviour_files.OBJECTS
+    if objects.is_file():
+        predicted = folder / label_maps.TRACK_MAPS
+        scores_of_tracks = load_json(objects, dict, "score the objects again")
+        metrics = behaviour_counts.of_tracks(metrics, scores_of_tracks)
+    maps = _Maps(folder, predicted, labels, truth)
+    scored = _scored_frames(maps, metrics.get("mistakes"))
     worst = sorted(scored, key=_ScoredFrame.rank)[:limit]
     names = {frame.name for frame in worst}
     images = dict(pipeline.key_frames(manifest, split, names))
@@ -158,8 +201,8 @@ def page(
     cards = []
     for frame in worst:
         # Their label maps are read again: those of a whole split may not fit in memory.
-        maps = _read_maps(folder, frame.name, labels, truth)
-        cards.append(_card(frame, maps, labels, images[frame.name]))
+        maps_of_frame = maps.read(frame.name)
+        cards.append(_card(frame, maps_of_frame, labels, images[frame.name]))
     text = templates.render(
         "browse.html",
         title,
@@ -167,6 +210,7 @@ def page(
         labels=labels,
         errors=ERRORS,
         is_ranked_by_mistakes="mistakes" in metrics,
+        is_of_tracks=objects.is_file(),
         cards=cards,
         count=len(scored),
         scores=scores,
@@ -174,7 +218,7 @@ def page(
     return Page(text, shown_count=len(names), frame_count=len(scored))
 
 
-def _scored_frames(folder, labels, truth, mistakes):
+def _scored_frames(maps, mistakes):
     """Return the `_ScoredFrame` of each frame.
 
     Args:
@@ -182,10 +226,11 @@ def _scored_frames(folder, labels, truth, mistakes):
         own labels, or None.
     """
     scored = []
-    for name in truth.frames.tolist():
+    labels = maps.labels
+    for name in maps.truth.frames.tolist():
         confusion = segmentation.Confusion(labels)
-        maps = _read_maps(folder, name, labels, truth)
-        confusion.update(maps.truth, maps.prediction)
+        maps_of_frame = maps.read(name)
+        confusion.update(maps_of_frame.truth, maps_of_frame.prediction)
         miou = confusion.metrics()["joint"]["miou"]
         if mistakes is None:
             frame_mistakes = []
@@ -228,22 +273,6 @@ def _describe(mistakes: Sequence[Sequence[int]], labels: LabelSpace) -> str:
     return "; ".join(sentences) or "no mistake"
 
 
-def _read_maps(folder, name, labels, truth):
-    """Read the `LabelMaps` of a frame.
-
-    If it has no true one, its boxes are filled.
-    """
-    if (folder / "label_truth" / f"{name}.png").exists():
-        return label_maps.read_maps(folder, name, labels)
-    predicted = label_maps.read_label_map(folder / "label_maps" / f"{name}.png", labels)
-    rows = np.flatnonzero(truth.frames[truth.box_frame] == name)
-    masks = np.zeros((len(rows), *predicted.shape), bool)
-    for mask, (y1, x1, y2, x2) in zip(masks, np.round(truth.boxes[rows]).astype(int)):
-        mask[y1:y2, x1:x2] = True
-    filled = paint(masks, truth.codes[rows], predicted.dtype)
-    return label_maps.LabelMaps(filled, predicted)
-
-
 def _card(frame, maps, labels, image):
     """Return the `_Card` of a `_ScoredFrame`, whose picture is `image`."""
     pictures = []
@@ -267,7 +296,9 @@ def _card(frame, maps, labels, image):
     ]
     wrong = np.select(cases, [0, 1, 2, 3], 4).astype(np.uint8)
     colours = np.array([(0, 0, 0), *ERRORS.values()], np.uint8)
-    shares = 100 * np.bincount(wrong.ravel(), minlength=len(colours))[1:] / wrong.size
+    pixels = np.bincount(wrong.ravel(), minlength=len(colours))[1:]
+    objects = np.count_nonzero((maps.truth > 0) | (maps.prediction > 0))
+    shares = 100 * pixels / max(objects, 1)
     painted = visualize.overlay_indices(image, wrong, colours)
     url = templates.jpeg_url(painted, _SIDE, _QUALITY)
     return _Card(

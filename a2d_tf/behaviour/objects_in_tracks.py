@@ -1,0 +1,249 @@
+"""Which annotated objects the tracks of predictions find, as their pages show them.
+
+A finding is what a track is taken for in a frame: its label there, at any score, with
+the mask or the box that it has there. `evaluation.found_objects` says what it finds.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import pathlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from pycocotools import mask as rle_tools
+
+from a2d_tf.behaviour.prediction_folder import (
+    REMEDY,
+    RESULT_FILES,
+    SECONDS,
+    VIDEO_FILE,
+    read_tracks,
+    read_video_info,
+)
+from a2d_tf.core.checked_json import check_json, load_json, number, whole
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.evaluation import coco_json, found_objects
+from a2d_tf.evaluation.box_data import Truth
+from a2d_tf.evaluation.found_objects import Findings, FoundObjects, TrueObjects
+from a2d_tf.evaluation.label_maps import TRACK_MAPS, write_png
+
+_TRACK = {
+    "track_id": whole(1),
+    "frames": [
+        {
+            "frame": whole(1),
+            "category_id": whole(1),
+            "score": number(0, 1),
+            "bbox": [float],
+        }
+    ],
+}
+_DETECTION = {
+    "image_id": whole(1),
+    "track_id": whole(),
+    "segmentation": {"size": [int], "counts": str},
+}
+_TIMES = {"every": whole(1), "begin": SECONDS, "fps": number(1e-9, 1e9), "times": list}
+
+
+class _Row(NamedTuple):
+    """A track in a frame: its label there, its score, and its place."""
+
+    code: int
+    score: float
+    bbox: list[float]
+    mask: dict[str, Any]
+
+
+def score(
+    truth: Truth, library: str | os.PathLike, labels: LabelSpace, folder: pathlib.Path
+) -> dict[str, Any]:
+    """Score the tracks of predictions in annotated frames, and write their label maps.
+
+    Where not every frame is answered, the nearest one that is stands for an annotated
+    one. Annotated frames outside of what was predicted do not count.
+
+    Args:
+      truth: objects on the frames of some videos.
+      library: folder of predictions, of these videos and maybe others.
+      labels: of the truth.
+      folder: of the scores, for the label maps in `TRACK_MAPS`.
+
+    Returns:
+      {"videos": [name], "frames": number, "behaviours": {name of a pair: {"frames",
+      "instances", "found", "findings", "name", "taken_for": {name: number}}},
+      "mistakes": {frame: [[true code or 0, code or 0]]}}.
+
+    Raises:
+      InputError: a video has no prediction, or one that lacks tracks or detections, or
+        that has other labels.
+    """
+    objects = FoundObjects()
+    videos = []
+    frame_count = 0
+    for video, indices in _frames_of_videos(truth).items():
+        prediction = pathlib.Path(library, video)
+        answered_of = _answered_frames(prediction, indices)
+        rows_of = _rows_of_frames(prediction, set(answered_of.values()), labels)
+        size = read_video_info(prediction).size
+        for frame, index in indices.items():
+            name = truth.frames[index]
+            rows: list[_Row] = []
+            if frame in answered_of:
+                rows = rows_of[answered_of[frame]]
+            findings = _findings(rows)
+            label_map = _painted(findings, size, labels)
+            write_png(folder / TRACK_MAPS / f"{name}.png", label_map)
+            if frame not in answered_of:
+                continue
+            true_objects = _true_objects(truth, index)
+            comparison = found_objects.compare(
+                true_objects.codes,
+                findings.codes,
+                found_objects.overlaps(true_objects, findings),
+            )
+            objects.add(name, true_objects.codes, comparison)
+        videos.append(video)
+        frame_count += len(answered_of)
+    behaviours = {}
+    for code in labels.codes:
+        behaviours[labels.name(code)] = {
+            "frames": objects.frames[code],
+            **objects.row(code, labels),
+            "taken_for": objects.taken_for(code, labels),
+        }
+    return {
+        "videos": videos,
+        "frames": frame_count,
+        "behaviours": behaviours,
+        "mistakes": objects.mistakes,
+    }
+
+
+def _frames_of_videos(truth: Truth) -> dict[str, dict[int, int]]:
+    """Return {video: {number of a frame: its index in the truth}}."""
+    frames: dict[str, dict[int, int]] = collections.defaultdict(dict)
+    for index, name in enumerate(truth.frames.tolist()):
+        video, number_in_video = name.rsplit("/", 1)
+        frames[video][int(number_in_video)] = index
+    return frames
+
+
+def _true_objects(truth: Truth, frame: int) -> TrueObjects:
+    """Return what was annotated in the frame of an index."""
+    rows = np.flatnonzero(truth.box_frame == frame)
+    masks = [None for _ in rows]
+    if truth.masks is not None:
+        masks = [truth.masks[i] for i in rows]
+    return TrueObjects(
+        codes=truth.codes[rows],
+        boxes=truth.boxes[rows],
+        has_mask=np.array([mask is not None for mask in masks], bool),
+        masks=masks,
+    )
+
+
+def _answered_frames(
+    prediction: pathlib.Path, frames: Collection[int]
+) -> dict[int, int]:
+    """Return {frame: the nearest one that was answered}, of those that have one."""
+    facts = load_json(prediction / VIDEO_FILE, _TIMES, REMEDY)
+    every = facts["every"]
+    first = round(facts["begin"] * facts["fps"]) + 1
+    nearest = {}
+    for frame in sorted(frames):
+        count = len(facts["times"])
+        if first <= frame < first + count * every:
+            step = min(round((frame - first) / every), count - 1)
+            nearest[frame] = first + step * every
+    return nearest
+
+
+def _rows_of_frames(
+    prediction: pathlib.Path, frames: Collection[int], labels: LabelSpace
+) -> dict[int, list[_Row]]:
+    """Return {frame: its tracks, the best first}.
+
+    Args:
+      labels: those of the codes in the result.
+    """
+    masks = _masks(prediction, frames)
+    code_of = _codes(prediction, labels)
+    rows: dict[int, list[_Row]] = {frame: [] for frame in frames}
+    for track in read_tracks(prediction, _TRACK):
+        for row in track["frames"]:
+            frame = row["frame"]
+            if frame in rows:
+                code = code_of[row["category_id"]]
+                mask = masks[frame, track["track_id"]]
+                rows[frame].append(_Row(code, row["score"], row["bbox"], mask))
+    for of_frame in rows.values():
+        of_frame.sort(key=lambda row: -row.score)
+    return rows
+
+
+def _codes(prediction: pathlib.Path, labels: LabelSpace) -> Mapping[int, int]:
+    """Return {code in a prediction: that of the same pair in these labels}."""
+    own = read_video_info(prediction).labels
+    code_of_name = {labels.name(code): code for code in labels.codes}
+    codes = {}
+    for code in own.codes:
+        if own.name(code) not in code_of_name:
+            raise InputError(
+                f"{prediction / VIDEO_FILE}: labels: the annotations know no"
+                f" {own.name(code)}; use predictions of a model with their labels"
+            )
+        codes[code] = code_of_name[own.name(code)]
+    return codes
+
+
+def _masks(
+    prediction: pathlib.Path, frames: Collection[int]
+) -> dict[tuple[int, int], dict[str, Any]]:
+    """Return {(frame, track): mask, as an RLE}, of some frames."""
+    path = prediction / RESULT_FILES["detections"]
+    masks = {}
+    try:
+        for detection in _detections(path):
+            if detection["image_id"] in frames:
+                key = (detection["image_id"], detection["track_id"])
+                masks[key] = detection["segmentation"]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: {reason}; {REMEDY}, with its detections") from error
+    return masks
+
+
+def _detections(path: pathlib.Path) -> Iterator[dict[str, Any]]:
+    """Yield what `detections.json` holds, which has an item a line."""
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            text = line.strip().rstrip(",")
+            if text not in ("", "[", "]"):
+                detection = json.loads(text)
+                check_json(detection, _DETECTION)
+                yield detection
+
+
+def _findings(rows: Sequence[_Row]) -> Findings:
+    """Return the tracks of a frame as findings."""
+    return Findings(
+        codes=np.array([row.code for row in rows], np.int64),
+        boxes=coco_json.corner_boxes([row._asdict() for row in rows]),
+        masks=[row.mask for row in rows],
+    )
+
+
+def _painted(
+    findings: Findings, size: tuple[int, int], labels: LabelSpace
+) -> np.ndarray:
+    """Return the label map of findings, the best on top: [H, W]."""
+    label_map: np.ndarray = np.zeros(size, labels.code_dtype)
+    for code, mask in reversed(list(zip(findings.codes, findings.masks))):
+        label_map[rle_tools.decode(mask) > 0] = code
+    return label_map

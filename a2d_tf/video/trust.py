@@ -1,0 +1,151 @@
+"""How far a page is to be trusted: what videos held out say, for tables and templates.
+
+All figures on pages are those of `table`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from a2d_tf.runs import held_out
+from a2d_tf.runs.held_out import HELD_OUT, NEW, TRAINED, Behaviour
+
+TABLE = "held_out.csv"
+"""Of a library: how well each behaviour is told in videos held out."""
+COLUMNS = (
+    "behaviour",
+    "unit",
+    "annotated",
+    "right",
+    "predicted",
+    "recall",
+    "precision",
+    "f1",
+    "taken_for",
+    "right_before",
+    "predicted_before",
+)
+_ENOUGH = 0.5  # of what gets a label is right: more right than wrong
+_OF_SPLIT = {
+    TRAINED: "the model was trained on this video, so it looks better here than in new"
+    " ones",
+    HELD_OUT: "annotated, but held out of the training: the figures here are of such"
+    " videos",
+    NEW: "nobody annotated this video; expect what videos held out say",
+}
+
+
+class Line(NamedTuple):
+    """What a page says of a behaviour.
+
+    Attributes:
+      sentence: how well it was told.
+      found, right: percent of a bar each; None for no bar.
+      is_poor: whether more of its labels are wrong than right, or nobody knows.
+    """
+
+    sentence: str
+    found: float | None
+    right: float | None
+    is_poor: bool
+
+
+class Trust(NamedTuple):
+    """What a page says above all else.
+
+    Attributes:
+      lead: a sentence on the whole.
+      lines: one a behaviour that was tested or predicted.
+      not_tested: names of behaviours that no video held out shows.
+    """
+
+    lead: str
+    lines: list[Line]
+    not_tested: str
+
+
+def of_model(fields: Mapping[str, Any] | None) -> Trust | None:
+    """Return what pages say of a model; None if it does not say how good it is."""
+    if fields is None:
+        return None
+    before = {row.name: row for row in held_out.behaviours(fields.get("before", {}))}
+    lines = []
+    not_tested = []
+    for row in held_out.behaviours(fields["behaviours"]):
+        if not row.is_tested:
+            not_tested.append(row.name)
+        if not row.is_tested and not row.predicted:
+            continue
+        sentence = f"{row.name}: {row.clauses()}"
+        if row.name in before:
+            sentence += f" (the round before: {before[row.name].clauses()})"
+        line = Line(
+            sentence=f"{sentence}.",
+            found=_percent(row.recall),
+            right=_percent(row.precision),
+            is_poor=_is_poor(row),
+        )
+        lines.append(line)
+    return Trust(held_out.sentence(fields), lines, ", ".join(not_tested))
+
+
+def table(fields: Mapping[str, Any]) -> list[Sequence[Any]]:
+    """Return the rows of `TABLE`."""
+    before = {row.name: row for row in held_out.behaviours(fields.get("before", {}))}
+    rows: list[Sequence[Any]] = [COLUMNS]
+    for row in held_out.behaviours(fields["behaviours"]):
+        of_before: list[float | None] = [None, None]
+        if row.name in before:
+            of_before = [before[row.name].right, before[row.name].predicted]
+        rows.append(
+            [
+                row.name,
+                row.unit,
+                row.amount,
+                row.right,
+                row.predicted,
+                _percent(row.recall),
+                _percent(row.precision),
+                _percent(row.f1),
+                "; ".join(f"{name} {row.taken_for[name]}" for name in row.taken_for),
+                *of_before,
+            ]
+        )
+    return rows
+
+
+def doubts(
+    fields: Mapping[str, Any] | None, pairs: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], str]:
+    """Return the pairs on a page that videos held out do not speak for, and why.
+
+    Args:
+      fields: of the model, see `held_out`; None: nobody knows of any.
+      pairs: (actor, action).
+    """
+    if fields is None:
+        return {}
+    rows = {row.name: row for row in held_out.behaviours(fields["behaviours"])}
+    reasons = {}
+    for actor, action in pairs:
+        for name in (f"{actor} {action}", f"{actor}-{action}", action, actor):
+            if name in rows:
+                if _is_poor(rows[name]):
+                    reasons[actor, action] = rows[name].clauses()
+                break
+    return reasons
+
+
+def of_split(split: str | None) -> str:
+    """Say what a video was to the model; empty if nobody knows."""
+    return _OF_SPLIT.get(split or "", "")
+
+
+def _is_poor(row: Behaviour) -> bool:
+    precision = row.precision
+    return not row.is_tested or precision is None or precision < _ENOUGH
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else round(100 * share, 1)
