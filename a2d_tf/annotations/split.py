@@ -1,4 +1,4 @@
-"""The split of annotated videos into training and test; both show each pair."""
+"""The split of annotated videos into training and test, or into folds."""
 
 from __future__ import annotations
 
@@ -108,6 +108,34 @@ def split_by_pairs(
     for vid in stated:
         splits[vid] = "test" if vid in tests else "train"
     return splits
+
+
+def folds_by_pairs(
+    videos_of_pairs: Iterable[set[str]], count: int
+) -> dict[str, list[str]]:
+    """Divide videos into folds, each of which shows each pair if enough videos do.
+
+    From the rarest pair on, each of its videos goes to the fold that has fewest videos
+    with this pair, then fewest in all. The result is the same on every machine and in
+    every order of the videos.
+
+    Args:
+      videos_of_pairs: for each pair, the videos that show it.
+      count: number of folds, at most that of the videos.
+
+    Returns:
+      {name of a fold, '1' and so on: its videos, sorted}.
+    """
+    folds: list[set[str]] = [set() for _ in range(count)]
+    placed: set[str] = set()
+    for videos in sorted(
+        videos_of_pairs, key=lambda videos: (len(videos), min(videos))
+    ):
+        for vid in sorted(videos - placed, key=_hash):
+            fold = min(folds, key=lambda fold: (len(fold & videos), len(fold)))
+            fold.add(vid)
+        placed |= videos
+    return {str(i): sorted(fold) for i, fold in enumerate(folds, 1)}
 
 
 def _hash(vid: str) -> bytes:

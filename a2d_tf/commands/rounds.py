@@ -57,6 +57,11 @@ class RoundFolder:
         return self.path / "videos_before"
 
     @property
+    def folds(self) -> pathlib.Path:
+        """What the cross-validation leaves."""
+        return self.path / "folds"
+
+    @property
     def model(self) -> pathlib.Path:
         """The SavedModel."""
         return self.path / "model"
@@ -88,6 +93,7 @@ class Round:
       minutes: of a training at most.
       accepts_few_steps: whether they said on purpose how long to train.
       before: the folder of the round that this one goes on from, if there is one.
+      folds: how many, or the path of a CSV; None: no cross-validation.
     """
 
     folder: RoundFolder
@@ -99,6 +105,7 @@ class Round:
     minutes: float
     accepts_few_steps: bool = False
     before: RoundFolder | None = None
+    folds: str | None = None
 
 
 def stage_time(stage: str, start: float) -> str:

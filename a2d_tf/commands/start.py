@@ -72,6 +72,12 @@ _MINUTES = FLAGS.define_float(
 _AFTER = FLAGS.define_string(
     "after", None, "Output of an earlier a2d start, to go on from."
 )
+_FOLDS = FLAGS.define_string(
+    "folds",
+    None,
+    "Also leave each of so many folds of the annotated videos out, and score it; or a"
+    " CSV of video and fold.",
+)
 
 
 def main(argv: list[str]) -> None:
@@ -131,6 +137,11 @@ def _read_round(exports: Sequence[str], shares: Mapping[str, list[str]]) -> Roun
     if _AFTER.value is not None:
         before = RoundFolder(pathlib.Path(_AFTER.value))
         _check_before(before, folder)
+        if _FOLDS.value is not None:
+            raise InputError(
+                f"--folds with --after={before.path}: that round has learned from"
+                " videos of all folds; leave out one of both"
+            )
     jobs = library_videos.plan(_VIDEOS.value, None, str(folder.videos))
     if jobs is None:
         problem = "not a folder of videos"
@@ -148,6 +159,7 @@ def _read_round(exports: Sequence[str], shares: Mapping[str, list[str]]) -> Roun
         minutes=_MINUTES.value,
         accepts_few_steps=_MINUTES.present or has_steps,
         before=before,
+        folds=_FOLDS.value,
     )
 
 

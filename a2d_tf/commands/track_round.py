@@ -7,6 +7,7 @@ each track does is a closed form of them.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import hashlib
@@ -24,6 +25,7 @@ from a2d_tf.annotations.given_tracks import GivenTracks, Reading
 from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.annotations.video_names import name_of_path
 from a2d_tf.behaviour.prediction_folder import LEFT_OUT, RESULT_FILES, SEEN
+from a2d_tf.commands import chosen_folds
 from a2d_tf.commands.rounds import Round, stage_time
 from a2d_tf.commands.source_flags import SourceFlags
 from a2d_tf.core import command_flags, devices, flagfiles
@@ -32,7 +34,9 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
 from a2d_tf.core.register import Register
 from a2d_tf.data import video_frames
+from a2d_tf.evaluation import fold_scores, learning_curve
 from a2d_tf.evaluation.coded_seconds import NOTE, CodedSeconds
+from a2d_tf.evaluation.fold_scores import FoldScores
 from a2d_tf.evaluation.unsure import unsure_below
 from a2d_tf.runs import model_source
 from a2d_tf.training.coded_rows import CodedRow, CodesOfVideo
@@ -43,6 +47,7 @@ from a2d_tf.video.track_settings import TrackSettings
 from a2d_tf.video.video_flags import kinds_of_results
 
 if TYPE_CHECKING:
+    from a2d_tf.commands.track_folds import TrackFolds
     from a2d_tf.training.fit_tracks import TrackFit
     from a2d_tf.training.labels_only import LabelsOnly
     from a2d_tf.training.track_features import TrackFeatures
@@ -62,6 +67,7 @@ _MIN_BOUT, _MERGE_GAP = command_flags.define_bout_lengths(FLAGS)
 _RESULTS = FLAGS.define_list("results", list(RESULT_FILES), "As of a2d predict.")
 _DEVICE = command_flags.define_device(FLAGS)
 _LABELLED = 5  # frames a second
+_USUAL_FOLDS = 5  # of the learning curve
 _NOTHING_LEFT_OUT = (
     "one coded video, or one behaviour: nothing can be left out of the fit to be"
     " scored; the labels of coded videos are of a fit that has seen them, so judge by"
@@ -81,11 +87,13 @@ class _Trust(NamedTuple):
       scores: of coded videos that were left out of the fit; None if none can be.
       lines: the same in words.
       unsure_below: the score below which labels are rather wrong; None without scores.
+      folds: scores of each fold, if they were wanted.
     """
 
     scores: CodedSeconds | None
     lines: list[str]
     unsure_below: float | None = None
+    folds: Sequence[FoldScores] = ()
 
     def held_out(self, coded: Iterable[str]) -> dict[str, Any] | None:
         """Return what the model keeps of it, see `runs.held_out`.
@@ -117,6 +125,7 @@ class TrackRound:
       track_settings: how labels are read along tracks.
       kinds: the results that are wanted of each video.
       detector: the name of what found the tracks; None if the user gave them.
+      folds: of `Round`.
     """
 
     output: pathlib.Path
@@ -129,6 +138,7 @@ class TrackRound:
     track_settings: TrackSettings
     kinds: tuple[str, ...]
     detector: str | None = None
+    folds: str | None = None
 
     @classmethod
     def read(cls, this: Round, detected: DetectedTracks | None = None) -> TrackRound:
@@ -186,6 +196,7 @@ class TrackRound:
             ),
             kinds=kinds,
             detector=None if detected is None else detected.name,
+            folds=this.folds,
         )
 
     def run(self) -> None:
@@ -209,6 +220,8 @@ class TrackRound:
                 self.output / "features", settings, self.given, self.every, self.fps
             )
             features = folder.complete(self.jobs, labels)
+        if self.folds:
+            print("--folds: follow from the fit in closed form; nothing is trained")
         with _stage("fit"):
             rows = coded_rows.find(features, self._codes(), self.every)
             if not rows:
@@ -219,6 +232,9 @@ class TrackRound:
             fit = fit_tracks(features, rows, labels)
             trust = self._score(fit, features, rows)
         print("\n".join(trust.lines), flush=True)
+        if trust.folds:
+            fold_scores.write(self.output, trust.folds)
+            print(f"\n{fold_scores.table(trust.folds, 'seconds').text()}\n", flush=True)
         with _stage("model"):
             self._write_model(settings, fit, trust.held_out(fit.videos))
         with _stage("videos"):
@@ -297,7 +313,38 @@ class TrackRound:
             right=np.array([row.action == row.predicted for row in scored_rows]),
             seconds=np.array([row.coded.seconds for row in scored_rows]),
         )
-        return _Trust(scores, lines, round(limit, 4))
+        folds = self._folds(fit, features, rows)
+        curve = folds.curve()
+        if len(curve) > 1:
+            learning_curve.write(self.output, curve)
+            lines.append(learning_curve.sentence(curve))
+        return _Trust(
+            scores, lines, round(limit, 4), folds.scores() if self.folds else ()
+        )
+
+    def _folds(
+        self,
+        fit: TrackFit,
+        features: Mapping[str, TrackFeatures],
+        rows: Sequence[CodedRow],
+    ) -> TrackFolds:
+        """Return the folds that are wanted, or usual ones for the learning curve."""
+        from a2d_tf.commands.track_folds import TrackFolds
+
+        videos_of_actions: dict[str, set[str]] = collections.defaultdict(set)
+        for row in rows:
+            videos_of_actions[fit.labels.name(row.code)].add(row.video)
+        folder = self.output / "folds"
+        number = str(min(_USUAL_FOLDS, len(fit.videos)))
+        return TrackFolds(
+            folds=chosen_folds.choose(self.folds or number, videos_of_actions, folder),
+            fit=fit,
+            features=features,
+            rows=rows,
+            every=self.every,
+            bout_seconds=self.source.bout_seconds,
+            window=self.track_settings.window,
+        )
 
     def _write_model(
         self, settings: LabelsOnly, fit: TrackFit, held_out: dict[str, Any] | None
@@ -361,6 +408,7 @@ class TrackRound:
             fps=self.fps,
             overwrite=True,
             notes=tuple(notes),
+            curve=str(self.output / learning_curve.PICTURE),
         )
         unfinished = [job for job in self.jobs if not request.is_finished(job)]
         failures: dict[str, str] = {}

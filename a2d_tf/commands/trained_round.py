@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from a2d_tf.commands import promised_steps, round_time
+from a2d_tf.commands import chosen_folds, promised_steps, round_time
 from a2d_tf.commands.round_time import VideoSizes
 from a2d_tf.commands.rounds import Round, RoundFolder, stage_time
 from a2d_tf.core import processes
@@ -23,7 +23,7 @@ from a2d_tf.core.errors import InputError, join_names
 from a2d_tf.core.files import read_text, write_csv, write_text
 from a2d_tf.data import video_frames
 from a2d_tf.data.manifest import NAME, Manifest, MotionFacts
-from a2d_tf.evaluation import behaviour_files
+from a2d_tf.evaluation import behaviour_files, fold_scores
 from a2d_tf.runs import (
     checkpoint_files,
     held_out,
@@ -43,6 +43,8 @@ from a2d_tf.training.suggestion import (
 from a2d_tf.video.library_videos import Job
 
 _MOST_FRAMES = 3000  # for training: about as many as half an hour sees once or twice
+_OF_A_FOLD = ("records", "training", "scores")
+"""The stages of a round that each fold of a cross-validation repeats."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +82,8 @@ class TrainedRound:
         self.call(
             "export", "export", f"--workdir={folder.run}", f"--output={folder.model}"
         )
+        if self.round.folds:
+            tables.append(self.cross_validate(self.round.folds))
         for table in tables:
             print(f"\n{table}")
         warning = training_length.warning(str(folder.run))
@@ -127,9 +131,7 @@ class TrainedRound:
         if there is one.
         """
         records = self.round.folder.records
-        sources = [f"--annotations={export}" for export in self.round.exports]
-        sources += [f"--bouts={path}" for path in self.round.bouts]
-        sources.append(f"--videos={self.round.videos}")
+        sources = self._sources()
         sized_records = records
         motion = ["--suggested_motion"]
         before = self.round.before
@@ -176,6 +178,30 @@ class TrainedRound:
         for sheet in run_files.sheets(folder.run):
             print(f"- {sheet}", flush=True)
 
+    def _sources(self) -> list[str]:
+        """Return the flags of `a2d records` for annotations and videos."""
+        sources = [f"--annotations={export}" for export in self.round.exports]
+        sources += [f"--bouts={path}" for path in self.round.bouts]
+        return [*sources, f"--videos={self.round.videos}"]
+
+    def cross_validate(self, folds: str) -> str:
+        """Train and score each fold of the videos; return a table."""
+        from a2d_tf.commands.trained_folds import TrainedFolds
+
+        manifest = Manifest.load(self.round.folder.records)
+        record_flags = [
+            *self._sources(),
+            f"--image_height={manifest.image_height}",
+            f"--image_width={manifest.image_width}",
+            "--clip_frames=3",
+            f"--max_frames={_MOST_FRAMES}",
+            *flag_words(motion_flags(manifest)),
+        ]
+        all_scores = TrainedFolds(
+            self.round.folder, folds, self.call, record_flags
+        ).run()
+        return fold_scores.table(all_scores, "annotated individuals").text()
+
     def expected_times(self, sizes: VideoSizes) -> dict[str, float]:
         """Return about how many seconds each stage takes, and print it in all."""
         folder = self.round.folder
@@ -191,6 +217,15 @@ class TrainedRound:
             del times["settings"]
         if folder.is_trained():
             del times["training"]
+        if self.round.folds:
+            number = chosen_folds.count(self.round.folds)
+            rough = round_time.rough_times(sizes, Host.here(), self.round.minutes)
+            seconds = number * sum(rough[stage] for stage in _OF_A_FOLD)
+            print(
+                f"--folds={self.round.folds}: {number} more trainings, each of as many"
+                f" steps as the first: {round_time.in_words(seconds)} beyond the time"
+                " below"
+            )
         total = round_time.in_words(sum(times.values()))
         print(
             f"{total} in all, by the sizes of the videos and the load of this machine;"

@@ -102,5 +102,5 @@ def write(
     write_bytes(os.path.join(folder, PICTURE), picture)
 
 
-def _percent(part: int, whole: int) -> float | None:
+def _percent(part: float, whole: float) -> float | None:
     return round(100 * part / whole, 3) if whole else None

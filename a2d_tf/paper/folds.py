@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from a2d_tf.core.errors import InputError, join_names, quoted
-from a2d_tf.core.files import is_file_name, read_text
+from a2d_tf.core.files import is_file_name, read_text, write_csv
 
 
 class Fold(NamedTuple):
@@ -32,6 +32,22 @@ class Fold(NamedTuple):
     def records(self) -> str:
         """The folder of its records, in which this fold is the test split."""
         return os.path.join(self.folder, "records")
+
+
+def test_videos_flag(videos: Iterable[str]) -> str:
+    """Return the flag of `a2d records` that makes videos the test split."""
+    names = []
+    for video in videos:
+        names.append(f'"{video}"' if "," in video else video)
+    return f"--test_videos={','.join(names)}"
+
+
+def write_folds(path: str | os.PathLike, folds: Mapping[str, Iterable[str]]) -> None:
+    """Write folds as `read_folds` reads them."""
+    rows = [("video", "fold")]
+    for fold, videos in folds.items():
+        rows.extend((video, fold) for video in videos)
+    write_csv(path, rows)
 
 
 def read_folds(path: str, tested: Sequence[str] = ()) -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.locks import locked
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.paper import table_rows
-from a2d_tf.paper.folds import Fold
+from a2d_tf.paper.folds import Fold, test_videos_flag
 from a2d_tf.paper.results import Result
 from a2d_tf.paper.stages import SeededRow, Stage, begun_rows
 from a2d_tf.paper.training_flags import are_those_of, config_of, flags_of_row
@@ -90,10 +90,7 @@ class Plan:
             f"--clip_frames={model.frames}",
         ]
         if tests:
-            names = []
-            for video in tests:
-                names.append(f'"{video}"' if "," in video else video)
-            words.append(f"--test_videos={','.join(names)}")
+            words.append(test_videos_flag(tests))
         processes.call(["records", *words])  # whose memory the runs need
 
     def train_and_score(self, stage: Stage) -> None:

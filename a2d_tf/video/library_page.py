@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from a2d_tf.behaviour.prediction_folder import RESULT_FILES, read_video_info
 from a2d_tf.core.checked_json import load_json
+from a2d_tf.evaluation.reports.templates import data_url
 from a2d_tf.runs import run_files, scores
 from a2d_tf.runs.held_out import SPLITS, TRAINED
 from a2d_tf.video import trust
@@ -45,6 +46,7 @@ def write_library_page(
     notes: Sequence[str] = (),
     *,
     warning: str = "",
+    curve: str = "",
 ) -> None:
     """Write the page of a library; of many videos the pictures are on further pages.
 
@@ -55,6 +57,7 @@ def write_library_page(
       run: folder of the run that predicts, whose training videos are marked.
       notes: sentences on how good the labels are.
       warning: what stands at the top of each page, "" for nothing.
+      curve: path of a PNG of what more annotations would add; there may be none.
 
     Raises:
       InputError: a page cannot be written.
@@ -71,6 +74,9 @@ def write_library_page(
     sheet_urls: list[str] = []
     if run:
         sheet_urls = [_url(sheet, output) for sheet in run_files.sheets(run)]
+    curve_url = None
+    if os.path.isfile(curve):
+        curve_url = data_url(pathlib.Path(curve).read_bytes())
     pages = _pages_of(list(parts))
     picture_links = _picture_links(pages)
     folder_name = "/".join(pathlib.Path(output).absolute().parts[-2:])
@@ -92,6 +98,7 @@ def write_library_page(
             sheet_urls=sheet_urls,
             notes=notes,
             warning=warning,
+            curve_url=curve_url,
             parts={name: parts[name] for name in page.names},
             page=page,
             pages=pages,

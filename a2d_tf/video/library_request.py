@@ -52,6 +52,8 @@ class Request:
       run: the run folder of the model, if it is one.
       notes: sentences for the page of the library, of how good the labels are.
       warning: what stands at the top of that page, "" for nothing.
+      curve: path of a picture on it, of what more annotations would add; there may be
+        none.
     """
 
     start: float = 0.0
@@ -66,6 +68,7 @@ class Request:
     run: str | None = None
     notes: tuple[str, ...] = ()
     warning: str = ""
+    curve: str = ""
 
     def record(self, job: Job) -> dict[str, Any]:
         """Return a job's `prediction.json`, without its `frames`.

@@ -145,6 +145,7 @@ def _write_files(
             request.run,
             request.notes,
             warning=request.warning,
+            curve=request.curve,
         )
 
 

@@ -30,9 +30,9 @@ class Counts(NamedTuple):
       findings: of predicted instances, right or wrong.
     """
 
-    instances: int
-    found: int
-    findings: int
+    instances: float
+    found: float
+    findings: float
 
     @classmethod
     def of(cls, row: dict) -> Counts:
@@ -44,7 +44,7 @@ class Counts(NamedTuple):
         )
 
     @property
-    def wrong(self) -> int:
+    def wrong(self) -> float:
         """The number of findings that are wrong."""
         return self.findings - self.found
 

@@ -72,6 +72,45 @@ def bars(
     return figure_png(figure)
 
 
+def curves(
+    lines: Mapping[str, Mapping[int, float]],
+    *,
+    bold: str,
+    title: str,
+    x: str,
+    y: str,
+) -> bytes:
+    """Draw percentages by a number that doubles.
+
+    Args:
+      lines: {label: {number: percentage}}.
+      bold: the label of the line that counts most.
+      title: of the chart.
+      x, y: what its axes are.
+    """
+    figure = _figure(6, 3.6)
+    axes = label_axes(figure.subplots(), title, x, y)
+    numbers: set[int] = set()
+    for label, points in lines.items():
+        numbers.update(points)
+        is_bold = label == bold
+        axes.plot(
+            list(points),
+            list(points.values()),
+            marker="o",
+            markersize=5 if is_bold else 3,
+            linewidth=2.5 if is_bold else 0.8,
+            color="#1c2733" if is_bold else None,
+            label=f"\u200b{label}".replace("$", r"\$"),
+        )
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    axes.set_xticks(sorted(numbers), [str(number) for number in sorted(numbers)])
+    axes.set_ylim(0, 102)
+    axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure_png(figure)
+
+
 class Panel(NamedTuple):
     """A picture of a sheet.
 

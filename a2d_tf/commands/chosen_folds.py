@@ -1,0 +1,59 @@
+"""The folds of a2d start --folds: so many, or those that a file names."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Collection, Mapping
+
+from a2d_tf.annotations.split import folds_by_pairs
+from a2d_tf.core.errors import InputError, join_names
+from a2d_tf.paper.folds import read_folds, write_folds
+
+FILE = "videos.csv"
+"""In the folder of the folds: which video is in which."""
+
+
+def count(folds: str) -> int:
+    """Return how many folds there will be, as of `choose`."""
+    if folds.isdecimal():
+        return int(folds)
+    return len(read_folds(folds))
+
+
+def choose(
+    folds: str, videos_of_pairs: Mapping[str, Collection[str]], folder: pathlib.Path
+) -> dict[str, list[str]]:
+    """Return {fold: its videos}, and write it to FILE in a folder.
+
+    Args:
+      folds: a number of folds, or the path of a CSV as `read_folds` takes it.
+      videos_of_pairs: {pair: the annotated videos that show it}.
+
+    Raises:
+      InputError: less than two folds, more than videos, or a file that cannot be used.
+    """
+    annotated: set[str] = set()
+    for videos in videos_of_pairs.values():
+        annotated.update(videos)
+    if folds.isdecimal():
+        count = int(folds)
+        if not 2 <= count <= len(annotated):
+            raise InputError(
+                f"--folds={folds}: {len(annotated)} videos are annotated; use 2 to"
+                f" {len(annotated)} folds"
+            )
+        sets = [set(videos) for videos in videos_of_pairs.values()]
+        chosen = folds_by_pairs(sets, count)
+    else:
+        chosen = read_folds(folds)
+        listed = {video for videos in chosen.values() for video in videos}
+        unknown = sorted(listed - annotated)
+        if unknown:
+            raise InputError(
+                f"--folds={folds}: nobody annotated {join_names(unknown, 3)}; list"
+                " annotated videos only"
+            )
+        if len(chosen) < 2:
+            raise InputError(f"--folds={folds}: has one fold; use two or more")
+    write_folds(folder / FILE, chosen)
+    return chosen

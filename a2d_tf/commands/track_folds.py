@@ -1,0 +1,93 @@
+"""a2d start --tracks: folds of the coded videos that are left out, and fewer videos."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.evaluation.fold_scores import FoldScores
+from a2d_tf.evaluation.metrics.behaviour_counts import Counts
+from a2d_tf.training import learning_curve, left_out_videos
+from a2d_tf.training.coded_rows import CodedRow
+from a2d_tf.training.fit_tracks import TrackFit
+from a2d_tf.training.left_out_videos import ScoredRow
+from a2d_tf.training.track_features import TrackFeatures
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackFolds:
+    """Folds of coded videos, and what fits to the others are made of.
+
+    Attributes:
+      folds: {name: its videos}.
+      fit: to all coded videos.
+      features: of all videos.
+      rows: all coded instances.
+      every, bout_seconds, window: as of `left_out_videos.predict`.
+    """
+
+    folds: Mapping[str, Sequence[str]]
+    fit: TrackFit
+    features: Mapping[str, TrackFeatures]
+    rows: Sequence[CodedRow]
+    every: int
+    bout_seconds: Mapping[str, float]
+    window: int
+
+    def scores(self) -> list[FoldScores]:
+        """Score each fold by the fit without its videos."""
+        scores = []
+        for name, videos in self.folds.items():
+            scored = left_out_videos.predict(
+                self.fit,
+                self.features,
+                self.rows,
+                self.every,
+                self.bout_seconds,
+                self.window,
+                folds=[videos],
+            )
+            scores.append(_count(name, scored, self.fit.labels))
+        return scores
+
+    def curve(self) -> dict[int, FoldScores]:
+        """Score all folds by fits to fewer of the other videos: {their number: it}."""
+        scored_of: dict[int, list[ScoredRow]] = collections.defaultdict(list)
+        smaller_fits = learning_curve.smaller_fits(
+            self.features, self.rows, self.fit.labels, list(self.folds.values())
+        )
+        for smaller in smaller_fits:
+            scored_of[smaller.videos] += left_out_videos.predict_by(
+                smaller.weights,
+                self.fit.labels,
+                self.features,
+                smaller.rows,
+                self.every,
+                self.bout_seconds,
+                self.window,
+            )
+        scores = {}
+        for number, scored in scored_of.items():
+            scores[number] = _count(str(number), scored, self.fit.labels)
+        return scores
+
+
+def _count(name: str, scored: Sequence[ScoredRow], labels: LabelSpace) -> FoldScores:
+    """Count the seconds of scored instances."""
+    coded: dict[int, float] = collections.defaultdict(float)
+    right: dict[int, float] = collections.defaultdict(float)
+    predicted: dict[int, float] = collections.defaultdict(float)
+    for row in scored:
+        seconds = row.coded.seconds
+        coded[row.action] += seconds
+        predicted[row.predicted] += seconds
+        if row.action == row.predicted:
+            right[row.action] += seconds
+    counts = {}
+    for index, action in enumerate(labels.actions):
+        if index in coded or index in predicted:
+            counts[action] = Counts(coded[index], right[index], predicted[index])
+    videos = {row.coded.video for row in scored}
+    return FoldScores(name, len(videos), counts)
