@@ -2,9 +2,9 @@
 
 It has six signatures, for clips of pixels or of encoded images and for the frames of a
 video one by one. `frame` computes the backbones' features of a frame, and `key_frame`
-the answer from the features of 2L + 1 frames, or `boxes` that in boxes which are given;
-the other three are built from the first two, so that all give the same answers. A run
-and its export use this same `tf.Module`.
+the answer from the features of 2L + 1 frames, or `boxes` that in boxes which are given
+(see `frame_answers`); the other three are built from the first two, so that all give
+the same answers. A run and its export use this same `tf.Module`.
 
 A network that reads motion maps has `block` for those of an action backbone, and no
 `stream`: its state would be a block of frames.
@@ -12,26 +12,18 @@ A network that reads motion maps has `block` for those of an action backbone, an
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
 
 import tensorflow as tf
 
 from a2d_tf.core.config import InferenceConfig
-from a2d_tf.core.limits import MAX_PIXELS, MAX_SERVED_FLOW
-from a2d_tf.data.instance_fields import scale_fields
-from a2d_tf.model.heads.readout import LEVELS
-from a2d_tf.model.inference import infer_boxes, infer_key_frames
 from a2d_tf.model.network import Network
-from a2d_tf.model.structures import BatchInstances, Features
 from a2d_tf.ops import canvas as canvas_ops
-from a2d_tf.ops import masks as mask_ops
 from a2d_tf.ops.motion_maps import BLOCK, FLOW_HISTOGRAMS
 from a2d_tf.serving import served_motion
 from a2d_tf.serving.folding import folded
-from a2d_tf.serving.signatures import OUTPUTS, SIGNATURE
-
-_NO_MOTION: dict[str, tf.Tensor] = {}
+from a2d_tf.serving.frame_answers import NO_MOTION, FrameAnswers, shape_checks
+from a2d_tf.serving.signatures import SIGNATURE
 
 
 class ServedNetwork(tf.Module):
@@ -69,42 +61,20 @@ class ServedNetwork(tf.Module):
         motion_specs = served_motion.input_specs(network)
         self._reads_motion = bool(motion_specs)
 
-        # Closures, not attributes: a SavedModel would track the Keras models in the
-        # network.
-        def frame(rgb: tf.Tensor, flow: tf.Tensor) -> dict[str, tf.Tensor]:
-            return _features(network, rgb, flow)
-
-        def key_frame(
-            frames: dict[str, tf.Tensor],
-            size: tf.Tensor,
-            motion: dict[str, tf.Tensor] = _NO_MOTION,
-        ) -> dict[str, tf.Tensor]:
-            return _answer(network, settings, frames, size, motion)
-
-        def boxes(
-            frames: dict[str, tf.Tensor],
-            size: tf.Tensor,
-            boxes: tf.Tensor,
-            num_boxes: tf.Tensor,
-            motion: dict[str, tf.Tensor] = _NO_MOTION,
-        ) -> dict[str, tf.Tensor]:
-            return _answer_boxes(network, frames, size, boxes, num_boxes, motion)
-
-        def block(rgb: tf.Tensor) -> dict[str, tf.Tensor]:
-            return served_motion.block_logits(network, rgb)
-
-        def motion_of_clips(rgb: tf.Tensor, flow: tf.Tensor) -> dict[str, tf.Tensor]:
-            return served_motion.maps_of_clips(network, rgb, flow)
-
-        self._motion_of_clips = motion_of_clips
+        answers = FrameAnswers(network, settings)
+        self._motion_of_clips = answers.motion_of_clips
         frame_specs = [_spec("rgb", [None, None, 3], tf.uint8), _flow_spec([])]
-        self.frame = tf.function(frame, frame_specs)
+        self.frame = tf.function(answers.frame, frame_specs)
         features = self.frame.get_concrete_function().structured_outputs
         clip_features = _stacked(features, self._clip_frames)
         size = tf.TensorSpec([2], tf.int32, "size")
-        self.key_frame = tf.function(key_frame, [clip_features, size, motion_specs])
+        self.key_frame = tf.function(
+            answers.key_frame, [clip_features, size, motion_specs]
+        )
         box_specs = [_spec("boxes", [None, 4]), _spec("num_boxes", [], tf.int32)]
-        self.boxes = tf.function(boxes, [clip_features, size, *box_specs, motion_specs])
+        self.boxes = tf.function(
+            answers.boxes, [clip_features, size, *box_specs, motion_specs]
+        )
         clip_rgb = _spec("rgb", [None, None, None, 3], tf.uint8)
         self.serve = tf.function(self._serve, [clip_rgb, _flow_spec([None])])
         images = _spec("images", [None], tf.string)
@@ -112,7 +82,7 @@ class ServedNetwork(tf.Module):
         self.block = None
         if network.action_backbone is not None:
             block_rgb = _spec("rgb", [BLOCK, None, None, 3], tf.uint8)
-            self.block = tf.function(block, [block_rgb])
+            self.block = tf.function(answers.block, [block_rgb])
         self.histograms = None
         if FLOW_HISTOGRAMS.name in motion_specs:
             self.histograms = tf.function(served_motion.histograms, [_flow_spec([])])
@@ -153,7 +123,7 @@ class ServedNetwork(tf.Module):
                 signatures[name] = function.get_concrete_function()
         return signatures
 
-    def _serve(self, rgb, flow):
+    def _serve(self, rgb: tf.Tensor, flow: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the outputs for the key frames of clips; see `signatures`."""
         clip_frames = self._clip_frames
         length, height, width = tf.unstack(tf.shape(rgb)[1:4])
@@ -162,8 +132,8 @@ class ServedNetwork(tf.Module):
         )
         long_enough = tf.debugging.assert_greater_equal(length, clip_frames, message)
         first = length // 2 - clip_frames // 2
-        motion = _NO_MOTION
-        with tf.control_dependencies([long_enough, *_shape_checks(rgb, flow)]):
+        motion = NO_MOTION
+        with tf.control_dependencies([long_enough, *shape_checks(rgb, flow)]):
             if self._reads_motion:
                 motion = self._motion_of_clips(rgb, flow)
             rgb = rgb[:, first : first + clip_frames]
@@ -176,7 +146,7 @@ class ServedNetwork(tf.Module):
             frames[name] = tf.reshape(features, [-1, clip_frames, *features.shape[1:]])
         return self.key_frame(frames, tf.stack([height, width]), motion)
 
-    def _encoded(self, images, flow):
+    def _encoded(self, images: tf.Tensor, flow: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the outputs of `_serve` for JPEG or PNG images, string [B, T]."""
         clip_frames = self._clip_frames
         message = "images and flow must agree in their first two axes, [B, T]"
@@ -197,7 +167,13 @@ class ServedNetwork(tf.Module):
         flow = tf.tile(flow, tf.concat([[1, 1], times, [1]], axis=0))
         return self.serve(rgb, flow)
 
-    def _stream(self, rgb, flow, size, state):
+    def _stream(
+        self,
+        rgb: tf.Tensor,
+        flow: tf.Tensor,
+        size: tf.Tensor,
+        state: Mapping[str, tf.Tensor],
+    ) -> dict[str, tf.Tensor]:
         """Take the next frame of each video.
 
         Returns:
@@ -220,150 +196,21 @@ class ServedNetwork(tf.Module):
         return {**outputs, "number": number, **new_state, "state_count": count + 1}
 
 
-def _pyramid_levels(network):
-    """Return {pyramid of a frame: its levels}."""
-    names = set(network.backbones.output)
-    if network.model_config.action_topdown == "shared":
-        names.discard("rgb")  # the action branch's appearance is the actor's
-    levels: dict[str, Sequence[int]] = {}
-    for name in sorted(names):
-        levels[name] = range(2, 6)
-        if name == "labels":
-            levels[name] = LEVELS
-    return levels
-
-
-def _features(network, rgb, flow):
-    """Compute the signature `frame`.
-
-    Args:
-      rgb: uint8 [B, H, W, 3].
-      flow: float32 [B, H, W, 2].
-
-    Returns:
-      {name: tensor}, what `key_frame` needs of each frame.
-    """
-    backbones = network.backbones
-    finite = tf.debugging.assert_all_finite(flow, "flow must be finite")
-    with tf.control_dependencies([finite, *_shape_checks(rgb, flow)]):
-        flow = tf.clip_by_value(flow, -MAX_SERVED_FLOW, MAX_SERVED_FLOW)
-        placed = canvas_ops.place(rgb, flow, network.image_size)
-    inputs = {"rgb": placed.rgb, "flow": placed.flow}
-    pyramids = backbones(
-        {name: inputs[name] for name in backbones.input}, training=False
-    )
-    outputs = {}
-    for name, levels in _pyramid_levels(network).items():
-        for level, features in zip(levels, pyramids[name]):
-            outputs[f"{name}_p{level}"] = features
-    outputs["inside"] = tf.tile(placed.size[None], [tf.shape(rgb)[0], 1])
-    if network.needs_image:
-        outputs["image"] = placed.rgb
-    return outputs
-
-
-def _answer(network, settings, frames, size, motion):
-    """Compute the signature `key_frame`.
-
-    Args:
-      frames: features of the signature `frame`, each [B, 2L + 1, ...].
-      size: int32 [2], height and width in whose pixels to answer.
-      motion: what `served_motion.input_specs` asks for; maybe nothing.
-
-    Returns:
-      the outputs.
-    """
-    key = _key_features(network, frames, motion)
-    detections = infer_key_frames(
-        network, key.features, key.inside, settings, frames.get("image")
-    ).detections
-    return _outputs(network, detections, key.ratio(size), size)
-
-
-def _answer_boxes(network, frames, size, boxes, num_boxes, motion):
-    """Compute the signature `boxes`.
-
-    Args:
-      frames, size, motion: as of `_answer`.
-      boxes: float32 [B, N, 4], in pixels of `size`.
-      num_boxes: int32 [B].
-
-    Returns:
-      the outputs.
-    """
-    key = _key_features(network, frames, motion)
-    ratio = key.ratio(size)
-    detections = infer_boxes(
-        network,
-        key.features,
-        boxes / tf.tile(ratio, [1, 2])[:, None],
-        num_boxes,
-        key.inside,
-        frames.get("image"),
-    ).detections
-    return _outputs(network, detections, ratio, size)
-
-
-class _KeyFeatures(NamedTuple):
-    """What is known of the key frames of clips.
-
-    Attributes:
-      inside: int32 [B, 2], height and width of the frames inside the canvas.
-    """
-
-    features: Features
-    inside: tf.Tensor
-
-    def ratio(self, size: tf.Tensor) -> tf.Tensor:
-        """Return pixels of an answer by pixels of the canvas, [B, 2]; check `size`."""
-        with tf.control_dependencies([_size_check(size[0], size[1])]):
-            return tf.cast(size, tf.float32) / tf.cast(self.inside, tf.float32)
-
-
-def _key_features(network, frames, motion):
-    """Fuse the features of frames; the arguments are those of `_answer`."""
-    pyramids = {}
-    for name, levels in _pyramid_levels(network).items():
-        pyramids[name] = [frames[f"{name}_p{level}"] for level in levels]
-    inside = frames["inside"][:, network.model_config.frames // 2]
-    features = network.fuse(pyramids)
-    if motion:
-        features = features._replace(motion=served_motion.features(motion))
-    return _KeyFeatures(features, inside)
-
-
-def _outputs(
-    network: Network, detections: BatchInstances, ratio: tf.Tensor, size: tf.Tensor
-) -> dict[str, tf.Tensor]:
-    """Return OUTPUTS in pixels of `size`, of instances in pixels of the canvas."""
-    answers = detections._asdict()
-    answers.update(scale_fields(detections.more, ratio[:, None]))
-    answers["num_detections"] = detections.number
-    outputs = {name: answers[name] for name in OUTPUTS if name in answers}
-    outputs["boxes"] = detections.boxes * tf.tile(ratio, [1, 2])[:, None]
-    label_map = mask_ops.paint_label_map(
-        outputs["masks"],
-        outputs["boxes"],
-        outputs["score"],
-        outputs["code"],
-        height=size[0],
-        width=size[1],
-    )
-    outputs["label_map"] = tf.cast(label_map, tf.as_dtype(network.labels.code_dtype))
-    return outputs
-
-
-def _spec(name, shape, dtype=tf.float32):
+def _spec(
+    name: str, shape: Sequence[int | None], dtype: tf.DType = tf.float32
+) -> tf.TensorSpec:
     """Return a TensorSpec [B, *shape]."""
     return tf.TensorSpec([None, *shape], dtype, name)
 
 
-def _flow_spec(axes):
+def _flow_spec(axes: Sequence[int | None]) -> tf.TensorSpec:
     """Return the TensorSpec of flow [B, *axes, H, W, 2]."""
     return _spec("flow", [*axes, None, None, 2])
 
 
-def _stacked(features, length, prefix=""):
+def _stacked(
+    features: Mapping[str, tf.TensorSpec], length: int, prefix: str = ""
+) -> dict[str, tf.TensorSpec]:
     """Return specs of the features of `length` frames, stacked on axis 1.
 
     Args:
@@ -375,21 +222,3 @@ def _stacked(features, length, prefix=""):
         shape = [length, *spec.shape[1:]]
         specs[f"{prefix}{name}"] = _spec(f"{prefix}{name}", shape, spec.dtype)
     return specs
-
-
-def _size_check(height, width):
-    """Return an assertion on the size of a frame, int32 scalars."""
-    message = "a frame needs at least one pixel, and at most: "
-    pixels = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
-    allowed = (height > 0) & (width > 0) & (pixels <= MAX_PIXELS)
-    return tf.debugging.Assert(allowed, [message, tf.constant(MAX_PIXELS)])
-
-
-def _shape_checks(rgb, flow):
-    """Return assertions that frames have an allowed size, and flow has the same."""
-    message = (
-        "rgb [..., H, W, 3] and flow [..., H, W, 2] must agree in all but the last axis"
-    )
-    agree = tf.debugging.assert_equal(tf.shape(rgb)[:-1], tf.shape(flow)[:-1], message)
-    height, width = tf.unstack(tf.shape(rgb)[-3:-1])
-    return [agree, _size_check(height, width)]

@@ -1,0 +1,207 @@
+"""The features of frames, and from these the answer to key frames, in their pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from a2d_tf.core.config import InferenceConfig
+from a2d_tf.core.limits import MAX_PIXELS, MAX_SERVED_FLOW
+from a2d_tf.data.instance_fields import scale_fields
+from a2d_tf.model.heads.readout import LEVELS
+from a2d_tf.model.inference import infer_boxes, infer_key_frames
+from a2d_tf.model.network import Network
+from a2d_tf.model.structures import BatchInstances, Features
+from a2d_tf.ops import canvas as canvas_ops
+from a2d_tf.ops import masks as mask_ops
+from a2d_tf.serving import served_motion
+from a2d_tf.serving.signatures import OUTPUTS
+
+NO_MOTION: dict[str, tf.Tensor] = {}
+"""The motion inputs of a network that reads no motion maps."""
+
+
+class FrameAnswers:
+    """The graphs of the signatures that see single frames; see `signatures`.
+
+    No `tf.Module`: a SavedModel would save the Keras models of the network, too.
+
+    Args:
+      network: for inference.
+      settings: an InferenceConfig with its score_threshold resolved.
+    """
+
+    def __init__(self, network: Network, settings: InferenceConfig) -> None:
+        self._network = network
+        self._settings = settings
+
+    def frame(self, rgb: tf.Tensor, flow: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Compute the signature `frame`.
+
+        Args:
+          rgb: uint8 [B, H, W, 3].
+          flow: float32 [B, H, W, 2].
+
+        Returns:
+          {name: tensor}, what `key_frame` needs of each frame.
+        """
+        network = self._network
+        backbones = network.backbones
+        finite = tf.debugging.assert_all_finite(flow, "flow must be finite")
+        with tf.control_dependencies([finite, *shape_checks(rgb, flow)]):
+            flow = tf.clip_by_value(flow, -MAX_SERVED_FLOW, MAX_SERVED_FLOW)
+            placed = canvas_ops.place(rgb, flow, network.image_size)
+        inputs = {"rgb": placed.rgb, "flow": placed.flow}
+        pyramids = backbones(
+            {name: inputs[name] for name in backbones.input}, training=False
+        )
+        outputs = {}
+        for name, levels in self._pyramid_levels().items():
+            for level, features in zip(levels, pyramids[name]):
+                outputs[f"{name}_p{level}"] = features
+        outputs["inside"] = tf.tile(placed.size[None], [tf.shape(rgb)[0], 1])
+        if network.needs_image:
+            outputs["image"] = placed.rgb
+        return outputs
+
+    def key_frame(
+        self,
+        frames: dict[str, tf.Tensor],
+        size: tf.Tensor,
+        motion: dict[str, tf.Tensor] = NO_MOTION,
+    ) -> dict[str, tf.Tensor]:
+        """Compute the signature `key_frame`.
+
+        Args:
+          frames: features of the signature `frame`, each [B, 2L + 1, ...].
+          size: int32 [2], height and width in whose pixels to answer.
+          motion: what `served_motion.input_specs` asks for; maybe nothing.
+        """
+        key = self._key_features(frames, motion)
+        detections = infer_key_frames(
+            self._network,
+            key.features,
+            key.inside,
+            self._settings,
+            frames.get("image"),
+        ).detections
+        return self._outputs(detections, key.ratio(size), size)
+
+    def boxes(
+        self,
+        frames: dict[str, tf.Tensor],
+        size: tf.Tensor,
+        boxes: tf.Tensor,
+        num_boxes: tf.Tensor,
+        motion: dict[str, tf.Tensor] = NO_MOTION,
+    ) -> dict[str, tf.Tensor]:
+        """Compute the signature `boxes`.
+
+        Args:
+          frames, size, motion: as of `key_frame`.
+          boxes: float32 [B, N, 4], in pixels of `size`.
+          num_boxes: int32 [B].
+        """
+        key = self._key_features(frames, motion)
+        ratio = key.ratio(size)
+        detections = infer_boxes(
+            self._network,
+            key.features,
+            boxes / tf.tile(ratio, [1, 2])[:, None],
+            num_boxes,
+            key.inside,
+            frames.get("image"),
+        ).detections
+        return self._outputs(detections, ratio, size)
+
+    def block(self, rgb: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Compute the signature `block`; see `served_motion.block_logits`."""
+        return served_motion.block_logits(self._network, rgb)
+
+    def motion_of_clips(self, rgb: tf.Tensor, flow: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return the motion inputs of `key_frame` for the middle frames of clips."""
+        return served_motion.maps_of_clips(self._network, rgb, flow)
+
+    def _pyramid_levels(self) -> dict[str, Sequence[int]]:
+        """Return {pyramid of a frame: its levels}."""
+        network = self._network
+        names = set(network.backbones.output)
+        if network.model_config.action_topdown == "shared":
+            names.discard("rgb")  # the action branch's appearance is the actor's
+        levels: dict[str, Sequence[int]] = {}
+        for name in sorted(names):
+            levels[name] = range(2, 6)
+            if name == "labels":
+                levels[name] = LEVELS
+        return levels
+
+    def _key_features(
+        self, frames: Mapping[str, tf.Tensor], motion: dict[str, tf.Tensor]
+    ) -> _KeyFeatures:
+        """Fuse the features of frames; the arguments are those of `key_frame`."""
+        network = self._network
+        pyramids = {}
+        for name, levels in self._pyramid_levels().items():
+            pyramids[name] = [frames[f"{name}_p{level}"] for level in levels]
+        inside = frames["inside"][:, network.model_config.frames // 2]
+        features = network.fuse(pyramids)
+        if motion:
+            features = features._replace(motion=served_motion.features(motion))
+        return _KeyFeatures(features, inside)
+
+    def _outputs(
+        self, detections: BatchInstances, ratio: tf.Tensor, size: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Return OUTPUTS in pixels of `size`, of instances in pixels of the canvas."""
+        answers = detections._asdict()
+        answers.update(scale_fields(detections.more, ratio[:, None]))
+        answers["num_detections"] = detections.number
+        outputs = {name: answers[name] for name in OUTPUTS if name in answers}
+        outputs["boxes"] = detections.boxes * tf.tile(ratio, [1, 2])[:, None]
+        label_map = mask_ops.paint_label_map(
+            outputs["masks"],
+            outputs["boxes"],
+            outputs["score"],
+            outputs["code"],
+            height=size[0],
+            width=size[1],
+        )
+        code_dtype = tf.as_dtype(self._network.labels.code_dtype)
+        outputs["label_map"] = tf.cast(label_map, code_dtype)
+        return outputs
+
+
+class _KeyFeatures(NamedTuple):
+    """What is known of the key frames of clips.
+
+    Attributes:
+      inside: int32 [B, 2], height and width of the frames inside the canvas.
+    """
+
+    features: Features
+    inside: tf.Tensor
+
+    def ratio(self, size: tf.Tensor) -> tf.Tensor:
+        """Return pixels of an answer by pixels of the canvas, [B, 2]; check `size`."""
+        with tf.control_dependencies([_size_check(size[0], size[1])]):
+            return tf.cast(size, tf.float32) / tf.cast(self.inside, tf.float32)
+
+
+def shape_checks(rgb: tf.Tensor, flow: tf.Tensor) -> list[tf.Operation]:
+    """Return assertions that frames have an allowed size, and flow has the same."""
+    message = (
+        "rgb [..., H, W, 3] and flow [..., H, W, 2] must agree in all but the last axis"
+    )
+    agree = tf.debugging.assert_equal(tf.shape(rgb)[:-1], tf.shape(flow)[:-1], message)
+    height, width = tf.unstack(tf.shape(rgb)[-3:-1])
+    return [agree, _size_check(height, width)]
+
+
+def _size_check(height: tf.Tensor, width: tf.Tensor) -> tf.Operation:
+    """Return an assertion on the size of a frame, int32 scalars."""
+    message = "a frame needs at least one pixel, and at most: "
+    pixels = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
+    allowed = (height > 0) & (width > 0) & (pixels <= MAX_PIXELS)
+    return tf.debugging.Assert(allowed, [message, tf.constant(MAX_PIXELS)])
