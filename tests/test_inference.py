@@ -9,6 +9,7 @@ from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model import inference, label_modes, suppression
 from a2d_tf.model.heads.actor import ActorHead
+from a2d_tf.model.label_modes import RoiScores
 from a2d_tf.model.structures import RoiTable, Seen
 from a2d_tf.ops.boxes import BoxCoder
 
@@ -49,7 +50,7 @@ def scored(outputs, rois, valid, mode):
     """The table of RoIs as a dict."""
     space, seen = label_modes.make(mode, SMALL), Seen(None, outputs, None)
     found = ActorHead(space, CODER).decode(seen, rois, valid, SIZE)
-    table = space.table(*found, outputs.get("action_logits"), valid)
+    table = space.table(RoiScores(*found, outputs.get("action_logits"), valid))
     return {name: value for name, value in table._asdict().items() if value is not None}
 
 
@@ -295,9 +296,8 @@ def test_rows_that_are_not_used_of_a_detector_whose_first_class_is_no_actor():
     labels = LabelSpace(("dog",), ("__undefined__",), (11,))
     mode = label_modes.Detected(labels, {"person": -1, "dog": 0})
     scores = tf.constant([[[0.0, 0.7], [0.0, 0.0]]])
-    table = mode.table(
-        scores, tf.zeros([1, 2, 2, 4]), None, tf.constant([[True, False]])
-    )
+    valid = tf.constant([[True, False]])
+    table = mode.table(RoiScores(scores, tf.zeros([1, 2, 2, 4]), None, valid))
     pairs = mode.pairs_of(tf.constant([[1, 0]]), table)
     assert pairs.actor.numpy().tolist() == [[0, 0]]
     np.testing.assert_allclose(pairs.score, [[0.7, 0.0]])

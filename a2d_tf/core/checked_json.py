@@ -66,6 +66,40 @@ def check_json(value: Any, kind: Any, where: str = "") -> None:
         _check_by_function(value, kind, where)
 
 
+def kind_of(is_right: Callable[[Any], bool], what: str) -> Callable[[Any], None]:
+    """Return a kind: the values for which `is_right` is true; `what` describes them."""
+
+    def check(value: Any) -> None:
+        if not is_right(value):
+            raise ValueError(f"{quoted(value)} is not {what}")
+
+    return check
+
+
+def whole(least: int = 0, most: int = 2**53) -> Callable[[Any], None]:
+    """Return a kind: integers of a range, its ends included."""
+    return kind_of(
+        lambda value: type(value) is int and least <= value <= most,
+        f"an integer from {least} to {most}",
+    )
+
+
+def number(least: float, most: float) -> Callable[[Any], None]:
+    """Return a kind: integers and floats of a range, its ends included."""
+    return kind_of(
+        lambda value: type(value) in (int, float) and least <= value <= most,
+        f"a number from {least} to {most}",
+    )
+
+
+def one_of(*values: Any) -> Callable[[Any], None]:
+    """Return a kind: one of these values."""
+    description = ", ".join(str(value) for value in values)
+    if len(values) > 1:
+        description = f"one of {description}"
+    return kind_of(lambda value: value in values, description)
+
+
 def _check_alternatives(value: Any, kinds: tuple, where: str) -> None:
     for kind in kinds:
         with contextlib.suppress(ValueError):
@@ -119,37 +153,3 @@ def _check_by_function(value: Any, check: Callable[[Any], Any], where: str) -> N
 def _wrong_type(value: Any, where: str) -> ValueError:
     place = where or "content"
     return ValueError(f"{place}: {quoted(value)} is missing or has the wrong type")
-
-
-def kind_of(is_right: Callable[[Any], bool], what: str) -> Callable[[Any], None]:
-    """Return a kind: the values for which `is_right` is true; `what` describes them."""
-
-    def check(value: Any) -> None:
-        if not is_right(value):
-            raise ValueError(f"{quoted(value)} is not {what}")
-
-    return check
-
-
-def whole(least: int = 0, most: int = 2**53) -> Callable[[Any], None]:
-    """Return a kind: integers of a range, its ends included."""
-    return kind_of(
-        lambda value: type(value) is int and least <= value <= most,
-        f"an integer from {least} to {most}",
-    )
-
-
-def number(least: float, most: float) -> Callable[[Any], None]:
-    """Return a kind: integers and floats of a range, its ends included."""
-    return kind_of(
-        lambda value: type(value) in (int, float) and least <= value <= most,
-        f"a number from {least} to {most}",
-    )
-
-
-def one_of(*values: Any) -> Callable[[Any], None]:
-    """Return a kind: one of these values."""
-    description = ", ".join(str(value) for value in values)
-    if len(values) > 1:
-        description = f"one of {description}"
-    return kind_of(lambda value: value in values, description)

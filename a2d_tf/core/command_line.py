@@ -81,17 +81,6 @@ def guarded(function: Callable, *arguments: Any, debug: bool = False) -> int | N
         return complain(f"{_problem_of(error)}; --debug shows where", debug)
 
 
-def _problem_of(error: Exception) -> str:
-    """Describe an error that is no InputError."""
-    if isinstance(error, OSError) and error.strerror:
-        if error.filename:
-            return f"{error.filename}: {error.strerror}"
-        return error.strerror
-    # TensorFlow's messages have many lines.
-    first_line, _, _ = str(error).strip().partition("\n")
-    return f"unexpected {type(error).__name__}: {first_line[:1000]}"
-
-
 def require(argv: list[str], **values: object) -> None:
     """Check a command line.
 
@@ -122,6 +111,17 @@ def complain(problem: object, debug: bool = False) -> int:
     line = " ".join(str(problem).split())
     print(f"error: {_printable(line[:_LONGEST])}", file=sys.stderr)
     return 1
+
+
+def _problem_of(error: Exception) -> str:
+    """Describe an error that is no InputError."""
+    if isinstance(error, OSError) and error.strerror:
+        if error.filename:
+            return f"{error.filename}: {error.strerror}"
+        return error.strerror
+    # TensorFlow's messages have many lines.
+    first_line, _, _ = str(error).strip().partition("\n")
+    return f"unexpected {type(error).__name__}: {first_line[:1000]}"
 
 
 def _printable(text: str) -> str:

@@ -160,6 +160,23 @@ def prepare(device: str = "auto", deterministic: bool = True) -> list[Gpu]:
     return computing
 
 
+def hide_gpus() -> None:
+    """Keep this process off the GPUs: it computes little, and would take their memory.
+
+    Call this before TensorFlow creates a tensor.
+    """
+    import tensorflow as tf
+
+    tf.config.set_visible_devices([], "GPU")
+
+
+def on_gpu() -> bool:
+    """Return whether TensorFlow computes on a GPU."""
+    import tensorflow as tf
+
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
 def _choose_gpus(device: str) -> list[Any]:
     """Return TensorFlow's GPUs that compute, none for the CPU; errors of `prepare`."""
     import tensorflow as tf
@@ -203,23 +220,6 @@ def _set_graph_options(gpus: Sequence[Gpu]) -> None:
         options["layout_optimizer"] = False
     if options:
         tf.config.optimizer.set_experimental_options(options)
-
-
-def hide_gpus() -> None:
-    """Keep this process off the GPUs: it computes little, and would take their memory.
-
-    Call this before TensorFlow creates a tensor.
-    """
-    import tensorflow as tf
-
-    tf.config.set_visible_devices([], "GPU")
-
-
-def on_gpu() -> bool:
-    """Return whether TensorFlow computes on a GPU."""
-    import tensorflow as tf
-
-    return bool(tf.config.get_visible_devices("GPU"))
 
 
 def _check_unused(device: str) -> None:

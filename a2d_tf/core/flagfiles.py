@@ -58,6 +58,24 @@ def parse_flags(words: Sequence[str], flag_values: Register) -> list[str]:
         raise InputError(str(error)) from error
 
 
+def find(path: str) -> str:
+    """Return the path of a flagfile.
+
+    `configs/NAME` and `configs/ablations/NAME` name the package's flagfiles from any
+    folder, unless such a path exists.
+    """
+    path = os.path.expanduser(path)
+    first, _, rest = path.replace(os.sep, "/").partition("/")
+    if first == "configs" and not os.path.exists(path) and (CONFIGS / rest).is_file():
+        return str(CONFIGS / rest)
+    return path
+
+
+def before_dashes(words: Sequence[str]) -> Sequence[str]:
+    """Return the words before `--`, after which no word is a flag."""
+    return words[: words.index("--")] if "--" in words else words
+
+
 def _parse_words(
     words: Sequence[str],
     flag_values: Register,
@@ -116,21 +134,3 @@ def _parse_flagfile(
             _parse_words([line], flag_values, place, (*outer_files, path))
         elif line and not line.startswith(("#", "//")):
             raise flags.Error(f"{place}'{line}' is not a flag; write --name=value")
-
-
-def find(path: str) -> str:
-    """Return the path of a flagfile.
-
-    `configs/NAME` and `configs/ablations/NAME` name the package's flagfiles from any
-    folder, unless such a path exists.
-    """
-    path = os.path.expanduser(path)
-    first, _, rest = path.replace(os.sep, "/").partition("/")
-    if first == "configs" and not os.path.exists(path) and (CONFIGS / rest).is_file():
-        return str(CONFIGS / rest)
-    return path
-
-
-def before_dashes(words: Sequence[str]) -> Sequence[str]:
-    """Return the words before `--`, after which no word is a flag."""
-    return words[: words.index("--")] if "--" in words else words

@@ -144,6 +144,18 @@ def remove_abandoned_folders(parent: str, prefix: str) -> None:
         pass  # making one removes them
 
 
+def replace_folder(new: str, folder: str, old: str) -> None:
+    """Move `new` to `folder`, and what is there to `old`; undo that if it fails."""
+    if os.path.isdir(folder):
+        os.replace(folder, old)
+    try:
+        os.replace(new, folder)
+    except OSError:
+        if os.path.isdir(old):
+            os.replace(old, folder)
+        raise
+
+
 def _remove_abandoned(parent: str, prefix: str, own_lock: str) -> bool:
     """Remove hidden folders without a process; return whether that was all others."""
     is_alone = True
@@ -156,15 +168,3 @@ def _remove_abandoned(parent: str, prefix: str, own_lock: str) -> bool:
             else:
                 is_alone = False
     return is_alone
-
-
-def replace_folder(new: str, folder: str, old: str) -> None:
-    """Move `new` to `folder`, and what is there to `old`; undo that if it fails."""
-    if os.path.isdir(folder):
-        os.replace(folder, old)
-    try:
-        os.replace(new, folder)
-    except OSError:
-        if os.path.isdir(old):
-            os.replace(old, folder)
-        raise

@@ -43,17 +43,6 @@ def normalized(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip())
 
 
-def _are_distinct_names(names: Sequence[str]) -> bool:
-    if not names or not all(map(is_name, names)):
-        return False
-    return len(set(names)) == len(names)
-
-
-def _base(actions: Sequence[str]) -> int:
-    """Return K in code = K * actor + action."""
-    return max(10, len(actions) + 1)
-
-
 @dataclasses.dataclass(frozen=True)
 class LabelSpace:
     """Actors, actions and their valid pairs.
@@ -294,6 +283,17 @@ class LabelSpace:
             return cls.from_fields(fields)
         except ValueError as error:
             raise InputError(f"{path}: {error}; {remedy}") from error
+
+
+def _are_distinct_names(names: Sequence[str]) -> bool:
+    if not names or not all(map(is_name, names)):
+        return False
+    return len(set(names)) == len(names)
+
+
+def _base(actions: Sequence[str]) -> int:
+    """Return K in code = K * actor + action."""
+    return max(10, len(actions) + 1)
 
 
 def _codes_of_pairs(

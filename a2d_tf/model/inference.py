@@ -15,7 +15,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from a2d_tf.core.config import InferenceConfig
-from a2d_tf.model.label_modes import LabelMode
+from a2d_tf.model.label_modes import LabelMode, RoiScores
 from a2d_tf.model.network import Network
 from a2d_tf.model.structures import BatchInstances, Features, RoiTable, Seen
 from a2d_tf.model.suppression import Kept, gather_rows, gather_used, suppress, vote
@@ -150,7 +150,7 @@ def infer_boxes(
         action_logits = mode.without_background(seen.outputs["action_logits"])
     if network.readout is None:
         class_boxes = tf.repeat(boxes[:, :, None], mode.num_classes, axis=2)
-        table = mode.table(scores, class_boxes, action_logits, used)
+        table = mode.table(RoiScores(scores, class_boxes, action_logits, used))
     else:
         rows = _HeadRows(
             boxes,
@@ -209,6 +209,62 @@ class _Instances(NamedTuple):
     roi_table: RoiTable | None
 
 
+class _HeadRows(NamedTuple):
+    """Boxes to be labelled by the readout, and what the heads say of them.
+
+    Attributes:
+      boxes: [B, N, 4].
+      used: bool [B, N].
+      foreground: 1 - p(background), [B, N]; 0 in rows that are not used.
+      actor_scores: [B, N, |X|].
+      action_logits: [B, N, num_actions]. A background among the actions keeps its
+        share.
+    """
+
+    boxes: tf.Tensor
+    used: tf.Tensor
+    foreground: tf.Tensor
+    actor_scores: tf.Tensor
+    action_logits: tf.Tensor
+
+
+def assign_pairs(
+    mode: LabelMode, kept: Kept, table: RoiTable, action_threshold: float
+) -> BatchInstances:
+    """Assign actor, action and code to what suppression kept.
+
+    An instance's action is the best valid one of its actor; instances whose p(action)
+    is below the threshold are then dropped, unless it is 0.
+
+    Args:
+      table: of the instances' RoIs, [B, N, ...].
+    """
+    count = kept.classes.shape[1] or tf.shape(kept.classes)[1]
+    used = tf.sequence_mask(kept.number, count)
+    pairs = mode.pairs_of(kept.classes, table)
+    detections = BatchInstances(
+        number=kept.number,
+        boxes=kept.boxes,
+        classes=kept.classes,
+        class_scores=kept.class_scores,
+        actor=tf.where(used, pairs.actor + 1, 0),
+        action=tf.where(used, pairs.action + 1, 0),
+        code=tf.where(used, mode.labels.encode(pairs.actor, pairs.action), 0),
+        score=tf.where(used, pairs.score, 0.0),
+        actor_scores=tf.where(used[..., None], table.actor_scores, 0.0),
+        action_scores=tf.where(used[..., None], table.action_scores, 0.0),
+        more={},
+    )
+    if not action_threshold:
+        return detections
+    probability = tf.gather(detections.action_scores, pairs.action, batch_dims=2)
+    keep = used & (probability >= action_threshold)
+    order = tf.argsort(tf.cast(~keep, tf.int32), axis=1, stable=True)
+    number = tf.reduce_sum(tf.cast(keep, tf.int32), axis=1)
+    remaining = detections.map_rows(lambda values: gather_used(values, order, number))
+    return remaining._replace(number=number)
+
+
 def _instances_of_heads(
     network: Network, scored: _ScoredRois, settings: InferenceConfig, every_roi: bool
 ) -> _Instances:
@@ -216,23 +272,25 @@ def _instances_of_heads(
     mode = network.label_mode
     kept = suppress(scored.scores, scored.boxes, settings)
     if every_roi:
-        roi_table = mode.table(
+        roi_scores = RoiScores(
             scored.scores,
             scored.boxes,
             scored.seen.outputs.get("action_logits"),
             scored.valid,
         )
+        roi_table = mode.table(roi_scores)
         table = roi_table.rows(kept.roi)
         return _Instances(kept, table, scored.rois, scored.valid, roi_table)
     action_logits = None
     if network.action is not None:
         action_logits = _run_action_head(network, scored, kept)
-    table = mode.table(
+    kept_scores = RoiScores(
         gather_rows(scored.scores, kept.roi),
         gather_rows(scored.boxes, kept.roi),
         action_logits,
         tf.sequence_mask(kept.number, settings.max_detections),
     )
+    table = mode.table(kept_scores)
     return _Instances(kept, table, scored.rois, scored.valid, roi_table=None)
 
 
@@ -291,25 +349,6 @@ def _run_action_head(network: Network, scored: _ScoredRois, kept: Kept) -> tf.Te
     return _apply_to_used_rows(run, kept.number, kept_rois, on_gpu=network.on_gpu)
 
 
-class _HeadRows(NamedTuple):
-    """Boxes to be labelled by the readout, and what the heads say of them.
-
-    Attributes:
-      boxes: [B, N, 4].
-      used: bool [B, N].
-      foreground: 1 - p(background), [B, N]; 0 in rows that are not used.
-      actor_scores: [B, N, |X|].
-      action_logits: [B, N, num_actions]. A background among the actions keeps its
-        share.
-    """
-
-    boxes: tf.Tensor
-    used: tf.Tensor
-    foreground: tf.Tensor
-    actor_scores: tf.Tensor
-    action_logits: tf.Tensor
-
-
 def _read_table(
     network: Network, features: Features, rows: _HeadRows, size: tf.Tensor
 ) -> RoiTable:
@@ -333,46 +372,8 @@ def _read_table(
         * tf.cast(rows.used, tf.float32)[..., None]
     )
     boxes = tf.repeat(rows.boxes[:, :, None], scores.shape[2], axis=2)
-    return network.label_mode.table(
-        scores, boxes, tf.concat([actions, background], axis=2), rows.used
-    )
-
-
-def assign_pairs(
-    mode: LabelMode, kept: Kept, table: RoiTable, action_threshold: float
-) -> BatchInstances:
-    """Assign actor, action and code to what suppression kept.
-
-    An instance's action is the best valid one of its actor; instances whose p(action)
-    is below the threshold are then dropped, unless it is 0.
-
-    Args:
-      table: of the instances' RoIs, [B, N, ...].
-    """
-    count = kept.classes.shape[1] or tf.shape(kept.classes)[1]
-    used = tf.sequence_mask(kept.number, count)
-    pairs = mode.pairs_of(kept.classes, table)
-    detections = BatchInstances(
-        number=kept.number,
-        boxes=kept.boxes,
-        classes=kept.classes,
-        class_scores=kept.class_scores,
-        actor=tf.where(used, pairs.actor + 1, 0),
-        action=tf.where(used, pairs.action + 1, 0),
-        code=tf.where(used, mode.labels.encode(pairs.actor, pairs.action), 0),
-        score=tf.where(used, pairs.score, 0.0),
-        actor_scores=tf.where(used[..., None], table.actor_scores, 0.0),
-        action_scores=tf.where(used[..., None], table.action_scores, 0.0),
-        more={},
-    )
-    if not action_threshold:
-        return detections
-    probability = tf.gather(detections.action_scores, pairs.action, batch_dims=2)
-    keep = used & (probability >= action_threshold)
-    order = tf.argsort(tf.cast(~keep, tf.int32), axis=1, stable=True)
-    number = tf.reduce_sum(tf.cast(keep, tf.int32), axis=1)
-    remaining = detections.map_rows(lambda values: gather_used(values, order, number))
-    return remaining._replace(number=number)
+    action_logits = tf.concat([actions, background], axis=2)
+    return network.label_mode.table(RoiScores(scores, boxes, action_logits, rows.used))
 
 
 def _apply_to_used_rows(

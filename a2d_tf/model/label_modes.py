@@ -52,6 +52,22 @@ class ActionTargets(NamedTuple):
     counted: tf.Tensor
 
 
+class RoiScores(NamedTuple):
+    """What actor and action head say of RoIs.
+
+    Attributes:
+      class_scores: of the actor head's classes, [B, R, C].
+      class_boxes: of these, [B, R, C, 4].
+      action_logits: [B, R, num_actions]; None if there is no action head.
+      valid: bool [B, R].
+    """
+
+    class_scores: tf.Tensor
+    class_boxes: tf.Tensor
+    action_logits: tf.Tensor | None
+    valid: tf.Tensor
+
+
 class LabelMode(ABC):
     """The classes of the heads, their targets, and the scores of pairs.
 
@@ -95,10 +111,6 @@ class LabelMode(ABC):
         # Padding is -1; no loss reads its class, but it must be an index of the lookup.
         return tf.gather_nd(lookup, tf.maximum(tf.stack([actors, actions], axis=-1), 0))
 
-    def _class_of_pairs(self) -> np.ndarray:
-        """Return the class of each valid pair, in the order of `LabelSpace.pairs`."""
-        return self.labels.pairs[:, 0]
-
     def action_targets(
         self, logits: tf.Tensor, actors: tf.Tensor, actions: tf.Tensor, rows: Rows
     ) -> ActionTargets:
@@ -111,40 +123,8 @@ class LabelMode(ABC):
         return ActionTargets(logits, actions, rows.positive, rows.positive)
 
     @abstractmethod
-    def table(
-        self,
-        scores: tf.Tensor,
-        boxes: tf.Tensor,
-        action_logits: tf.Tensor | None,
-        valid: tf.Tensor,
-    ) -> RoiTable:
-        """Return the scores and boxes of RoIs.
-
-        Args:
-          scores: of the actor head's classes, [B, R, C].
-          boxes: of the actor head's classes, [B, R, C, 4].
-          action_logits: [B, R, num_actions]; None if there is no action head.
-          valid: bool [B, R].
-        """
-
-    def _table_of_actors(
-        self, scores: tf.Tensor, boxes: tf.Tensor, actions: tf.Tensor, joint: tf.Tensor
-    ) -> RoiTable:
-        """Return the table of a mode whose classes are the actors.
-
-        Args:
-          scores, boxes: as of `table`.
-          actions: p(action), [B, R, |Y|].
-          joint: scores of pairs, [B, R, |X|, |Y|]; those of invalid pairs become 0.
-        """
-        return RoiTable(
-            class_scores=scores,
-            class_boxes=boxes,
-            boxes=boxes,
-            actor_scores=scores,
-            action_scores=actions,
-            joint_scores=joint * self._valid,
-        )
+    def table(self, scores: RoiScores) -> RoiTable:
+        """Return the scores and boxes of RoIs, by what the heads say of them."""
 
     def pooled(self, scores: tf.Tensor) -> tf.Tensor:
         """Return what suppression ranks classes by, from p(class); both [B, R, C]."""
@@ -165,6 +145,28 @@ class LabelMode(ABC):
         valid = tf.gather(self._valid, classes)
         action = tf.argmax(joint + valid * _TINY, axis=2, output_type=tf.int32)
         return Pairs(actor=classes, action=action, score=tf.reduce_max(joint, axis=2))
+
+    def _class_of_pairs(self) -> np.ndarray:
+        """Return the class of each valid pair, in the order of `LabelSpace.pairs`."""
+        return self.labels.pairs[:, 0]
+
+    def _table_of_actors(
+        self, scores: RoiScores, actions: tf.Tensor, joint: tf.Tensor
+    ) -> RoiTable:
+        """Return the table of a mode whose classes are the actors.
+
+        Args:
+          actions: p(action), [B, R, |Y|].
+          joint: scores of pairs, [B, R, |X|, |Y|]; those of invalid pairs become 0.
+        """
+        return RoiTable(
+            class_scores=scores.class_scores,
+            class_boxes=scores.class_boxes,
+            boxes=scores.class_boxes,
+            actor_scores=scores.class_scores,
+            action_scores=actions,
+            joint_scores=joint * self._valid,
+        )
 
 
 class Decoupled(LabelMode):
@@ -202,19 +204,14 @@ class Decoupled(LabelMode):
     def without_background(self, action_logits: tf.Tensor) -> tf.Tensor:
         return action_logits[..., : len(self.labels.actions)]
 
-    def table(
-        self,
-        scores: tf.Tensor,
-        boxes: tf.Tensor,
-        action_logits: tf.Tensor | None,
-        valid: tf.Tensor,
-    ) -> RoiTable:
-        row = tf.cast(valid, tf.float32)[..., None]
+    def table(self, scores: RoiScores) -> RoiTable:
+        row = tf.cast(scores.valid, tf.float32)[..., None]
         # Background keeps its share of the probability. Otherwise RoIs on background,
         # on which the actions were never trained, would lead the ranking by p(action).
-        actions = tf.nn.softmax(action_logits)[..., : len(self.labels.actions)] * row
-        joint = scores[..., None] * actions[:, :, None, :]
-        return self._table_of_actors(scores, boxes, actions, joint)
+        probabilities = tf.nn.softmax(scores.action_logits)
+        actions = self.without_background(probabilities) * row
+        joint = scores.class_scores[..., None] * actions[:, :, None, :]
+        return self._table_of_actors(scores, actions, joint)
 
 
 class Hierarchical(LabelMode):
@@ -245,19 +242,15 @@ class Hierarchical(LabelMode):
         logits = tf.gather(tf.reshape(logits, shape), actors, batch_dims=2)
         return ActionTargets(logits, actions, rows.positive, rows.counted)
 
-    def table(
-        self,
-        scores: tf.Tensor,
-        boxes: tf.Tensor,
-        action_logits: tf.Tensor | None,
-        valid: tf.Tensor,
-    ) -> RoiTable:
-        count = scores.shape[1] or tf.shape(scores)[1]
-        logits = tf.reshape(action_logits, [-1, count, *self.labels.valid.shape])
-        joint = scores[..., None] * tf.nn.softmax(logits)
+    def table(self, scores: RoiScores) -> RoiTable:
+        classes = scores.class_scores
+        count = classes.shape[1] or tf.shape(classes)[1]
+        shape = [-1, count, *self.labels.valid.shape]
+        logits = tf.reshape(scores.action_logits, shape)
+        joint = classes[..., None] * tf.nn.softmax(logits)
         # Over valid pairs only: an actor adds nothing to an action that it cannot do.
         actions = tf.reduce_sum(joint * self._valid, axis=2)
-        return self._table_of_actors(scores, boxes, actions, joint)
+        return self._table_of_actors(scores, actions, joint)
 
 
 class Cartesian(LabelMode):
@@ -272,29 +265,20 @@ class Cartesian(LabelMode):
             names.append((self.labels.name(code), self.labels.actors[actor]))
         return names
 
-    def _class_of_pairs(self) -> np.ndarray:
-        return np.arange(len(self.labels.codes))
-
-    def table(
-        self,
-        scores: tf.Tensor,
-        boxes: tf.Tensor,
-        action_logits: tf.Tensor | None,
-        valid: tf.Tensor,
-    ) -> RoiTable:
+    def table(self, scores: RoiScores) -> RoiTable:
         # Invalid pairs read the row of zeros that is padded behind the last class.
         source = np.full(self.labels.valid.shape, self.num_classes)
         source[self.labels.valid] = self._class_of_pairs()
-        padded_scores = tf.pad(scores, [[0, 0], [0, 0], [0, 1]])
+        padded_scores = tf.pad(scores.class_scores, [[0, 0], [0, 0], [0, 1]])
         joint_scores = tf.gather(padded_scores, source, axis=2)
-        padded_boxes = tf.pad(boxes, [[0, 0], [0, 0], [0, 1], [0, 0]])
+        padded_boxes = tf.pad(scores.class_boxes, [[0, 0], [0, 0], [0, 1], [0, 0]])
         joint_boxes = tf.gather(padded_boxes, source, axis=2)
         # An actor's box is that of its best pair, a valid one even where all of them
         # score 0.
         best = tf.argmax(joint_scores + self._valid * _TINY, axis=3)
         return RoiTable(
-            class_scores=scores,
-            class_boxes=boxes,
+            class_scores=scores.class_scores,
+            class_boxes=scores.class_boxes,
             boxes=tf.gather(joint_boxes, best, batch_dims=3),
             actor_scores=tf.reduce_sum(joint_scores, axis=3),
             action_scores=tf.reduce_sum(joint_scores, axis=2),
@@ -311,6 +295,9 @@ class Cartesian(LabelMode):
             # Of the instance's own class, which is the pair.
             score=tf.gather(table.class_scores, classes, batch_dims=2),
         )
+
+    def _class_of_pairs(self) -> np.ndarray:
+        return np.arange(len(self.labels.codes))
 
 
 class Detected(LabelMode):
@@ -345,22 +332,16 @@ class Detected(LabelMode):
         actor_scores = tf.reduce_sum(member_scores, axis=2, keepdims=True)
         return tf.reduce_sum(likeliest * actor_scores, axis=3)
 
-    def table(
-        self,
-        scores: tf.Tensor,
-        boxes: tf.Tensor,
-        action_logits: tf.Tensor | None,
-        valid: tf.Tensor,
-    ) -> RoiTable:
-        member_scores = scores[..., None] * self._members
+    def table(self, scores: RoiScores) -> RoiTable:
+        member_scores = scores.class_scores[..., None] * self._members
         actor_scores = tf.reduce_sum(member_scores, axis=2)
         likeliest = tf.argmax(member_scores, axis=2)
         return RoiTable(
-            class_scores=scores,
-            class_boxes=boxes,
-            boxes=tf.gather(boxes, likeliest, batch_dims=2),
+            class_scores=scores.class_scores,
+            class_boxes=scores.class_boxes,
+            boxes=tf.gather(scores.class_boxes, likeliest, batch_dims=2),
             actor_scores=actor_scores,
-            action_scores=tf.cast(valid, tf.float32)[..., None],
+            action_scores=tf.cast(scores.valid, tf.float32)[..., None],
             joint_scores=actor_scores[..., None],
         )
 

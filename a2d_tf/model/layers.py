@@ -35,6 +35,16 @@ class GroupNorm(tf.keras.layers.Layer):
         self.gamma = self._channel_weight("gamma", shape[-1], "ones")
         self.beta = self._channel_weight("beta", shape[-1], "zeros")
 
+    @without_autograph
+    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        gamma = tf.convert_to_tensor(self.gamma)
+        beta = tf.convert_to_tensor(self.beta)
+        if training:
+            return tf.custom_gradient(self._normalise)(x, gamma, beta)
+        # Without the operation for a gradient in what is exported.
+        normalised, _ = self._normalise(x, gamma, beta)
+        return normalised
+
     def _channel_weight(
         self, name: str, channels: int, initializer: str
     ) -> tf.Variable:
@@ -45,16 +55,6 @@ class GroupNorm(tf.keras.layers.Layer):
             initializer=initializer,
             experimental_autocast=False,
         )
-
-    @without_autograph
-    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        gamma = tf.convert_to_tensor(self.gamma)
-        beta = tf.convert_to_tensor(self.beta)
-        if training:
-            return tf.custom_gradient(self._normalise)(x, gamma, beta)
-        # Without the operation for a gradient in what is exported.
-        normalised, _ = self._normalise(x, gamma, beta)
-        return normalised
 
     def _normalise(
         self, x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor
@@ -193,15 +193,6 @@ class ConvNorm(tf.keras.layers.Layer):
         else:
             self.bias = self._channel_weight("bias", 0, True)
 
-    def _channel_weight(self, name: str, value: float, trainable: bool) -> tf.Variable:
-        return self.add_weight(
-            name,
-            [self.filters],
-            initializer=tf.keras.initializers.Constant(value),
-            trainable=trainable,
-            experimental_autocast=False,
-        )
-
     @without_autograph
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         if self.norm == "group_norm":
@@ -236,6 +227,15 @@ class ConvNorm(tf.keras.layers.Layer):
             x = tf.matmul(flat, tf.reshape(kernel, [-1, self.filters]))
             return tf.reshape(x, [-1, 1, 1, self.filters])
         return tf.nn.conv2d(x, kernel, self.strides, self.padding)
+
+    def _channel_weight(self, name: str, value: float, trainable: bool) -> tf.Variable:
+        return self.add_weight(
+            name,
+            [self.filters],
+            initializer=tf.keras.initializers.Constant(value),
+            trainable=trainable,
+            experimental_autocast=False,
+        )
 
 
 class Function(tf.keras.layers.Layer):

@@ -55,17 +55,6 @@ def layers_computing(
     return tf.keras.Model(model.inputs, tensors).layers
 
 
-@contextlib.contextmanager
-def _precision(policy: str) -> Iterator[None]:
-    """Make layers built inside compute in this precision."""
-    before = tf.keras.mixed_precision.global_policy()
-    tf.keras.mixed_precision.set_global_policy(policy)
-    try:
-        yield
-    finally:
-        tf.keras.mixed_precision.set_global_policy(before)
-
-
 class Network(tf.Module):
     """The submodels over one set of variables.
 
@@ -130,60 +119,6 @@ class Network(tf.Module):
         with _precision(compute.precision):
             self._build(Builder(model_config, convention, self.on_gpu))
 
-    def _make_heads(self, convention: Convention) -> None:
-        """Make the heads, without their layers."""
-        config = self.model_config
-        height, width = self.image_size
-        shapes = []
-        for stride in anchor_ops.STRIDES:
-            shapes.append((-(-height // stride), -(-width // stride)))
-        anchors = anchor_ops.generate(shapes, anchor_ops.STRIDES, config.anchors)
-        rpn_coder = BoxCoder(convention.rpn_weights, convention.max_log_scale)
-        self.proposals = Proposals(anchors, config.anchors, rpn_coder)
-        coder = BoxCoder(convention.head_weights, convention.max_log_scale)
-        self.actor = ActorHead(self.label_mode, coder)
-        self.action: ActionHead | None = None
-        if self.label_mode.num_actions:
-            self.action = ActionHead(self.label_mode, config.fusion == "late")
-        self.readout: Readout | None = None
-        if config.readout:
-            groups = motion_maps.groups(config.action_backbone, config.flow_histograms)
-            self.readout = Readout(self.labels, self.image_size, groups)
-        self.instance_heads: dict[str, InstanceHead] = {}
-        for head_class in INSTANCE_HEADS:
-            enabled = not head_class.setting or getattr(config, head_class.setting)
-            if enabled and head_class.result not in self.instance_heads:
-                head = head_class.make(config, self.actor)
-                self.instance_heads[head_class.result] = head
-
-    def _build(self, builder: Builder) -> None:
-        """Build the submodels.
-
-        Their order, as that of all layers, decides the initial weights. Checkpoints
-        name variables by these attributes.
-        """
-        built = submodels.build_backbones(builder, self.readout)
-        self._backbone_maps = built.maps
-        if built.readout_maps is not None:
-            self.readout_maps = built.readout_maps
-        self.backbones = built.model
-        self.temporal_fusion = submodels.build_temporal_fusion(builder)
-        self.rpn = submodels.build_rpn(builder, self.proposals)
-        self.features = self._build_features()
-        self.roi_heads = submodels.build_roi_heads(builder, self.actor, self.action)
-        for head in self.instance_heads.values():
-            if head.part:
-                head.model = head.build(builder)
-                setattr(self, head.part, head.model)
-        self.action_backbone: tf.keras.Model | None = None
-        if self.model_config.action_backbone:
-            self.action_backbone = backbones.build_action_backbone(
-                self.model_config.action_backbone
-            )
-        self.motion_readout: MotionReadout | None = None
-        if self.readout is not None and self.readout.motion_groups:
-            self.motion_readout = self.readout.build_motion()
-
     @property
     def heads(self) -> list[Head]:
         """The heads that learn from sampled RoIs."""
@@ -194,50 +129,6 @@ class Network(tf.Module):
         if self.action is not None:
             heads.append(self.action)
         return heads
-
-    def _build_features(self) -> tf.keras.Model:
-        """Build the model from clips to features."""
-        config = self.model_config
-        clip = {
-            "rgb": tf.keras.Input(
-                [None, *self.image_size, 3], dtype=tf.uint8, name="rgb"
-            )
-        }
-        if config.use_flow:
-            clip["flow"] = tf.keras.Input([None, *self.image_size, 2], name="flow")
-        frames = {}
-        for name, values in clip.items():
-            # Only the temporal field; time is folded into the batch.
-            field = self.field(values)
-            frames[name] = tf.reshape(field, [-1, *self.image_size, values.shape[-1]])
-        pyramids = {}
-        for name, levels in self.backbones(frames).items():
-            pyramids[name] = [
-                tf.reshape(x, [-1, config.frames, *x.shape[1:]]) for x in levels
-            ]
-        return tf.keras.Model(clip, self._fuse(pyramids), name="features")
-
-    def _fuse(self, pyramids: Mapping[str, list[tf.Tensor]]) -> dict[str, Any]:
-        """Compute the outputs of `features` from the pyramids of the field's frames."""
-        key = [self._pick_key_frame(x) for x in pyramids["actor"]]
-        logits, deltas = self.rpn(key)
-        outputs = {"rpn_logits": logits, "rpn_deltas": deltas, "actor": key}
-        streams = {name: pyramids[name] for name in self.temporal_fusion.input}
-        outputs["action"] = self.temporal_fusion(streams)
-        if self.readout is not None:
-            maps = pyramids["labels"]
-            outputs["readout_logits"] = [tf.reduce_mean(x, axis=1) for x in maps]
-        return outputs
-
-    def _pick_key_frame(self, x: tf.Tensor) -> tf.Tensor:
-        """Pick the key frame: [B, T, ...] -> [B, ...].
-
-        The gradient of a slice is many times slower than that of unstack, and
-        unstacking a single frame many times slower than reshaping.
-        """
-        if self.model_config.frames == 1:
-            return tf.squeeze(x, axis=1)
-        return tf.unstack(x, axis=1)[self.model_config.temporal_layers]
 
     def field(self, clips: tf.Tensor) -> tf.Tensor:
         """Return the middle 2L + 1 frames of clips [B, T, ...]: all that it sees."""
@@ -354,3 +245,112 @@ class Network(tf.Module):
         if self.motion_readout is not None:
             parts["motion_readout"] = self.motion_readout
         return parts
+
+    def _make_heads(self, convention: Convention) -> None:
+        """Make the heads, without their layers."""
+        config = self.model_config
+        height, width = self.image_size
+        shapes = []
+        for stride in anchor_ops.STRIDES:
+            shapes.append((-(-height // stride), -(-width // stride)))
+        anchors = anchor_ops.generate(shapes, anchor_ops.STRIDES, config.anchors)
+        rpn_coder = BoxCoder(convention.rpn_weights, convention.max_log_scale)
+        self.proposals = Proposals(anchors, config.anchors, rpn_coder)
+        coder = BoxCoder(convention.head_weights, convention.max_log_scale)
+        self.actor = ActorHead(self.label_mode, coder)
+        self.action: ActionHead | None = None
+        if self.label_mode.num_actions:
+            self.action = ActionHead(self.label_mode, config.fusion == "late")
+        self.readout: Readout | None = None
+        if config.readout:
+            groups = motion_maps.groups(config.action_backbone, config.flow_histograms)
+            self.readout = Readout(self.labels, self.image_size, groups)
+        self.instance_heads: dict[str, InstanceHead] = {}
+        for head_class in INSTANCE_HEADS:
+            enabled = not head_class.setting or getattr(config, head_class.setting)
+            if enabled and head_class.result not in self.instance_heads:
+                head = head_class.make(config, self.actor)
+                self.instance_heads[head_class.result] = head
+
+    def _build(self, builder: Builder) -> None:
+        """Build the submodels.
+
+        Their order, as that of all layers, decides the initial weights. Checkpoints
+        name variables by these attributes.
+        """
+        built = submodels.build_backbones(builder, self.readout)
+        self._backbone_maps = built.maps
+        if built.readout_maps is not None:
+            self.readout_maps = built.readout_maps
+        self.backbones = built.model
+        self.temporal_fusion = submodels.build_temporal_fusion(builder)
+        self.rpn = submodels.build_rpn(builder, self.proposals)
+        self.features = self._build_features()
+        self.roi_heads = submodels.build_roi_heads(builder, self.actor, self.action)
+        for head in self.instance_heads.values():
+            if head.part:
+                head.model = head.build(builder)
+                setattr(self, head.part, head.model)
+        self.action_backbone: tf.keras.Model | None = None
+        if self.model_config.action_backbone:
+            self.action_backbone = backbones.build_action_backbone(
+                self.model_config.action_backbone
+            )
+        self.motion_readout: MotionReadout | None = None
+        if self.readout is not None and self.readout.motion_groups:
+            self.motion_readout = self.readout.build_motion()
+
+    def _build_features(self) -> tf.keras.Model:
+        """Build the model from clips to features."""
+        config = self.model_config
+        clip = {
+            "rgb": tf.keras.Input(
+                [None, *self.image_size, 3], dtype=tf.uint8, name="rgb"
+            )
+        }
+        if config.use_flow:
+            clip["flow"] = tf.keras.Input([None, *self.image_size, 2], name="flow")
+        frames = {}
+        for name, values in clip.items():
+            # Only the temporal field; time is folded into the batch.
+            field = self.field(values)
+            frames[name] = tf.reshape(field, [-1, *self.image_size, values.shape[-1]])
+        pyramids = {}
+        for name, levels in self.backbones(frames).items():
+            pyramids[name] = [
+                tf.reshape(x, [-1, config.frames, *x.shape[1:]]) for x in levels
+            ]
+        return tf.keras.Model(clip, self._fuse(pyramids), name="features")
+
+    def _fuse(self, pyramids: Mapping[str, list[tf.Tensor]]) -> dict[str, Any]:
+        """Compute the outputs of `features` from the pyramids of the field's frames."""
+        key = [self._pick_key_frame(x) for x in pyramids["actor"]]
+        logits, deltas = self.rpn(key)
+        outputs = {"rpn_logits": logits, "rpn_deltas": deltas, "actor": key}
+        streams = {name: pyramids[name] for name in self.temporal_fusion.input}
+        outputs["action"] = self.temporal_fusion(streams)
+        if self.readout is not None:
+            maps = pyramids["labels"]
+            outputs["readout_logits"] = [tf.reduce_mean(x, axis=1) for x in maps]
+        return outputs
+
+    def _pick_key_frame(self, x: tf.Tensor) -> tf.Tensor:
+        """Pick the key frame: [B, T, ...] -> [B, ...].
+
+        The gradient of a slice is many times slower than that of unstack, and
+        unstacking a single frame many times slower than reshaping.
+        """
+        if self.model_config.frames == 1:
+            return tf.squeeze(x, axis=1)
+        return tf.unstack(x, axis=1)[self.model_config.temporal_layers]
+
+
+@contextlib.contextmanager
+def _precision(policy: str) -> Iterator[None]:
+    """Make layers built inside compute in this precision."""
+    before = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(policy)
+    try:
+        yield
+    finally:
+        tf.keras.mixed_precision.set_global_policy(before)

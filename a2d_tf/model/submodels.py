@@ -70,15 +70,6 @@ def build_backbones(builder: Builder, readout: Readout | None) -> Backbones:
     return Backbones(model, all_maps, readout_maps)
 
 
-def _scale_flow(flow: tf.Tensor, scale: float, bound: float) -> tf.Tensor:
-    """Return the scaled (u, v, length) of flow [N, H, W, 2], no longer than `bound`."""
-    length = tf.norm(flow, axis=-1, keepdims=True)
-    vectors = tf.concat([flow, length], axis=-1) * scale
-    if bound:
-        vectors *= tf.minimum(1.0, tf.math.divide_no_nan(bound, length * scale))
-    return vectors
-
-
 def build_temporal_fusion(builder: Builder) -> JoinedNorms:
     """Build the aggregation over 2L + 1 frames, and the fusion of the streams (3.2)."""
     config = builder.config
@@ -140,3 +131,12 @@ def build_roi_heads(
     )
     inputs = {"actor": actor_pyramid, "action": action_pyramid, "rois": rois}
     return tf.keras.Model(inputs, outputs, name="roi_heads")
+
+
+def _scale_flow(flow: tf.Tensor, scale: float, bound: float) -> tf.Tensor:
+    """Return the scaled (u, v, length) of flow [N, H, W, 2], no longer than `bound`."""
+    length = tf.norm(flow, axis=-1, keepdims=True)
+    vectors = tf.concat([flow, length], axis=-1) * scale
+    if bound:
+        vectors *= tf.minimum(1.0, tf.math.divide_no_nan(bound, length * scale))
+    return vectors

@@ -47,13 +47,6 @@ def generate(
     return np.concatenate(levels).astype(np.float32)
 
 
-def _sides(sizes: Any) -> np.ndarray:
-    """Return (height, width) of the anchors at a cell: [sizes * ratios, 2]."""
-    ratios = np.sqrt(np.asarray(RATIOS, np.float64))
-    sides = np.stack([1 / ratios, ratios], axis=-1)
-    return (np.reshape(sizes, (-1, 1, 1)) * sides).reshape(-1, 2)
-
-
 def best_overlaps(
     boxes: np.ndarray, frames: np.ndarray, strides: Sequence[int], sizes: Sequence
 ) -> np.ndarray:
@@ -85,3 +78,10 @@ def best_overlaps(
             union = box_areas + sides.prod() - intersection
             best = np.maximum(best, intersection / union)
     return best
+
+
+def _sides(sizes: Any) -> np.ndarray:
+    """Return (height, width) of the anchors at a cell: [sizes * ratios, 2]."""
+    ratios = np.sqrt(np.asarray(RATIOS, np.float64))
+    sides = np.stack([1 / ratios, ratios], axis=-1)
+    return (np.reshape(sizes, (-1, 1, 1)) * sides).reshape(-1, 2)

@@ -73,12 +73,6 @@ class BoxCoder:
         return tf.concat([centre - half, centre + half], axis=-1)
 
 
-def _centre_size(boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    first, last = tf.split(boxes, 2, axis=-1)
-    size = last - first
-    return first + 0.5 * size, size
-
-
 def clip(boxes: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Clip boxes [B, ..., 4] to frames of size [B, 2] (height, width).
 
@@ -88,3 +82,9 @@ def clip(boxes: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     limit = tf.concat([size, size], axis=-1)
     limit = tf.reshape(limit, [-1] + [1] * (boxes.shape.rank - 2) + [4])
     return tf.clip_by_value(boxes, 0.0, limit)
+
+
+def _centre_size(boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    first, last = tf.split(boxes, 2, axis=-1)
+    size = last - first
+    return first + 0.5 * size, size

@@ -78,6 +78,31 @@ class _Samples(NamedTuple):
     share_behind: np.ndarray
 
 
+class LabelPainter:
+    """Paints a label map, one instance after another.
+
+    Attributes:
+      labels: codes [height, width]; 0 without an instance.
+    """
+
+    def __init__(
+        self, height: int, width: int, dtype: npt.DTypeLike = np.int32
+    ) -> None:
+        self.labels: np.ndarray = np.zeros((height, width), dtype)
+        self._best_scores = np.zeros((height, width), np.float32)
+
+    def paint(self, patch: MaskPatch, score: np.float32, code: int) -> None:
+        """Paint an instance where its mask is, unless a better one is painted there.
+
+        A score <= 0 paints nothing.
+        """
+        window = patch.rows, patch.columns
+        best = self._best_scores[window]
+        better = (patch.probabilities >= 0.5) & (score > best)
+        np.copyto(best, score, where=better)
+        np.copyto(self.labels[window], code, where=better, casting="unsafe")
+
+
 def _samples(
     first: np.ndarray, last: np.ndarray, length: int, size: int
 ) -> Iterator[_Samples]:
@@ -126,28 +151,3 @@ def _resample(cells: np.ndarray, samples: _Samples) -> np.ndarray:
     total = (cells[samples.before] * samples.share_before).astype(np.float64)
     total += cells[samples.behind] * samples.share_behind.astype(np.float64)
     return total.astype(np.float32)
-
-
-class LabelPainter:
-    """Paints a label map, one instance after another.
-
-    Attributes:
-      labels: codes [height, width]; 0 without an instance.
-    """
-
-    def __init__(
-        self, height: int, width: int, dtype: npt.DTypeLike = np.int32
-    ) -> None:
-        self.labels: np.ndarray = np.zeros((height, width), dtype)
-        self._best_scores = np.zeros((height, width), np.float32)
-
-    def paint(self, patch: MaskPatch, score: np.float32, code: int) -> None:
-        """Paint an instance where its mask is, unless a better one is painted there.
-
-        A score <= 0 paints nothing.
-        """
-        window = patch.rows, patch.columns
-        best = self._best_scores[window]
-        better = (patch.probabilities >= 0.5) & (score > best)
-        np.copyto(best, score, where=better)
-        np.copyto(self.labels[window], code, where=better, casting="unsafe")

@@ -40,32 +40,6 @@ def crop_targets(
     return tf.cast(cells >= 0.5, tf.float32)
 
 
-def _interpolation(
-    first: tf.Tensor, last: tf.Tensor, length: int | tf.Tensor, size: int
-) -> tf.Tensor:
-    """Return weights that resample `size` cells over [first, last) at pixel centres.
-
-    Bilinear between cell centres, constant outside them, zero outside the span.
-
-    Args:
-      first, last: float32 [B], in pixels.
-      length: number of pixels.
-
-    Returns:
-      float32 [B, length, size].
-    """
-    centres = tf.range(length, dtype=tf.float32) + 0.5
-    first = first[:, None]
-    last = last[:, None]
-    share = (centres - first) / tf.maximum(last - first, 1e-6)
-    position = share * tf.cast(size, tf.float32) - 0.5
-    inside = (centres >= first) & (centres < last)
-    position = tf.clip_by_value(position, 0.0, tf.cast(size - 1, tf.float32))
-    cells = tf.range(size, dtype=tf.float32)
-    weights = tf.maximum(0.0, 1.0 - tf.abs(position[..., None] - cells))
-    return tf.where(inside[..., None], weights, 0.0)
-
-
 def paste(
     masks: tf.Tensor, boxes: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor
 ) -> tf.Tensor:
@@ -121,3 +95,29 @@ def paint_label_map(
         shape_invariants=(tf.TensorShape([]), any_map, any_map),
     )
     return labels
+
+
+def _interpolation(
+    first: tf.Tensor, last: tf.Tensor, length: int | tf.Tensor, size: int
+) -> tf.Tensor:
+    """Return weights that resample `size` cells over [first, last) at pixel centres.
+
+    Bilinear between cell centres, constant outside them, zero outside the span.
+
+    Args:
+      first, last: float32 [B], in pixels.
+      length: number of pixels.
+
+    Returns:
+      float32 [B, length, size].
+    """
+    centres = tf.range(length, dtype=tf.float32) + 0.5
+    first = first[:, None]
+    last = last[:, None]
+    share = (centres - first) / tf.maximum(last - first, 1e-6)
+    position = share * tf.cast(size, tf.float32) - 0.5
+    inside = (centres >= first) & (centres < last)
+    position = tf.clip_by_value(position, 0.0, tf.cast(size - 1, tf.float32))
+    cells = tf.range(size, dtype=tf.float32)
+    weights = tf.maximum(0.0, 1.0 - tf.abs(position[..., None] - cells))
+    return tf.where(inside[..., None], weights, 0.0)

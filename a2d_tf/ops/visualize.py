@@ -185,11 +185,6 @@ def overlay_indices(
     return np.where(indices[..., None] > 0, tinted, grey).astype(np.uint8)
 
 
-def _brighten(colour: np.ndarray) -> np.ndarray:
-    """Scale a colour to full brightness."""
-    return np.round(colour * (255 / max(int(np.max(colour)), 1)))
-
-
 def shrink(rgb: np.ndarray, side: int) -> np.ndarray:
     """Shrink a picture, uint8 [H, W, 3], so that its longer side is at most `side`."""
     height, width = rgb.shape[:2]
@@ -199,3 +194,8 @@ def shrink(rgb: np.ndarray, side: int) -> np.ndarray:
     new_width = max(1, round(width * scale))
     new_height = max(1, round(height * scale))
     return cv2.resize(rgb, (new_width, new_height), interpolation=cv2.INTER_AREA)
+
+
+def _brighten(colour: np.ndarray) -> np.ndarray:
+    """Scale a colour to full brightness."""
+    return np.round(colour * (255 / max(int(np.max(colour)), 1)))

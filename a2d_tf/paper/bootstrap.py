@@ -79,6 +79,13 @@ def bootstrap(
     }
 
 
+def interval(ours: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Compute the (low, high) of ours - other, figures [S] of the same samples."""
+    tail = (100 - LEVEL) / 2
+    low, high = np.nanpercentile(ours - other, [tail, 100 - tail])
+    return float(low), float(high)
+
+
 def _segmentation(
     folder: pathlib.Path, truth: Truth, label_space: LabelSpace, draws: _Draws
 ) -> dict[str, dict[str, np.ndarray]]:
@@ -116,10 +123,3 @@ def _detection(
         present += weights[:, with_code].any(axis=1)
     mean_aps["joint"] *= len(codes) / np.maximum(present, 1)
     return mean_aps
-
-
-def interval(ours: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """Compute the (low, high) of ours - other, figures [S] of the same samples."""
-    tail = (100 - LEVEL) / 2
-    low, high = np.nanpercentile(ours - other, [tail, 100 - tail])
-    return float(low), float(high)

@@ -79,6 +79,26 @@ def differences(
     return rows
 
 
+class Spread(NamedTuple):
+    """A figure over folds and seeds.
+
+    Attributes:
+      mean: over the runs that have the figure; None if none has.
+      deviation: of these, with n - 1; None of fewer than two.
+    """
+
+    mean: float | None
+    deviation: float | None
+
+
+def spreads(runs: list[Result], tags: list[str]) -> list[Spread]:
+    """Compute the spread of each figure over runs of one row, by tags of `scalars`."""
+    figures = np.ma.masked_invalid([run.figures(tags) for run in runs])
+    means = figures.mean(axis=0).tolist()
+    deviations = figures.std(axis=0, ddof=1).tolist()
+    return list(map(Spread, means, deviations))
+
+
 def _mean_figures(runs: Sequence[Result]) -> dict[str, float]:
     """Return the mean of each of COMPARED over runs, {tag: mean}; NaN without any."""
     figures = [run.figures(list(COMPARED)) for run in runs]
@@ -107,23 +127,3 @@ def _sampled_figures(run: Result, labels: LabelSpace) -> dict[str, np.ndarray]:
         by_tag[f"detection/{kind}_map"] = mean_ap
     missing = np.full(SAMPLES, np.nan)
     return {tag: by_tag.get(tag, missing) for tag in COMPARED}
-
-
-class Spread(NamedTuple):
-    """A figure over folds and seeds.
-
-    Attributes:
-      mean: over the runs that have the figure; None if none has.
-      deviation: of these, with n - 1; None of fewer than two.
-    """
-
-    mean: float | None
-    deviation: float | None
-
-
-def spreads(runs: list[Result], tags: list[str]) -> list[Spread]:
-    """Compute the spread of each figure over runs of one row, by tags of `scalars`."""
-    figures = np.ma.masked_invalid([run.figures(tags) for run in runs])
-    means = figures.mean(axis=0).tolist()
-    deviations = figures.std(axis=0, ddof=1).tolist()
-    return list(map(Spread, means, deviations))

@@ -65,15 +65,6 @@ def write_report(
     return [result.where for result in results if result.error]
 
 
-def _count_clips(manifest: Manifest, folds: Sequence[Fold]) -> str:
-    """Say how many clips there are, of some folds or in the splits of the records."""
-    train = manifest.counts["train"]["records"]
-    test = manifest.counts["test"]["records"]
-    if [fold.name for fold in folds] == [""]:
-        return f"{train} training and {test} test clips"
-    return f"{train + test} clips, {len(folds)} folds in turn the test split"
-
-
 def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]:
     """Build the blocks of the report of the paper's tables.
 
@@ -127,6 +118,15 @@ def build_folds(results: list[Result], labels: LabelSpace, origin: str) -> list[
     blocks += report_tables.differences(done, labels, beside_published=False)
     blocks += report_tables.each_run(done, _OF_FOLDS)
     return blocks
+
+
+def _count_clips(manifest: Manifest, folds: Sequence[Fold]) -> str:
+    """Say how many clips there are, of some folds or in the splits of the records."""
+    train = manifest.counts["train"]["records"]
+    test = manifest.counts["test"]["records"]
+    if [fold.name for fold in folds] == [""]:
+        return f"{train} training and {test} test clips"
+    return f"{train + test} clips, {len(folds)} folds in turn the test split"
 
 
 def _introduction(results: Sequence[Result], origin: str) -> list[Block]:

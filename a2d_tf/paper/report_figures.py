@@ -70,18 +70,6 @@ def frames(results: Mapping[str, Result], manifest: Manifest) -> list[Block]:
     ]
 
 
-def _spread_frames(frames: Iterable[str]) -> list[str]:
-    """Choose one frame of each of _FRAMES videos, spread over the split."""
-    frame_of_video = {}
-    for frame in frames:
-        video, _, _ = frame.partition("/")
-        frame_of_video[video] = frame
-    count = len(frame_of_video)
-    indices = np.linspace(0, count - 1, min(_FRAMES, count)).astype(int)
-    last_frames = list(frame_of_video.values())
-    return [last_frames[i] for i in indices]
-
-
 class _ZeroShot(NamedTuple):
     """The figures of Fig. 4 for an actor whose action labels were withheld.
 
@@ -148,3 +136,15 @@ def zero_shot(metrics: Mapping[str, dict[str, Any]], labels: LabelSpace) -> list
         Picture("zero_shot", png, caption),
         TableBlock(heads, [row.cells() for row in withheld]),
     ]
+
+
+def _spread_frames(frames: Iterable[str]) -> list[str]:
+    """Choose one frame of each of _FRAMES videos, spread over the split."""
+    frame_of_video = {}
+    for frame in frames:
+        video, _, _ = frame.partition("/")
+        frame_of_video[video] = frame
+    count = len(frame_of_video)
+    indices = np.linspace(0, count - 1, min(_FRAMES, count)).astype(int)
+    last_frames = list(frame_of_video.values())
+    return [last_frames[i] for i in indices]

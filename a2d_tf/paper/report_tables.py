@@ -155,17 +155,6 @@ def differences(
     ]
 
 
-def _published_difference(name: str | None) -> str | None:
-    """Return the published joint mIoU of a row minus that of the full model.
-
-    It is None for a row that is not published.
-    """
-    if name is None:
-        return None
-    difference = published.joint_miou(name) - published.joint_miou(published.FULL)
-    return f"{difference:+.1f}"
-
-
 def means(done: Sequence[Result], columns: Mapping[str, str]) -> list[Block]:
     """Return the mean and deviation of each row over its folds and seeds.
 
@@ -188,16 +177,6 @@ def means(done: Sequence[Result], columns: Mapping[str, str]) -> list[Block]:
     ]
 
 
-def _mean_and_deviation(spread: comparison.Spread) -> str | None:
-    """Return both in words, without the deviation of a single run; None without any."""
-    if spread.mean is None:
-        return None
-    text = figure(spread.mean)
-    if spread.deviation is not None:
-        text += f" ± {spread.deviation:.1f}"
-    return text
-
-
 def each_run(done: Sequence[Result], columns: Mapping[str, str]) -> list[Block]:
     """Return a table of every run.
 
@@ -215,6 +194,27 @@ def each_run(done: Sequence[Result], columns: Mapping[str, str]) -> list[Block]:
         Heading("Each run"),
         _table(["", "fold", "seed", *columns.values()], rows),
     ]
+
+
+def _published_difference(name: str | None) -> str | None:
+    """Return the published joint mIoU of a row minus that of the full model.
+
+    It is None for a row that is not published.
+    """
+    if name is None:
+        return None
+    difference = published.joint_miou(name) - published.joint_miou(published.FULL)
+    return f"{difference:+.1f}"
+
+
+def _mean_and_deviation(spread: comparison.Spread) -> str | None:
+    """Return both in words, without the deviation of a single run; None without any."""
+    if spread.mean is None:
+        return None
+    text = figure(spread.mean)
+    if spread.deviation is not None:
+        text += f" ± {spread.deviation:.1f}"
+    return text
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str | None]]) -> TableBlock:

@@ -107,27 +107,6 @@ class Plan:
         common = self._run_flags(stage, trainings[-1])
         processes.call(["evaluate", *common, f"--split={scores.TEST}"])
 
-    def _trainings(self, stage: Stage) -> list[table_rows.Training]:
-        """Return the `Training` of each phase of a stage."""
-        row = stage.row
-        return list(
-            table_rows.trainings(row.name, self.base, row.folder, final=stage.final)
-        )
-
-    def _run_flags(self, stage: Stage, training: table_rows.Training) -> list[str]:
-        """Return the flags that training and scoring a phase have in common."""
-        return [
-            f"--records={os.path.abspath(stage.row.fold.records)}",
-            f"--workdir={training.run}",
-            f"--device={self.device}",
-        ]
-
-    def _settings(self, stage: Stage, training: table_rows.Training) -> list[str]:
-        """Return the flags of the settings of a phase."""
-        row = stage.row
-        further = [*self.train_flags(row.name), f"--seed={row.seed}"]
-        return [*training.flagfiles, *further, *training.start]
-
     def is_scored(self, stage: Stage) -> bool:
         """Return whether a stage of these settings is scored on the test split."""
         last = self._trainings(stage)[-1]
@@ -172,6 +151,27 @@ class Plan:
                     problem = "not finished"
                 results.append(self._result(row, problem))
         return results
+
+    def _trainings(self, stage: Stage) -> list[table_rows.Training]:
+        """Return the `Training` of each phase of a stage."""
+        row = stage.row
+        return list(
+            table_rows.trainings(row.name, self.base, row.folder, final=stage.final)
+        )
+
+    def _run_flags(self, stage: Stage, training: table_rows.Training) -> list[str]:
+        """Return the flags that training and scoring a phase have in common."""
+        return [
+            f"--records={os.path.abspath(stage.row.fold.records)}",
+            f"--workdir={training.run}",
+            f"--device={self.device}",
+        ]
+
+    def _settings(self, stage: Stage, training: table_rows.Training) -> list[str]:
+        """Return the flags of the settings of a phase."""
+        row = stage.row
+        further = [*self.train_flags(row.name), f"--seed={row.seed}"]
+        return [*training.flagfiles, *further, *training.start]
 
     def _result(self, row: SeededRow, problem: str | None) -> Result:
         """Return the result of a row; `problem` tells why it has no scores."""

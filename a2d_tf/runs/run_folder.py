@@ -106,6 +106,56 @@ def create(workdir: str, config: Config, manifest: Manifest) -> None:
         _resume(workdir, config, manifest)
 
 
+def is_finished(workdir: str, step: int) -> bool:
+    """Return whether a run was marked as finished at a step.
+
+    Raises:
+      InputError: the mark, finished.json, is damaged.
+    """
+    path = os.path.join(workdir, run_files.FINISHED)
+    if not os.path.isfile(path):
+        return False
+    return load_json(path, {"steps": int}, "delete it")["steps"] == step
+
+
+def record_facts(workdir: str) -> RecordFacts:
+    """Read records.json; raise InputError unless it is there, whole and current."""
+    fields = load_current(
+        os.path.join(workdir, run_files.RECORDS),
+        kind={
+            **FACTS,
+            "source": str,
+            "videos": [str],
+            "motion?": MOTION_KIND,
+            "bout_seconds?": BOUT_SECONDS_KIND,
+        },
+        missing="is this a run folder?",
+        remake="build the records again with a2d records, and train on them",
+    )
+    return cast(RecordFacts, fields)
+
+
+def settings(workdir: str) -> Config:
+    """Read the settings of a run folder or of a packed model.
+
+    Raises:
+      InputError: the folder is neither, or its network is of an earlier version.
+    """
+    path = run_files.flags_path(workdir)
+    if not os.path.isfile(path):
+        raise InputError(
+            f"{workdir}: not a run folder (no flags.txt); use one of a2d train"
+        )
+    facts = record_facts(workdir)
+    config = Config.read(path)
+    if config.model.readout and facts.get("written_by") == "0.1.0":
+        raise InputError(
+            f"{path}: a readout of a2d_tf 0.1.0; version {a2d_tf.__version__} reads"
+            " halves of boxes; train again with a2d train, or use that version"
+        )
+    return config
+
+
 def _begin(workdir: str, config: Config, manifest: Manifest) -> None:
     """Make a run folder; remove what an earlier training has left there."""
     first_run = config.training.init_run
@@ -166,18 +216,6 @@ def _is_done(workdir: str, config: Config) -> bool:
     return newest >= config.training.steps and is_finished(workdir, newest)
 
 
-def is_finished(workdir: str, step: int) -> bool:
-    """Return whether a run was marked as finished at a step.
-
-    Raises:
-      InputError: the mark, finished.json, is damaged.
-    """
-    path = os.path.join(workdir, run_files.FINISHED)
-    if not os.path.isfile(path):
-        return False
-    return load_json(path, {"steps": int}, "delete it")["steps"] == step
-
-
 def _forget(workdir: str) -> None:
     """Remove what an earlier training has left whose checkpoints are gone."""
     shutil.rmtree(checkpoint_files.folder(workdir, "best"), ignore_errors=True)
@@ -206,41 +244,3 @@ def _with_start(config: Config, run_config: Config, path: str) -> Config:
     return dataclasses.replace(
         config, training=dataclasses.replace(config.training, **start)
     )
-
-
-def record_facts(workdir: str) -> RecordFacts:
-    """Read records.json; raise InputError unless it is there, whole and current."""
-    fields = load_current(
-        os.path.join(workdir, run_files.RECORDS),
-        kind={
-            **FACTS,
-            "source": str,
-            "videos": [str],
-            "motion?": MOTION_KIND,
-            "bout_seconds?": BOUT_SECONDS_KIND,
-        },
-        missing="is this a run folder?",
-        remake="build the records again with a2d records, and train on them",
-    )
-    return cast(RecordFacts, fields)
-
-
-def settings(workdir: str) -> Config:
-    """Read the settings of a run folder or of a packed model.
-
-    Raises:
-      InputError: the folder is neither, or its network is of an earlier version.
-    """
-    path = run_files.flags_path(workdir)
-    if not os.path.isfile(path):
-        raise InputError(
-            f"{workdir}: not a run folder (no flags.txt); use one of a2d train"
-        )
-    facts = record_facts(workdir)
-    config = Config.read(path)
-    if config.model.readout and facts.get("written_by") == "0.1.0":
-        raise InputError(
-            f"{path}: a readout of a2d_tf 0.1.0; version {a2d_tf.__version__} reads"
-            " halves of boxes; train again with a2d train, or use that version"
-        )
-    return config

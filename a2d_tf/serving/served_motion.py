@@ -77,11 +77,6 @@ def histograms(flow: tf.Tensor) -> dict[str, tf.Tensor]:
     return {FLOW_HISTOGRAMS.name: flow_histograms_in_graph(flow)}
 
 
-def _joined_shape(values: tf.Tensor) -> tf.Tensor:
-    """Return the shape of a tensor whose first two axes are joined."""
-    return tf.concat([[-1], tf.shape(values)[2:]], axis=0)
-
-
 def features(motion: dict[str, tf.Tensor]) -> MotionFeatures:
     """Return the features of key frames that `key_frame` takes as its motion inputs."""
     logits = dict(motion)
@@ -144,6 +139,11 @@ def motion_size(size: tf.Tensor) -> tf.Tensor:
     height = tf.where(is_tall, longer, motion_maps.SHORT_SIDE)
     width = tf.where(is_tall, motion_maps.SHORT_SIDE, longer)
     return tf.stack([height, width])
+
+
+def _joined_shape(values: tf.Tensor) -> tf.Tensor:
+    """Return the shape of a tensor whose first two axes are joined."""
+    return tf.concat([[-1], tf.shape(values)[2:]], axis=0)
 
 
 def _logits_of_clip(network: Network, clip: _Clip) -> dict[str, tf.Tensor]:

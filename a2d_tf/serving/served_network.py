@@ -92,11 +92,6 @@ class ServedNetwork(tf.Module):
             state["state_count"] = _spec("state_count", [], tf.int32)
             self.stream = tf.function(self._stream, [*frame_specs, size, state])
 
-    @property
-    def _reach(self) -> int:
-        """Frames of the video on either side that a key frame's answer depends on."""
-        return self._clip_frames // 2 * self._stride
-
     def signatures(
         self, names: Collection[str] | None = None
     ) -> dict[str, tf.types.experimental.ConcreteFunction]:
@@ -122,6 +117,11 @@ class ServedNetwork(tf.Module):
             if function is not None and is_wanted:
                 signatures[name] = function.get_concrete_function()
         return signatures
+
+    @property
+    def _reach(self) -> int:
+        """Frames of the video on either side that a key frame's answer depends on."""
+        return self._clip_frames // 2 * self._stride
 
     def _serve(self, rgb: tf.Tensor, flow: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the outputs for the key frames of clips; see `signatures`."""

@@ -140,28 +140,6 @@ def find_least_near(
     return candidates
 
 
-def _name(video_info: prediction_folder.VideoInfo) -> str:
-    """Return the name of a video, as records have it."""
-    return name_of(video_info.name, is_folder=video_info.images is not None)
-
-
-def _seconds_of(
-    frames: Collection[int], times: Mapping[int, float], fps: float
-) -> np.ndarray:
-    """Return when frames begin, by the times of the answered ones.
-
-    Args:
-      frames: their numbers.
-      times: {number of an answered frame: seconds}.
-      fps: the rate before the first answered frame and behind the last.
-    """
-    numbers = list(times)
-    frames = np.array(sorted(frames), float)
-    frames_inside = np.clip(frames, numbers[0], numbers[-1])
-    seconds_beyond = (frames - frames_inside) / fps
-    return np.interp(frames_inside, numbers, list(times.values())) + seconds_beyond
-
-
 def choose(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
     """Choose frames, best first, spread over videos and time.
 
@@ -188,3 +166,25 @@ def choose(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
         scores[best] = -1.0
         distances[best] = np.inf
     return best_frames
+
+
+def _name(video_info: prediction_folder.VideoInfo) -> str:
+    """Return the name of a video, as records have it."""
+    return name_of(video_info.name, is_folder=video_info.images is not None)
+
+
+def _seconds_of(
+    frames: Collection[int], times: Mapping[int, float], fps: float
+) -> np.ndarray:
+    """Return when frames begin, by the times of the answered ones.
+
+    Args:
+      frames: their numbers.
+      times: {number of an answered frame: seconds}.
+      fps: the rate before the first answered frame and behind the last.
+    """
+    numbers = list(times)
+    frames = np.array(sorted(frames), float)
+    frames_inside = np.clip(frames, numbers[0], numbers[-1])
+    seconds_beyond = (frames - frames_inside) / fps
+    return np.interp(frames_inside, numbers, list(times.values())) + seconds_beyond

@@ -86,10 +86,6 @@ class DetectorPredictor:
             stops=stops,
         )
 
-    def _answer(self, clip: Clip) -> GivenAnswer:
-        found = self.detector.instances(clip.image)
-        return self.network.label(found, clip.features, clip.size, clip.motion)
-
     def video_facts(self, reader: Reader) -> dict[str, Any]:
         """Return further fields of `video.json`; see `prediction_folder.VideoInfo`."""
         facts: dict[str, Any] = {}
@@ -102,6 +98,10 @@ class DetectorPredictor:
     def track_names(self, reader: Reader) -> dict[int, str]:
         """Return {number of a track: name}: none has one."""
         return {}
+
+    def _answer(self, clip: Clip) -> GivenAnswer:
+        found = self.detector.instances(clip.image)
+        return self.network.label(found, clip.features, clip.size, clip.motion)
 
 
 def load(

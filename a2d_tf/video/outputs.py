@@ -157,6 +157,17 @@ class _Tracks:
                 bbox=coco_json.coco_box(frame.instances.boxes[i]),
             )
 
+    def close(self) -> None:
+        self._end(list(self._tracks))
+        if self._file is not None:
+            self._file.close()
+        if self._summary_path is not None:
+            start_and_track = operator.itemgetter(
+                COLUMNS.index("start_frame"), COLUMNS.index("track_id")
+            )
+            rows = sorted(self._summary, key=start_and_track)
+            write_csv(self._summary_path, [COLUMNS, *rows])
+
     def _rest(self, track_ids: Iterable[int]) -> None:
         """End the actions of tracks that may go on later."""
         for track_id in track_ids:
@@ -170,17 +181,6 @@ class _Tracks:
             self._summary += track.summary()
             if self._file is not None:
                 track.write(self._file.next_item())
-
-    def close(self) -> None:
-        self._end(list(self._tracks))
-        if self._file is not None:
-            self._file.close()
-        if self._summary_path is not None:
-            start_and_track = operator.itemgetter(
-                COLUMNS.index("start_frame"), COLUMNS.index("track_id")
-            )
-            rows = sorted(self._summary, key=start_and_track)
-            write_csv(self._summary_path, [COLUMNS, *rows])
 
 
 _Writer = Union[_Overlay, _LabelMaps, _Detections, _Tracks, FrameTable]
@@ -227,28 +227,6 @@ class Outputs:
             stack.callback(self.close)  # if a file cannot be opened
             self._open_writers(kinds)
             stack.pop_all()
-
-    def _open_writers(self, kinds: Collection[str]) -> None:
-        """Open the files of these kinds."""
-        paths = {}
-        for kind in kinds:
-            paths[kind] = os.path.join(self._folder, RESULT_FILES[kind])
-        if "label_maps" in kinds:
-            self._writers.append(_LabelMaps(paths["label_maps"]))
-        if "detections" in kinds:
-            self._writers.append(_Detections(paths["detections"]))
-        if "tracks" in kinds or "summary" in kinds:
-            tracks = _Tracks(
-                paths.get("tracks"),
-                paths.get("summary"),
-                self._folder,
-                self.track_names,
-            )
-            self._writers.append(tracks)
-        if "frames" in kinds:
-            self._writers.append(FrameTable(paths["frames"], self.track_names))
-        if "overlay" in kinds:
-            self._writers.append(_Overlay(paths["overlay"], self._reader, self._every))
 
     def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
         """Append a frame; the numbers of frames must ascend."""
@@ -298,6 +276,28 @@ class Outputs:
         if reader.film_start > 0:
             video_info["film_start"] = reader.film_start
         write_json(os.path.join(self._folder, VIDEO_FILE), video_info)
+
+    def _open_writers(self, kinds: Collection[str]) -> None:
+        """Open the files of these kinds."""
+        paths = {}
+        for kind in kinds:
+            paths[kind] = os.path.join(self._folder, RESULT_FILES[kind])
+        if "label_maps" in kinds:
+            self._writers.append(_LabelMaps(paths["label_maps"]))
+        if "detections" in kinds:
+            self._writers.append(_Detections(paths["detections"]))
+        if "tracks" in kinds or "summary" in kinds:
+            tracks = _Tracks(
+                paths.get("tracks"),
+                paths.get("summary"),
+                self._folder,
+                self.track_names,
+            )
+            self._writers.append(tracks)
+        if "frames" in kinds:
+            self._writers.append(FrameTable(paths["frames"], self.track_names))
+        if "overlay" in kinds:
+            self._writers.append(_Overlay(paths["overlay"], self._reader, self._every))
 
 
 def _drawn_mask(instances: Instances, index: int) -> np.ndarray | None:

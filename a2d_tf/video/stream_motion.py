@@ -35,13 +35,6 @@ def needs(model_info: ModelInfo, span: Span, index: int) -> bool:
     return span.any(keys.start, keys.stop - 1)
 
 
-def _needs_flow(span: Span, index: int) -> bool:
-    """Return whether flow histograms of the span's frames are made of a frame."""
-    pair = index // FLOW_HISTOGRAMS.frames
-    keys = motion_maps.keys_of_map(FLOW_HISTOGRAMS, pair)
-    return span.any(keys.start, keys.stop - 1)
-
-
 def first_needed(model_info: ModelInfo, span: Span) -> int:
     """Return a frame before which `needs` is never true."""
     if "motion" not in model_info:
@@ -75,6 +68,13 @@ def add_maps(
     while waiting:
         yield _with_maps(stream, waiting.popleft(), span, done)
         done += 1
+
+
+def _needs_flow(span: Span, index: int) -> bool:
+    """Return whether flow histograms of the span's frames are made of a frame."""
+    pair = index // FLOW_HISTOGRAMS.frames
+    keys = motion_maps.keys_of_map(FLOW_HISTOGRAMS, pair)
+    return span.any(keys.start, keys.stop - 1)
 
 
 def _with_maps(

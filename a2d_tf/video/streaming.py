@@ -222,15 +222,6 @@ def label_frames(
         given.check_length(reader.length)
 
 
-def _bout_model(
-    network: FrameNetwork | Labeller, reader: Reader, span: Span
-) -> BoutModel | None:
-    """Return how long actions last by a network's coded bouts; None without any."""
-    bout_seconds = network.info.get("bout_seconds", {})
-    rate = reader.fps / span.every
-    return BoutModel.of_seconds(bout_seconds, network.labels, rate)
-
-
 def needed_frames(
     reader: Reader, span: Span, model_info: ModelInfo, stops: Sequence[Any] = ()
 ) -> Iterator[np.ndarray | None]:
@@ -253,6 +244,15 @@ def needed_frames(
         if stops and index < first:
             return
         yield frame
+
+
+def _bout_model(
+    network: FrameNetwork | Labeller, reader: Reader, span: Span
+) -> BoutModel | None:
+    """Return how long actions last by a network's coded bouts; None without any."""
+    bout_seconds = network.info.get("bout_seconds", {})
+    rate = reader.fps / span.every
+    return BoutModel.of_seconds(bout_seconds, network.labels, rate)
 
 
 def _until_stopped(answers: Iterable[Answer], stops: Sequence[Any]) -> Iterator[Answer]:

@@ -104,25 +104,6 @@ class _Tracks:
         track_ids = {*frame.tracks.tolist(), *frame.resting} - {0}
         return all(self._is_known(track_id, seconds) for track_id in track_ids)
 
-    def _is_known(self, track_id: int, seconds: float) -> bool:
-        bouts = self._bouts[track_id]
-        index = bouts.index(seconds)
-        for span in bouts.spans[:index]:
-            if self._may_be_filled_behind(span):
-                return False
-        span = bouts.spans[index]
-        is_within = seconds < span.end
-        if is_within and not span.is_shorter(self._lengths.min_bout):
-            return True
-        is_last = span is bouts.spans[-1]
-        if is_last and bouts.goes_on:
-            return False
-        return not self._may_be_filled_behind(span)
-
-    def _may_be_filled_behind(self, span: LabelledSpan) -> bool:
-        """Return whether the gap behind a bout may yet be filled."""
-        return seconds_between(span.end, self._until) < self._lengths.merge_gap
-
     def tidied(self, frame: VideoFrame) -> VideoFrame:
         """Return the oldest frame with the labels of its bouts, and forget older ones.
 
@@ -168,3 +149,22 @@ class _Tracks:
             resting=resting,
             ended=ended,
         )
+
+    def _is_known(self, track_id: int, seconds: float) -> bool:
+        bouts = self._bouts[track_id]
+        index = bouts.index(seconds)
+        for span in bouts.spans[:index]:
+            if self._may_be_filled_behind(span):
+                return False
+        span = bouts.spans[index]
+        is_within = seconds < span.end
+        if is_within and not span.is_shorter(self._lengths.min_bout):
+            return True
+        is_last = span is bouts.spans[-1]
+        if is_last and bouts.goes_on:
+            return False
+        return not self._may_be_filled_behind(span)
+
+    def _may_be_filled_behind(self, span: LabelledSpan) -> bool:
+        """Return whether the gap behind a bout may yet be filled."""
+        return seconds_between(span.end, self._until) < self._lengths.merge_gap

@@ -105,41 +105,6 @@ class Reader(abc.ABC):
             yield from itertools.repeat(None, start)
             yield from self._convert(later_pictures, start, is_needed)
 
-    def _convert(
-        self, pictures: Iterable[_Picture], start: int, is_needed: Callable[[int], bool]
-    ) -> Iterator[np.ndarray | None]:
-        """Yield the pictures from `start` on as RGB, and None for those not needed."""
-        length = start  # perhaps none decodes from there on
-        for index, picture in enumerate(pictures, start):
-            length = index + 1
-            if not is_needed(index):
-                yield None
-                continue
-            frame = picture()
-            if frame is None:
-                length = index
-                break
-            if frame.shape[:2] != self.size:
-                height, width = frame.shape[:2]
-                name = f"frame {index + 1}"
-                if self.images is not None:
-                    name = self.images[index]
-                raise InputError(
-                    f"{self.path}: {name} has {height}x{width} pixels, earlier ones"
-                    f" {self.size[0]}x{self.size[1]}; split the video there, or scale"
-                    " it to one size"
-                )
-            yield frame
-        self.length = length
-
-    @abc.abstractmethod
-    def _open(self, start: int) -> Generator[_Picture, None, None]:
-        """Open the source; return its pictures from a frame at which it can begin."""
-
-    def _can_begin_at(self, start: int) -> bool:
-        """Return whether the source can leave out the frames before `start`."""
-        return False
-
     @abc.abstractmethod
     def seconds(self, index: int) -> float:
         """Return the time at which a frame begins, as a player shows it.
@@ -175,6 +140,41 @@ class Reader(abc.ABC):
             return self.count
         return max(1, round(self.duration * self.fps))
 
+    def _convert(
+        self, pictures: Iterable[_Picture], start: int, is_needed: Callable[[int], bool]
+    ) -> Iterator[np.ndarray | None]:
+        """Yield the pictures from `start` on as RGB, and None for those not needed."""
+        length = start  # perhaps none decodes from there on
+        for index, picture in enumerate(pictures, start):
+            length = index + 1
+            if not is_needed(index):
+                yield None
+                continue
+            frame = picture()
+            if frame is None:
+                length = index
+                break
+            if frame.shape[:2] != self.size:
+                height, width = frame.shape[:2]
+                name = f"frame {index + 1}"
+                if self.images is not None:
+                    name = self.images[index]
+                raise InputError(
+                    f"{self.path}: {name} has {height}x{width} pixels, earlier ones"
+                    f" {self.size[0]}x{self.size[1]}; split the video there, or scale"
+                    " it to one size"
+                )
+            yield frame
+        self.length = length
+
+    @abc.abstractmethod
+    def _open(self, start: int) -> Generator[_Picture, None, None]:
+        """Open the source; return its pictures from a frame at which it can begin."""
+
+    def _can_begin_at(self, start: int) -> bool:
+        """Return whether the source can leave out the frames before `start`."""
+        return False
+
 
 class FileReader(Reader):
     """Reader of a video file."""
@@ -184,6 +184,32 @@ class FileReader(Reader):
         # Seconds at which the frames begin, and at which the last one ends.
         self._times = array.array("d")
         self._timeline: Timeline | None = None
+
+    def seconds(self, index: int) -> float:
+        """See `Reader.seconds`."""
+        return self._times[min(index, len(self._times) - 1)]
+
+    def index(self, seconds: float) -> int:
+        """See `Reader.index`; reads the file up to this time."""
+        seconds = _rounded_down(seconds)
+        if seconds <= 0:
+            return 0
+        if self._timeline is None or self._timeline.until < seconds:
+            with decoder.Decoder(self.path, _REMEDY) as video:
+                self._timeline = video.timeline(seconds)
+            if self._timeline.end is not None:
+                self.count = len(self._timeline.seconds)
+                self.duration = self._timeline.end
+        return int(np.searchsorted(self._timeline.seconds, seconds))
+
+    @property
+    def fps(self) -> float:
+        """The rate that the file states, unless the frames read so far differ."""
+        intervals = len(self._times) - 1
+        seconds = self._times[-1]
+        if abs(self._stated_fps * seconds - intervals) > 1:
+            return intervals / seconds
+        return self._stated_fps
 
     def _can_begin_at(self, start: int) -> bool:
         return self._timeline is not None and 1 < start < len(self._timeline.stamps)
@@ -214,32 +240,6 @@ class FileReader(Reader):
                 self._times.append(previous.seconds + previous.duration)
                 yield previous.rgb
 
-    def seconds(self, index: int) -> float:
-        """See `Reader.seconds`."""
-        return self._times[min(index, len(self._times) - 1)]
-
-    def index(self, seconds: float) -> int:
-        """See `Reader.index`; reads the file up to this time."""
-        seconds = _rounded_down(seconds)
-        if seconds <= 0:
-            return 0
-        if self._timeline is None or self._timeline.until < seconds:
-            with decoder.Decoder(self.path, _REMEDY) as video:
-                self._timeline = video.timeline(seconds)
-            if self._timeline.end is not None:
-                self.count = len(self._timeline.seconds)
-                self.duration = self._timeline.end
-        return int(np.searchsorted(self._timeline.seconds, seconds))
-
-    @property
-    def fps(self) -> float:
-        """The rate that the file states, unless the frames read so far differ."""
-        intervals = len(self._times) - 1
-        seconds = self._times[-1]
-        if abs(self._stated_fps * seconds - intervals) > 1:
-            return intervals / seconds
-        return self._stated_fps
-
 
 class ImageReader(Reader):
     """Reader of a folder of images.
@@ -264,15 +264,15 @@ class ImageReader(Reader):
         self.length = len(paths)
         self.images = tuple(path.name for path in paths)
 
+    def seconds(self, index: int) -> float:
+        """See `Reader.seconds`."""
+        return min(index, len(self._paths)) / self.fps
+
     def _open(self, start: int) -> Generator[_Picture, None, None]:
         for path in self._paths:
             yield functools.partial(
                 image_files.read_image, path, "remove or replace it"
             )
-
-    def seconds(self, index: int) -> float:
-        """See `Reader.seconds`."""
-        return min(index, len(self._paths)) / self.fps
 
 
 class CameraReader(Reader):
@@ -286,6 +286,12 @@ class CameraReader(Reader):
         super().__init__(path)
         self._number = number
         self._times = array.array("d")  # seconds at which the frames begin
+
+    def seconds(self, index: int) -> float:
+        """See `Reader.seconds`; one frame later for any frame that is not yet read."""
+        if index >= len(self._times):
+            return self._times[-1] + 1 / self.fps
+        return self._times[index]
 
     def _open(self, start: int) -> Generator[_Picture, None, None]:
         capture = cv2.VideoCapture(self._number)
@@ -302,12 +308,6 @@ class CameraReader(Reader):
                 yield functools.partial(_retrieve, capture)
         finally:
             capture.release()
-
-    def seconds(self, index: int) -> float:
-        """See `Reader.seconds`; one frame later for any frame that is not yet read."""
-        if index >= len(self._times):
-            return self._times[-1] + 1 / self.fps
-        return self._times[index]
 
 
 def open_video(path: str | os.PathLike[str], fps: float | None = None) -> Reader:

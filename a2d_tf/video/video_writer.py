@@ -114,6 +114,11 @@ class Writer:
         picture.time_base = _TIME_BASE
         self._mux(picture)
 
+    def close(self) -> None:
+        """Finish the file; without a frame there is none."""
+        if self._pts >= 0:
+            self._mux(None)
+
     def _mux(self, picture: Any) -> None:
         """Encode a picture; None ends the file."""
         try:
@@ -133,8 +138,3 @@ class Writer:
                 f" ({error.strerror}); free disk space, or omit 'overlay' and 'page'"
                 " from --results"
             ) from error
-
-    def close(self) -> None:
-        """Finish the file; without a frame there is none."""
-        if self._pts >= 0:
-            self._mux(None)

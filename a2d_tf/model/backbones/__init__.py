@@ -63,12 +63,6 @@ def build_action_backbone(name: str) -> tf.keras.Model:
     return tf.keras.Model(frames, maps, name="action_backbone")
 
 
-def _find_entry(name: str, flag: str, entries: Mapping[str, _Entry]) -> _Entry:
-    if name not in entries:
-        raise InputError(f"--{flag}={name}: unknown; use one of {', '.join(entries)}")
-    return entries[name]
-
-
 def convention(model: ModelConfig, stream: str) -> Convention:
     """Return the weight convention of a network's 'rgb' or 'flow' stream.
 
@@ -95,3 +89,9 @@ def implied_settings(name: str) -> dict:
         "roi_align": implied.roi_align,
         "pixel_scale": 1.0,
     }
+
+
+def _find_entry(name: str, flag: str, entries: Mapping[str, _Entry]) -> _Entry:
+    if name not in entries:
+        raise InputError(f"--{flag}={name}: unknown; use one of {', '.join(entries)}")
+    return entries[name]

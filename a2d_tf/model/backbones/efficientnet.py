@@ -93,51 +93,6 @@ class DepthwiseConvNorm6(ConvNorm6):
         )
 
 
-def _round(channels: float) -> int:
-    """Round to a multiple of eight, at least 8 and at most a tenth below `channels`."""
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    if rounded < 0.9 * channels:
-        rounded += 8
-    return rounded
-
-
-def _block(
-    x: tf.Tensor,
-    name: str,
-    *,
-    size: int,
-    strides: int,
-    expansion: int,
-    channels: int,
-    gain: float,
-    options: dict[str, Any],
-) -> tf.Tensor:
-    """Build an inverted bottleneck.
-
-    Args:
-      gain: of the last convolution, if there is a shortcut.
-      options: norm and epsilon of the convolutions.
-    """
-    has_shortcut = strides == 1 and x.shape[-1] == channels
-    y = x
-    if expansion > 1:
-        y = ConvNorm6(expansion * x.shape[-1], 1, name=f"{name}_expand", **options)(y)
-    depthwise = DepthwiseConvNorm6(
-        y.shape[-1], size, strides, name=f"{name}_depthwise", **options
-    )
-    y = depthwise(y)
-    project = ConvNorm6(
-        channels,
-        1,
-        relu=False,
-        gain=gain if has_shortcut else 1.0,
-        name=f"{name}_project",
-        **options,
-    )
-    y = project(y)
-    return x + y if has_shortcut else y
-
-
 def efficientnet_lite(
     x: tf.Tensor,
     width_multiplier: float = 1.0,
@@ -182,6 +137,51 @@ def efficientnet_lite(
             )
         ends.append(x)
     return [ends[index] for index in _C2_TO_C5]
+
+
+def _round(channels: float) -> int:
+    """Round to a multiple of eight, at least 8 and at most a tenth below `channels`."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    if rounded < 0.9 * channels:
+        rounded += 8
+    return rounded
+
+
+def _block(
+    x: tf.Tensor,
+    name: str,
+    *,
+    size: int,
+    strides: int,
+    expansion: int,
+    channels: int,
+    gain: float,
+    options: dict[str, Any],
+) -> tf.Tensor:
+    """Build an inverted bottleneck.
+
+    Args:
+      gain: of the last convolution, if there is a shortcut.
+      options: norm and epsilon of the convolutions.
+    """
+    has_shortcut = strides == 1 and x.shape[-1] == channels
+    y = x
+    if expansion > 1:
+        y = ConvNorm6(expansion * x.shape[-1], 1, name=f"{name}_expand", **options)(y)
+    depthwise = DepthwiseConvNorm6(
+        y.shape[-1], size, strides, name=f"{name}_depthwise", **options
+    )
+    y = depthwise(y)
+    project = ConvNorm6(
+        channels,
+        1,
+        relu=False,
+        gain=gain if has_shortcut else 1.0,
+        name=f"{name}_project",
+        **options,
+    )
+    y = project(y)
+    return x + y if has_shortcut else y
 
 
 def _names(role: str, scale: Scale) -> tuple[str, str]:

@@ -16,51 +16,6 @@ from a2d_tf.model.backbones.entry import Backbone, Convention, Published
 from a2d_tf.model.layers import ConvNorm
 
 
-def _pad(x: tf.Tensor, padding: str) -> tuple[tf.Tensor, str]:
-    """Pad the input of a strided 3x3 window; return it and the window's own padding."""
-    if padding == "symmetric":
-        return tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), "valid"
-    return x, padding
-
-
-def _bottleneck(
-    x: tf.Tensor,
-    width: int,
-    strides: int,
-    name: str,
-    *,
-    convention: Convention,
-    gain: float,
-    norm: str,
-) -> tf.Tensor:
-    """1x1, 3x3, 1x1 with a shortcut, which is projected where the shape changes."""
-    options: dict = {"norm": norm, "epsilon": convention.epsilon}
-    strides_1x1 = 1
-    strides_3x3 = 1
-    if convention.stride_in_1x1:
-        strides_1x1 = strides
-    else:
-        strides_3x3 = strides
-    y = ConvNorm(width, 1, strides_1x1, name=f"{name}_conv1", **options)(x)
-    padding = "same"
-    if strides_3x3 > 1:
-        y, padding = _pad(y, convention.padding)
-    conv2 = ConvNorm(
-        width, 3, strides_3x3, padding=padding, name=f"{name}_conv2", **options
-    )
-    y = conv2(y)
-    conv3 = ConvNorm(
-        4 * width, 1, relu=False, gain=gain, name=f"{name}_conv3", **options
-    )
-    y = conv3(y)
-    if strides != 1 or x.shape[-1] != 4 * width:
-        shortcut = ConvNorm(
-            4 * width, 1, strides, relu=False, name=f"{name}_shortcut", **options
-        )
-        x = shortcut(x)
-    return tf.keras.layers.ReLU(name=f"{name}_out")(x + y)
-
-
 def resnet(
     x: tf.Tensor,
     width_multiplier: float = 1.0,
@@ -112,6 +67,51 @@ def resnet(
             )
         maps.append(x)
     return maps
+
+
+def _pad(x: tf.Tensor, padding: str) -> tuple[tf.Tensor, str]:
+    """Pad the input of a strided 3x3 window; return it and the window's own padding."""
+    if padding == "symmetric":
+        return tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), "valid"
+    return x, padding
+
+
+def _bottleneck(
+    x: tf.Tensor,
+    width: int,
+    strides: int,
+    name: str,
+    *,
+    convention: Convention,
+    gain: float,
+    norm: str,
+) -> tf.Tensor:
+    """1x1, 3x3, 1x1 with a shortcut, which is projected where the shape changes."""
+    options: dict = {"norm": norm, "epsilon": convention.epsilon}
+    strides_1x1 = 1
+    strides_3x3 = 1
+    if convention.stride_in_1x1:
+        strides_1x1 = strides
+    else:
+        strides_3x3 = strides
+    y = ConvNorm(width, 1, strides_1x1, name=f"{name}_conv1", **options)(x)
+    padding = "same"
+    if strides_3x3 > 1:
+        y, padding = _pad(y, convention.padding)
+    conv2 = ConvNorm(
+        width, 3, strides_3x3, padding=padding, name=f"{name}_conv2", **options
+    )
+    y = conv2(y)
+    conv3 = ConvNorm(
+        4 * width, 1, relu=False, gain=gain, name=f"{name}_conv3", **options
+    )
+    y = conv3(y)
+    if strides != 1 or x.shape[-1] != 4 * width:
+        shortcut = ConvNorm(
+            4 * width, 1, strides, relu=False, name=f"{name}_shortcut", **options
+        )
+        x = shortcut(x)
+    return tf.keras.layers.ReLU(name=f"{name}_out")(x + y)
 
 
 def _parts(role: str) -> tuple[int, int, str]:

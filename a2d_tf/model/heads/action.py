@@ -48,11 +48,6 @@ class ActionHead(Head):
         flow_logits = self._build_stream(flow, units, "action_flow")
         return {"action_logits": 0.5 * (rgb_logits + flow_logits)}
 
-    def _build_stream(self, features: tf.Tensor, units: int, name: str) -> tf.Tensor:
-        x = two_fc_layers(merge_roi_axis(features), units, "none", name)
-        count = self._mode.num_actions
-        return split_roi_axis(output_layer(x, count, f"{name}_logits"), features, count)
-
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return the logits of each stream; see `Head`."""
         return {f"{name}_logits": self._mode.actions() for name in self._stream_names()}
@@ -60,12 +55,6 @@ class ActionHead(Head):
     def input_layers(self) -> list[str]:
         """Return the first layer of each stream; see `Head`."""
         return [f"{name}_fc1" for name in self._stream_names()]
-
-    def _stream_names(self) -> tuple[str, ...]:
-        """Return the prefixes of its layers' names."""
-        if self._late:
-            return ("action_rgb", "action_flow")
-        return ("action",)
 
     def terms(
         self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options
@@ -85,3 +74,14 @@ class ActionHead(Head):
             withheld=withheld | ~targets.labelled,
         )
         return {"action_cls": [term]}
+
+    def _build_stream(self, features: tf.Tensor, units: int, name: str) -> tf.Tensor:
+        x = two_fc_layers(merge_roi_axis(features), units, "none", name)
+        count = self._mode.num_actions
+        return split_roi_axis(output_layer(x, count, f"{name}_logits"), features, count)
+
+    def _stream_names(self) -> tuple[str, ...]:
+        """Return the prefixes of its layers' names."""
+        if self._late:
+            return ("action_rgb", "action_flow")
+        return ("action",)

@@ -120,26 +120,6 @@ class Readout:
             actions += self._read_motion(boxes, inside, motion)
         return tf.nn.log_softmax(actors), tf.nn.log_softmax(actions)
 
-    def _read_motion(
-        self, boxes: tf.Tensor, inside: tf.Tensor, motion: MotionFeatures
-    ) -> tf.Tensor:
-        """Return the action logits [B, N, |Y|] of boxes by the motion maps."""
-        assert self._motion is not None
-        pool = functools.partial(
-            average_motion_map, boxes=boxes, inside=inside, size=motion.size
-        )
-        logits = []
-        for motion_map in self.motion_maps:
-            if motion_map == FLOW_HISTOGRAMS:
-                halves = pool(motion_map, motion.flow_histograms)
-                logits.append(self._motion.read_histograms(halves))
-            else:
-                halves = pool(motion_map, motion.logits[motion_map.name])
-                upper = halves[:, :, 0, : self._num_actions]
-                lower = halves[:, :, 1, self._num_actions :]
-                logits.append(upper + lower)
-        return tf.add_n(logits)
-
     def fit(self, instances: ReadoutInstances) -> Skills:
         """Fit it to instances, see `fit_labels`."""
         fitted = fit_labels(
@@ -159,6 +139,26 @@ class Readout:
         )
         if self._motion is not None:
             self._motion.assign(self._kernels_of_maps(action.kernels[1:]))
+
+    def _read_motion(
+        self, boxes: tf.Tensor, inside: tf.Tensor, motion: MotionFeatures
+    ) -> tf.Tensor:
+        """Return the action logits [B, N, |Y|] of boxes by the motion maps."""
+        assert self._motion is not None
+        pool = functools.partial(
+            average_motion_map, boxes=boxes, inside=inside, size=motion.size
+        )
+        logits = []
+        for motion_map in self.motion_maps:
+            if motion_map == FLOW_HISTOGRAMS:
+                halves = pool(motion_map, motion.flow_histograms)
+                logits.append(self._motion.read_histograms(halves))
+            else:
+                halves = pool(motion_map, motion.logits[motion_map.name])
+                upper = halves[:, :, 0, : self._num_actions]
+                lower = halves[:, :, 1, self._num_actions :]
+                logits.append(upper + lower)
+        return tf.add_n(logits)
 
     def _kernels_of_maps(self, kernels: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Return the kernel [2 C, |Y|] of each motion map, of those of their groups."""
@@ -192,12 +192,6 @@ class _Linear(tf.keras.layers.Layer):
         self.bias = self._weight("bias", [])
         self.share = self._weight("share", [], initializer="ones")
 
-    def _weight(
-        self, name: str, rows: Sequence[int], initializer: str = "zeros"
-    ) -> tf.Variable:
-        shape = [*rows, self._units]
-        return self.add_weight(name, shape, initializer=initializer, trainable=False)
-
     @without_autograph
     def call(self, maps: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         kernels = [
@@ -221,3 +215,9 @@ class _Linear(tf.keras.layers.Layer):
             variable.assign(np.float32(values))
         self.bias.assign(np.float32(bias))
         self.share.assign(np.float32(share))
+
+    def _weight(
+        self, name: str, rows: Sequence[int], initializer: str = "zeros"
+    ) -> tf.Variable:
+        shape = [*rows, self._units]
+        return self.add_weight(name, shape, initializer=initializer, trainable=False)

@@ -214,6 +214,72 @@ def fit(instances: Instances, strength: Strength) -> RidgeFit:
     )
 
 
+def likely_strength(
+    instances: Instances, usual: Strength, candidates: Iterable[Strength]
+) -> Strength | None:
+    """Return the mean of the candidates, each weighted by its probability.
+
+    The likelihood of the labels of videos left out, with one observation a video, says
+    how probable a candidate is. So few videos do not choose one by chance, and of many
+    one remains. Shares near the usual ones are a little more probable.
+
+    Returns:
+      the arithmetic mean of the shares, of which tiny ones are 0, and the geometric
+      mean of the penalties; None if there are fewer than eight videos: too few to tell.
+    """
+    products = [instances.products(group) for group in range(len(instances.groups))]
+    shares = []
+    penalties = []
+    log_probabilities = []
+    for candidate in candidates:
+        joined = np.zeros_like(products[0])
+        for share, of_group in zip(candidate.shares, products):
+            joined += share * of_group
+        inverse = _inverse(joined, candidate.penalty)
+        values = _leave_videos_out(instances, inverse, candidate.penalty)
+        left_out = _of_several_videos(instances, values)
+        if not left_out.is_enough:
+            return None
+        num_videos = len(np.unique(left_out.videos))
+        likelihood = num_videos * _likelihood(left_out, sharpness(left_out))
+        distance = np.square(np.subtract(candidate.shares, usual.shares)).sum()
+        shares.append(candidate.shares)
+        penalties.append(candidate.penalty)
+        log_probabilities.append(likelihood - _PRIOR * distance)
+    probabilities = np.exp(np.array(log_probabilities) - max(log_probabilities))
+    probabilities /= probabilities.sum()
+    means = probabilities @ np.array(shares)
+    means[means < _LEAST_SHARE] = 0.0
+    means /= means.sum()
+    penalty = np.exp(probabilities @ np.log(penalties))
+    return Strength(tuple(means.tolist()), float(penalty))
+
+
+def skill(left_out: LeftOut) -> float | None:
+    """Return how much better than chance the classes are told: 0 for chance, 1 at best.
+
+    Each class has the same weight. None if there are fewer than eight videos: too few
+    to tell.
+    """
+    if not left_out.is_enough:
+        return None
+    right = left_out.values.argmax(axis=1) == left_out.labels
+    share = _mean_by_class(right, left_out.labels)
+    classes = left_out.num_classes
+    return float((share * classes - 1) / (classes - 1))
+
+
+def sharpness(left_out: LeftOut) -> float:
+    """Return the factor at which a softmax of the values makes the classes likeliest.
+
+    It is an inverse temperature (Guo et al., "On Calibration of Modern Neural
+    Networks", ICML 2017). If there are fewer than eight videos, it is the greatest.
+    """
+    if not left_out.is_enough:
+        return SHARPEST
+    return max(_SHARPNESSES, key=lambda factor: _likelihood(left_out, factor))
+
+
 def _classifier(
     instances: Instances, strength: Strength, inverse: np.ndarray, targets: np.ndarray
 ) -> Classifier:
@@ -290,72 +356,6 @@ def _of_several_videos(instances: Instances, values: np.ndarray) -> LeftOut:
         videos=instances.videos[counted],
         num_classes=np.count_nonzero(instances.targets.any(axis=0)),
     )
-
-
-def likely_strength(
-    instances: Instances, usual: Strength, candidates: Iterable[Strength]
-) -> Strength | None:
-    """Return the mean of the candidates, each weighted by its probability.
-
-    The likelihood of the labels of videos left out, with one observation a video, says
-    how probable a candidate is. So few videos do not choose one by chance, and of many
-    one remains. Shares near the usual ones are a little more probable.
-
-    Returns:
-      the arithmetic mean of the shares, of which tiny ones are 0, and the geometric
-      mean of the penalties; None if there are fewer than eight videos: too few to tell.
-    """
-    products = [instances.products(group) for group in range(len(instances.groups))]
-    shares = []
-    penalties = []
-    log_probabilities = []
-    for candidate in candidates:
-        joined = np.zeros_like(products[0])
-        for share, of_group in zip(candidate.shares, products):
-            joined += share * of_group
-        inverse = _inverse(joined, candidate.penalty)
-        values = _leave_videos_out(instances, inverse, candidate.penalty)
-        left_out = _of_several_videos(instances, values)
-        if not left_out.is_enough:
-            return None
-        num_videos = len(np.unique(left_out.videos))
-        likelihood = num_videos * _likelihood(left_out, sharpness(left_out))
-        distance = np.square(np.subtract(candidate.shares, usual.shares)).sum()
-        shares.append(candidate.shares)
-        penalties.append(candidate.penalty)
-        log_probabilities.append(likelihood - _PRIOR * distance)
-    probabilities = np.exp(np.array(log_probabilities) - max(log_probabilities))
-    probabilities /= probabilities.sum()
-    means = probabilities @ np.array(shares)
-    means[means < _LEAST_SHARE] = 0.0
-    means /= means.sum()
-    penalty = np.exp(probabilities @ np.log(penalties))
-    return Strength(tuple(means.tolist()), float(penalty))
-
-
-def skill(left_out: LeftOut) -> float | None:
-    """Return how much better than chance the classes are told: 0 for chance, 1 at best.
-
-    Each class has the same weight. None if there are fewer than eight videos: too few
-    to tell.
-    """
-    if not left_out.is_enough:
-        return None
-    right = left_out.values.argmax(axis=1) == left_out.labels
-    share = _mean_by_class(right, left_out.labels)
-    classes = left_out.num_classes
-    return float((share * classes - 1) / (classes - 1))
-
-
-def sharpness(left_out: LeftOut) -> float:
-    """Return the factor at which a softmax of the values makes the classes likeliest.
-
-    It is an inverse temperature (Guo et al., "On Calibration of Modern Neural
-    Networks", ICML 2017). If there are fewer than eight videos, it is the greatest.
-    """
-    if not left_out.is_enough:
-        return SHARPEST
-    return max(_SHARPNESSES, key=lambda factor: _likelihood(left_out, factor))
 
 
 def _likelihood(left_out: LeftOut, factor: float) -> float:
