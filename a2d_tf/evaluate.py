@@ -29,6 +29,7 @@ Config.define_flags(FLAGS, ["inference", "compute"])
 
 
 def main(argv: list[str]) -> None:
+    """Score a run or a packed model, print the scores and where they are."""
     command_line.require(argv, records=_RECORDS.value)
     _, folder = model_source.of_flags(
         _CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value

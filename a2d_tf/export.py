@@ -37,6 +37,7 @@ Config.define_flags(FLAGS, ["inference", "compute"])
 
 
 def main(argv: list[str]) -> None:
+    """Export or pack, as the flags say."""
     command_line.require(argv, output=_OUTPUT.value)
     source_flag, folder = model_source.of_flags(
         _CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value

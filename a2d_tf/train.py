@@ -33,8 +33,12 @@ _PICTURES = FLAGS.define_integer(
 _DEVICE = command_flags.define_device(FLAGS)
 Config.define_flags(FLAGS)
 
+_VALIDATION = ({"box_f1": float}, {"segmentation": {"joint": {"miou": float}}})
+"""What a validation scores, as a kind of `check_json`."""
+
 
 def main(argv: list[str]) -> None:
+    """Train a network on the records of the flags, and say what comes next."""
     config = Config.from_flags(FLAGS)
     command_line.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
     checkpoint_files.check_path(_WORKDIR.value)
@@ -110,10 +114,6 @@ def _conclude(workdir: str, manifest: Manifest) -> None:
         result = f"{_deciding_score(metrics)} on held-out videos"
     flags = shlex.join([f"--workdir={workdir}", f"--records={manifest.directory}"])
     print(f"trained: {result}; {workdir}; next: a2d evaluate {flags}")
-
-
-_VALIDATION = ({"box_f1": float}, {"segmentation": {"joint": {"miou": float}}})
-"""What a validation scores, as a kind of `check_json`."""
 
 
 def _deciding_score(metrics: dict) -> str:

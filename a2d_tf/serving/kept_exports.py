@@ -10,7 +10,7 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -41,7 +41,7 @@ def load(
     Args and errors are those of `runs.loading.load`; `signatures` as of
     `export_folder.load`.
     """
-    kept_folder = _kept_folder(folder, settings, checkpoint, signatures)
+    kept_folder = _kept_folder(folder, (settings, checkpoint, signatures))
     if kept_folder is not None:
         functions = _load_kept(kept_folder, signatures)
         if functions is not None:
@@ -80,29 +80,22 @@ def _remove_oldest(cache_folder: pathlib.Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _kept_folder(
-    folder: str,
-    settings: Mapping[str, Any],
-    checkpoint: str,
-    signatures: tuple[str, str],
-) -> pathlib.Path | None:
+def _kept_folder(folder: str, asked: Sequence[Any]) -> pathlib.Path | None:
     """Return the folder of a model in the cache, or None.
 
     There is none of a damaged model, or for a user without a home.
+
+    Args:
+      asked: what decides on an export beside the model.
     """
     try:
-        name = _digest(folder, settings, checkpoint, signatures)
+        name = _digest(folder, asked)
         return cache.folder() / "served" / name
     except (InputError, OSError, RuntimeError):
         return None
 
 
-def _digest(
-    folder: str,
-    settings: Mapping[str, Any],
-    checkpoint: str,
-    signatures: tuple[str, str],
-) -> str:
+def _digest(folder: str, asked: Sequence[Any]) -> str:
     """Return a digest of all that decides on an export."""
     run = pathlib.Path(folder)
     weights = []
@@ -114,9 +107,7 @@ def _digest(
         model_source.identity(folder),
         sorted(weights),
         [file_digest(path) for path in run.glob("best/*.json")],
-        settings,
-        checkpoint,
-        signatures,
+        asked,
         tf.__version__,
         devices.on_gpu(),
     )

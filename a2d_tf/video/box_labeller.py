@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.serving.signatures import BOX_SIGNATURES
 from a2d_tf.video import streaming
 from a2d_tf.video.given_answer import complete_masks, labelled, no_instances
-from a2d_tf.video.instances import Answer, FrameFeatures, GivenAnswer, GivenFrames
+from a2d_tf.video.instances import Answer, GivenAnswer, GivenFrames
 from a2d_tf.video.served_frames import ServedFrames
 from a2d_tf.video.span import Span
 from a2d_tf.video.stream_clips import Clip
@@ -33,24 +33,12 @@ class BoxLabeller(ServedFrames):
 
         def answer(clip: Clip) -> GivenAnswer:
             instances = given.instances(clip.key + 1, clip.size)
-            return self.label(instances, clip.features, clip.size, clip.motion)
+            return self.label(instances, clip)
 
         return streaming.answer_clips(self, answer, frames, span)
 
-    def label(
-        self,
-        given: GivenInstances,
-        clip: Sequence[FrameFeatures],
-        size: tuple[int, int],
-        motion: Mapping[str, np.ndarray] | None = None,
-    ) -> GivenAnswer:
-        """Label the given instances of a key frame.
-
-        Args:
-          given: N instances.
-          clip: the features of the 2L + 1 frames around it, as `features` returns them.
-          size: (height, width) of the native frame.
-          motion: its motion maps, as `motion_stream` makes them; None without them.
+    def label(self, given: GivenInstances, clip: Clip) -> GivenAnswer:
+        """Label the N given instances of a clip's key frame.
 
         Returns:
           the N instances in the same order.
@@ -59,11 +47,11 @@ class BoxLabeller(ServedFrames):
 
         count = len(given.boxes)
         if not count:
-            return no_instances(self.labels, size)
+            return no_instances(self.labels, clip.size)
         outputs = self._answer_key_frame(
-            clip,
-            size,
-            motion,
+            clip.features,
+            clip.size,
+            clip.motion,
             boxes=tf.constant(given.boxes[None]),
             num_boxes=tf.constant([count], tf.int32),
         )
@@ -71,7 +59,7 @@ class BoxLabeller(ServedFrames):
         for field in FIELDS:
             if field.name in outputs:
                 fields[field.name] = outputs[field.name]
-        masks = complete_masks(given, outputs["masks"], size)
+        masks = complete_masks(given, outputs["masks"], clip.size)
         return labelled(
             given,
             masks,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
-
-import numpy as np
 
 from a2d_tf.annotations.video_tracks import GivenInstances
 from a2d_tf.core import devices
@@ -14,7 +12,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video import streaming
 from a2d_tf.video.detector_classes import DetectorClasses
-from a2d_tf.video.instances import FrameFeatures, FrameNetwork, GivenAnswer
+from a2d_tf.video.instances import FrameNetwork, GivenAnswer
 from a2d_tf.video.kinetics_actions import chosen_classes
 from a2d_tf.video.object_detector import SCORE_THRESHOLD, ObjectDetector
 from a2d_tf.video.span import Span
@@ -31,14 +29,8 @@ _PERSON = "person"  # whose actions Kinetics has
 class BoxNetwork(FrameNetwork, Protocol):
     """What labels boxes, as `box_labeller.BoxLabeller` does."""
 
-    def label(
-        self,
-        given: GivenInstances,
-        clip: Sequence[FrameFeatures],
-        size: tuple[int, int],
-        motion: Mapping[str, np.ndarray] | None = None,
-    ) -> GivenAnswer:
-        """Label the given instances of a key frame; see `BoxLabeller.label`."""
+    def label(self, given: GivenInstances, clip: Clip) -> GivenAnswer:
+        """Label the given instances of a clip's key frame."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +93,7 @@ class DetectorPredictor:
 
     def _answer(self, clip: Clip) -> GivenAnswer:
         found = self.detector.instances(clip.image)
-        return self.network.label(found, clip.features, clip.size, clip.motion)
+        return self.network.label(found, clip)
 
 
 def load(

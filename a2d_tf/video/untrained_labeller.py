@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video.given_answer import fill_boxes, labelled, no_instances
 from a2d_tf.video.instances import FrameFeatures, GivenAnswer
 from a2d_tf.video.kinetics_actions import BACKBONE, KineticsActions
+from a2d_tf.video.stream_clips import Clip
 
 _SIDE = 32  # pixels of stored frames, at which nobody looks
 
@@ -65,14 +66,9 @@ class UntrainedLabeller:
         assert self._actions is not None
         return self._actions.motion_stream()
 
-    def label(
-        self,
-        given: GivenInstances,
-        clip: Sequence[FrameFeatures],
-        size: tuple[int, int],
-        motion: Mapping[str, np.ndarray] | None = None,
-    ) -> GivenAnswer:
-        """Label the given instances of a key frame; see `BoxNetwork`."""
+    def label(self, given: GivenInstances, clip: Clip) -> GivenAnswer:
+        """Label the given instances of a clip's key frame; see `BoxNetwork`."""
+        size = clip.size
         count = len(given.boxes)
         if not count:
             return no_instances(self.labels, size)
@@ -80,9 +76,9 @@ class UntrainedLabeller:
         actor_scores[np.arange(count), given.actors] = 1
         action_scores = np.ones((count, 1), np.float32)
         if self._actions is not None:
-            assert motion is not None
+            assert clip.motion is not None
             shares = given.boxes / np.tile(np.array(size, np.float32), 2)
-            action_scores = self._actions.read(motion, shares)
+            action_scores = self._actions.read(clip.motion, shares)
         return labelled(
             given,
             fill_boxes(given, size),
