@@ -308,7 +308,7 @@ def test_two_rounds_are_compared_on_what_both_know():
     assert table.notes == (
         "as before: cat run",
         "new, and so without a round before: cat nap, ape run; in frames that show"
-        " them, wrong findings of others are not counted",
+        " them, wrong predictions of others are not counted",
     )
 
 

@@ -62,8 +62,22 @@ def test_frames_are_ranked_by_their_reasons_and_spread_over_videos_and_time(libr
     assert chosen == [
         ("a", 20, 1.0, ("#1 adult-running becomes adult-walking",)),
         ("b", 11, 1.0, ("#1 dog-running is lost away from the image edge",)),
-        ("a", 5, 0.8, ("#1 adult-running is nearly adult-crawling (margin 0.06)",)),
-        ("a", 28, 0.5, ("#1 adult-walking is nearly adult-crawling (margin 0.15)",)),
+        (
+            "a",
+            5,
+            0.8,
+            (
+                "#1 adult-running or adult-crawling? In this frame either may be (margin 0.06)",
+            ),
+        ),
+        (
+            "a",
+            28,
+            0.5,
+            (
+                "#1 adult-walking or adult-crawling? In this frame either may be (margin 0.15)",
+            ),
+        ),
     ]
     assert [x.seconds for x in candidates] == pytest.approx([0.4, 1.9, 2.7, 1.0])
     near = [x._replace(frame=n, seconds=n / 10) for n, x in zip((1, 2, 50), candidates)]
@@ -78,7 +92,7 @@ def test_rare_pairs_and_tracks_that_overlap_count(library, tmp_path):
     seen = (rare[0].score, rare[0].reasons)
     assert seen == (
         pytest.approx(0.8),
-        ("#1 adult-running is rare in the records (instances: 3)",),
+        ("#1 adult-running, over its track, has few annotated examples (3)",),
     )
     film = {1: [(1, 77, 0.9, BOX), (2, 67, 0.8, [4, 24, 24, 56]), (3, 17, 0.9, OTHER)]}
     write(tmp_path, film)

@@ -321,14 +321,14 @@ def test_the_part_of_a_prediction_is_made_again_if_it_is_not_of_its_files(tmp_pa
     assert (made.video_seconds, made.fps, made.note) == (
         4.0,
         10.0,
-        "last bout ends at 4.0 s",
+        "4.0 s of video, the last bout ends at 4.0 s",
     )
     assert made.pairs[0] == ("ball", "flying", [(0.5, 0.8, 1, 0.24)])
     (folder / "overlay.mp4").unlink()
     path.write_bytes(kept.replace(b"4.0 s", b"5.0 s"))
     # it is kept
     assert (
-        read_part(folder).note == "last bout ends at 5.0 s"
+        read_part(folder).note == "5.0 s of video, the last bout ends at 5.0 s"
         and read_part(folder).picture
     )
     for broken in (kept[:-9], b"{}", b"\xff", kept.replace(b'"sums"', b'"sum"')):
@@ -346,6 +346,10 @@ def test_the_part_of_a_prediction_is_made_again_if_it_is_not_of_its_files(tmp_pa
         read_part(folder)
 
 
-def test_a_card_says_when_the_last_bout_ends_or_that_there_are_no_tracks(tmp_path):
-    assert read_part(write(tmp_path / "some")).note == "last bout ends at 4.0 s"
-    assert read_part(write(tmp_path / "none", [])).note == "no tracks"
+def test_a_card_says_how_long_a_video_is_and_when_its_last_bout_ends(tmp_path):
+    assert read_part(write(tmp_path / "some", TRACKS[1:2])).note == (
+        "4.0 s of video, the last bout ends at 2.0 s"
+    )
+    assert (
+        read_part(write(tmp_path / "none", [])).note == "4.0 s of video without tracks"
+    )

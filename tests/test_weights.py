@@ -475,7 +475,7 @@ def test_coco_weights_predict_before_any_training(coco, caplog):
         predictor = Predictor.from_run(
             coco_detector.load(coco, {"max_detections": 5}, actors)
         )
-    assert " 0 initialised (none)" in caplog.text
+    assert "the others begin to learn anew: none; " in caplog.text
     assert not predictor.info["use_flow"] and predictor.info["score_threshold"] == 0.7
     rgb = np.random.default_rng(0).integers(0, 256, (192, 256, 3), np.uint8)
     frame = predictor.features(rgb, np.zeros((192, 256, 2), np.float32))

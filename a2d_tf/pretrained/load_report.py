@@ -34,10 +34,11 @@ class LoadReport:
             words = re.split("[_/]", name)
             groups.add("_".join(words[:2]))
         initialised_groups = ", ".join(sorted(groups)) or "none"
+        count = len(self.loaded) + len(self.initialised)
         return (
-            f"{self.origin}\n{len(self.loaded)} variables loaded,"
-            f" {len(self.initialised)} initialised ({initialised_groups}),"
-            f" {len(self.skipped)} tensors skipped"
+            f"{self.origin}\n{len(self.loaded)} of {count} variables of the network have"
+            " its weights, and the others begin to learn anew:"
+            f" {initialised_groups}; {len(self.skipped)} tensors of it are not used"
         )
 
     def __str__(self) -> str:

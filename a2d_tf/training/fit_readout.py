@@ -70,8 +70,9 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> Skills:
     learned = np.where(withheld, -1, instances.actions)
     skills = network.readout.fit(instances._replace(actions=learned))
     logger.info(
-        "readout: right in videos left out, from 0 for chance to 1: actors %s, actions"
-        " %s; what is below %.2f is left to the network's heads",
+        "readout: how well it labels training videos that it has not seen, from 0 for"
+        " chance to 1 for all right: actors %s, actions %s; what is below %.2f is left"
+        " to the network's heads",
         _in_words(skills.actor),
         _in_words(skills.action),
         LEAST_SKILL,

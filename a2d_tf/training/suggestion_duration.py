@@ -111,6 +111,6 @@ def describe(
     return (
         f"on this machine: about {train_seconds / 60:.1f} minutes of training,"
         f" {score_seconds / 60:.1f} of scores, and {answers / 60:.1f}"
-        f" to predict each 1000 frames, or {fewer_answers} with --every=5, which knows"
-        " the times of bouts to five frames"
+        f" to predict each 1000 frames, or {fewer_answers} with --every=5: then a"
+        " behaviour begins and ends at every fifth frame alone"
     )

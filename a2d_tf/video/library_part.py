@@ -136,12 +136,14 @@ def _make(folder, sources):
         count = sum(len(track.bouts) for track in tracks)
         read_csv(folder / RESULT_FILES["summary"], CSV_REMEDY, count)
     name = name_of(video_info.name, is_folder=video_info.images is not None)
-    note = "no tracks"
+    note = f"{video_info.seconds:,.1f} s of video"
     if tracks:
         last_end = max(track.bouts[-1].end for track in tracks)
-        note = f"last bout ends at {last_end:,.1f} s"
+        note += f", the last bout ends at {last_end:,.1f} s"
+    else:
+        note += " without tracks"
     if video_info.unsure_frames:
-        note += f"; unsure frames: {video_info.unsure_frames}"
+        note += f"; nothing is sure enough in {video_info.unsure_frames} frames"
     if video_info.coded == LEFT_OUT:
         note += "; coded, labels of the fit without it"
     if video_info.coded == SEEN:

@@ -232,7 +232,7 @@ class _ReasonFinder:
             return
         name = self._name(row.track, answer.code)
         other = self._labels.name(answer.runner_up)
-        text = f"{name} is nearly {other} (margin {answer.margin:.2f})"
+        text = f"{name} or {other}? In this frame either may be (margin {answer.margin:.2f})"
         self._note(frame, "margin", 1 - answer.margin / SMALL, text)
 
     def _note_rare_pair(self, frame: int, row: _Row) -> None:
@@ -240,7 +240,7 @@ class _ReasonFinder:
             return
         count = self._counts.get(self._labels.name(row.code), 0)
         name = self._name(row.track, row.code)
-        text = f"{name} is rare in the records (instances: {count})"
+        text = f"{name}, over its track, has few annotated examples ({count})"
         self._note(frame, "rare", 1 - count / FEW, text)
 
     def _note_overlap(self, frame: int, rows: Sequence[_Row]) -> None:

@@ -84,9 +84,12 @@ def sentences(metrics: dict) -> dict[str, str]:
             clauses = [f"found in {share} frames"]
         else:
             clauses = [f"found {share} times in {frames} frames"]
-        if counts.findings:
+        if counts.findings and not counts.wrong:
+            clauses.append("no prediction of it is wrong")
+        elif counts.findings:
             verb = "is" if counts.wrong == 1 else "are"
-            clauses.append(f"{counts.wrong} of {counts.findings} findings {verb} wrong")
+            share_of_findings = f"{counts.wrong} of {counts.findings}"
+            clauses.append(f"{share_of_findings} predictions of it {verb} wrong")
         told[pair] = f"{row['name']}: {', '.join(clauses)}."
     return told
 
@@ -224,7 +227,7 @@ def compared(before: dict, now: dict, new_pairs: NewPairs = _NO_NEW_PAIRS) -> Ta
     if added:
         notes.append(
             f"new, and so without a round before: {', '.join(added)}; in frames that"
-            " show them, wrong findings of others are not counted"
+            " show them, wrong predictions of others are not counted"
         )
     title = "Both rounds on the same held-out frames: numbers of instances"
     return Table(title, _COLUMNS, rows, notes=tuple(notes))
