@@ -39,7 +39,6 @@ from a2d_tf.runs import model_source, training_length
 from a2d_tf.runs.model_source import ModelSource
 from a2d_tf.video import (
     library,
-    library_request,
     library_tables,
     library_videos,
     renewed_pages,
@@ -48,6 +47,8 @@ from a2d_tf.video import (
     video_reader,
 )
 from a2d_tf.video.detector_predictor import DetectorPredictor
+from a2d_tf.video.library_request import Request
+from a2d_tf.video.library_videos import Job
 from a2d_tf.video.model_flags import ModelFlags
 from a2d_tf.video.shortfall import shortfall
 from a2d_tf.video.span import Span
@@ -95,19 +96,7 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
             )
         _predict_video(load, kinds, track_settings)
         return None
-    request = library_request.Request(
-        start=FLAGS.start,
-        end=FLAGS.end,
-        every=FLAGS.every,
-        track_settings=track_settings,
-        kinds=kinds,
-        model=model_source.identity(source.path),
-        settings={**_MODEL.recorded(source), **_TRACKS.recorded(reading)},
-        fps=FLAGS.fps,
-        overwrite=FLAGS.overwrite,
-        run=FLAGS.workdir,
-        warning=training_length.warning(source.path),
-    )
+    request = _request(source, reading, kinds, track_settings)
     predict: Predict = predict_elsewhere or library.predict
     return _predict_library(jobs, request, functools.partial(predict, load))
 
@@ -131,6 +120,33 @@ def _loader(
         reading=reading,
         videos=videos,
         **_MODEL.loading(),
+    )
+
+
+def _request(
+    source: ModelSource,
+    reading: Reading,
+    kinds: tuple[str, ...],
+    track_settings: TrackSettings,
+) -> Request:
+    """Return what is predicted of each video of a library.
+
+    Args:
+      reading: of the exports of --tracks.
+      kinds: of results, that are written.
+    """
+    return Request(
+        start=FLAGS.start,
+        end=FLAGS.end,
+        every=FLAGS.every,
+        track_settings=track_settings,
+        kinds=kinds,
+        model=model_source.identity(source.path),
+        settings={**_MODEL.recorded(source), **_TRACKS.recorded(reading)},
+        fps=FLAGS.fps,
+        overwrite=FLAGS.overwrite,
+        run=FLAGS.workdir,
+        warning=training_length.warning(source.path),
     )
 
 
@@ -171,8 +187,8 @@ def _described(predictor: VideoPredictor) -> str:
 
 
 def _predict_library(
-    jobs: Sequence[library_videos.Job],
-    request: library_request.Request,
+    jobs: Sequence[Job],
+    request: Request,
     predict: Predict,
 ) -> int:
     """Predict the videos of a library that are this task's and not finished.

@@ -66,17 +66,13 @@ def test_frames_are_ranked_by_their_reasons_and_spread_over_videos_and_time(libr
             "a",
             5,
             0.8,
-            (
-                "#1 adult-running or adult-crawling? In this frame either may be (margin 0.06)",
-            ),
+            ("#1 adult-running or adult-crawling? (margin 0.06)",),
         ),
         (
             "a",
             28,
             0.5,
-            (
-                "#1 adult-walking or adult-crawling? In this frame either may be (margin 0.15)",
-            ),
+            ("#1 adult-walking or adult-crawling? (margin 0.15)",),
         ),
     ]
     assert [x.seconds for x in candidates] == pytest.approx([0.4, 1.9, 2.7, 1.0])

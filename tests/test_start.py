@@ -142,7 +142,9 @@ def test_what_was_found_is_told_in_words():
             "mouse run: found 3 of 4 times in 3 frames, no prediction of it is wrong."
         ),
         "mouse-rest": "mouse rest: not tested, 2 of 2 predictions of it are wrong.",
-        "wheel-rest": "wheel rest: found in 0 of 2 frames, 1 of 1 predictions of it is wrong.",
+        "wheel-rest": (
+            "wheel rest: found in 0 of 2 frames, 1 of 1 predictions of it is wrong."
+        ),
     }
     text = summaries.table(found).splitlines()
     assert text[:3] == [*sentences(found).values()]

@@ -44,7 +44,7 @@ def decode_jpegs(images: tf.Tensor, channels: int) -> tf.Tensor:
 def fitted_size_in_graph(size: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:
     """Return the largest size, int32 [2], of the aspect of `size` inside the canvas.
 
-    It is that of `data.resizing.fitted_size`.
+    It is that of `data.resizing.fitted_size`, of a size that only the graph knows.
     """
     ratio = tf.cast(canvas, tf.float64) / tf.cast(size, tf.float64)
     fitted = tf.round(tf.cast(size, tf.float64) * tf.reduce_min(ratio))

@@ -36,8 +36,8 @@ class LoadReport:
         initialised_groups = ", ".join(sorted(groups)) or "none"
         count = len(self.loaded) + len(self.initialised)
         return (
-            f"{self.origin}\n{len(self.loaded)} of {count} variables of the network have"
-            " its weights, and the others begin to learn anew:"
+            f"{self.origin}\n{len(self.loaded)} of {count} variables of the network"
+            " have its weights, and the others begin to learn anew:"
             f" {initialised_groups}; {len(self.skipped)} tensors of it are not used"
         )
 

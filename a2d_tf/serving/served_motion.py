@@ -127,7 +127,13 @@ def maps_of_clips(
 
 
 def motion_size(size: tf.Tensor) -> tf.Tensor:
-    """Compute `motion_maps.frame_size` of a frame's height and width, int32 [2]."""
+    """Return the (height, width) of motion frames, int32 [2].
+
+    It is `motion_maps.frame_size`, of a size that only the graph knows.
+
+    Args:
+      size: of a frame, int32 [2].
+    """
     sides = tf.cast(size, tf.float64)
     ratio = tf.reduce_max(sides) / tf.reduce_min(sides)
     multiple = motion_maps.MULTIPLE

@@ -232,7 +232,7 @@ class _ReasonFinder:
             return
         name = self._name(row.track, answer.code)
         other = self._labels.name(answer.runner_up)
-        text = f"{name} or {other}? In this frame either may be (margin {answer.margin:.2f})"
+        text = f"{name} or {other}? (margin {answer.margin:.2f})"
         self._note(frame, "margin", 1 - answer.margin / SMALL, text)
 
     def _note_rare_pair(self, frame: int, row: _Row) -> None:
