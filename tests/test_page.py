@@ -351,5 +351,6 @@ def test_a_card_says_how_long_a_video_is_and_when_its_last_bout_ends(tmp_path):
         "4.0 s of video, the last bout ends at 2.0 s"
     )
     assert (
-        read_part(write(tmp_path / "none", [])).note == "4.0 s of video without tracks"
+        read_part(write(tmp_path / "none", [], seconds=4.0)).note
+        == "4.0 s of video without tracks"
     )
