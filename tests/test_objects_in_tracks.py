@@ -137,7 +137,7 @@ def test_the_command_writes_a_table_and_a_picture(tmp_path):
     done = run_a2d("score", "objects", *words, f"--predicted={tmp_path / 'library'}")
     assert (
         succeeded(done)
-        == "mouse run: found in 1 of 1 frames, 0 of 1 findings are wrong.\n"
+        == "mouse run: found in 1 of 1 frames, no prediction of it is wrong.\n"
     )
     with open(tmp_path / "s/behaviours.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -161,7 +161,7 @@ def test_tensors_of_one_name_in_two_files_are_both_accounted_for(tmp_path):
     skipped = {f"{role} (flow)": reason for role in flow.tensors if "rpn" in role}
     assert len(skipped) == 7
     assert report.skipped == {"rpn/background/bias (rgb)": reason, **skipped}
-    assert report.summary().endswith(", 8 tensors skipped")
+    assert report.summary().endswith("; 8 tensors of it are not used")
     for name in values(network):
         assert (name in report.loaded) != (name in report.initialised)
 

@@ -31,13 +31,13 @@ def notes_on_tests(
             names.append(video.vid)
     if not names:
         return []
-    note = f"test split: {', '.join(sorted(names))}"
+    advice = "that of earlier records, with new videos"
     if not is_kept:
-        note += (
-            "; to keep it as you add videos, pass --split_of with the folder of these"
+        advice = (
+            "to keep it as you add videos, pass --split_of with the folder of these"
             " records"
         )
-    return [note]
+    return [f"test split: {', '.join(sorted(names))}; {advice}"]
 
 
 def notes_on_new(splits: Mapping[str, str], selection: Selection) -> list[str]:
