@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from a2d_tf.evaluation import scoring as metrics
     from a2d_tf.model.inference import infer
     from a2d_tf.model.network import Network
-    from a2d_tf.video.predictor import Predictor
+    from a2d_tf.video.predictors.predictor import Predictor
 
 __all__ = ["A2D", "Config", "InputError", "LabelSpace", "Predictor"]
 __all__ += ["build_network", "dataset", "infer", "metrics"]
@@ -47,7 +47,7 @@ _MODULES = {
     "Config": "a2d_tf.core.config",
     "InputError": "a2d_tf.core.errors",
     "LabelSpace": "a2d_tf.core.labels",
-    "Predictor": "a2d_tf.video.predictor",
+    "Predictor": "a2d_tf.video.predictors.predictor",
     "infer": "a2d_tf.model.inference",
     "metrics": "a2d_tf.evaluation.scoring",
 }

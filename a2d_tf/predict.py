@@ -37,28 +37,28 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.runs import model_source, training_length
 from a2d_tf.runs.model_source import ModelSource
-from a2d_tf.video import (
-    library,
+from a2d_tf.video import video_prediction
+from a2d_tf.video.frames import video_reader
+from a2d_tf.video.frames.shortfall import shortfall
+from a2d_tf.video.frames.span import Span
+from a2d_tf.video.frames.track_settings import TrackSettings
+from a2d_tf.video.library import (
+    library_prediction,
     library_tables,
     library_videos,
     renewed_pages,
-    track_predictor,
-    video_prediction,
-    video_reader,
 )
-from a2d_tf.video.detector_predictor import DetectorPredictor
-from a2d_tf.video.library_request import Request
-from a2d_tf.video.library_videos import Job
+from a2d_tf.video.library.library_request import Request
+from a2d_tf.video.library.library_videos import Job
 from a2d_tf.video.model_flags import ModelFlags
-from a2d_tf.video.shortfall import shortfall
-from a2d_tf.video.span import Span
+from a2d_tf.video.predictors import track_predictor
+from a2d_tf.video.predictors.detector_predictor import DetectorPredictor
 from a2d_tf.video.track_flags import TrackFlags
-from a2d_tf.video.track_settings import TrackSettings
 from a2d_tf.video.video_flags import VideoFlags
 from a2d_tf.video.video_prediction import VideoPredictor
 
 Predict = Callable[..., dict[str, str]]
-"""Predicts videos of a library, as `library.predict`; returns {failed video: why}."""
+"""As `library_prediction.predict`: predicts videos, returns {failed video: why}."""
 
 FLAGS = command_line.Register()
 _MODEL = ModelFlags.define(FLAGS)
@@ -71,8 +71,8 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
     """Predict one video, or the videos of a library.
 
     Args:
-      predict_elsewhere: predicts the videos of a library, as `library.predict` does
-        here; one video is then an error.
+      predict_elsewhere: predicts the videos of a library, as
+        `library_prediction.predict` does here; one video is then an error.
 
     Returns:
       the exit status: 1 if every video of a library failed.
@@ -97,7 +97,7 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
         _predict_video(load, kinds, track_settings)
         return None
     request = _request(source, reading, kinds, track_settings)
-    predict: Predict = predict_elsewhere or library.predict
+    predict: Predict = predict_elsewhere or library_prediction.predict
     return _predict_library(jobs, request, functools.partial(predict, load))
 
 

@@ -238,7 +238,7 @@ def saved_model(tiny_run, tmp_path_factory):
 @pytest.fixture(scope="session")
 def predictor(saved_model):
     """The predictor of `saved_model`."""
-    from a2d_tf.video.predictor import Predictor
+    from a2d_tf.video.predictors.predictor import Predictor
 
     return Predictor.load(str(saved_model))
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.video.video_writer import Writer
+from a2d_tf.video.outputs.video_writer import Writer
 
 FPS = 10
 

@@ -1,6 +1,7 @@
 """The picture and the tables of WORKSPACE.md agree with the imports and the files."""
 
 import ast
+import graphlib
 import re
 
 import pytest
@@ -64,6 +65,21 @@ def test_imports_point_downward():
     assert not upward
 
 
+def test_the_folders_of_video_import_one_another_in_one_direction():
+    imported = {}
+    for path in sorted((PACKAGE / "video").glob("*/*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                parts = node.module.split(".")
+                if parts[:2] == ["a2d_tf", "video"] and len(parts) > 2:
+                    imported.setdefault(path.parent.name, set()).add(parts[2])
+    sorter = graphlib.TopologicalSorter(
+        {folder: others - {folder} for folder, others in imported.items()}
+    )
+    order = list(sorter.static_order())
+    assert order.index("frames") < order.index("predictors") < order.index("library")
+
+
 def defined(path):
     """Return the names that a module or a folder defines, with methods and siblings."""
     if path.is_dir():
@@ -79,6 +95,7 @@ def defined(path):
     [
         "From an export to records",
         "A training step in three hops",
+        "A predicted video",
         "The paper, section by section",
     ],
 )

@@ -13,7 +13,7 @@ from a2d_tf.behaviour import action_colours, boris, bouts, plots, time_budget
 from a2d_tf.behaviour.bouts import Bout
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_csv
-from a2d_tf.video import video_page
+from a2d_tf.video.pages import video_page
 
 BUDGET = """\
 video,video_seconds,fps,individual,actor,action,seconds,share,bouts,first_second,mean_bout_seconds

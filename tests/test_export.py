@@ -25,8 +25,8 @@ from a2d_tf.ops import canvas, masks
 from a2d_tf.serving import export_folder, exporter
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.serving.signatures import BOX_SIGNATURES
-from a2d_tf.video import streaming, video_reader
-from a2d_tf.video.predictor import Predictor
+from a2d_tf.video.frames import streaming, video_reader
+from a2d_tf.video.predictors.predictor import Predictor
 
 pytestmark = pytest.mark.slow
 

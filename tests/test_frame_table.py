@@ -10,7 +10,7 @@ from test_outputs import BOX, FILM, OTHER, frame, reader, write
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.tracking.structures import Detection
 from a2d_tf.tracking.track_labels import LabelReader
-from a2d_tf.video import output_folder
+from a2d_tf.video.outputs import output_folder
 
 ZOO = LabelSpace(
     actors=("dog", "mouse"),

@@ -14,15 +14,14 @@ from a2d_tf.behaviour.spans import TimeSpan
 from a2d_tf.core.checked_json import check_json
 from a2d_tf.core.errors import InputError
 from a2d_tf.runs import held_out, model_source
-from a2d_tf.video import (
+from a2d_tf.video.library import (
     library_page,
     library_request,
     library_tables,
     renewed_pages,
-    trust,
-    video_page,
 )
-from a2d_tf.video.library_videos import Job
+from a2d_tf.video.library.library_videos import Job
+from a2d_tf.video.pages import trust, video_page
 
 OBJECTS = {
     "videos": 2,

@@ -16,9 +16,9 @@ from a2d_tf.evaluation.metrics import hota, tracks
 from a2d_tf.tracking.groups import Groups
 from a2d_tf.tracking.tracked_frames import track_instances
 from a2d_tf.tracking.tracker import Tracker
-from a2d_tf.video import streaming
-from a2d_tf.video.predictor import Predictor
-from a2d_tf.video.track_settings import TrackSettings
+from a2d_tf.video.frames import streaming
+from a2d_tf.video.frames.track_settings import TrackSettings
+from a2d_tf.video.predictors.predictor import Predictor
 
 
 @pytest.mark.parametrize("max_tracks, newcomer", [("2", None), (None, 3)])

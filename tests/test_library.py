@@ -21,17 +21,17 @@ from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.tasks import Task
 from a2d_tf.runs import model_source
-from a2d_tf.video import (
-    library,
+from a2d_tf.video import video_prediction
+from a2d_tf.video.frames import video_reader
+from a2d_tf.video.frames.track_settings import TrackSettings
+from a2d_tf.video.library import (
+    library_prediction,
     library_request,
     library_tables,
     library_videos,
-    outputs,
-    video_prediction,
-    video_reader,
 )
-from a2d_tf.video.library_videos import Job
-from a2d_tf.video.track_settings import TrackSettings
+from a2d_tf.video.library.library_videos import Job
+from a2d_tf.video.outputs import outputs
 
 OWN = ["index.html", "summary.csv", "sums.csv", "time_budget.csv", "videos.csv"]
 # Of a video of a library.
@@ -188,7 +188,7 @@ def test_other_settings_are_named(tmp_path, changes, message):
         other.is_finished(job)
     # since the videos were compared
     with pytest.raises(InputError, match="out/a: finished "):
-        library.predict_video(lambda: None, job, other)
+        library_prediction.predict_video(lambda: None, job, other)
     assert not dataclasses.replace(other, overwrite=True).is_finished(job)
 
 
@@ -251,7 +251,7 @@ def run(
     jobs = library_videos.plan(str(films), None, str(output))
     missing = [job for job in jobs if not request.is_finished(job)]
     todo = [job for job in task.share(jobs) if job in missing]
-    failures = library.predict(lambda: predictor, todo, request, on_error)
+    failures = library_prediction.predict(lambda: predictor, todo, request, on_error)
     list(map(pathlib.Path.unlink, output.glob("index.html")))
     library_tables.conclude(str(output), jobs, request, failures, task)
     return failures, (output / "index.html").exists()

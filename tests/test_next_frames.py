@@ -15,7 +15,8 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import asked_frames
 from a2d_tf.data.read_records import read_records
-from a2d_tf.video import choice, output_folder
+from a2d_tf.video.choice import chosen_frames
+from a2d_tf.video.outputs import output_folder
 
 WALKS = {n: [(1, 17 if n < 20 else 18, 0.9, BOX)] for n in range(1, 31)}
 LOST = {n: [(1, 77, 0.9, BOX)] if n < 11 else [] for n in range(1, 16)}
@@ -43,7 +44,7 @@ def library(tmp_path_factory):
 
 
 def find_candidates(folder, **records):
-    return choice.find_candidates(folder, choice.RecordsInfo(**records))
+    return chosen_frames.find_candidates(folder, chosen_frames.RecordsInfo(**records))
 
 
 def candidates_of(library, *names, **records):
@@ -57,7 +58,7 @@ def test_frames_are_ranked_by_their_reasons_and_spread_over_videos_and_time(libr
     candidates = candidates_of(library, "a", "b", "c")
     chosen = [
         (x.video, x.frame, round(x.score, 6), x.reasons)
-        for x in choice.choose(candidates, 9)
+        for x in chosen_frames.choose(candidates, 9)
     ]
     assert chosen == [
         ("a", 20, 1.0, ("#1 adult-running becomes adult-walking",)),
@@ -77,8 +78,11 @@ def test_frames_are_ranked_by_their_reasons_and_spread_over_videos_and_time(libr
     ]
     assert [x.seconds for x in candidates] == pytest.approx([0.4, 1.9, 2.7, 1.0])
     near = [x._replace(frame=n, seconds=n / 10) for n, x in zip((1, 2, 50), candidates)]
-    assert [x.frame for x in choice.choose([near[1], near[0], near[2]], 2)] == [2, 50]
-    assert len(choice.choose(candidates, 2)) == 2
+    assert [x.frame for x in chosen_frames.choose([near[1], near[0], near[2]], 2)] == [
+        2,
+        50,
+    ]
+    assert len(chosen_frames.choose(candidates, 2)) == 2
 
 
 def test_rare_pairs_and_tracks_that_overlap_count(library, tmp_path):

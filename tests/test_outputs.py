@@ -17,10 +17,10 @@ from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.video import output_folder, outputs
-from a2d_tf.video.instances import Instances
-from a2d_tf.video.streaming import VideoFrame
-from a2d_tf.video.track_rows import TrackRows
+from a2d_tf.video.frames.instances import Instances
+from a2d_tf.video.frames.streaming import VideoFrame
+from a2d_tf.video.outputs import output_folder, outputs
+from a2d_tf.video.outputs.track_rows import TrackRows
 
 SIZE = (48, 64)
 BOX, OTHER = [4, 8, 24, 40], [30, 2, 44, 12]

@@ -10,8 +10,9 @@ import pytest
 from prediction_files import TRACKS, many, track, write
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.video import library_page, video_page
-from a2d_tf.video.library_part import read_part
+from a2d_tf.video.library import library_page
+from a2d_tf.video.outputs.library_part import read_part
+from a2d_tf.video.pages import video_page
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&amp;\"'"
 

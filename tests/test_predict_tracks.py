@@ -12,7 +12,7 @@ from a2d_tf.annotations.video_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.ops.visualize import overlay_masks
-from a2d_tf.video import given_answer
+from a2d_tf.video.predictors import given_answer
 
 pytestmark = pytest.mark.slow
 # Three individuals in seven frames of 96 x 144; 9 is gone in frames 3 and 4.

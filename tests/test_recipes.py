@@ -8,7 +8,7 @@ from processes import ROOT, run_python, succeeded
 
 from a2d_tf.behaviour import bouts, time_budget
 from a2d_tf.core.files import write_csv
-from a2d_tf.video import track_rows
+from a2d_tf.video.outputs import track_rows
 
 # Of each track the action, the first frame, and the left edge of its box in each frame,
 # 10 pixels.

@@ -16,7 +16,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.runs import training_length
 from a2d_tf.training.host import Host
 from a2d_tf.training.suggestion import MeasuredTimes, Settings, Suggestion, json_path
-from a2d_tf.video.library_videos import Job
+from a2d_tf.video.library.library_videos import Job
 
 CPU = Host(2, 16 * 2**30)
 TIMES = MeasuredTimes(start=30.0, step=2.0, answer=0.5, motion=0.1)

@@ -33,10 +33,10 @@ from a2d_tf.serving import exporter, served_motion
 from a2d_tf.serving.folding import folded
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.serving.signatures import describe_network
-from a2d_tf.video import streaming
-from a2d_tf.video.predictor import Predictor
-from a2d_tf.video.span import EVERY_FRAME, Span
-from a2d_tf.video.video_reader import open_video
+from a2d_tf.video.frames import streaming
+from a2d_tf.video.frames.span import EVERY_FRAME, Span
+from a2d_tf.video.frames.video_reader import open_video
+from a2d_tf.video.predictors.predictor import Predictor
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,9 @@ import pytest
 
 from a2d_tf.data.motion_stream import MotionStream
 from a2d_tf.ops.motion_maps import BLOCK, SPAN
-from a2d_tf.video import stream_motion
-from a2d_tf.video.span import EVERY_FRAME, Span
-from a2d_tf.video.stream_clips import PreparedFrame
+from a2d_tf.video.frames import stream_motion
+from a2d_tf.video.frames.span import EVERY_FRAME, Span
+from a2d_tf.video.frames.stream_clips import PreparedFrame
 
 SPANS = [
     EVERY_FRAME,

@@ -8,8 +8,8 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.tracking.tracked_frames import track_instances
 from a2d_tf.tracking.tracker import Tracker
-from a2d_tf.video.instances import Instances
-from a2d_tf.video.track_settings import TrackSettings
+from a2d_tf.video.frames.instances import Instances
+from a2d_tf.video.frames.track_settings import TrackSettings
 
 ADULT, BALL, CAT, DOG = 1, 3, 6, 7
 CLIMBING, ROLLING, RUNNING, WALKING, NONE = 1, 6, 7, 8, 9

@@ -7,7 +7,7 @@ import prediction_files
 import pytest
 
 from a2d_tf.evaluation.unsure import unsure_below
-from a2d_tf.video.video_page import write_page
+from a2d_tf.video.pages.video_page import write_page
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from a2d_files import grey_frames, moving_frames, write_film, write_images, writ
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import decoder
-from a2d_tf.video import video_reader, video_writer
+from a2d_tf.video.frames import video_reader
+from a2d_tf.video.outputs import video_writer
 
 # seconds, of frames at a varying rate
 TIMES = np.cumsum([0, *[0.02, 0.1, 0.04, 0.3] * 6])[:24]

@@ -25,7 +25,7 @@ from a2d_tf.pretrained.anchor_deltas import anchor_ratios
 from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs import coco_detector, run_folder
 from a2d_tf.training import initial_weights, run_settings
-from a2d_tf.video.predictor import Predictor
+from a2d_tf.video.predictors.predictor import Predictor
 
 pytestmark = pytest.mark.slow
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from a2d_tf.core import flagfiles
 from a2d_tf.core.register import Register
-from a2d_tf.video import object_detector
-from a2d_tf.video.detected_tracks import DetectedTracks
-from a2d_tf.video.detector_classes import DetectorClasses
-from a2d_tf.video.track_settings import TrackSettings
+from a2d_tf.video.frames.track_settings import TrackSettings
+from a2d_tf.video.library.detected_tracks import DetectedTracks
+from a2d_tf.video.predictors import object_detector
+from a2d_tf.video.predictors.detector_classes import DetectorClasses
 
 COMMAND = "start --detector"
 """In the shares of `further_flags`."""

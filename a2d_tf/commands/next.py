@@ -41,7 +41,7 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.data.read_records import read_records
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.ops import visualize
-from a2d_tf.video import choice
+from a2d_tf.video.choice import chosen_frames
 
 FLAGS = command_line.Register()
 _PREDICTION = FLAGS.define_string(
@@ -78,11 +78,11 @@ def main(argv: list[str]) -> None:
     output = _OUTPUT.value
     check_output_folder(output)
     folders = prediction_folder.folders_of([_PREDICTION.value])
-    records = choice.NO_RECORDS
+    records = chosen_frames.NO_RECORDS
     if _RECORDS.value is not None:
         records = _read_records(_RECORDS.value)
     candidates = _find_candidates(folders, records)
-    best_frames = choice.choose(candidates, _COUNT.value)
+    best_frames = chosen_frames.choose(candidates, _COUNT.value)
     if _RECORDS.value is not None:
         asked_frames.add(_RECORDS.value, _frames_of_videos(best_frames))
     with whole_folder(output, replace=False) as new:
@@ -99,8 +99,8 @@ def main(argv: list[str]) -> None:
 
 
 def _find_candidates(
-    folders: Sequence[pathlib.Path], records: choice.RecordsInfo
-) -> list[choice.Candidate]:
+    folders: Sequence[pathlib.Path], records: chosen_frames.RecordsInfo
+) -> list[chosen_frames.Candidate]:
     """Return the frames that there is a reason to correct, else say why there are none.
 
     Then they are those that are not annotated.
@@ -108,13 +108,13 @@ def _find_candidates(
     Raises:
       InputError: there is no other frame.
     """
-    candidates: list[choice.Candidate] = []
+    candidates: list[chosen_frames.Candidate] = []
     for folder in folders:
-        candidates += choice.find_candidates(folder, records)
+        candidates += chosen_frames.find_candidates(folder, records)
     if candidates:
         return candidates
     for folder in folders:
-        candidates += choice.find_least_near(folder, records)
+        candidates += chosen_frames.find_least_near(folder, records)
     videos = {candidate.folder for candidate in candidates}
     others = ""
     if len(videos) < len(folders):
@@ -125,15 +125,15 @@ def _find_candidates(
             " tested or annotated in every frame; predict further videos"
         )
     print(
-        f"no frame of {len(videos)} videos{others} has a reason to be corrected and is"
-        f" {choice.APART:g} s or more from annotated ones: those that are least near to"
-        " these are chosen; frames of further videos teach more"
+        f"no frame of {len(videos)} videos{others} has a reason to be corrected and"
+        f" is {chosen_frames.APART:g} s or more from annotated ones: those that are"
+        " least near to these are chosen; frames of further videos teach more"
     )
     return candidates
 
 
 def _frames_of_videos(
-    candidates: Sequence[choice.Candidate],
+    candidates: Sequence[chosen_frames.Candidate],
 ) -> dict[str, list[int]]:
     """Return {video: numbers of its frames}."""
     frames: dict[str, list[int]] = collections.defaultdict(list)
@@ -142,7 +142,7 @@ def _frames_of_videos(
     return frames
 
 
-def _read_records(folder: str) -> choice.RecordsInfo:
+def _read_records(folder: str) -> chosen_frames.RecordsInfo:
     """Return what records say of the frames to choose."""
     manifest = Manifest.load(folder)
     labels = manifest.label_space
@@ -150,14 +150,16 @@ def _read_records(folder: str) -> choice.RecordsInfo:
     annotated_frames: dict[str, list[int]] = collections.defaultdict(list)
     for record in read_records(manifest, manifest.splits):
         annotated_frames[record.truth.video].append(record.truth.frame)
-    return choice.RecordsInfo(
+    return chosen_frames.RecordsInfo(
         counts={labels.name(int(code)): count for code, count in pairs.items()},
         annotated_frames=annotated_frames,
         held_out=manifest.videos("test"),
     )
 
 
-def write(best_frames: list[choice.Candidate], output: pathlib.Path, form: str) -> None:
+def write(
+    best_frames: list[chosen_frames.Candidate], output: pathlib.Path, form: str
+) -> None:
     """Write the files of the frames to correct into an empty folder.
 
     Args:
@@ -186,7 +188,9 @@ def write(best_frames: list[choice.Candidate], output: pathlib.Path, form: str) 
     _write_sheets(best_frames, images, output)
 
 
-def _write_table(best_frames: list[choice.Candidate], path: pathlib.Path) -> None:
+def _write_table(
+    best_frames: list[chosen_frames.Candidate], path: pathlib.Path
+) -> None:
     """Write frames.csv."""
     rows = []
     for rank, candidate in enumerate(best_frames, 1):
@@ -203,8 +207,8 @@ def _write_table(best_frames: list[choice.Candidate], path: pathlib.Path) -> Non
 
 
 def _write_sheets(
-    best_frames: list[choice.Candidate],
-    images: dict[choice.Candidate, np.ndarray],
+    best_frames: list[chosen_frames.Candidate],
+    images: dict[chosen_frames.Candidate, np.ndarray],
     output: pathlib.Path,
 ) -> None:
     """Write the frames on sheets, with their reasons.

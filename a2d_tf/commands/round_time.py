@@ -14,8 +14,8 @@ from typing import NamedTuple
 from a2d_tf.core.errors import InputError
 from a2d_tf.training.host import Host
 from a2d_tf.training.suggestion import MOST_SIDE, MeasuredTimes
-from a2d_tf.video import video_reader
-from a2d_tf.video.library_videos import Job
+from a2d_tf.video.frames import video_reader
+from a2d_tf.video.library.library_videos import Job
 
 STAGES = (
     "check",

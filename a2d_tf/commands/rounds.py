@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from a2d_tf.runs import run_files, scores
-from a2d_tf.video.library_videos import Job
+from a2d_tf.video.library.library_videos import Job
 
 
 @dataclasses.dataclass(frozen=True)

@@ -47,7 +47,7 @@ from a2d_tf.commands.track_round import TrackRound
 from a2d_tf.commands.trained_round import TrainedRound
 from a2d_tf.core import command_line, flagfiles
 from a2d_tf.core.errors import InputError
-from a2d_tf.video import library_videos
+from a2d_tf.video.library import library_videos
 
 FLAGS = command_line.Register()
 _ANNOTATIONS = FLAGS.define_multi_string(

@@ -40,10 +40,11 @@ from a2d_tf.evaluation.fold_scores import FoldScores
 from a2d_tf.evaluation.unsure import unsure_below
 from a2d_tf.runs import model_source
 from a2d_tf.training.coded_rows import CodedRow, CodesOfVideo
-from a2d_tf.video import library, library_request, library_tables, video_reader
-from a2d_tf.video.detected_tracks import DetectedTracks
-from a2d_tf.video.library_videos import Job
-from a2d_tf.video.track_settings import TrackSettings
+from a2d_tf.video.frames import video_reader
+from a2d_tf.video.frames.track_settings import TrackSettings
+from a2d_tf.video.library import library_prediction, library_request, library_tables
+from a2d_tf.video.library.detected_tracks import DetectedTracks
+from a2d_tf.video.library.library_videos import Job
 from a2d_tf.video.video_flags import kinds_of_results
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ class TrackRound:
         from a2d_tf.training.fit_tracks import fit_tracks
         from a2d_tf.training.labels_only import LabelsOnly
         from a2d_tf.training.presets import INSTALL_ACTION_BACKBONE
-        from a2d_tf.video.feature_folder import FeatureFolder
+        from a2d_tf.video.library.feature_folder import FeatureFolder
 
         devices.prepare(_DEVICE.value)
         labels = self.source.label_space
@@ -384,8 +385,8 @@ class TrackRound:
         Coded videos have the labels of the fit without them, if there is one.
         """
         from a2d_tf.serving import model_info
-        from a2d_tf.video.kept_labeller import KeptLabeller
-        from a2d_tf.video.track_predictor import TrackPredictor
+        from a2d_tf.video.predictors.kept_labeller import KeptLabeller
+        from a2d_tf.video.predictors.track_predictor import TrackPredictor
 
         info = model_info.read(str(self._model))
 
@@ -413,7 +414,9 @@ class TrackRound:
         unfinished = [job for job in self.jobs if not request.is_finished(job)]
         failures: dict[str, str] = {}
         if unfinished:
-            failures = library.predict(lambda: predictor, unfinished, request, "skip")
+            failures = library_prediction.predict(
+                lambda: predictor, unfinished, request, "skip"
+            )
         output = str(self.output / "videos")
         library_tables.conclude(output, self.jobs, request, failures)
         for reason in failures.values():

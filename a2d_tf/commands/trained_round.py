@@ -40,7 +40,7 @@ from a2d_tf.training.suggestion import (
     json_path,
     motion_flags,
 )
-from a2d_tf.video.library_videos import Job
+from a2d_tf.video.library.library_videos import Job
 
 _MOST_FRAMES = 3000  # for training: about as many as half an hour sees once or twice
 _OF_A_FOLD = ("records", "training", "scores")

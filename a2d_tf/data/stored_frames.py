@@ -1,6 +1,6 @@
 """Frames as records hold them and networks see them: resized, with their flow.
 
-Conversion (`clips`) and prediction (`video.streaming`) both prepare frames here, so
+Conversion (`clips`) and prediction (`video.frames`) both prepare frames here, so
 that a network sees in a video exactly what it has learned from. tools/client.py, which
 does without this package, does the same; a test compares the two.
 """

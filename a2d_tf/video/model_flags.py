@@ -14,13 +14,13 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.register import Register
 from a2d_tf.runs import model_source
 from a2d_tf.runs.model_source import ModelSource
-from a2d_tf.video import (
+from a2d_tf.video.predictors import (
     detector_predictor,
     kinetics_actions,
     object_detector,
     predictor,
 )
-from a2d_tf.video.detector_classes import DetectorClasses
+from a2d_tf.video.predictors.detector_classes import DetectorClasses
 from a2d_tf.video.video_prediction import VideoPredictor
 
 _DETECTOR = "detector"

@@ -13,7 +13,7 @@ from a2d_tf.core import command_flags
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.register import Register
-from a2d_tf.video.track_settings import TrackSettings
+from a2d_tf.video.frames.track_settings import TrackSettings
 
 _OF_FINDING = (
     "patience",

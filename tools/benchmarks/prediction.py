@@ -21,7 +21,7 @@ from tools.benchmarks import measure, processes
 _IMPORT = "import tensorflow"
 _ONE_FRAME = 0.01  # seconds of the clip that hold only its first frame
 _LOAD = (
-    "import sys; from a2d_tf.video.predictor import Predictor;"
+    "import sys; from a2d_tf.video.predictors.predictor import Predictor;"
     " Predictor.load(sys.argv[1])"
 )
 

@@ -17,10 +17,15 @@ from a2d_tf.behaviour import prediction_folder
 from a2d_tf.commands.beam import remote_files
 from a2d_tf.commands.beam.beam_runner import BeamSetup
 from a2d_tf.core.errors import InputError
-from a2d_tf.video import library, library_files, library_request, library_videos
+from a2d_tf.video.library import (
+    library_files,
+    library_prediction,
+    library_request,
+    library_videos,
+)
 
 if TYPE_CHECKING:
-    from a2d_tf.video.predictor import Predictor
+    from a2d_tf.video.predictors.predictor import Predictor
 
 _SMALL = (
     prediction_folder.RECORD_FILE,
@@ -57,7 +62,7 @@ def predict(
     request: library_request.Request,
     on_error: str = "fail",
 ) -> dict[str, str]:
-    """Predict videos on Beam's workers; see `library.predict`, whose place it takes.
+    """Predict videos on Beam's workers, in place of `library_prediction.predict`.
 
     A video that fails does not stop the others, whatever `on_error` is.
     """
@@ -72,7 +77,7 @@ def predict(
         if result.note:
             print(f"note: {result.note}")
         if result.problem and on_error == "fail":
-            raise InputError(result.problem + library.SKIPPING)
+            raise InputError(result.problem + library_prediction.SKIPPING)
         if result.problem:
             failures[result.name] = result.problem
     return failures
@@ -99,7 +104,7 @@ def _predict(
         try:
             if video_url:
                 remote_files.download(video_url, path)
-            note = library.predict_video(
+            note = library_prediction.predict_video(
                 lambda: _predictor(setup, load, request), local_job, request
             )
             if output_url:
@@ -113,7 +118,9 @@ def _predict(
                 note = f"{video_name} {note}"
             return _VideoResult(job.name, note, "")
         except Exception as error:  # the others go on
-            problem = library.reason(local_job, error).replace(path, video_name)
+            problem = library_prediction.reason(local_job, error).replace(
+                path, video_name
+            )
             return _VideoResult(job.name, "", problem)
 
 

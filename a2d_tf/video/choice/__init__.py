@@ -1,0 +1,1 @@
+"""The choice of frames to correct next."""

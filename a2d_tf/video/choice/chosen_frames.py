@@ -1,0 +1,190 @@
+"""Choose the frames of predictions to correct next.
+
+The score of a frame is the sum of the values of its reasons, see `reasons`.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from a2d_tf.annotations.video_names import name_of
+from a2d_tf.behaviour import prediction_folder
+from a2d_tf.video.choice.reasons import find_reasons
+
+APART = 0.5  # seconds: frames that are nearer to an annotated one show the same again
+
+
+class Candidate(NamedTuple):
+    """A frame that may be corrected.
+
+    Attributes:
+      folder: of the prediction.
+      video: name of the video.
+      frame: its 1-based number in the video.
+      position: its 1-based number among the answered frames, those of the overlay.
+      seconds: its time in the video.
+      score: sum of the values of its reasons.
+      reasons: in words.
+    """
+
+    folder: pathlib.Path
+    video: str
+    frame: int
+    position: int
+    seconds: float
+    score: float
+    reasons: tuple[str, ...]
+
+
+class RecordsInfo(NamedTuple):
+    """What records say of the frames to choose.
+
+    Attributes:
+      counts: {name of a pair: its instances in the records}; None if there are no
+        records.
+      annotated_frames: {name of a video: numbers of its annotated frames}.
+      held_out: names of videos of which no frame is chosen: new frames would change
+        what is tested.
+    """
+
+    counts: Mapping[str, int] | None = None
+    annotated_frames: Mapping[str, Collection[int]] = {}
+    held_out: Collection[str] = ()
+
+
+NO_RECORDS = RecordsInfo()
+
+
+def find_candidates(
+    folder: str | os.PathLike, records: RecordsInfo = NO_RECORDS
+) -> list[Candidate]:
+    """Return the frames that there is a reason to correct, in order of time.
+
+    Frames less than `APART` seconds from an annotated one are left out.
+
+    Args:
+      folder: of a prediction.
+
+    Raises:
+      InputError: a file of the prediction is missing or damaged.
+    """
+    video_info = prediction_folder.read_video_info(folder)
+    times = prediction_folder.frame_times(folder)
+    video = _name(video_info)
+    if video in records.held_out:
+        return []
+    reasons = find_reasons(folder, video_info, times, records.counts)
+    annotated_frames = records.annotated_frames.get(video, ())
+    annotated_seconds = _seconds_of(annotated_frames, times, video_info.fps)
+    candidates = []
+    for position, (frame, seconds) in enumerate(times.items(), 1):
+        frame_reasons = sorted(reasons.get(frame, ()), reverse=True)
+        is_apart = np.all(abs(seconds - annotated_seconds) >= APART - 1e-6)
+        if frame_reasons and is_apart:
+            candidates.append(
+                Candidate(
+                    folder=pathlib.Path(folder),
+                    video=video,
+                    frame=frame,
+                    position=position,
+                    seconds=seconds,
+                    score=sum(reason.value for reason in frame_reasons),
+                    reasons=tuple(reason.text for reason in frame_reasons),
+                )
+            )
+    return candidates
+
+
+def find_least_near(
+    folder: str | os.PathLike, records: RecordsInfo = NO_RECORDS
+) -> list[Candidate]:
+    """Return the frames that are not annotated, in order of time.
+
+    Their score is how many seconds the nearest annotated frame is away; 1 if no frame
+    of the video is annotated.
+
+    Args, errors: as of `find_candidates`.
+    """
+    video_info = prediction_folder.read_video_info(folder)
+    times = prediction_folder.frame_times(folder)
+    video = _name(video_info)
+    if video in records.held_out:
+        return []
+    annotated_frames = records.annotated_frames.get(video, ())
+    annotated_seconds = _seconds_of(annotated_frames, times, video_info.fps)
+    candidates = []
+    for position, (frame, seconds) in enumerate(times.items(), 1):
+        if frame in annotated_frames:
+            continue
+        score = 1.0
+        reason = "no frame of this video is annotated"
+        if annotated_frames:
+            score = float(np.min(abs(seconds - annotated_seconds)))
+            reason = f"{score:.2f} s from the nearest annotated frame"
+        candidates.append(
+            Candidate(
+                folder=pathlib.Path(folder),
+                video=video,
+                frame=frame,
+                position=position,
+                seconds=seconds,
+                score=score,
+                reasons=(reason,),
+            )
+        )
+    return candidates
+
+
+def choose(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
+    """Choose frames, best first, spread over videos and time.
+
+    The score of a frame is divided by one more than the frames that are chosen from its
+    video, as D'Hondt's method divides votes, and is multiplied by t / (t + 1), t
+    seconds from the nearest of these.
+    """
+    videos = np.array([str(candidate.folder) for candidate in candidates])
+    seconds = np.array([candidate.seconds for candidate in candidates])
+    scores = np.array([candidate.score for candidate in candidates])
+    # Of each candidate: how many frames of its video are chosen, and how many seconds
+    # it is away from the nearest of these.
+    chosen_counts = np.zeros(len(candidates))
+    distances = np.full(len(candidates), np.inf)
+    best_frames: list[Candidate] = []
+    while len(best_frames) < min(count, len(candidates)):
+        values = scores * (1 - 1 / (1 + distances)) / (1 + chosen_counts)
+        best = int(np.argmax(values))
+        best_frames.append(candidates[best])
+        is_same_video = videos == videos[best]
+        best_distances = abs(seconds[is_same_video] - seconds[best])
+        chosen_counts += is_same_video
+        distances[is_same_video] = np.minimum(distances[is_same_video], best_distances)
+        scores[best] = -1.0
+        distances[best] = np.inf
+    return best_frames
+
+
+def _name(video_info: prediction_folder.VideoInfo) -> str:
+    """Return the name of a video, as records have it."""
+    return name_of(video_info.name, is_folder=video_info.images is not None)
+
+
+def _seconds_of(
+    frames: Collection[int], times: Mapping[int, float], fps: float
+) -> np.ndarray:
+    """Return when frames begin, by the times of the answered ones.
+
+    Args:
+      frames: their numbers.
+      times: {number of an answered frame: seconds}.
+      fps: the rate before the first answered frame and behind the last.
+    """
+    numbers = list(times)
+    frames = np.array(sorted(frames), float)
+    frames_inside = np.clip(frames, numbers[0], numbers[-1])
+    seconds_beyond = (frames - frames_inside) / fps
+    return np.interp(frames_inside, numbers, list(times.values())) + seconds_beyond

@@ -1,0 +1,43 @@
+"""What a video that was read has less than it claims."""
+
+from __future__ import annotations
+
+from a2d_tf.video.frames.span import Span
+from a2d_tf.video.frames.video_reader import Reader
+
+
+def shortfall(reader: Reader, span: Span) -> str:
+    """Describe what a video lacks, once it was read; "" if nothing.
+
+    It may have damaged frames in the span, or end before the span although it claims
+    more frames. If a file claims no number of frames, its duration counts. An AVI that
+    shows frames for several of its ticks claims its ticks.
+    """
+    damaged = sum(index in span for index in reader.damaged)
+    note = ""
+    if damaged:
+        note = f"has {damaged} damaged frames, and others that refer to them"
+    length = reader.length
+    if length is None or (span.end is not None and span.end <= length):
+        return note
+    if reader.count is None:
+        unit = "seconds"
+        decoded = reader.seconds(length)
+        claimed = reader.duration or 0.0
+        slack = max(1.0, 0.02 * claimed)  # sound may go on where pictures end
+    else:
+        unit = "frames"
+        decoded = float(length)
+        claimed = float(reader.count)
+        slack = 0.0
+    if decoded >= claimed - slack:
+        return note
+    short = f"claims {claimed:.0f} {unit}, of which {decoded:.0f} could be decoded"
+    if reader.count is not None and reader.duration is not None:
+        if reader.seconds(length) < reader.duration - 1 / reader.fps:
+            short += ": the rest of the file has no labels"
+        else:
+            short += ": these last to its end, so nothing is lost, and times are right"
+    if note:
+        return f"{short}; {note}"
+    return short

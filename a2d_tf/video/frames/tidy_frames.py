@@ -1,0 +1,170 @@
+"""Fill short gaps of bouts and leave out short bouts, in one frame after another.
+
+The bouts of a prediction are then those that `bout_lengths.tidy` makes of all of its
+bouts, in all files alike.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Generator, Iterable
+
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.tracking.bout_lengths import (
+    BoutLengths,
+    LabelledSpan,
+    fill_gaps,
+    seconds_between,
+)
+from a2d_tf.video.frames.video_frame import VideoFrame
+
+
+def tidy_frames(
+    frames: Iterable[VideoFrame], lengths: BoutLengths, labels: LabelSpace
+) -> Generator[VideoFrame, None, None]:
+    """Yield frames whose bouts and gaps are not shorter than `lengths`.
+
+    A frame within a filled gap has the label around it. A frame of a bout that is too
+    short has no track. A frame is held until its bouts are known: while they may still
+    be too short or a gap, at most some `min_bout` and `merge_gap` seconds.
+    """
+    if lengths.are_any:
+        yield from frames
+        return
+    tracks = _Tracks(lengths, labels)
+    held_frames: collections.deque[VideoFrame] = collections.deque()
+    for frame in frames:
+        tracks.follow(frame)
+        held_frames.append(frame)
+        while held_frames and tracks.are_known(held_frames[0]):
+            yield tracks.tidied(held_frames.popleft())
+    while held_frames:
+        yield tracks.tidied(held_frames.popleft())
+
+
+@dataclasses.dataclass
+class _TrackBouts:
+    """The newest bouts of a track, with their gaps filled.
+
+    Attributes:
+      spans: labelled by codes, in order; the first one is that of the oldest held
+        frame.
+      goes_on: whether the next instance continues the last one if it has its label.
+    """
+
+    spans: list[LabelledSpan] = dataclasses.field(default_factory=list)
+    goes_on: bool = False
+
+    def add(self, span: LabelledSpan, merge_gap: float) -> None:
+        """Append what the track does in a frame."""
+        if self.goes_on and self.spans[-1].label == span.label:
+            self.spans[-1] = self.spans[-1]._replace(end=span.end)
+        else:
+            self.spans = fill_gaps([*self.spans, span], merge_gap)
+        self.goes_on = True
+
+    def index(self, seconds: float) -> int:
+        """Return the index of the newest bout that has begun; -1 if none has."""
+        index = len(self.spans) - 1
+        while index >= 0 and self.spans[index].start > seconds:
+            index -= 1
+        return index
+
+
+class _Tracks:
+    """The bouts of all tracks that have not ended.
+
+    Times are to the millisecond, as in the files, whose bouts are then the same.
+    """
+
+    def __init__(self, lengths: BoutLengths, labels: LabelSpace) -> None:
+        self._lengths = lengths
+        self._labels = labels
+        self._bouts: dict[int, _TrackBouts] = {}  # by id
+        self._shown: set[int] = set()  # ids of tracks in tidied frames
+        self._until = 0.0  # when the newest frame ends
+
+    def follow(self, frame: VideoFrame) -> None:
+        """Follow the bouts into the next frame."""
+        for track_id in (*frame.resting, *frame.ended):
+            if track_id in self._bouts:
+                self._bouts[track_id].goes_on = False
+        start = round(frame.seconds, 3)
+        self._until = round(frame.until, 3)
+        for track_id, code in zip(frame.tracks.tolist(), frame.codes.tolist()):
+            if track_id > 0:
+                bouts = self._bouts.setdefault(track_id, _TrackBouts())
+                span = LabelledSpan(code, start, self._until)
+                bouts.add(span, self._lengths.merge_gap)
+
+    def are_known(self, frame: VideoFrame) -> bool:
+        """Return whether later frames change nothing in the bouts of a frame."""
+        seconds = round(frame.seconds, 3)
+        track_ids = {*frame.tracks.tolist(), *frame.resting} - {0}
+        return all(self._is_known(track_id, seconds) for track_id in track_ids)
+
+    def tidied(self, frame: VideoFrame) -> VideoFrame:
+        """Return the oldest frame with the labels of its bouts, and forget older ones.
+
+        Where a bout begins, an earlier one of the same track ends.
+        """
+        seconds = round(frame.seconds, 3)
+        tracks = frame.tracks.copy()
+        codes = frame.codes.copy()
+        scores = frame.scores.copy()
+        resting = []
+        for track_id in frame.resting:
+            bouts = self._bouts[track_id]
+            span = bouts.spans[bouts.index(seconds)]
+            if track_id in self._shown and span.end <= seconds:
+                resting.append(track_id)
+        for i, track_id in enumerate(tracks.tolist()):
+            if track_id == 0:
+                continue
+            bouts = self._bouts[track_id]
+            bouts.spans = bouts.spans[bouts.index(seconds) :]
+            span = bouts.spans[0]
+            if span.is_shorter(self._lengths.min_bout):
+                tracks[i] = 0
+                codes[i] = frame.instances.codes[i]
+                scores[i] = frame.instances.scores[i]
+                continue
+            if codes[i] != span.label:
+                codes[i] = span.label
+                pair = self._labels.indices(int(codes[i]))
+                scores[i] = frame.scores_of_pairs(i)[pair]
+            if span.start == seconds and track_id in self._shown:
+                resting.append(track_id)
+            self._shown.add(track_id)
+        ended = [track_id for track_id in frame.ended if track_id in self._shown]
+        for track_id in frame.ended:
+            self._shown.discard(track_id)
+            del self._bouts[track_id]
+        return dataclasses.replace(
+            frame,
+            tracks=tracks,
+            codes=codes,
+            scores=scores,
+            resting=resting,
+            ended=ended,
+        )
+
+    def _is_known(self, track_id: int, seconds: float) -> bool:
+        bouts = self._bouts[track_id]
+        index = bouts.index(seconds)
+        for span in bouts.spans[:index]:
+            if self._may_be_filled_behind(span):
+                return False
+        span = bouts.spans[index]
+        is_within = seconds < span.end
+        if is_within and not span.is_shorter(self._lengths.min_bout):
+            return True
+        is_last = span is bouts.spans[-1]
+        if is_last and bouts.goes_on:
+            return False
+        return not self._may_be_filled_behind(span)
+
+    def _may_be_filled_behind(self, span: LabelledSpan) -> bool:
+        """Return whether the gap behind a bout may yet be filled."""
+        return seconds_between(span.end, self._until) < self._lengths.merge_gap

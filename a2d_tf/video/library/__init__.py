@@ -1,0 +1,1 @@
+"""Libraries of videos: their predictions, kept tracks and features, tables and page."""

@@ -1,0 +1,25 @@
+"""The files of a library itself, beside the folders of its predictions."""
+
+from __future__ import annotations
+
+from a2d_tf.behaviour import time_budget
+from a2d_tf.behaviour.prediction_folder import VIDEOS_FILE
+from a2d_tf.video.library.library_page import PAGE_NAME
+from a2d_tf.video.pages import trust
+
+SUMMARY = "summary.csv"
+SUMS = "sums.csv"
+FAILED = "failed.csv"
+
+
+def is_own(name: str) -> bool:
+    """Return whether a file of this name is a library's own, a table or a page."""
+    tables = (
+        VIDEOS_FILE,
+        SUMMARY,
+        SUMS,
+        time_budget.TIME_BUDGET,
+        trust.TABLE,
+        FAILED,
+    )
+    return name in tables or PAGE_NAME.fullmatch(name) is not None

@@ -1,0 +1,165 @@
+"""The page of a library, `index.html`, which lies above its predictions."""
+
+from __future__ import annotations
+
+import collections
+import os
+import pathlib
+import re
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from a2d_tf.behaviour.prediction_folder import RESULT_FILES, read_video_info
+from a2d_tf.core.checked_json import load_json
+from a2d_tf.evaluation.reports.templates import data_url
+from a2d_tf.runs import run_files, scores
+from a2d_tf.runs.held_out import SPLITS, TRAINED
+from a2d_tf.video.outputs.library_part import Part
+from a2d_tf.video.pages import trust
+from a2d_tf.video.pages.page_tables import COLUMNS, TableRow, write_html
+
+_MOST_PICTURES = 200  # of a page, of 6 to 14 kB each
+PAGE_NAME = re.compile(r"index(_[0-9]+)?\.html")
+"""Names of the pages of a library."""
+
+
+class _Page(NamedTuple):
+    """A page of a library.
+
+    Attributes:
+      file: its name.
+      names: of its videos.
+      has_pictures: whether it shows a picture of each.
+    """
+
+    file: str
+    names: Sequence[str]
+    has_pictures: bool
+
+
+def write_library_page(
+    output: str | os.PathLike,
+    parts: Mapping[str, Part],
+    failed: Mapping[str, str],
+    run: str | None = None,
+    notes: Sequence[str] = (),
+    *,
+    warning: str = "",
+    curve: str = "",
+) -> None:
+    """Write the page of a library; of many videos the pictures are on further pages.
+
+    Args:
+      output: folder of the predictions.
+      parts: {name of a folder in it: `read_part` of the prediction there}.
+      failed: {name of a video: why it has no prediction}.
+      run: folder of the run that predicts, whose training videos are marked.
+      notes: sentences on how good the labels are.
+      warning: what stands at the top of each page, "" for nothing.
+      curve: path of a PNG of what more annotations would add; there may be none.
+
+    Raises:
+      InputError: a page cannot be written.
+    """
+    video_info = None
+    if parts:
+        video_info = read_video_info(pathlib.Path(output, next(iter(parts))))
+    split_of = splits(parts, run)
+    counts = collections.Counter(split_of.values())
+    browser = scores.folder_of(run or output) / "browse.html"
+    browser_url = None
+    if browser.is_file():
+        browser_url = _url(browser, output)
+    sheet_urls: list[str] = []
+    if run:
+        sheet_urls = [_url(sheet, output) for sheet in run_files.sheets(run)]
+    curve_url = None
+    if os.path.isfile(curve):
+        curve_url = data_url(pathlib.Path(curve).read_bytes())
+    pages = _pages_of(list(parts))
+    picture_links = _picture_links(pages)
+    folder_name = "/".join(pathlib.Path(output).absolute().parts[-2:])
+    for page in pages:
+        title = f"Predictions in {folder_name}"
+        if page is not pages[0]:
+            title += f": {page.names[0]} to {page.names[-1]}"
+        rows = table_rows({name: parts[name] for name in page.names}, split_of)
+        write_html(
+            os.path.join(output, page.file),
+            "library.html",
+            title=title,
+            rows=rows,
+            video_info=video_info,
+            columns=("video", *COLUMNS),
+            data={},
+            extra=", ".join(name for name in page.names if parts[name].has_extra),
+            browser_url=browser_url,
+            sheet_urls=sheet_urls,
+            notes=notes,
+            warning=warning,
+            curve_url=curve_url,
+            parts={name: parts[name] for name in page.names},
+            page=page,
+            pages=pages,
+            picture_links=picture_links,
+            split_of=split_of,
+            splits={split: counts[split] for split in SPLITS if counts[split]},
+            meanings={split: trust.of_split(split) for split in SPLITS},
+            failed=failed,
+        )
+
+
+def _url(path: pathlib.Path, output: str | os.PathLike) -> str:
+    """Return the address of a file on a page in `output`."""
+    return urllib.parse.quote(os.fsencode(os.path.relpath(path, output)))
+
+
+def splits(parts: Mapping[str, Part], run: str | None) -> dict[str, str]:
+    """Return {video: what it was to the model}; empty where nobody says.
+
+    A run that nobody scored knows what it was trained on.
+    """
+    training_videos = ()
+    if run:
+        records = load_json(
+            os.path.join(run, "records.json"), {"videos": [str]}, "train it again"
+        )
+        training_videos = records["videos"]
+    split_of = {}
+    for name, part in parts.items():
+        split_of[name] = part.split or ""
+        if not part.split and name in training_videos:
+            split_of[name] = TRAINED
+    return split_of
+
+
+def table_rows(
+    parts: Mapping[str, Part], split_of: Mapping[str, str]
+) -> list[TableRow]:
+    """Return what each video shows of each pair; `split_of` as of `splits`."""
+    rows = []
+    for name, part in parts.items():
+        for pair in part.pairs:
+            rows.append(TableRow(name, *pair, split_of[name]))
+    return rows
+
+
+def _pages_of(names: Sequence[str]) -> list[_Page]:
+    """Return the page of all videos, then those of their pictures if they are many."""
+    is_one = len(names) <= _MOST_PICTURES
+    pages = [_Page(RESULT_FILES["page"], names, has_pictures=is_one)]
+    if not is_one:
+        for number, first in enumerate(range(0, len(names), _MOST_PICTURES), 1):
+            names_of_page = names[first : first + _MOST_PICTURES]
+            pages.append(_Page(f"index_{number}.html", names_of_page, True))
+    return pages
+
+
+def _picture_links(pages: Sequence[_Page]) -> dict[str, str]:
+    """Return {video: where its picture is}, of videos on further pages."""
+    links = {}
+    for page in pages[1:]:
+        for number, name in enumerate(page.names):
+            links[name] = f"{page.file}#v{number}"
+    return links

@@ -1,0 +1,103 @@
+"""Predict the videos of a library, each whole or not at all."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.folders import DISK_ERRORS
+from a2d_tf.core.progress import progress_bar
+from a2d_tf.core.signals import stop_at_once
+from a2d_tf.video import video_prediction
+from a2d_tf.video.frames import video_reader
+from a2d_tf.video.frames.shortfall import shortfall
+from a2d_tf.video.frames.span import Span
+from a2d_tf.video.library.library_request import Request
+from a2d_tf.video.library.library_videos import Job
+
+if TYPE_CHECKING:
+    from a2d_tf.video.video_prediction import VideoPredictor
+
+SKIPPING = "; --on_error=skip skips it"  # ends the error of a video that fails
+
+
+def predict(
+    load: Callable[[], VideoPredictor],
+    jobs: Sequence[Job],
+    request: Request,
+    on_error: str = "fail",
+) -> dict[str, str]:
+    """Predict videos one after the other, by one model.
+
+    Args:
+      load: returns the predictor.
+      jobs: the videos, none of which is finished.
+      on_error: 'fail' stops at the first video that fails, 'skip' continues.
+
+    Returns:
+      {name of a video that failed: why}.
+
+    Raises:
+      InputError: a video failed (with 'fail'), or the disk is full.
+      KeyboardInterrupt: a signal ended it; the current video is discarded.
+    """
+    failures: dict[str, str] = {}
+    with stop_at_once():
+        predictor = load()
+        # Smoothing 0: the time left by the mean rate, for videos differ in length.
+        with progress_bar(jobs, "predict", unit="video", smoothing=0) as bar:
+            for job in bar:
+                note = ""
+                try:
+                    problem = predict_video(lambda: predictor, job, request, job.name)
+                    if problem:
+                        note = f"note: {job.path} {problem}"
+                except Exception as error:
+                    failures[job.name] = reason(job, error)
+                    if getattr(error.__cause__, "errno", None) in DISK_ERRORS:
+                        raise  # the disk takes no results at all
+                    if on_error == "fail":
+                        raise InputError(failures[job.name] + SKIPPING) from error
+                    note = f"skipped {failures[job.name]}"
+                if note:
+                    bar.write(note, file=sys.stderr)
+    return failures
+
+
+def predict_video(
+    load: Callable[[], VideoPredictor],
+    job: Job,
+    request: Request,
+    progress: str | None = None,
+) -> str:
+    """Predict a video, whole or not at all; return what it lacks, or "".
+
+    Arguments and errors are those of `video_prediction.predict`.
+    """
+    if request.is_finished(job):  # by another process, since the videos were compared
+        return ""
+    reader = video_reader.open_video(job.path, request.fps)
+    span = Span.of_seconds(reader, request.start, request.end, request.every)
+    video_prediction.predict(
+        load,
+        reader,
+        job.output,
+        span,
+        track_settings=request.track_settings,
+        kinds=request.kinds,
+        record=request.record(job),
+        progress=progress,
+    )
+    return shortfall(reader, span)
+
+
+def reason(job: Job, error: Exception) -> str:
+    """Return why a video failed, in a line that names it."""
+    line = " ".join(str(error).split())[:1000]
+    if not isinstance(error, InputError):
+        line = f"unexpected {type(error).__name__}: {line}"
+    if job.path in line:
+        return line
+    return f"{job.path}: {line}"

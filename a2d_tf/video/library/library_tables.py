@@ -1,0 +1,176 @@
+"""The tables and the page of a library, written when its videos are done.
+
+They are written once every video is finished or has failed, in whichever process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from a2d_tf.behaviour import time_budget
+from a2d_tf.behaviour.prediction_folder import (
+    CSV_REMEDY,
+    RESULT_FILES,
+    VIDEOS_FILE,
+    read_video_info,
+)
+from a2d_tf.core.files import read_csv, write_csv
+from a2d_tf.core.folders import remove_abandoned_folders
+from a2d_tf.core.tasks import ALONE, Task
+from a2d_tf.video.library.library_files import FAILED, SUMMARY, SUMS, is_own
+from a2d_tf.video.library.library_page import splits, table_rows, write_library_page
+from a2d_tf.video.library.library_request import Request
+from a2d_tf.video.library.library_videos import Job
+from a2d_tf.video.outputs.library_part import Part, read_part
+from a2d_tf.video.outputs.output_folder import HIDDEN
+from a2d_tf.video.outputs.track_rows import COLUMNS
+from a2d_tf.video.pages import trust
+from a2d_tf.video.pages.page_tables import TableRow, sums
+
+_SPLIT = "split"
+"""Last column of all tables of a library: what a video was to the model."""
+_SUM_COLUMNS = (
+    _SPLIT,
+    "actor",
+    "action",
+    "tracks",
+    "seconds",
+    "bouts",
+    "mean_score",
+)
+
+
+def conclude(
+    output: str,
+    jobs: Sequence[Job],
+    request: Request,
+    failures: Mapping[str, str],
+    task: Task = ALONE,
+) -> None:
+    """Write the library's own files, if by now each video is finished or has failed.
+
+    Until then the failures of a task wait in a file of its own.
+
+    Args:
+      output: folder of the library.
+      jobs: all of the library, not this task's alone.
+      failures: {name of a video that failed in this task: why}.
+    """
+    stem, suffix = os.path.splitext(FAILED)
+    task_failures = f"{stem}-{task.number}-of-{task.count}{suffix}"
+    _write_failures(os.path.join(output, task_failures), failures)
+    pattern = os.path.join(glob.escape(output), f"{stem}-*-of-*{suffix}")
+    waiting = sorted(glob.glob(pattern))
+    reasons: dict[str, str] = {}
+    for path in (os.path.join(output, FAILED), *waiting):
+        with contextlib.suppress(FileNotFoundError):
+            for name, reason in read_csv(path, CSV_REMEDY):
+                reasons[name] = reason
+
+    finished_jobs = []
+    missing_names = []
+    for job in jobs:
+        if request.is_whole(job):
+            finished_jobs.append(job)
+        else:
+            missing_names.append(job.name)
+    if not reasons.keys() >= set(missing_names):
+        # It lacks what has come since.
+        pathlib.Path(output, VIDEOS_FILE).unlink(missing_ok=True)
+        return
+    parts = {job.name: read_part(pathlib.Path(job.output)) for job in finished_jobs}
+    failed = {name: reasons[name] for name in missing_names}
+    _write_files(output, request, parts, failed)
+    for path in waiting:
+        pathlib.Path(path).unlink(missing_ok=True)
+    remove_abandoned_folders(output, HIDDEN)
+
+
+def _write_files(
+    output: str,
+    request: Request,
+    parts: Mapping[str, Part],
+    failed: Mapping[str, str],
+) -> None:
+    """Write the tables and the page.
+
+    Args:
+      parts: {name of a video: `read_part` of its prediction}.
+      failed: {name of a video: why it has none}.
+    """
+    split_of = splits(parts, request.run)
+    videos = []
+    summary: list[tuple] = []
+    budget: list[Sequence] = []
+    for name, part in parts.items():
+        video = (name, part.video_seconds, part.fps)
+        split = split_of[name]
+        videos.append((*video, split))
+        budget += [(*row, split) for row in part.budget]
+        if "summary" in request.kinds:
+            path = os.path.join(output, name, RESULT_FILES["summary"])
+            for row in read_csv(path, CSV_REMEDY):
+                individual = f"{name}_{row[0]}"
+                summary.append((*video, individual, *row, split))
+    for name in filter(is_own, os.listdir(output)):  # those of an earlier call
+        pathlib.Path(output, name).unlink(missing_ok=True)
+    write_csv(
+        os.path.join(output, VIDEOS_FILE),
+        [(*time_budget.VIDEO_COLUMNS[:-1], _SPLIT), *videos],
+    )
+    if "summary" in request.kinds:
+        header = (*time_budget.VIDEO_COLUMNS, *COLUMNS, _SPLIT)
+        write_csv(os.path.join(output, SUMMARY), [header, *summary])
+    if {"summary", "tracks"} <= set(request.kinds):
+        write_csv(
+            os.path.join(output, time_budget.TIME_BUDGET),
+            [(*time_budget.COLUMNS, _SPLIT), *budget],
+        )
+    _write_sums(output, table_rows(parts, split_of))
+    if parts:
+        video_info = read_video_info(pathlib.Path(output, next(iter(parts))))
+        if video_info.held_out is not None:
+            rows = trust.table(video_info.held_out)
+            write_csv(os.path.join(output, trust.TABLE), rows)
+    _write_failures(os.path.join(output, FAILED), failed)
+    if "page" in request.kinds:
+        write_library_page(
+            output,
+            parts,
+            failed,
+            request.run,
+            request.notes,
+            warning=request.warning,
+            curve=request.curve,
+        )
+
+
+def _write_sums(output: str, rows: Sequence[TableRow]) -> None:
+    """Write how long each pair lasts in the videos of each split."""
+    table: list[Sequence] = [_SUM_COLUMNS]
+    for row in sums(rows):
+        seconds = sum(total.seconds for total in row.totals)
+        weighted = sum(total.seconds_by_score for total in row.totals)
+        table.append(
+            [
+                row.split,
+                row.actor,
+                row.action,
+                len(row.totals),
+                round(seconds, 3),
+                sum(total.bouts for total in row.totals),
+                round(weighted / (seconds or 1), 6),
+            ]
+        )
+    write_csv(os.path.join(output, SUMS), table)
+
+
+def _write_failures(path, failures):
+    if failures:
+        write_csv(path, [("video", "reason"), *failures.items()])
+    else:
+        pathlib.Path(path).unlink(missing_ok=True)

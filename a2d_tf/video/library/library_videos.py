@@ -1,0 +1,205 @@
+"""Find the videos of a library, and the places of their predictions.
+
+A folder of videos, a glob or a list is a library; a file, a camera or a folder of
+images is not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from a2d_tf.annotations.video_names import name_of_path
+from a2d_tf.behaviour.prediction_folder import (
+    RECORD_FILE,
+    RESULT_FILES,
+    RESULTS,
+    VIDEO_FILE,
+)
+from a2d_tf.core.errors import InputError, quoted
+from a2d_tf.core.files import is_file_name
+from a2d_tf.data import video_frames
+from a2d_tf.video.frames import video_reader
+from a2d_tf.video.library.library_files import FAILED, is_own
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A video, by its path, and the folder of its prediction."""
+
+    path: str
+    output: str
+
+    @property
+    def name(self) -> str:
+        """The name of the video in the library."""
+        return os.path.basename(self.output)
+
+
+def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] | None:
+    """Find the videos of a library; one of `video` and `videos` is given.
+
+    Args:
+      video: a folder of videos, each a file or a folder of images; or a glob.
+      videos: text file of videos, one a line, relative to the current folder or to that
+        of the file.
+      output: folder of the library.
+
+    Returns:
+      the jobs; None if `video` is one video.
+
+    Raises:
+      InputError: nothing to predict, images beside videos, or two videos of one name.
+    """
+    if videos:
+        paths = _read_list(videos)
+    elif video and os.path.isdir(video):
+        sources = _sources(video, _entries(video))
+        # Beside images, a folder of images may be anything.
+        if not sources.videos or sources.images:
+            return None
+        paths = sources.videos
+    elif video and not os.path.exists(video) and glob.has_magic(video):
+        sources = _sources(video, glob.glob(video, recursive=True))
+        if sources.images or not sources.videos:
+            suffixes = ", ".join(video_frames.VIDEOS)
+            raise InputError(
+                f"--video={video}: no videos ({suffixes}, or folders of images) match;"
+                " --videos takes a list of any files"
+            )
+        paths = sources.videos
+    else:
+        return None
+    jobs = []
+    for path in paths:
+        absolute = pathlib.Path(os.path.abspath(path))
+        jobs.append(Job(path, os.path.join(output, name_of_path(absolute))))
+    _check_names(jobs)
+    _check_output(output)
+    return tuple(jobs)
+
+
+def _check_output(output):
+    """Raise InputError if the tables would replace files that are no library's."""
+    if not os.path.isdir(output):
+        return
+    own_names = sorted(filter(is_own, os.listdir(output)))
+    records = os.path.join(glob.escape(output), "*", RECORD_FILE)
+    # Without a prediction, a library has its list of what failed.
+    if own_names and FAILED not in own_names and not glob.glob(records):
+        raise InputError(
+            f"{os.path.join(output, own_names[0])}: is not part of a prediction"
+            " library, and would be replaced; use another --output"
+        )
+
+
+def _entries(folder):
+    """Return the paths in a folder, without hidden ones."""
+    with os.scandir(folder) as entries:
+        return [entry.path for entry in entries if not entry.name.startswith(".")]
+
+
+class _Sources(NamedTuple):
+    """Paths of videos, and of single images."""
+
+    videos: list[str]
+    images: list[str]
+
+
+def _sources(name: str, paths: Sequence[str]) -> _Sources:
+    """Return the videos, among them folders of images, and the images of some paths.
+
+    What was predicted is neither. `name` is for messages.
+    """
+    files = _files(name, paths)
+    folders = [path for path in paths if _holds_images(path)]
+    return _Sources(sorted([*files.videos, *folders]), files.images)
+
+
+def _files(name: str, paths: Sequence[str]) -> _Sources:
+    """Return the video files and the images; InputError if there are both."""
+    videos = []
+    images = []
+    for path in sorted(paths):
+        # A pattern may reach into the predictions of an earlier call.
+        if _is_predicted(path):
+            continue
+        if _has_suffix(path, video_frames.VIDEOS):
+            videos.append(path)
+        if _has_suffix(path, video_reader.IMAGES):
+            images.append(path)
+    if images and videos:
+        raise InputError(
+            f"{name}: has images ({os.path.basename(images[0])}) and videos"
+            f" ({os.path.basename(videos[0])}); put the images of each video into a"
+            " separate folder"
+        )
+    return _Sources(videos, images)
+
+
+def _has_suffix(path, suffixes):
+    """Return whether a path that is no folder has one of the suffixes.
+
+    It may be a link to a file that is gone, which then fails under its name.
+    """
+    return path.lower().endswith(suffixes) and not os.path.isdir(path)
+
+
+def _holds_images(path):
+    """Return whether it is a folder that holds images; InputError if videos too."""
+    return os.path.isdir(path) and bool(_files(path, _entries(path)).images)
+
+
+def _is_predicted(path):
+    """Return whether a path is a result in the folder of a prediction."""
+    folder, name = os.path.split(path)
+    if os.path.basename(folder) == RESULT_FILES["label_maps"]:
+        folder, name = os.path.split(folder)
+    return name in RESULTS and os.path.exists(os.path.join(folder, VIDEO_FILE))
+
+
+def _read_list(file):
+    """Return the paths in a list of videos; InputError names a line that is none."""
+    paths = []
+    # The file may be a video by mistake.
+    text = pathlib.Path(file).read_bytes().decode("utf-8-sig", "replace")
+    for number, line in enumerate(text.splitlines(), 1):
+        entry = line.strip()
+        if not entry:
+            continue
+        path = entry
+        if not os.path.exists(path):
+            path = os.path.join(os.path.dirname(file), entry)
+        if not os.path.exists(path) or _has_suffix(path, video_reader.IMAGES):
+            problem = f"{quoted(entry)} is not a video file or folder of images"
+            raise InputError(f"--videos={file}, line {number}: {problem}")
+        paths.append(path)
+    if not paths:
+        raise InputError(f"--videos={file}: lists no videos; add one per line")
+    return paths
+
+
+def _check_names(jobs: Sequence[Job]) -> None:
+    """Raise InputError if two predictions share a folder, or one can have none."""
+    jobs_by_name: dict[str, Job] = {}
+    for job in jobs:
+        first_job = jobs_by_name.setdefault(job.name, job)
+        is_usable = is_file_name(job.name) and not is_own(job.name)
+        if first_job is not job:
+            problem = f"{quoted(job.name)}, like those of {first_job.path}"
+        elif not is_usable or job.name.startswith("."):
+            problem = quoted(job.name)
+        else:
+            problem = ""
+        if problem:
+            raise InputError(
+                f"{job.path}: its results cannot be named {problem}; rename the video"
+            )
+        source = os.path.join(os.path.realpath(job.path), "")
+        output = os.path.join(os.path.realpath(job.output), "")
+        if source.startswith(output):
+            raise InputError(f"{job.path}: would be overwritten; use another --output")

@@ -1,0 +1,49 @@
+"""Pages that were made before their model was scored, made again with its scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable
+
+from a2d_tf.behaviour.prediction_folder import (
+    REMEDY,
+    RESULT_FILES,
+    VIDEO_FILE,
+    read_video_info,
+)
+from a2d_tf.core.checked_json import load_json
+from a2d_tf.core.files import write_json
+from a2d_tf.runs import held_out
+from a2d_tf.video.library.library_videos import Job
+from a2d_tf.video.pages.video_page import write_page
+
+
+def renew(jobs: Iterable[Job], run: str) -> None:
+    """Write how good a run is into predictions by it, and on their pages.
+
+    Args:
+      jobs: videos that are predicted.
+      run: the run folder.
+
+    Raises:
+      InputError: a file is damaged, or cannot be written.
+    """
+    fields = held_out.read(run)
+    if fields is None:
+        return
+    for job in jobs:
+        path = os.path.join(job.output, VIDEO_FILE)
+        facts = held_out.video_facts(fields, job.name)
+        before = load_json(path, {}, REMEDY)
+        now = {**before, **facts}
+        if now == before:
+            continue
+        if os.path.isfile(os.path.join(job.output, RESULT_FILES["page"])):
+            video_info = dataclasses.replace(
+                read_video_info(job.output),
+                held_out=facts["held_out"],
+                model_split=facts.get("split"),
+            )
+            write_page(job.output, video_info)
+        write_json(path, now)  # last: until then the page is made again

@@ -1,0 +1,131 @@
+"""What the pages of a video and of a library share: tables of who did what how long."""
+
+from __future__ import annotations
+
+import collections
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from a2d_tf.behaviour import action_colours, bouts
+from a2d_tf.behaviour.prediction_folder import VideoInfo
+from a2d_tf.core.files import write_text
+from a2d_tf.evaluation.reports.templates import render
+from a2d_tf.runs.held_out import SPLITS
+from a2d_tf.video.pages import trust
+
+COLUMNS = ("actor", "action", "tracks", "seconds", "bouts", "mean score")
+"""Columns of the tables, behind that of the name."""
+
+_TEMPLATES = pathlib.Path(__file__).parent
+
+
+class TrackTotal(NamedTuple):
+    """The total of a track's bouts of one actor and action.
+
+    Attributes:
+      track_score: of the whole track.
+      seconds, bouts: how long they last, and how many there are.
+      seconds_by_score: their seconds times their score.
+    """
+
+    track_score: float
+    seconds: float
+    bouts: int
+    seconds_by_score: float
+
+
+class PairTotals(NamedTuple):
+    """An actor and an action, and the total of each track that has bouts of them.
+
+    The page adds up those of the tracks above the least score that is chosen there.
+    """
+
+    actor: str
+    action: str
+    totals: Sequence[TrackTotal]
+
+
+class TableRow(NamedTuple):
+    """A row of a table: what a track, or the tracks of a video, did of a pair.
+
+    `split` is what the video was to the model; empty if nobody says.
+    """
+
+    name: str
+    actor: str
+    action: str
+    totals: Sequence[TrackTotal]
+    split: str = ""
+
+
+def totals_of_pairs(tracks: Iterable[bouts.TrackBouts]) -> list[PairTotals]:
+    """Return the totals of tracks for each actor and action, in the order of these."""
+    totals: dict[tuple[str, str], list[TrackTotal]] = collections.defaultdict(list)
+    for track in tracks:
+        for pair, total in bouts.total_by_pair([track]).items():
+            totals[pair].append(
+                TrackTotal(
+                    track_score=track.score,
+                    seconds=round(total.seconds, 3),
+                    bouts=total.bouts,
+                    seconds_by_score=round(total.seconds * total.score, 6),
+                )
+            )
+    return [PairTotals(*pair, totals[pair]) for pair in sorted(totals)]
+
+
+def sums(rows: Sequence[TableRow]) -> list[TableRow]:
+    """Return a row for each pair in the videos of each split, or in all of them."""
+    totals: dict[tuple[str, str, str], list[TrackTotal]]
+    totals = collections.defaultdict(list)
+    for row in rows:
+        totals[row.split, row.actor, row.action] += row.totals
+    order = ("", *SPLITS)
+    result = []
+    for key in sorted(totals, key=lambda key: (order.index(key[0]), *key)):
+        split, actor, action = key
+        result.append(TableRow(split or "all", actor, action, totals[key], split))
+    return result
+
+
+def write_html(
+    path: str,
+    template: str,
+    title: str,
+    rows: Sequence[TableRow],
+    video_info: VideoInfo | None,
+    **values: Any,
+) -> None:
+    """Write a page with a table of rows, above it one of their sums.
+
+    Above all stands how far to trust it, as far as the model says that.
+
+    Args:
+      template: file name of the page's template.
+      video_info: of a video on the page; None if there is none.
+      **values: further ones for the template.
+    """
+    rows_of_all = sums(rows)
+    labels = None
+    max_tracks = None
+    fields = None
+    if video_info is not None:
+        fields = video_info.held_out
+        labels = video_info.labels
+        max_tracks = video_info.max_tracks
+    html = render(
+        template,
+        title,
+        _TEMPLATES,
+        actors=sorted({row.actor for row in rows}),
+        action_colours=action_colours.colours(
+            (row.action for row in rows_of_all), labels
+        ),
+        max_tracks=max_tracks,
+        trust=trust.of_model(fields),
+        doubts=trust.doubts(fields, {(row.actor, row.action) for row in rows}),
+        tables=(rows_of_all, rows),
+        **values,
+    )
+    write_text(path, html)

@@ -1,0 +1,221 @@
+"""The page of a predicted video, `index.html`, which needs no server.
+
+It lies beside the files of the prediction: the overlay plays above a timeline with a
+row for each track and a table of who did what for how long.
+"""
+
+from __future__ import annotations
+
+import collections
+import math
+import os
+from typing import NamedTuple
+
+from a2d_tf.behaviour import action_colours, bouts
+from a2d_tf.behaviour.prediction_folder import (
+    LEFT_OUT,
+    RESULT_FILES,
+    SEEN,
+    VideoInfo,
+    read_video_info,
+)
+from a2d_tf.video.pages import trust
+from a2d_tf.video.pages.page_tables import (
+    COLUMNS,
+    TableRow,
+    totals_of_pairs,
+    write_html,
+)
+
+_MOST_TICKS = 8  # of the timeline
+_TICK_SECONDS = (
+    0.001,
+    0.01,
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    20,
+    30,
+    60,
+    120,
+    300,
+    600,
+    1800,
+    3600,
+    14400,
+)
+"""Seconds from one tick to the next, whose labels are exact."""
+
+
+class _Tick(NamedTuple):
+    """A mark of the timeline: its place, percent of the width, and its time as text."""
+
+    left: str
+    time: str
+
+
+class _TimelineRow(NamedTuple):
+    """A track on the timeline; where it changes its actor, bars show which it is."""
+
+    name: str
+    score: float
+    changes_actor: bool
+    bouts: list[dict[str, str]]
+
+
+def write_page(folder: str | os.PathLike, video_info: VideoInfo | None = None) -> None:
+    """Write the page of a prediction from its `tracks.json` and `video.json`.
+
+    Args:
+      folder: of `a2d predict`; with or without an `overlay.mp4`.
+      video_info: in place of what `video.json` says; by default that.
+
+    Raises:
+      InputError: a file is missing or malformed, or the page cannot be written.
+    """
+    tracks = bouts.read(folder)
+    if video_info is None:
+        video_info = read_video_info(folder)
+    start, end = video_info.span
+    seconds = max(end - start, 1e-3)
+
+    timeline = []
+    table = []
+    unsure_below = 0.0
+    if video_info.held_out is not None:
+        unsure_below = video_info.held_out.get("unsure_below", 0.0)
+    for track in tracks:
+        name = f"#{track.number} {track.name or track.actor}"
+        bars = []
+        for bout in track.bouts:
+            bar = _bar(bout, start, seconds)
+            if bout.score < unsure_below:
+                bar["title"] += ", unsure"
+                bar["look"] = ";opacity:.35"
+            bars.append(bar)
+        timeline.append(_TimelineRow(name, track.score, track.changes_actor, bars))
+        for pair in totals_of_pairs([track]):
+            table.append(TableRow(name, pair.actor, pair.action, pair.totals))
+
+    actors: set[str] = set()
+    for track in tracks:
+        if track.changes_actor:
+            actors.update(bout.actor for bout in track.bouts)
+    overlay = None
+    if os.path.isfile(os.path.join(folder, RESULT_FILES["overlay"])):
+        overlay = RESULT_FILES["overlay"]
+    assumed_fps = None
+    if video_info.fps_is_assumed:
+        assumed_fps = f"{video_info.fps:g}"
+    extra = ""
+    if video_info.frames_with_extra:
+        extra = f"{video_info.frames_with_extra} frames"
+    write_html(
+        os.path.join(folder, RESULT_FILES["page"]),
+        "page.html",
+        title=video_info.name,
+        rows=table,
+        video_info=video_info,
+        columns=("track", *COLUMNS),
+        data={"seconds": seconds},
+        overlay=overlay,
+        ticks=_ticks(start, seconds),
+        timeline=timeline,
+        actor_colours=action_colours.actor_colours(actors, video_info.labels),
+        assumed_fps=assumed_fps,
+        unsure=video_info.unsure_frames,
+        damaged=video_info.damaged_frames,
+        extra=extra,
+        split=video_info.split,
+        meaning=trust.of_split(video_info.split),
+        remarks=[*_remarks(video_info), *_unsure(tracks, unsure_below)],
+    )
+
+
+def _remarks(video_info):
+    """Return sentences on where the labels come from."""
+    sentences = []
+    if video_info.detector is not None:
+        sentences.append(
+            f"The individuals are those that the detector {video_info.detector} found,"
+            " and followed by their boxes: one may be missing, or go on as another."
+        )
+    if video_info.kinetics:
+        sentences.append(
+            "The actions are those of Kinetics-400 that I3D tells apart: it was taught"
+            " none of yours, and knows no walking, standing or sitting."
+        )
+    if video_info.coded == LEFT_OUT:
+        sentences.append(
+            "Times of this video were coded: its labels here are of the fit that left"
+            " it out."
+        )
+    if video_info.coded == SEEN:
+        sentences.append(
+            "Times of this video were coded: its labels here are of a fit that has seen"
+            " them, so judge by other videos."
+        )
+    return sentences
+
+
+def _unsure(tracks, unsure_below):
+    """Say how long bouts last whose score is below a limit, if any do."""
+    unsure_seconds: dict[str, float] = collections.defaultdict(float)
+    for track in tracks:
+        for bout in track.bouts:
+            if bout.score < unsure_below:
+                unsure_seconds[bout.action] += bout.seconds
+    if not unsure_seconds:
+        return []
+    shares = []
+    for action in sorted(unsure_seconds):
+        shares.append(f"{action} {unsure_seconds[action]:.2f} s")
+    return [
+        f"Unsure, drawn pale: {', '.join(shares)}, in bouts with a score below"
+        f" {unsure_below:.2f}; such labels were rather wrong than right in the videos"
+        " left out. The tables count them, too."
+    ]
+
+
+def _bar(bout, start, seconds):
+    """Return what the timeline, from `start` for so many seconds, shows of a bout."""
+    times = f"{_clock(bout.start)} to {_clock(bout.end)}"
+    return {
+        "actor": bout.actor,
+        "action": bout.action,
+        "title": f"{bout.actor} {bout.action}, {times}, score {bout.score:.2f}",
+        "left": f"{100 * (bout.start - start) / seconds:.3f}",
+        "width": f"{100 * bout.seconds / seconds:.3f}",
+        "look": "",
+    }
+
+
+def _ticks(start, seconds):
+    """Return ticks at round times of the video."""
+    step = seconds / _MOST_TICKS
+    for exact_step in _TICK_SECONDS:
+        if exact_step * _MOST_TICKS >= seconds:
+            step = exact_step
+            break
+    first = math.ceil(start / step - 1e-6)
+    end = math.ceil((start + seconds) / step - 1e-6)
+    ticks = []
+    for i in range(first, end):
+        time = i * step
+        ticks.append(_Tick(f"{100 * (time - start) / seconds:.3f}", _clock(time)))
+    return ticks
+
+
+def _clock(seconds):
+    """Return seconds as 2:03.456, to the millisecond, or with hours as 1:02:03.4."""
+    minutes, milliseconds = divmod(round(1000 * seconds), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    digits = f"{milliseconds / 1000:06.3f}"
+    text = digits[:4] + digits[4:].rstrip("0")
+    if hours:
+        return f"{hours}:{minutes:02d}:{text}"
+    return f"{minutes}:{text}"

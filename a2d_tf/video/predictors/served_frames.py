@@ -1,0 +1,164 @@
+"""What a served network computes of the frames of a video, whoever finds the boxes.
+
+TensorFlow takes seconds to load, so it is imported where it is used: the error for a
+mistyped flag does not wait for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data.motion_stream import MotionStream
+from a2d_tf.ops.motion_maps import frame_size
+from a2d_tf.runs import packed
+from a2d_tf.serving.model_info import ModelInfo
+from a2d_tf.video.frames.instances import FrameFeatures
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from a2d_tf.serving.export_folder import ServedFunctions
+
+
+_Self = TypeVar("_Self", bound="ServedFrames")
+
+
+class ServedFrames:
+    """A served network that answers the frames of a video one by one.
+
+    `load` makes one from a folder. Functions are called by keyword, see
+    `serving.signatures`.
+
+    Args:
+      frame: computes the features of a frame.
+      answer: answers a key frame by these; the second of `SIGNATURES`.
+      info: what is known of the network.
+      block: computes motion maps; None without an action backbone.
+
+    Attributes:
+      info: as given.
+      labels: the label space of the codes.
+    """
+
+    SIGNATURES: ClassVar[tuple[str, str]]
+    """VIDEO_SIGNATURES or BOX_SIGNATURES."""
+
+    def __init__(
+        self,
+        frame: Callable,
+        answer: Callable,
+        info: ModelInfo,
+        block: Callable | None = None,
+    ) -> None:
+        self._frame = frame
+        self._answer = answer
+        self._block = block
+        self.info = info
+        self.labels = LabelSpace.from_fields(info["labels"])
+
+    @classmethod
+    def load(
+        cls: type[_Self],
+        path: str | os.PathLike[str],
+        *,
+        checkpoint: str = "last",
+        **settings: Any,
+    ) -> _Self:
+        """Load an exported SavedModel or a run folder.
+
+        Args:
+          path: folder of `a2d export`, `a2d train` or `a2d export --pack`, or the name
+            of a packed model that comes with the package.
+          checkpoint: of a run, "last" or "best": by validation.
+          **settings: of a run, those of inference and computing, such as
+            score_threshold=0.5.
+
+        Raises:
+          InputError: neither is there, or it is damaged; settings were given for a
+            SavedModel, whose settings are fixed; an older export cannot label boxes, or
+            a model can do nothing else.
+        """
+        return cls(*_load_functions(path, checkpoint, settings, cls.SIGNATURES))
+
+    def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
+        """Compute the backbones' features of a frame.
+
+        Args:
+          rgb: uint8 [h, w, 3].
+          flow: float32 [h, w, 2] from the previous frame to this one, pixels.
+        """
+        import tensorflow as tf
+
+        return self._frame(rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None]))
+
+    def motion_stream(self) -> MotionStream:
+        """Return what makes the motion maps of a video, if `info` has 'motion'."""
+        block_function = None if self._block is None else self._block_maps
+        return MotionStream(block_function, self.info["motion"]["flow_histograms"])
+
+    def _block_maps(self, frames: np.ndarray) -> dict[str, np.ndarray]:
+        """Compute the maps of a block, see `motion_stream.BlockFunction`."""
+        import tensorflow as tf
+
+        assert self._block is not None
+        maps = self._block(rgb=tf.constant(frames[None]))
+        return {name: values.numpy()[0] for name, values in maps.items()}
+
+    def _answer_key_frame(
+        self,
+        clip: Sequence[FrameFeatures],
+        size: tuple[int, int],
+        motion: Mapping[str, np.ndarray] | None,
+        **given: tf.Tensor,
+    ) -> dict[str, np.ndarray]:
+        """Return the outputs for a key frame, {name: array without the batch's axis}.
+
+        Args:
+          clip: the features of the 2L + 1 frames around it.
+          size: (height, width) of the native frame.
+          motion: its motion maps, as `motion_stream` makes them; None without them.
+          **given: what only this signature takes.
+        """
+        import tensorflow as tf
+
+        inputs = {"size": tf.constant(size, tf.int32), **given}
+        for name in clip[0]:
+            inputs[name] = tf.stack([features[name] for features in clip], axis=1)
+        if motion is not None:
+            inputs["motion_size"] = tf.constant([frame_size(*size)], tf.int32)
+            for name, values in motion.items():
+                inputs[name] = tf.constant(values[None])
+        outputs = self._answer(**inputs)
+        return {name: values.numpy()[0] for name, values in outputs.items()}
+
+
+def _load_functions(
+    path: str | os.PathLike[str],
+    checkpoint: str,
+    settings: dict[str, Any],
+    signatures: tuple[str, str],
+) -> ServedFunctions:
+    """Load the functions of an exported SavedModel or of a run."""
+    folder = os.path.normpath(path)
+    if not os.path.isdir(folder) and folder in packed.names():
+        folder = packed.find(folder)
+    is_run = os.path.isfile(os.path.join(folder, "flags.txt"))
+    if not is_run and (settings or checkpoint != "last"):
+        names = ", ".join(settings) or "checkpoint"
+        raise InputError(
+            f"{folder}: a SavedModel takes no settings ({names}); pass them to a2d"
+            " export, or use its run folder"
+        )
+    if is_run:
+        from a2d_tf.serving import kept_exports
+
+        return kept_exports.load(folder, settings, checkpoint, signatures)
+    from a2d_tf.serving import export_folder
+
+    return export_folder.load(folder, signatures)
