@@ -86,8 +86,9 @@ def mini_records(tmp_path_factory):
     Frames are 64x80, made for a 64x96 canvas, so that every clip has padding; 5 frames
     a clip.
     """
-    from a2d_tf.data import convert, mini_a2d
+    from a2d_tf.data import convert
     from a2d_tf.data.manifest import Manifest
+    from a2d_tf.data.mini import mini_a2d
     from a2d_tf.data.release import Release
 
     folder = tmp_path_factory.mktemp("mini")

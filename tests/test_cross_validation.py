@@ -15,8 +15,8 @@ from a2d_tf.evaluation import fold_scores, learning_curve
 from a2d_tf.evaluation.fold_scores import FoldScores
 from a2d_tf.evaluation.metrics.behaviour_counts import Counts
 from a2d_tf.paper.folds import read_folds
-from a2d_tf.training import coded_rows
-from a2d_tf.training.fit_tracks import fit_tracks
+from a2d_tf.training.given_tracks import coded_rows
+from a2d_tf.training.given_tracks.fit_tracks import fit_tracks
 from a2d_tf.training.learning_curve import sizes
 
 RUN = set("abcdef")

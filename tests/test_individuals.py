@@ -10,7 +10,8 @@ from test_tracking import CAT, DOG, at, frame, ids, sight
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import mini_plan, mini_scene
+from a2d_tf.data.mini.plan import plan as plan_videos
+from a2d_tf.data.mini.scenes import Scene
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.metrics import hota, tracks
 from a2d_tf.tracking.groups import Groups
@@ -85,8 +86,8 @@ def clips():
 
     Each has several actors.
     """
-    plans = [plan for plan in mini_plan.plan(60, seed=7) if len(plan.codes) > 1][:10]
-    scenes = [(plan, mini_scene.Scene(plan)) for plan in plans]
+    plans = [plan for plan in plan_videos(60, seed=7) if len(plan.codes) > 1][:10]
+    scenes = [(plan, Scene(plan)) for plan in plans]
     return [
         (
             plan.codes,

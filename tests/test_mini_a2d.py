@@ -12,13 +12,10 @@ from processes import run_a2d, succeeded
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import (
-    mini_a2d,
-    mini_motion,
-    mini_plan,
-    mini_scene,
-    video_frames,
-)
+from a2d_tf.data import video_frames
+from a2d_tf.data.mini import mini_a2d, programmes
+from a2d_tf.data.mini.plan import plan as plan_videos
+from a2d_tf.data.mini.scenes import Scene
 
 VIDEOS, SEED = 2, 3
 
@@ -34,7 +31,7 @@ def made(tmp_path_factory):
 
 def test_the_layout_is_that_of_a2d(made):
     """Nine columns and no header, whole clips, annotations at sixths of a clip."""
-    release, plans = made / "Release", mini_plan.plan(VIDEOS, SEED)
+    release, plans = made / "Release", plan_videos(VIDEOS, SEED)
     rows = list(csv.reader((release / "videoset.csv").read_text().splitlines()))
     assert len(rows) == VIDEOS
     for row, video in zip(rows, plans):
@@ -52,8 +49,8 @@ def test_the_layout_is_that_of_a2d(made):
 
 
 def test_annotations_read_back_as_drawn(made):
-    for video in mini_plan.plan(VIDEOS, SEED):
-        scene = mini_scene.Scene(video)
+    for video in plan_videos(VIDEOS, SEED):
+        scene = Scene(video)
         for key in video.keys:
             instances = scene.instances(key - 1)
             codes, masks = (
@@ -130,9 +127,9 @@ def test_workers_change_no_byte(made, tmp_path):
 
 def test_splits_pairs_and_names_of_a_plan():
     for videos in (4, 5, 7, 400):
-        tests = sum(video.usage for video in mini_plan.plan(videos, 0))
+        tests = sum(video.usage for video in plan_videos(videos, 0))
         assert 0.3 * videos <= tests < 0.3 * videos + 1
-    plans = mini_plan.plan(400, 0)
+    plans = plan_videos(400, 0)
     leads = collections.Counter((v.usage, v.codes[0]) for v in plans)
     for usage, videos in ((0, 280), (1, 120)):
         counts = [leads[usage, code] for code in A2D.codes]
@@ -142,7 +139,7 @@ def test_splits_pairs_and_names_of_a_plan():
             and min(counts) >= 2
         )
     vids = [video.vid for video in plans]
-    assert set(vids).isdisjoint(v.vid for v in mini_plan.plan(400, 1))
+    assert set(vids).isdisjoint(v.vid for v in plan_videos(400, 1))
     assert len(set(vids)) == 400 and all(len(vid) == 11 for vid in vids)
     assert sum(vid.startswith("--") for vid in vids) >= 20  # as command-line options do
     assert sum(vid.startswith("-") and not vid.startswith("--") for vid in vids) >= 20
@@ -150,11 +147,11 @@ def test_splits_pairs_and_names_of_a_plan():
 
 def test_masks_follow_the_pixels():
     """A frame drawn without its actors differs exactly where they are."""
-    scenes = [(video, mini_scene.Scene(video)) for video in mini_plan.plan(8, 0)]
+    scenes = [(video, Scene(video)) for video in plan_videos(8, 0)]
     video, scene = next(
         (v, scene) for v, scene in scenes if len(scene._layers) == len(v.codes)
     )
-    empty, key = mini_scene.Scene(video), video.keys[1] - 1
+    empty, key = Scene(video), video.keys[1] - 1
     empty._layers = []
     changed = np.any(scene.image(key) != empty.image(key), axis=2)
     covered = scene.owners(key) > 0
@@ -171,7 +168,7 @@ def relative_motion(video):
     the figure is too small there.
     """
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    scene = mini_scene.Scene(video)
+    scene = Scene(video)
     key = video.keys[1] - 1
     size = (160, 128)
     owners = cv2.resize(scene.owners(key), size, interpolation=cv2.INTER_NEAREST)
@@ -191,7 +188,7 @@ def relative_motion(video):
 
 def first_motion(action):
     """Motion in the first clip in which a figure does it alone."""
-    for video in mini_plan.plan(400, 0):
+    for video in plan_videos(400, 0):
         if len(video.codes) == 1 and A2D.name(video.codes[0]).endswith(f"-{action}"):
             motion = relative_motion(video)
             if motion is not None:
@@ -201,14 +198,14 @@ def first_motion(action):
 
 MOVES = [
     action
-    for action, programme in mini_motion.PROGRAMMES.items()
+    for action, programme in programmes.PROGRAMMES.items()
     if programme.axis in ("horizontal", "vertical")
 ]
 
 
 @pytest.mark.parametrize("action", MOVES)
 def test_figures_move_by_programme_relative_to_the_scene(action):
-    axis, rule = mini_motion.PROGRAMMES[action]
+    axis, rule = programmes.PROGRAMMES[action]
     along = first_motion(action)[:, int(axis == "vertical")]
     flips = np.sign(along[1:]) != np.sign(along[:-1])
     assert flips.tolist() == [rule == "to-and-fro"] * 2

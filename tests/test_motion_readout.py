@@ -7,9 +7,9 @@ import tiny_network
 from test_inference import softmax
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.model.heads import readout as readouts
-from a2d_tf.model.heads.box_halves import average_motion_map
 from a2d_tf.model.inference import infer
+from a2d_tf.model.readout import readout as readouts
+from a2d_tf.model.readout.box_halves import average_motion_map
 from a2d_tf.ops import motion_maps
 from a2d_tf.training import phases
 

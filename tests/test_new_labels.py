@@ -21,7 +21,8 @@ from a2d_tf.model.network import Network
 from a2d_tf.model.structures import BatchInstances, RoiTable
 from a2d_tf.pretrained import transfer
 from a2d_tf.runs import run_folder
-from a2d_tf.training import initial_weights, suggestion_rules
+from a2d_tf.training import initial_weights
+from a2d_tf.training.suggestion import rules
 
 NARROW = LabelSpace(("dog", "cat"), ("sit", "run"), (11, 12, 22))
 WIDE = NARROW.with_pairs([("ape", "run"), ("cat", "nap")])
@@ -316,6 +317,6 @@ def test_two_rounds_are_compared_on_what_both_know():
 
 
 def test_a_new_label_with_a_side_ends_mirroring():
-    names = suggestion_rules._names_of_labels(NARROW.with_pairs([("cat", "turn left")]))
-    (setting,) = suggestion_rules._mirroring_settings(names)
+    names = rules._names_of_labels(NARROW.with_pairs([("cat", "turn left")]))
+    (setting,) = rules._mirroring_settings(names)
     assert setting.flags == {"flip": False} and "turn left" in setting.reason

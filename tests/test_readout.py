@@ -17,10 +17,10 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import clip_records
 from a2d_tf.model import inference
-from a2d_tf.model.heads import feature_groups, readout_fit, ridge
-from a2d_tf.model.heads import readout as readouts
-from a2d_tf.model.heads.box_halves import average_map
 from a2d_tf.model.inference import infer
+from a2d_tf.model.readout import feature_groups, readout_fit, ridge
+from a2d_tf.model.readout import readout as readouts
+from a2d_tf.model.readout.box_halves import average_map
 from a2d_tf.model.suppression import vote
 from a2d_tf.ops import motion_maps
 from a2d_tf.training.fit_readout import fit_readout

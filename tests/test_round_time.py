@@ -14,8 +14,13 @@ from a2d_tf.commands.trained_round import TrainedRound
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.runs import training_length
-from a2d_tf.training.host import Host
-from a2d_tf.training.suggestion import MeasuredTimes, Settings, Suggestion, json_path
+from a2d_tf.training.suggestion.host import Host
+from a2d_tf.training.suggestion.settings import (
+    MeasuredTimes,
+    Settings,
+    Suggestion,
+    json_path,
+)
 from a2d_tf.video.library.library_videos import Job
 
 CPU = Host(2, 16 * 2**30)

@@ -20,28 +20,28 @@ from a2d_tf.data.deviations import Deviations
 from a2d_tf.data.inspection import Summary
 from a2d_tf.data.manifest import MotionFacts
 from a2d_tf.model.backbones import PUBLISHED, PUBLISHED_OF_ACTIONS
-from a2d_tf.model.heads import ridge
+from a2d_tf.model.readout import ridge
 from a2d_tf.ops import motion_maps
 from a2d_tf.pretrained import layouts
-from a2d_tf.training import (
-    host,
-    presets,
-    suggestion_duration,
-    suggestion_length,
-    suggestion_readout,
-    suggestion_remarks,
-    suggestion_rules,
-    suggestion_sizes,
-)
 from a2d_tf.training.fit_readout import Skills
-from a2d_tf.training.host import Host
 from a2d_tf.training.suggestion import (
+    host,
+    length,
+    presets,
+    readout_use,
+    record_remarks,
+    rules,
+    sizes,
+    timing,
+)
+from a2d_tf.training.suggestion.host import Host
+from a2d_tf.training.suggestion.readout_use import Reading, choose_reading
+from a2d_tf.training.suggestion.settings import (
     MeasuredTimes,
     Settings,
     Suggestion,
     json_path,
 )
-from a2d_tf.training.suggestion_readout import Reading, choose_reading
 
 GB = 2**30
 CPU = Host(2, 16 * GB)
@@ -66,7 +66,7 @@ def put_weights(folder, *names):
 
 
 @pytest.mark.parametrize(
-    "sizes, most, expected",
+    "counted, most, expected",
     [
         ("144x256 256x144", math.inf, (256, 256)),
         ("20x33", math.inf, (32, 64)),
@@ -75,16 +75,16 @@ def put_weights(folder, *names):
         ("32x8192", 2048, (32, 736)),
     ],
 )
-def test_the_canvas_holds_the_frames_or_is_shrunk(sizes, most, expected):
-    assert suggestion_sizes.canvas(dict.fromkeys(sizes.split(), 1), most) == expected
+def test_the_canvas_holds_the_frames_or_is_shrunk(counted, most, expected):
+    assert sizes.canvas(dict.fromkeys(counted.split(), 1), most) == expected
 
 
 def test_anchors_go_from_the_small_boxes_to_the_large_ones():
-    spread, by_half, by_two = suggestion_sizes.anchor_choices([16, 16, 64, 256, 256])
+    spread, by_half, by_two = sizes.anchor_choices([16, 16, 64, 256, 256])
     assert spread == by_two == ((16,), (32,), (64,), (128,), (256,))
     assert by_half == ((16,), (24,), (40,), (80,), (160,))
     # An anchor spans its cells.
-    spread, *_ = suggestion_sizes.anchor_choices([5, 5, 6, 6])
+    spread, *_ = sizes.anchor_choices([5, 5, 6, 6])
     assert spread == ((10,), (20,), (40,), (80,), (160,))
 
 
@@ -112,7 +112,7 @@ def still(gathered):
 def flags(manifest, contents, machine, minutes=None, speed=None, preset=None):
     """{flag: value} of all suggestions."""
     reading = Reading(preset or presets.preset_for(machine))
-    settings = suggestion_rules.suggest(
+    settings = rules.suggest(
         manifest, contents, machine, reading, minutes=minutes, speed=speed
     )
     values = {}
@@ -147,7 +147,7 @@ def made(settings, remarks):
 def written(manifest, contents, machine, folder):
     """The Config of the flagfile."""
     reading = Reading(presets.preset_for(machine))
-    settings = suggestion_rules.suggest(manifest, contents, machine, reading)
+    settings = rules.suggest(manifest, contents, machine, reading)
     suggestion = made(settings, ["one", "two " * 60])
     path = folder / "own.flags"
     path.write_text(suggestion.flagfile())
@@ -223,7 +223,7 @@ def test_for_a_cpu(mini_records, gathered, monkeypatch):
     small = Host(2, 16 * GB, 4 * GB)  # whose GPU is too small for the paper's network
     assert flags(mini_records, gathered, small, minutes=0.5)["steps"] == 499
     many.summaries["train"].per_clip.update({1: 10**6})
-    monkeypatch.setattr(suggestion_length, "_HOURS", 0.25)
+    monkeypatch.setattr(length, "_HOURS", 0.25)
     assert [flags(mini_records, many, CPU, m)["steps"] for m in (None, 30)] == [
         15000,
         29895,
@@ -279,7 +279,7 @@ def test_for_actions_that_single_frames_tell(
     assert reading.motion is None  # these records have none
     monkeypatch.setattr(ridge, "_ENOUGH_VIDEOS", 2)
     for least, expected in ((-9.0, presets.STILL), (9.0, presets.LITE0)):
-        monkeypatch.setattr(suggestion_readout, "LEAST_SKILL", least)
+        monkeypatch.setattr(readout_use, "LEAST_SKILL", least)
         reading = choose_reading(mini_records, presets.LITE0)
         assert reading.preset is expected
 
@@ -292,7 +292,7 @@ def with_skills(monkeypatch, action, worth="", unread=()):
         asked.append({**maps})
         return Skills(0.9, action, worth, unread)
 
-    monkeypatch.setattr(suggestion_readout, "fit_to_left_out", fit)
+    monkeypatch.setattr(readout_use, "fit_to_left_out", fit)
     return asked
 
 
@@ -336,7 +336,7 @@ def test_motion_maps_are_read_where_the_records_have_them(
     reading = choose_reading(with_maps(mini_records), presets.LITE0)
     assert asked == [{"action_backbone": "i3d", "flow_histograms": True}]
     assert reading.preset is presets.STILL_WITH_MOTION and not reading.remark
-    settings = suggestion_rules.suggest(mini_records, gathered, CPU, reading)
+    settings = rules.suggest(mini_records, gathered, CPU, reading)
     text = made(settings, []).flagfile()
     assert (
         "# alone 46, with motion 63 of 100 (docs/real_video.md)\n"
@@ -379,7 +379,7 @@ def test_motion_maps_that_add_nothing_are_not_read(mini_records, monkeypatch):
         assert reading.preset is presets.STILL_WITH_MOTION and not reading.remark
     with_skills(monkeypatch, 0.4, "alone 46", [*kept])
     reading = choose_reading(manifest, presets.LITE0)
-    assert reading == suggestion_readout.Reading(presets.STILL)
+    assert reading == readout_use.Reading(presets.STILL)
 
 
 def test_no_map_is_read_for_actions_that_the_maps_do_not_show(
@@ -414,7 +414,7 @@ def test_a_run_of_efficientnet_takes_what_the_preset_of_lite0_takes():
         (["--backbone=resnet101"], presets.PAPER),
     ):
         model = Config.parse(words).model
-        assert suggestion_rules._preset_like(model) is expected
+        assert rules._preset_like(model) is expected
 
 
 def test_motion_maps_are_stored_where_labels_will_be_read(tmp_path):
@@ -439,8 +439,8 @@ def test_the_time_of_a_prediction_has_that_of_the_motion_maps(
     speed = host.Speed(start=60.0, step=0.24)  # 60 ms an answer
 
     def describe(settings):
-        times = suggestion_duration.measure(settings, speed, mini_records)
-        return suggestion_duration.describe(settings, times, mini_records)
+        times = timing.measure(settings, speed, mini_records)
+        return timing.describe(settings, times, mini_records)
 
     said = describe(settings)
     assert "and 1.0 to predict each 1000 frames, or half of that with" in said
@@ -450,7 +450,7 @@ def test_the_time_of_a_prediction_has_that_of_the_motion_maps(
         measured.append(model.action_backbone)
         return 0.03
 
-    monkeypatch.setattr(suggestion_duration, "_measure_motion", measure)
+    monkeypatch.setattr(timing, "_measure_motion", measure)
     maps = Settings({"action_backbone": "i3d"}, "")
     said = describe([*settings, maps])
     assert measured == ["i3d"]
@@ -465,11 +465,9 @@ def test_the_time_of_motion_maps_is_measured_on_two_blocks(mini_records, monkeyp
         time.sleep(0.032)
         return {}
 
-    monkeypatch.setattr(
-        suggestion_duration, "_random_block_function", lambda _: block_function
-    )
+    monkeypatch.setattr(timing, "_random_block_function", lambda _: block_function)
     model = Config.parse(["--readout", "--action_backbone=i3d"]).model
-    assert suggestion_duration._measure_motion(model, mini_records) > 0.001
+    assert timing._measure_motion(model, mini_records) > 0.001
     height, width = motion_maps.frame_size(64, 80)
     assert blocks == [(32, height, width, 3)] * 2
 
@@ -523,28 +521,28 @@ def test_many_instances_sides_and_validation(mini_records, gathered):
 def test_the_notes_say_what_to_build_again_and_the_number_of_individuals(
     mini_records, gathered
 ):
-    lines = suggestion_remarks.remarks(mini_records, gathered, presets.LITE0)
+    lines = record_remarks.remarks(mini_records, gathered, presets.LITE0)
     assert "12 annotated frames to train 43 pairs: " in lines[-1] and "516" in lines[-1]
     most = max(max(summary.per_clip) for summary in gathered.summaries.values())
-    assert most > 1 and most == suggestion_remarks.most_individuals(gathered)
+    assert most > 1 and most == record_remarks.most_individuals(gathered)
     assert lines[-2].endswith(f"--max_tracks={most}")
     many = Summary(pair_videos={11: {"a", "b"}, 12: {"a"}})
     many.per_clip.update({1: 600})
     enough = dataclasses.replace(gathered, summaries={"train": many})
-    *_, line = suggestion_remarks.remarks(mini_records, enough, presets.LITE0)
+    *_, line = record_remarks.remarks(mini_records, enough, presets.LITE0)
     name = mini_records.label_space.name(12)
     assert line.endswith(f"find less in others; annotate further videos of {name}")
     del many.pair_videos[12]
-    *_, line = suggestion_remarks.remarks(mini_records, enough, presets.LITE0)
+    *_, line = record_remarks.remarks(mini_records, enough, presets.LITE0)
     assert line.endswith("pairs: enough for a first result on videos like these")
     tiny = boxes_on((64, 96), [[0, 0, 5, 5]] * 3, frame_size=(64, 80))
-    lines = suggestion_remarks.remarks(
+    lines = record_remarks.remarks(
         mini_records, dataclasses.replace(gathered, boxes=tiny), presets.LITE0
     )
     assert lines[0].startswith("100 % of the boxes") and lines[0].endswith(
         "above 64x96"
     )
-    lines = suggestion_remarks.remarks(mini_records, gathered, presets.STILL)
+    lines = record_remarks.remarks(mini_records, gathered, presets.STILL)
     assert lines[0].startswith("larger frames") and lines[0].endswith("above 64x96")
 
 

@@ -13,9 +13,9 @@ from test_efficientnet import state
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.coded_seconds import CodedSeconds
 from a2d_tf.pretrained import layouts
-from a2d_tf.training import coded_rows, left_out_videos, track_features
-from a2d_tf.training.fit_tracks import fit_tracks
-from a2d_tf.training.track_features import TrackFeatures
+from a2d_tf.training.given_tracks import coded_rows, left_out_videos, track_features
+from a2d_tf.training.given_tracks.fit_tracks import fit_tracks
+from a2d_tf.training.given_tracks.track_features import TrackFeatures
 
 SIDE = 12
 FRAMES = 20

@@ -22,7 +22,7 @@ from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import deviations
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.training.host import Speed
+from a2d_tf.training.suggestion.host import Speed
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.evaluator import Evaluator

@@ -6,7 +6,7 @@ a2d mini --output DIR [--videos 400] [--seed 0] [--workers 2]
 from __future__ import annotations
 
 from a2d_tf.core import command_line
-from a2d_tf.data import mini_a2d
+from a2d_tf.data.mini import mini_a2d
 
 FLAGS = command_line.Register()
 _OUTPUT = FLAGS.define_string("output", None, "Folder to create Release in.")

@@ -13,7 +13,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.runs import run_files
 from a2d_tf.runs.training_length import LEAST_STEPS
-from a2d_tf.training.suggestion import Suggestion
+from a2d_tf.training.suggestion.settings import Suggestion
 
 
 def of_run(run: str | os.PathLike) -> int:

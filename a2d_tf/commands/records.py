@@ -26,8 +26,8 @@ from a2d_tf.data.release import Release
 from a2d_tf.data.source_check import check
 from a2d_tf.data.sources import Source
 from a2d_tf.ops import motion_maps
-from a2d_tf.training.host import Host
-from a2d_tf.training.suggestion import motion_flags
+from a2d_tf.training.suggestion.host import Host
+from a2d_tf.training.suggestion.settings import motion_flags
 
 FLAGS = command_line.Register()
 _SOURCE = SourceFlags.define(FLAGS)
@@ -165,7 +165,7 @@ def _suggested_motion(source: Source) -> dict[str, Any]:
     """
     if os.path.exists(os.path.join(_OUTPUT.value, NAME)):
         return motion_flags(Manifest.load(_OUTPUT.value))
-    from a2d_tf.training import presets
+    from a2d_tf.training.suggestion import presets
 
     videos = [video for video in source.videos if video.split == "train"]
     return presets.stored_motion(presets.preset_for(Host.here()), len(videos))

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.training.host import Host
-from a2d_tf.training.suggestion import MOST_SIDE, MeasuredTimes
+from a2d_tf.training.suggestion.host import Host
+from a2d_tf.training.suggestion.settings import MOST_SIDE, MeasuredTimes
 from a2d_tf.video.frames import video_reader
 from a2d_tf.video.library.library_videos import Job
 

@@ -20,8 +20,8 @@ import time
 from a2d_tf.core import command_line, devices
 from a2d_tf.core.files import write_text
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.training.host import Host
-from a2d_tf.training.suggestion import Suggestion, json_path
+from a2d_tf.training.suggestion.host import Host
+from a2d_tf.training.suggestion.settings import Suggestion, json_path
 
 FLAGS = command_line.Register()
 _RECORDS = FLAGS.define_string("records", None, "Folder written by a2d records.")
@@ -96,27 +96,27 @@ def suggest(
       InputError: unusable records, or `after` is no run for them.
     """
     from a2d_tf.data.inspection import gather
-    from a2d_tf.training import (
+    from a2d_tf.training.suggestion import (
         presets,
-        suggestion_duration,
-        suggestion_readout,
-        suggestion_remarks,
-        suggestion_rules,
-        suggestion_sizes,
+        readout_use,
+        record_remarks,
+        rules,
+        sizes,
+        timing,
     )
 
     preset = presets.preset_for(host)
     reads = presets.reads_labels(preset, manifest.counts["train"]["videos"])
-    reading = suggestion_readout.Reading(preset)
+    reading = readout_use.Reading(preset)
     if reads and not after:
         _say("fitting labels to features of the training videos")
-        reading = suggestion_readout.choose_reading(manifest, preset)
+        reading = readout_use.choose_reading(manifest, preset)
         preset = reading.preset
-    canvas = suggestion_sizes.canvas(manifest.sizes, preset.most_pixels)
+    canvas = sizes.canvas(manifest.sizes, preset.most_pixels)
     contents = gather(manifest, canvas)
 
     suggest_settings = functools.partial(
-        suggestion_rules.suggest,
+        rules.suggest,
         manifest,
         contents,
         host,
@@ -129,13 +129,13 @@ def suggest(
     duration = None
     if minutes:
         _say("measuring the steps of a training, 10 seconds after its start")
-        speed = suggestion_duration.measure_speed(settings, manifest, startup)
+        speed = timing.measure_speed(settings, manifest, startup)
         settings = suggest_settings(speed=speed)
         _say("measuring predictions")
-        times = suggestion_duration.measure(settings, speed, manifest)
-        duration = suggestion_duration.describe(settings, times, manifest)
+        times = timing.measure(settings, speed, manifest)
+        duration = timing.describe(settings, times, manifest)
 
-    remarks = suggestion_remarks.remarks(manifest, contents, preset)
+    remarks = record_remarks.remarks(manifest, contents, preset)
     if not after:
         about_choice = [text for text in (preset.remark, reading.remark) if text]
         remarks = about_choice + remarks
@@ -151,7 +151,7 @@ def suggest(
         title=title,
         settings=settings,
         remarks=remarks,
-        individuals=suggestion_remarks.most_individuals(contents),
+        individuals=record_remarks.most_individuals(contents),
         source=manifest.source,
         minutes=minutes,
         after=os.path.abspath(after) if after else None,

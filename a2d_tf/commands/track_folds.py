@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.fold_scores import FoldScores
 from a2d_tf.evaluation.metrics.behaviour_counts import Counts
-from a2d_tf.training import learning_curve, left_out_videos
-from a2d_tf.training.coded_rows import CodedRow
-from a2d_tf.training.fit_tracks import TrackFit
-from a2d_tf.training.left_out_videos import ScoredRow
-from a2d_tf.training.track_features import TrackFeatures
+from a2d_tf.training.given_tracks import learning_curve, left_out_videos
+from a2d_tf.training.given_tracks.coded_rows import CodedRow
+from a2d_tf.training.given_tracks.fit_tracks import TrackFit
+from a2d_tf.training.given_tracks.left_out_videos import ScoredRow
+from a2d_tf.training.given_tracks.track_features import TrackFeatures
 
 
 @dataclasses.dataclass(frozen=True)

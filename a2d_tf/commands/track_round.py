@@ -39,7 +39,7 @@ from a2d_tf.evaluation.coded_seconds import NOTE, CodedSeconds
 from a2d_tf.evaluation.fold_scores import FoldScores
 from a2d_tf.evaluation.unsure import unsure_below
 from a2d_tf.runs import model_source
-from a2d_tf.training.coded_rows import CodedRow, CodesOfVideo
+from a2d_tf.training.given_tracks.coded_rows import CodedRow, CodesOfVideo
 from a2d_tf.video.frames import video_reader
 from a2d_tf.video.frames.track_settings import TrackSettings
 from a2d_tf.video.library import library_prediction, library_request, library_tables
@@ -49,9 +49,9 @@ from a2d_tf.video.video_flags import kinds_of_results
 
 if TYPE_CHECKING:
     from a2d_tf.commands.track_folds import TrackFolds
-    from a2d_tf.training.fit_tracks import TrackFit
-    from a2d_tf.training.labels_only import LabelsOnly
-    from a2d_tf.training.track_features import TrackFeatures
+    from a2d_tf.training.given_tracks.fit_tracks import TrackFit
+    from a2d_tf.training.given_tracks.labels_only import LabelsOnly
+    from a2d_tf.training.given_tracks.track_features import TrackFeatures
 
 COMMAND = "start --tracks"
 """In `Round.further_flags`: it has the flags that are given behind `--`."""
@@ -202,10 +202,10 @@ class TrackRound:
 
     def run(self) -> None:
         """Do all steps; each leaves out what is done."""
-        from a2d_tf.training import coded_rows
-        from a2d_tf.training.fit_tracks import fit_tracks
-        from a2d_tf.training.labels_only import LabelsOnly
-        from a2d_tf.training.presets import INSTALL_ACTION_BACKBONE
+        from a2d_tf.training.given_tracks import coded_rows
+        from a2d_tf.training.given_tracks.fit_tracks import fit_tracks
+        from a2d_tf.training.given_tracks.labels_only import LabelsOnly
+        from a2d_tf.training.suggestion.presets import INSTALL_ACTION_BACKBONE
         from a2d_tf.video.library.feature_folder import FeatureFolder
 
         devices.prepare(_DEVICE.value)
@@ -283,7 +283,7 @@ class TrackRound:
         rows: Sequence[CodedRow],
     ) -> _Trust:
         """Score the coded videos by fits without them, and write the scores."""
-        from a2d_tf.training import left_out_videos
+        from a2d_tf.training.given_tracks import left_out_videos
 
         if not fit.leaves_out:
             return _Trust(None, [_NOTHING_LEFT_OUT])

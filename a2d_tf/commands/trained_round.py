@@ -32,8 +32,8 @@ from a2d_tf.runs import (
     training_length,
 )
 from a2d_tf.runs.scores import TEST
-from a2d_tf.training.host import Host
-from a2d_tf.training.suggestion import (
+from a2d_tf.training.suggestion.host import Host
+from a2d_tf.training.suggestion.settings import (
     MOST_SIDE,
     Suggestion,
     flag_words,

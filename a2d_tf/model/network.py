@@ -36,9 +36,9 @@ from a2d_tf.model.heads import INSTANCE_HEADS
 from a2d_tf.model.heads.action import ActionHead
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.heads.base import Head, InstanceHead
-from a2d_tf.model.heads.motion_readout import MotionReadout
 from a2d_tf.model.heads.proposals import Proposals
-from a2d_tf.model.heads.readout import Readout
+from a2d_tf.model.readout.motion_readout import MotionReadout
+from a2d_tf.model.readout.readout import Readout
 from a2d_tf.model.structures import Features, MotionFeatures, Seen
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import motion_maps

@@ -36,7 +36,7 @@ class MotionFeatures(NamedTuple):
 
     Attributes:
       logits: {name of a map of the action backbone: [B, h, w, 2 |Y|]}, see
-        `heads.motion_readout`.
+        `readout.motion_readout`.
       flow_histograms: [B, h, w, C]; None if they are not read.
       size: int32 [B, 2], height and width of the motion frames.
     """
@@ -52,7 +52,7 @@ class Features(NamedTuple):
     Attributes:
       actor, action: pyramids of the two branches, lists of P tensors [B, h, w, C].
       rpn_logits, rpn_deltas: [B, A], [B, A, 4].
-      readout_logits: maps of a readout, see `heads.readout`; none without one.
+      readout_logits: maps of a readout, see `readout.readout`; none without one.
       motion: what a readout reads of motion maps; None if it reads none.
     """
 

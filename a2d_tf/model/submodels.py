@@ -16,7 +16,7 @@ from a2d_tf.model.frozen_norms import JoinedNorms
 from a2d_tf.model.heads.action import ActionHead
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.heads.proposals import Proposals
-from a2d_tf.model.heads.readout import LEVELS, Readout
+from a2d_tf.model.readout.readout import LEVELS, Readout
 
 
 class Backbones(NamedTuple):

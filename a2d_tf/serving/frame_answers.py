@@ -10,9 +10,9 @@ import tensorflow as tf
 from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.limits import MAX_PIXELS, MAX_SERVED_FLOW
 from a2d_tf.data.instance_fields import scale_fields
-from a2d_tf.model.heads.readout import LEVELS
 from a2d_tf.model.inference import infer_boxes, infer_key_frames
 from a2d_tf.model.network import Network
+from a2d_tf.model.readout.readout import LEVELS
 from a2d_tf.model.structures import BatchInstances, Features
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops import masks as mask_ops

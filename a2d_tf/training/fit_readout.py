@@ -12,8 +12,8 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.progress import progress_bar
 from a2d_tf.data import clip_records, pipeline
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.model.heads.readout_fit import LEAST_SKILL, ReadoutInstances, Skills
 from a2d_tf.model.network import Network
+from a2d_tf.model.readout.readout_fit import LEAST_SKILL, ReadoutInstances, Skills
 from a2d_tf.training import pooled_features
 
 _INSTANCES = 1000  # about the most that are read, evenly over the videos

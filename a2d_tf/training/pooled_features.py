@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
-from a2d_tf.model.heads.box_halves import average_map, average_motion_map
-from a2d_tf.model.heads.feature_groups import APPEARANCE
 from a2d_tf.model.network import Network
+from a2d_tf.model.readout.box_halves import average_map, average_motion_map
+from a2d_tf.model.readout.feature_groups import APPEARANCE
 
 
 def make(network: Network) -> Callable[..., dict[str, tf.Tensor]]:

@@ -9,8 +9,8 @@ from a2d_tf.data import clip_records
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.training import replicas
-from a2d_tf.training.host import Speed
 from a2d_tf.training.phases import set_phase
+from a2d_tf.training.suggestion.host import Speed
 from a2d_tf.training.train_step import TrainState, make_train_step
 
 _MEASURED = 10.0  # seconds of steps that are timed

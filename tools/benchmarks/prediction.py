@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 
-from a2d_tf.data import mini_a2d
+from a2d_tf.data.mini import mini_a2d
 from tools.benchmarks import measure, processes
 
 _IMPORT = "import tensorflow"

@@ -12,14 +12,14 @@ from a2d_tf.annotations.given_tracks import GivenTracks
 from a2d_tf.core import devices
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.progress import progress_bar
-from a2d_tf.training import track_features
-from a2d_tf.training.track_features import TrackFeatures
+from a2d_tf.training.given_tracks import track_features
+from a2d_tf.training.given_tracks.track_features import TrackFeatures
 from a2d_tf.video.frames import video_reader
 from a2d_tf.video.library.library_request import Request
 from a2d_tf.video.library.library_videos import Job
 
 if TYPE_CHECKING:
-    from a2d_tf.training.labels_only import LabelsOnly
+    from a2d_tf.training.given_tracks.labels_only import LabelsOnly
 
 _SECONDS = 0.03  # that a frame's features take on one core, with I3D
 

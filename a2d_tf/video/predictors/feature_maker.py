@@ -14,7 +14,7 @@ from a2d_tf.pretrained.action_features import ActionFeatures
 from a2d_tf.runs.loading import Run
 from a2d_tf.serving.exporter import describe
 from a2d_tf.training import pooled_features
-from a2d_tf.training.track_features import TrackFeatures
+from a2d_tf.training.given_tracks.track_features import TrackFeatures
 from a2d_tf.video.frames import streaming
 from a2d_tf.video.frames.instances import FrameFeatures
 from a2d_tf.video.frames.span import Span

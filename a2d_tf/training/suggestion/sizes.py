@@ -12,8 +12,8 @@ from a2d_tf.data.inspection import Boxes
 from a2d_tf.model import backbones
 from a2d_tf.ops.anchors import ROI_POSITIVE_IOU, STRIDES
 from a2d_tf.pretrained.anchor_deltas import anchor_ratios
-from a2d_tf.training.presets import Preset
-from a2d_tf.training.suggestion import Settings
+from a2d_tf.training.suggestion.presets import Preset
+from a2d_tf.training.suggestion.settings import Settings
 
 AnchorSizes = tuple[tuple[float, ...], ...]
 """Sides of the anchors of each level, ascending."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from a2d_tf.training.track_features import TrackFeatures
+from a2d_tf.training.given_tracks.track_features import TrackFeatures
 
 CodesOfVideo = Mapping[tuple[int, int], int]
 """{(number of a frame, number of a track): code of its coded pair}."""

@@ -14,16 +14,20 @@ from typing import Any
 from a2d_tf.core.config import Config
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import MotionFacts
-from a2d_tf.model.heads.readout_fit import FittedLabels
 from a2d_tf.model.network import Network
+from a2d_tf.model.readout.readout_fit import FittedLabels
 from a2d_tf.pretrained import cache
 from a2d_tf.pretrained.action_features import ActionFeatures
 from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs.loading import Run, facts_without_records
 from a2d_tf.training import initial_weights, run_settings
-from a2d_tf.training.presets import STILL, motion_maps_at_hand, single_frame_config
-from a2d_tf.training.suggestion import MOST_SIDE
-from a2d_tf.training.suggestion_sizes import canvas_for
+from a2d_tf.training.suggestion.presets import (
+    STILL,
+    motion_maps_at_hand,
+    single_frame_config,
+)
+from a2d_tf.training.suggestion.settings import MOST_SIDE
+from a2d_tf.training.suggestion.sizes import canvas_for
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import mini_textures
-from a2d_tf.data.mini_figures import WIDTHS, Figure
-from a2d_tf.data.mini_motion import PROGRAMMES, draw_steps, turn_per_step
-from a2d_tf.data.mini_plan import VideoPlan
+from a2d_tf.data.mini import textures
+from a2d_tf.data.mini.figures import WIDTHS, Figure
+from a2d_tf.data.mini.plan import VideoPlan
+from a2d_tf.data.mini.programmes import PROGRAMMES, draw_steps, turn_per_step
 
 WIDTH = 400
 HEIGHT = 320
@@ -91,7 +91,7 @@ class Scene:
         self._video = video
         self._keys = np.array(video.keys) - 1
         self._middle = self._keys[len(self._keys) // 2]
-        self._background = mini_textures.background(
+        self._background = textures.background(
             HEIGHT + 2 * _MARGIN, WIDTH + 2 * _MARGIN, rng
         )
         self._camera = self._camera_path(rng)
@@ -157,7 +157,7 @@ class Scene:
 
     def _occluder(self, rng):
         """Return the layer of a thing that stands in front of the actors."""
-        sprite = mini_textures.occluder(rng)
+        sprite = textures.occluder(rng)
         centre = rng.uniform(0.1, 0.9, size=2) * SIZE
         return _Layer(
             owner=0,

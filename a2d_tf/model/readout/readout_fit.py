@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a2d_tf.model.heads import feature_groups, ridge
-from a2d_tf.model.heads.feature_groups import APPEARANCE
+from a2d_tf.model.readout import feature_groups, ridge
+from a2d_tf.model.readout.feature_groups import APPEARANCE
 
 LEAST_SKILL = 0.15
 """Skill, see `ridge.skill`, below which labels are left to the network's heads."""

@@ -9,16 +9,16 @@ from typing import NamedTuple
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.model.heads.feature_groups import APPEARANCE
-from a2d_tf.model.heads.readout_fit import (
+from a2d_tf.model.readout.feature_groups import APPEARANCE
+from a2d_tf.model.readout.readout_fit import (
     FittedLabels,
     LabelWeights,
     ReadoutInstances,
     fit_labels,
 )
 from a2d_tf.ops.softmax import softmax
-from a2d_tf.training.coded_rows import CodedRow
-from a2d_tf.training.track_features import TrackFeatures
+from a2d_tf.training.given_tracks.coded_rows import CodedRow
+from a2d_tf.training.given_tracks.track_features import TrackFeatures
 
 _INSTANCES = 1000  # the most that are fitted; the time grows with the third power
 

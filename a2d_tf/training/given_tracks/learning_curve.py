@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.training.coded_rows import CodedRow
-from a2d_tf.training.fit_tracks import TrackWeights, fit_tracks
-from a2d_tf.training.track_features import TrackFeatures
+from a2d_tf.training.given_tracks.coded_rows import CodedRow
+from a2d_tf.training.given_tracks.fit_tracks import TrackWeights, fit_tracks
+from a2d_tf.training.given_tracks.track_features import TrackFeatures
 
 
 class SmallerFit(NamedTuple):

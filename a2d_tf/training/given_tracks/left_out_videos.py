@@ -11,9 +11,9 @@ import numpy as np
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.tracking.bout_model import BoutModel, FrameActions
 from a2d_tf.tracking.tracker import WINDOW
-from a2d_tf.training.coded_rows import CodedRow
-from a2d_tf.training.fit_tracks import TrackFit, TrackWeights
-from a2d_tf.training.track_features import TrackFeatures
+from a2d_tf.training.given_tracks.coded_rows import CodedRow
+from a2d_tf.training.given_tracks.fit_tracks import TrackFit, TrackWeights
+from a2d_tf.training.given_tracks.track_features import TrackFeatures
 
 
 class ScoredRow(NamedTuple):

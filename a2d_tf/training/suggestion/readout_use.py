@@ -10,12 +10,12 @@ import dataclasses
 from typing import Any
 
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.model.heads.readout_fit import LEAST_SKILL
 from a2d_tf.model.network import Network
+from a2d_tf.model.readout.readout_fit import LEAST_SKILL
 from a2d_tf.pretrained import cache
 from a2d_tf.training import initial_weights, run_settings
 from a2d_tf.training.fit_readout import Skills, fit_readout
-from a2d_tf.training.presets import (
+from a2d_tf.training.suggestion.presets import (
     ACTION_BACKBONE,
     INSTALL_ACTION_BACKBONE,
     STILL,
@@ -24,8 +24,8 @@ from a2d_tf.training.presets import (
     Preset,
     single_frame_config,
 )
-from a2d_tf.training.suggestion import Settings, motion_flags
-from a2d_tf.training.suggestion_sizes import canvas
+from a2d_tf.training.suggestion.settings import Settings, motion_flags
+from a2d_tf.training.suggestion.sizes import canvas
 
 
 @dataclasses.dataclass(frozen=True)

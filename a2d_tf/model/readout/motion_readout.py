@@ -2,8 +2,8 @@
 
 Averages over time, over the halves of a box and over cells are linear, and so is this:
 maps of features are read first and give maps of logits, for the upper half of a box and
-the lower one (see `heads.readout`). Flow histograms are read last, because the root of
-their averages is taken.
+the lower one (see `readout.readout`). Flow histograms are read last, because the root
+of their averages is taken.
 """
 
 from __future__ import annotations

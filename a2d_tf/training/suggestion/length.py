@@ -7,9 +7,9 @@ from typing import Any
 
 from a2d_tf.core.config import TrainingConfig
 from a2d_tf.data.inspection import Contents
-from a2d_tf.training.host import Host, Speed
-from a2d_tf.training.presets import SQUARE, USABLE_MEMORY, Preset
-from a2d_tf.training.suggestion import Settings
+from a2d_tf.training.suggestion.host import Host, Speed
+from a2d_tf.training.suggestion.presets import SQUARE, USABLE_MEMORY, Preset
+from a2d_tf.training.suggestion.settings import Settings
 
 _MOST_STEPS = 60000  # the paper's, by the authors' code
 _FEW_STEPS = 20000  # below which weights are averaged over fewer steps

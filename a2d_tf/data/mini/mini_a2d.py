@@ -1,9 +1,9 @@
 """The mini A2D: drawn clips in the layout of the real release, with exact masks.
 
-Actors differ in shape and texture (`mini_figures`), actions in motion only
-(`mini_motion`). Small and large steps, to the left and to the right, are equally
+Actors differ in shape and texture (`figures`), actions in motion only
+(`programmes`). Small and large steps, to the left and to the right, are equally
 frequent in all programmes of an axis, and position, tilt and limbs have the same
-distribution for all actions (`mini_scene`). So neither one frame nor one step of flow
+distribution for all actions (`scenes`). So neither one frame nor one step of flow
 tells walking from running, only their sequence does.
 """
 
@@ -26,8 +26,8 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.workers import imap
 from a2d_tf.data.a2d_annotations import paint
-from a2d_tf.data.mini_plan import VideoPlan, plan
-from a2d_tf.data.mini_scene import HEIGHT, SIZE, WIDTH, Scene
+from a2d_tf.data.mini.plan import VideoPlan, plan
+from a2d_tf.data.mini.scenes import HEIGHT, SIZE, WIDTH, Scene
 
 FPS = 25
 _USER_BLOCK = 512  # bytes before the HDF5 part of a MATLAB v7.3 file

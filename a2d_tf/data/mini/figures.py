@@ -1,7 +1,7 @@
 """Figures of the mini A2D: actors with a pose, colours and a texture of their own.
 
 A figure is drawn, then rendered as a sprite with its pivot at the centroid of the mask.
-Actors differ in shape (`mini_drawings`), and most of them also in colours and texture.
+Actors differ in shape (`drawings`), and most of them also in colours and texture.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from a2d_tf.data.mini_drawings import DRAWINGS, SUPERSAMPLING, Board
-from a2d_tf.data.mini_textures import (
+from a2d_tf.data.mini.drawings import DRAWINGS, SUPERSAMPLING, Board
+from a2d_tf.data.mini.textures import (
     ANY_COLOUR,
     Colours,
     add_texture,

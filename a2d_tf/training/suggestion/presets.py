@@ -11,7 +11,7 @@ from a2d_tf.core import flagfiles
 from a2d_tf.core.config import Config
 from a2d_tf.model import backbones
 from a2d_tf.pretrained import cache
-from a2d_tf.training.host import Host
+from a2d_tf.training.suggestion.host import Host
 
 SQUARE = 256**2
 """Pixels of the canvas to which the memory of a clip refers."""

@@ -16,9 +16,9 @@ from a2d_tf.model import backbones
 from a2d_tf.model.network import Network
 from a2d_tf.ops.motion_maps import BLOCK
 from a2d_tf.training import step_timing
-from a2d_tf.training.host import Speed
-from a2d_tf.training.suggestion import MeasuredTimes, Settings, words_of
-from a2d_tf.training.suggestion_sizes import largest_size
+from a2d_tf.training.suggestion.host import Speed
+from a2d_tf.training.suggestion.settings import MeasuredTimes, Settings, words_of
+from a2d_tf.training.suggestion.sizes import largest_size
 
 _ANSWER = 0.5  # time of an answer to a frame, as a share of a clip's in a training step
 

@@ -1,7 +1,7 @@
 """The rules by which settings are suggested for records and a machine.
 
 The scale of flow follows from the records, the network from the machine. Canvas and
-anchors are in `suggestion_sizes`, batch and number of steps in `suggestion_length`.
+anchors are in `sizes`, batch and number of steps in `length`.
 docs/training.md, docs/experiments.md and docs/performance.md have the measurements
 behind some of the numbers; the others are rules of thumb.
 """
@@ -27,8 +27,9 @@ from a2d_tf.data.inspection import Contents, Summary
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
 from a2d_tf.runs import run_files, run_folder
-from a2d_tf.training.host import Host, Speed
-from a2d_tf.training.presets import (
+from a2d_tf.training.suggestion.host import Host, Speed
+from a2d_tf.training.suggestion.length import training_settings
+from a2d_tf.training.suggestion.presets import (
     LITE0,
     PRESETS,
     SINGLE_FRAMES,
@@ -38,10 +39,9 @@ from a2d_tf.training.presets import (
     Preset,
     reads_labels,
 )
-from a2d_tf.training.suggestion import Settings
-from a2d_tf.training.suggestion_length import training_settings
-from a2d_tf.training.suggestion_readout import Reading
-from a2d_tf.training.suggestion_sizes import anchor_settings
+from a2d_tf.training.suggestion.readout_use import Reading
+from a2d_tf.training.suggestion.settings import Settings
+from a2d_tf.training.suggestion.sizes import anchor_settings
 
 _FEW_VIDEOS = 20  # training videos below which none is held out
 # The same with a readout, which learns much from each video (docs/real_video.md).

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a2d_tf.model.heads import ridge
-from a2d_tf.model.heads.ridge import Strength
+from a2d_tf.model.readout import ridge
+from a2d_tf.model.readout.ridge import Strength
 from a2d_tf.ops.motion_maps import BACKBONE_MAPS
 
 APPEARANCE = "appearance"

@@ -1,6 +1,6 @@
 """A suggestion of settings: for people a flagfile, for commands a JSON file beside it.
 
-`a2d suggest-config` makes it by `suggestion_rules` and writes both; `a2d start` reads
+`a2d suggest-config` makes it by `rules` and writes both; `a2d start` reads
 the JSON file. No TensorFlow here, since `a2d start` leaves it to the commands it runs.
 """
 

@@ -7,7 +7,7 @@ the appearance backbone, past the pyramid. The readout is fitted in closed form,
 regression on the instances of the training videos, not by gradient steps. What it does
 not know of videos that are left out of the fit, such as actions that only motion tells
 apart, remains the network's to say; or actions are also read from motion maps
-(`heads.motion_readout`).
+(`readout.motion_readout`).
 
 Features are averaged over the upper half of a box, over its lower half, and over the
 frames of a clip. Averages and readout are linear, so frames are read first: each map
@@ -26,9 +26,9 @@ import tensorflow as tf
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model.autograph import without_autograph
-from a2d_tf.model.heads.box_halves import average_map, average_motion_map
-from a2d_tf.model.heads.motion_readout import MotionReadout
-from a2d_tf.model.heads.readout_fit import (
+from a2d_tf.model.readout.box_halves import average_map, average_motion_map
+from a2d_tf.model.readout.motion_readout import MotionReadout
+from a2d_tf.model.readout.readout_fit import (
     FittedLabels,
     ReadoutInstances,
     Skills,

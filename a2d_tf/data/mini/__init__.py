@@ -1,0 +1,1 @@
+"""The mini A2D: drawn clips of seven actors in the layout of the real release."""

@@ -1,0 +1,1 @@
+"""Suggested settings: their rules, and the machine and records that they follow."""
