@@ -309,7 +309,7 @@ def test_without_splits_the_names_decide_or_the_user(tmp_path):
     source = open_source(path, videos, FORKLIFTS)
     splits = {v.vid: v.split for v in source.videos}
     (test,) = in_test(splits)
-    assert source.summary()[-1].startswith(f"test split: {test}; to keep it")
+    assert source.summary()[-1].startswith(f"test split: {test}; a2d start --after ")
     earlier = {"yard": splits["gate-1"], "gate-1": splits["yard"]}
     source = open_source(path, videos, FORKLIFTS, selection=Selection(earlier=earlier))
     assert {v.vid: v.split for v in source.videos} == earlier
@@ -333,7 +333,7 @@ def test_videos_of_which_frames_were_asked_for_train(new, other, tmp_path):
     def read(earlier, vids):
         selection = Selection(earlier=earlier, asked=vids)
         source = open_source(path, videos, FORKLIFTS, selection=selection)
-        assert not any("pass --split_of" in line for line in source.summary())
+        assert not any("--split_of" in line for line in source.summary())
         notes = [line for line in source.summary() if line.startswith("new ")]
         return {v.vid: v.split for v in source.videos}, notes
 

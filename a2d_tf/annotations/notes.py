@@ -34,8 +34,8 @@ def notes_on_tests(
     advice = "that of earlier records, with new videos"
     if not is_kept:
         advice = (
-            "to keep it as you add videos, pass --split_of with the folder of these"
-            " records"
+            "a2d start --after keeps it as you add videos, as does a2d records"
+            " --split_of with the folder of these records"
         )
     return [f"test split: {', '.join(sorted(names))}; {advice}"]
 
