@@ -57,7 +57,7 @@ def test_the_table_in_the_docs_is_that_of_the_code():
 
 
 def test_every_format_is_in_the_docs():
-    text = (ROOT / "docs" / "own_data.md").read_text()
+    text = (ROOT / "docs" / "annotation_files.md").read_text()
     named = {name for name in FORMATS if f"(`{name}`)" in text}
     assert named == set(FORMATS)
 
