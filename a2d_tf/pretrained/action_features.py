@@ -1,10 +1,11 @@
-"""Features of an action backbone with its public weights, for records and training."""
+"""An action backbone with its public weights, for records and training."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import os
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -19,14 +20,16 @@ from a2d_tf.pretrained.weights_file import Weights
 
 @dataclasses.dataclass(frozen=True)
 class ActionFeatures:
-    """A block function: the features of an action backbone with its public weights.
+    """A function that computes the features of a block of consecutive frames.
 
-    It pickles small. Each process builds the network at its first block.
+    Pickled for another process, it holds no weights: each process builds the network at
+    its first block.
 
     Attributes:
-      backbone: a name in `backbones.ACTION_BACKBONES`.
-      path: of its imported weights; on another machine, those of its cache are read.
-      sha256: of the published file.
+      backbone: a key of `backbones.ACTION_BACKBONES`.
+      path: path of the imported weights; if it does not exist, as on another machine,
+        the weights are read from the cache.
+      sha256: checksum of the published file.
     """
 
     backbone: str
@@ -35,50 +38,58 @@ class ActionFeatures:
 
     @classmethod
     def get(cls, backbone: str) -> ActionFeatures:
-        """Return the features with the weights of the cache; import them if needed.
+        """Return the function; import the weights into the cache if needed.
+
+        Args:
+          backbone: a key of `backbones.ACTION_BACKBONES`.
 
         Raises:
-          InputError: the weights' package is not installed, or their file differs from
-            the published one.
+          InputError: the package with the weights is not installed, or the file's
+            checksum differs from that of the published file.
         """
         path = str(cache.get(backbones.ACTION_BACKBONES[backbone].published.name))
         return cls(backbone, path, Weights.read(path).sha256)
 
     def __call__(self, frames: np.ndarray) -> dict[str, np.ndarray]:
-        """Compute the maps of a block.
+        """Compute the feature maps of a block.
 
         Args:
-          frames: RGB uint8 [T, h, w, 3], h and w multiples of 32.
+          frames: RGB uint8 [T, h, w, 3]; h and w are multiples of 32.
 
         Returns:
-          {name: float32 [T / frames, h / stride, w / stride, C]}, the maps of the
-          backbone in `motion_maps`.
+          {name of a map: float32 [T / frames, h / stride, w / stride, C]};
+          `ops.motion_maps` says how many frames and pixels a value covers.
         """
         maps = _network(self)(frames[None])
         return {name: values.numpy()[0] for name, values in maps.items()}
 
 
 @functools.lru_cache(maxsize=1)
-def _network(features: ActionFeatures):
+def _network(
+    features: ActionFeatures,
+) -> Callable[[np.ndarray], dict[str, tf.Tensor]]:
     path = features.path
     if not os.path.exists(path):
         path = ActionFeatures.get(features.backbone).path
     model = backbones.build_action_backbone(features.backbone)
     load(model, Weights.read(path))
-    # One trace for all sizes of frames.
+    # One trace serves frames of all sizes.
     frames = tf.TensorSpec([1, None, None, None, 3], tf.uint8)
     return tf.function(model, input_signature=[frames])
 
 
 def load(model: tf.keras.Model, weights: Weights) -> LoadReport:
-    """Fill an action backbone; account for all its variables and for all tensors.
+    """Load weights into an action backbone.
 
     Args:
-      model: of `backbones.build_action_backbone`, such as that of a network.
-      weights: of its file.
+      model: an action backbone, as `backbones.build_action_backbone` builds it.
+      weights: imported weights of the same backbone.
+
+    Returns:
+      the report, which names every variable of the model and every tensor.
 
     Raises:
-      InputError: a tensor is missing or has another shape.
+      InputError: a tensor is missing or has another shape than its variable.
     """
     entry = backbones.ACTION_BACKBONES[weights.backbone]
     loaded = {}

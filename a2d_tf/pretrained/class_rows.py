@@ -1,6 +1,7 @@
-"""Layers with a row of weights for each class: rows go to the classes of the same name.
+"""Layers with a row of weights for each class, which are filled class by class.
 
-The proposal network has a row for each anchor size of a level, which is a class here.
+A class takes the row of the class of the same name. The proposal network has a row for
+each anchor size of a level; here each size is a class.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from a2d_tf.model.network import Network
 from a2d_tf.pretrained import coco
 
 ONE_SIZE = ("size 1",)
-"""The anchor sizes of a level that has one, as `Proposals.class_layers` names them."""
+"""The classes of the proposal network's layers if a level has one anchor size."""
 
 
 def class_names(network: Network) -> dict[str, list[tuple[str, ...]]]:
-    """Return the classes of each class layer of a network.
+    """Return the classes of each layer that has a row for each class.
 
-    Each class is a tuple of its possible names in other files, its own first.
+    Returns:
+      {name of the layer: its classes}. A class is a tuple: its name in this network,
+      then the names that it may have in other networks.
     """
     class_layers = network.proposals.class_layers()
     for head in network.heads:
@@ -40,13 +43,14 @@ def class_names(network: Network) -> dict[str, list[tuple[str, ...]]]:
 
 @dataclasses.dataclass(frozen=True)
 class ClassRows:
-    """The classes of a layer, and which of them its source has too.
+    """The rows of a layer, and the rows of a source that fill them.
 
     Attributes:
-      count, source_count: numbers of classes.
-      sources: {row of a class: its row in the source}.
-      assigned: these classes, as 'name' or 'name <- name in the source'.
-      missing: names of the others.
+      count: number of classes of the layer.
+      source_count: number of classes of the source.
+      sources: {row of the layer: the source's row of the same class}.
+      assigned: the classes that both have, as 'name' or 'name <- name in the source'.
+      missing: names of the layer's classes that the source does not have.
     """
 
     count: int
@@ -59,7 +63,13 @@ class ClassRows:
     def pair(
         cls, classes: list[tuple[str, ...]], source_classes: Sequence[str]
     ) -> ClassRows:
-        """Pair classes, each with its possible names, with those of a source."""
+        """Pair the classes of a layer with those of a source.
+
+        Args:
+          classes: the layer's classes in the order of its rows, as `class_names`
+            returns them.
+          source_classes: the source's classes in the order of its rows.
+        """
         sources = {}
         assigned = []
         missing = []
@@ -83,23 +93,28 @@ class ClassRows:
         )
 
     def described(self) -> str:
-        """Name the assigned classes; empty where both have anchors of one size."""
+        """Return the classes that both have; empty if they are one anchor size."""
         is_only_row = self.count == 1 and self.source_count == 1
         if is_only_row and tuple(self.assigned) == ONE_SIZE:
             return ""
         return ", ".join(self.assigned)
 
     def fit(self, variable: tf.Variable, tensor: np.ndarray | tf.Variable) -> bool:
-        """Return whether a class has the same shape in both."""
-        shape = (*variable.shape[:-1], variable.shape[-1] / self.count)
-        return shape == (*tensor.shape[:-1], tensor.shape[-1] / self.source_count)
-
-    def assign(self, variable: tf.Variable, tensor: np.ndarray | tf.Variable) -> None:
-        """Assign the rows that both have.
+        """Return whether a row has the same shape in the layer and in the source.
 
         Args:
           variable: [..., count * k].
           tensor: [..., source_count * k].
+        """
+        shape = (*variable.shape[:-1], variable.shape[-1] / self.count)
+        return shape == (*tensor.shape[:-1], tensor.shape[-1] / self.source_count)
+
+    def assign(self, variable: tf.Variable, tensor: np.ndarray | tf.Variable) -> None:
+        """Assign the rows of the classes that both have.
+
+        Args:
+          variable: the layer's weights [..., count * k].
+          tensor: the source's weights [..., source_count * k].
         """
         source = np.asarray(tensor)
         rows = variable.numpy().reshape(*variable.shape[:-1], self.count, -1)

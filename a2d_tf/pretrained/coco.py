@@ -24,13 +24,13 @@ book, clock, vase, scissors, teddy bear, hair drier, toothbrush"""
 CLASSES = tuple(re.split(", |\n", _BY_KIND))
 """Names in the order of the detectors' outputs, without background."""
 
-_UNUSED_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)  # of classes that were dropped
+_UNUSED_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)  # of classes that COCO dropped
 _USED_IDS = [number for number in range(1, 91) if number not in _UNUSED_IDS]
 IDS = dict(zip(CLASSES, _USED_IDS))
 """{class: its number in COCO's annotations}, from 1 to 90."""
 
 A2D_ALIASES = {"adult": "person", "baby": "person", "ball": "sports ball"}
-"""{actor of A2D: its class}, where the names differ."""
+"""{actor of A2D: class of COCO}, for actors that COCO names differently."""
 
 
 def actors_of_classes(
@@ -39,16 +39,19 @@ def actors_of_classes(
     *,
     may_be_unnamed: bool = False,
 ) -> dict[str, str]:
-    """Return {class: name of its actor} as a user chooses and names them.
+    """Return the classes of COCO that a user chose, and the actors they stand for.
 
     Args:
-      actors: the classes to find, each as CLASS or NAME=CLASS; several may have one
-        name. Without any, all classes by their own names.
-      classes: those that a detector finds.
-      may_be_unnamed: as of `name_classes`.
+      actors: the user's words, CLASS or NAME=CLASS each; several classes may have the
+        same name. If empty, all classes are chosen under their own names.
+      classes: the classes that the detector knows.
+      may_be_unnamed: whether the name may be empty, as in =CLASS.
+
+    Returns:
+      {class: name of the actor}.
 
     Raises:
-      InputError: as of `name_classes`.
+      InputError: a class is unknown or has two names, or a name is not valid.
     """
     return name_classes(
         actors or tuple(classes),

@@ -1,7 +1,7 @@
-"""The actions of Kinetics-400, which the published weights of I3D tell apart.
+"""The actions of Kinetics-400, which are the classes of I3D's published weights.
 
-Names and order: `data/label_map.txt` of github.com/google-deepmind/kinetics-i3d
-(Apache-2.0).
+Names and order are those of `data/label_map.txt` in
+github.com/google-deepmind/kinetics-i3d (Apache-2.0).
 """
 
 CLASSES = tuple(

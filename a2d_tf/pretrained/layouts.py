@@ -1,19 +1,19 @@
 """Conversion of public weights from the layouts of their files.
 
-Every public file holds a backbone, whose entry in `model.backbones` knows the names of
-its tensors. That of COCO also holds the rest of matterport's Mask R-CNN, that of an
-action backbone its classifier.
+Every public file holds a backbone; the backbone's entry in `model.backbones` knows the
+names of the tensors. The file of COCO also holds the rest of matterport's Mask R-CNN.
+The file of an action backbone also holds its classifier.
 
 Converted tensors are named by their roles (`backbone/c2_b0_conv1/kernel`,
 `fpn/c5p5/bias`, `rpn/…`, `actor/…`, `mask/…`, `logits/…`) and in the network's order:
 
-kernels     height, width, in, out (a transposed convolution's: height, width, out, in)
-norms       gamma, beta, mean, variance; a bias b before the norm is folded: mean - b;
+kernels     height, width, in, out; transposed convolutions: height, width, out, in
+norms       gamma, beta, mean, variance; a bias before the norm is subtracted from mean;
             an action backbone's norms are folded into kernel and bias
 objectness  one logit, foreground minus background
-anchors     ratios tall, square, wide
-boxes       dy, dx, dh, dw, for each class but background
-classes     as COCO counts them, background last
+anchors     aspect ratios tall, square, wide
+boxes       dy, dx, dh, dw, for each class except background
+classes     in COCO's order, background last
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from a2d_tf.pretrained.matterport import MatterportLayer, Sizes, matterport_laye
 from a2d_tf.pretrained.weights_file import Weights
 
 Take = Callable[[str, Sequence[int]], np.ndarray]
-"""(name of a tensor in the file, its shape) -> the tensor."""
+"""(name of a tensor in the file, expected shape) -> the tensor, float32."""
 
 _NORM_WEIGHTS = ("gamma", "beta", "mean", "variance")
 _KERAS_NORM_WEIGHTS = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -45,11 +45,11 @@ _TORCH_NORM_WEIGHTS = ("weight", "bias", "running_mean", "running_var")
 
 
 class Source(NamedTuple):
-    """Who published weights, and for which backbone.
+    """Published weights and their backbone.
 
     Attributes:
       backbone: its name in `backbones.BACKBONES` or `backbones.ACTION_BACKBONES`.
-      published: their description.
+      published: description of the published file.
     """
 
     backbone: str
@@ -68,16 +68,16 @@ def _sources() -> dict[str, Source]:
 
 
 SOURCES = _sources()
-"""{name of a source, such as matterport: the Source}."""
+"""{name of who trained the weights, such as matterport: the Source}."""
 
 
 class Conversion(NamedTuple):
-    """Converted weights, and what became of the file's tensors.
+    """Converted weights, and the tensors of the file that were used and not used.
 
     Attributes:
-      weights: the converted ones.
-      used: names of the tensors that they were made of.
-      skipped: names of the others, for which the network has no use.
+      weights: the converted weights.
+      used: names of the file's tensors that were converted.
+      skipped: names of the file's tensors that the network does not need.
     """
 
     weights: Weights
@@ -85,7 +85,7 @@ class Conversion(NamedTuple):
     skipped: list[str]
 
     def counts(self) -> str:
-        """Return the numbers of tensors in words."""
+        """Describe how many tensors were used and skipped, in one line."""
         return f"{len(self.used)} tensors used, {len(self.skipped)} skipped"
 
 
@@ -100,22 +100,23 @@ def convert(
     """Convert public weights to our layout.
 
     Args:
-      source: one of SOURCES.
-      tensors: from `tensor_files.read_tensors`.
-      path, sha256: of the file.
-      sizes: by default the published ones.
+      source: a key of SOURCES.
+      tensors: the file's tensors, as `tensor_files.read_tensors` returns them.
+      path: path of the file, for messages.
+      sha256: checksum of the file.
+      sizes: sizes of the file's network; None for those of the published network.
 
     Raises:
-      InputError: a tensor is missing or has another shape.
+      InputError: a tensor is missing or has an unexpected shape.
     """
     sizes = sizes or Sizes()
     file_tensors = _FileTensors(tensors, path)
-    published_by = SOURCES[source]
+    backbone, published = SOURCES[source]
     weights = Weights(
         tensors=take_all(file_tensors.take, source, sizes),
         source=source,
-        backbone=sizes.backbone or published_by.backbone,
-        classes=coco.CLASSES if published_by.published.detector else (),
+        backbone=sizes.backbone or backbone,
+        classes=coco.CLASSES if published.detector else (),
         sha256=sha256,
         path=path,
     )
@@ -123,11 +124,11 @@ def convert(
 
 
 class _FileTensors:
-    """The tensors of a file, each of which is taken once.
+    """The tensors of a file; each is taken once.
 
     Attributes:
-      remaining: {name: tensor}, those not yet taken.
-      used: names of the others.
+      remaining: {name: tensor}, the tensors that were not yet taken.
+      used: names of the tensors that were taken.
     """
 
     def __init__(self, tensors: Mapping[str, np.ndarray], path: str) -> None:
@@ -136,7 +137,15 @@ class _FileTensors:
         self._path = path
 
     def take(self, name: str, shape: Sequence[int]) -> np.ndarray:
-        """Return a tensor as float32; InputError if it is missing or misshapen."""
+        """Take a tensor, as float32.
+
+        Args:
+          name: the tensor's name in the file.
+          shape: the expected shape.
+
+        Raises:
+          InputError: the tensor is missing or has another shape.
+        """
         tensor = self.remaining.pop(name, None)
         if tensor is None:
             raise InputError(f"{self._path}: {name} is missing, expected shape {shape}")
@@ -149,21 +158,22 @@ class _FileTensors:
 
 
 def take_all(take: Take, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
-    """Take all tensors that a source's network has: {role: array}.
-
-    The backbone is built, over an image of any size, because its layers know the shapes
-    of their kernels.
+    """Take all tensors that the network of a published file has.
 
     Args:
-      take: returns a tensor of the source's file.
-      source: one of SOURCES.
-      sizes: of the source's network.
+      take: returns a tensor of the published file.
+      source: a key of SOURCES.
+      sizes: sizes of the file's network.
+
+    Returns:
+      {role: array}.
     """
-    backbone_name = SOURCES[source].backbone
-    published = SOURCES[source].published
+    backbone_name, published = SOURCES[source]
     if backbone_name in ACTION_BACKBONES:
         return _take_action_backbone(take, ACTION_BACKBONES[backbone_name])
     backbone = BACKBONES[sizes.backbone or backbone_name]
+    # Only the layers of a backbone know their kernels' shapes, which do not depend on
+    # the image's size.
     image = tf.keras.Input([64, 64, 3])
     maps = backbone.build(
         image,
@@ -192,10 +202,12 @@ def take_all(take: Take, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
     return tensors
 
 
-def _take_torch_layer(take, convolution, kernel_shape, norm):
-    """Take a convolution of PyTorch and its norm.
+def _take_torch_layer(
+    take: Take, convolution: str, kernel_shape: Sequence[int], norm: str
+) -> dict[str, np.ndarray]:
+    """Take a convolution of PyTorch and its norm: {weight: array}.
 
-    PyTorch's kernels are out, in, height, width.
+    The axes of PyTorch's kernels are out, in, height, width.
     """
     height, width, channels, filters = kernel_shape
     kernel = take(f"{convolution}.weight", (filters, channels, height, width))
@@ -205,8 +217,13 @@ def _take_torch_layer(take, convolution, kernel_shape, norm):
     return tensors
 
 
-def _take_keras_layer(take, layer, kernel_shape, norm=None):
-    """Take kernel and bias of a Keras layer; a norm's mean takes in the bias."""
+def _take_keras_layer(
+    take: Take, layer: str, kernel_shape: Sequence[int], norm: str | None = None
+) -> dict[str, np.ndarray]:
+    """Take a Keras layer and its norm: {weight: array}.
+
+    If there is a norm, the layer's bias is subtracted from its mean.
+    """
     filters = kernel_shape[-1]
     tensors = {"kernel": take(f"{layer}/kernel", kernel_shape)}
     bias = take(f"{layer}/bias", (filters,))
@@ -219,8 +236,13 @@ def _take_keras_layer(take, layer, kernel_shape, norm=None):
     return tensors
 
 
-def _take_action_backbone(take: Take, backbone: ActionBackbone) -> dict:
-    """Take an action backbone, of which norms are folded, and its classifier."""
+def _take_action_backbone(
+    take: Take, backbone: ActionBackbone
+) -> dict[str, np.ndarray]:
+    """Take an action backbone and its classifier: {role: array}.
+
+    Norms are folded into the convolutions before them.
+    """
     published = backbone.published
     frames = tf.keras.Input([None, None, None, 3])
     maps = backbone.build(frames)
@@ -233,7 +255,7 @@ def _take_action_backbone(take: Take, backbone: ActionBackbone) -> dict:
         convolution, norm = published.tensors(role)
         kernel = take(f"params/{convolution}/kernel", tuple(layer.kernel.shape))
         filters = kernel.shape[-1]
-        # Its norms have no scale.
+        # The norms have no gamma.
         beta = take(f"params/{norm}/bias", (filters,))
         mean = take(f"batch_stats/{norm}/mean", (1, 1, 1, 1, filters)).ravel()
         variance = take(f"batch_stats/{norm}/var", (1, 1, 1, 1, filters)).ravel()
@@ -249,7 +271,7 @@ def _take_action_backbone(take: Take, backbone: ActionBackbone) -> dict:
 
 
 def _take_layer(take: Take, layer: MatterportLayer) -> dict[str, np.ndarray]:
-    """Take a layer of matterport's: {weight: array}."""
+    """Take and convert a layer of matterport's network: {weight: array}."""
     tensors = _take_keras_layer(take, layer.name, layer.kernel_shape, layer.norm)
     for weight, value in tensors.items():
         if layer.change is not None:

@@ -1,7 +1,7 @@
-"""A report of loaded weights, which accounts for every tensor and every variable.
+"""A report of loaded weights, which names every tensor and every variable.
 
-Each is loaded, initialised or skipped, with the reason. A run that is to start from
-weights starts from them or stops.
+A variable is loaded or initialised, a tensor is loaded or skipped; the report gives the
+reason. No weights are left out silently.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Mapping
 
 @dataclasses.dataclass(frozen=True)
 class LoadReport:
-    """Accounts for every variable of the network and every tensor of the weights.
+    """What became of every variable of a network and every tensor of the weights.
 
     Attributes:
-      origin: source of the weights, in a line or more.
-      loaded: {variable: tensor}.
-      initialised: {variable, variable[class] or variable[input channels]: reason}.
-      skipped: {tensor: reason}.
+      origin: where the weights come from, in one line or more.
+      loaded: {variable: the tensor that fills it}.
+      initialised: {variable, or a part of it as variable[part]: why it has no tensor}.
+      skipped: {tensor: why it was not used}.
     """
 
     origin: str
@@ -28,7 +28,7 @@ class LoadReport:
     skipped: dict[str, str]
 
     def summary(self) -> str:
-        """Summarise in a few lines: origin, counts, groups of initialised layers."""
+        """Return the origin, the counts and the groups of initialised layers."""
         groups = set()
         for name in self.initialised:
             words = re.split("[_/]", name)
@@ -57,7 +57,7 @@ class LoadReport:
 def join(reports: Mapping[str, LoadReport]) -> LoadReport:
     """Join the reports of weights that were loaded one after another.
 
-    Files may have tensors of one name, so each tensor is named with its stream.
+    The files may use the same names, so the stream is added to the names of tensors.
 
     Args:
       reports: {stream: report}, at least one, in the order of loading.

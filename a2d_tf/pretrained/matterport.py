@@ -1,4 +1,6 @@
-"""The layers of matterport's Mask R-CNN behind its backbone: pyramid, proposals, heads.
+"""The layers of matterport's Mask R-CNN: feature pyramid, proposal network, heads.
+
+The backbone is not among them; `model.backbones` knows its layers.
 
 https://github.com/matterport/Mask_RCNN, class `MaskRCNN` in mrcnn/model.py.
 """
@@ -14,21 +16,22 @@ import numpy as np
 from a2d_tf.ops.anchors import RATIOS
 from a2d_tf.pretrained import coco
 
-_ANCHORS = len(RATIOS)  # at a cell
+_ANCHORS_PER_CELL = len(RATIOS)
 
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """Sizes of the source's network; the defaults are the published ones.
+    """Sizes of the network whose weights are converted; by default, as published.
 
     Attributes:
-      backbone: a smaller one of the source's family, such as resnet14; empty for the
-        published one.
-      width_multiplier: of the backbone.
-      pyramid, proposals, mask: channels of the feature pyramid, of the proposal network
-        and of the mask head.
-      head: units of the actor head.
-      classes: number of classes without background.
+      backbone: name of a smaller backbone of the same family, such as resnet14; empty
+        for the published backbone.
+      width_multiplier: factor of the backbone's numbers of channels.
+      pyramid: channels of the feature pyramid.
+      proposals: channels of the proposal network.
+      head: units of the actor head's dense layers.
+      mask: channels of the mask head.
+      classes: number of classes, without background.
     """
 
     backbone: str = ""
@@ -41,14 +44,15 @@ class Sizes:
 
 
 class MatterportLayer(NamedTuple):
-    """A layer of the network.
+    """A layer of matterport's network.
 
     Attributes:
-      role: its name among converted tensors.
-      name: its name in the file.
-      kernel_shape: in the file; of a dense layer, a matrix.
-      norm: the name of the norm behind it, if there is one.
-      change: what its kernel and its bias are converted by.
+      role: the layer's name in our files.
+      name: the layer's name in matterport's file.
+      kernel_shape: shape of the kernel in matterport's file: height, width, in, out, or
+        in, out for a dense layer.
+      norm: name of the batch norm that follows the layer; None if there is none.
+      change: function that converts kernel and bias; None if they stay as they are.
     """
 
     role: str
@@ -59,11 +63,11 @@ class MatterportLayer(NamedTuple):
 
 
 def matterport_layers(sizes: Sizes, widths: Sequence[int]) -> list[MatterportLayer]:
-    """List the layers.
+    """List the layers of feature pyramid, proposal network and heads.
 
     Args:
-      sizes: of the network.
-      widths: channels of the backbone's maps C2 to C5.
+      sizes: sizes of the network.
+      widths: numbers of channels of the backbone's maps C2 to C5.
     """
     return [
         *_pyramid_layers(sizes.pyramid, widths),
@@ -73,7 +77,7 @@ def matterport_layers(sizes: Sizes, widths: Sequence[int]) -> list[MatterportLay
     ]
 
 
-def _pyramid_layers(pyramid, widths):
+def _pyramid_layers(pyramid: int, widths: Sequence[int]) -> list[MatterportLayer]:
     layers = []
     for level, width in enumerate(widths, 2):
         lateral = f"c{level}p{level}"
@@ -84,21 +88,23 @@ def _pyramid_layers(pyramid, widths):
     return layers
 
 
-def _proposal_layers(pyramid, channels):
+def _proposal_layers(pyramid: int, channels: int) -> list[MatterportLayer]:
     return [
         MatterportLayer("rpn/conv", "rpn_conv_shared", (3, 3, pyramid, channels)),
         MatterportLayer(
             "rpn/logits",
             "rpn_class_raw",
-            (1, 1, channels, 2 * _ANCHORS),
+            (1, 1, channels, 2 * _ANCHORS_PER_CELL),
             change=_foreground_logits,
         ),
-        MatterportLayer("rpn/deltas", "rpn_bbox_pred", (1, 1, channels, 4 * _ANCHORS)),
+        MatterportLayer(
+            "rpn/deltas", "rpn_bbox_pred", (1, 1, channels, 4 * _ANCHORS_PER_CELL)
+        ),
     ]
 
 
-def _actor_layers(pyramid, units, classes):
-    """List those of the actor head; the classes have the background, first."""
+def _actor_layers(pyramid: int, units: int, classes: int) -> list[MatterportLayer]:
+    """List the layers of the actor head; `classes` counts the background, too."""
     return [
         MatterportLayer(
             "actor/fc1",
@@ -127,8 +133,8 @@ def _actor_layers(pyramid, units, classes):
     ]
 
 
-def _mask_layers(pyramid, channels, classes):
-    """List those of the mask head; the classes have the background, first."""
+def _mask_layers(pyramid: int, channels: int, classes: int) -> list[MatterportLayer]:
+    """List the layers of the mask head; `classes` counts the background, too."""
     layers = []
     inputs = pyramid
     for number in range(1, 5):
@@ -154,23 +160,30 @@ def _mask_layers(pyramid, channels, classes):
     return layers
 
 
-def _foreground_logits(logits):
-    """Return foreground minus background of [..., anchors * 2], background first."""
-    pairs = logits.reshape(*logits.shape[:-1], _ANCHORS, 2)
+def _foreground_logits(logits: np.ndarray) -> np.ndarray:
+    """Return the foreground's weights minus those of the background.
+
+    Args:
+      logits: [..., anchors * 2]; for each anchor, background and foreground.
+
+    Returns:
+      [..., anchors].
+    """
+    pairs = logits.reshape(*logits.shape[:-1], _ANCHORS_PER_CELL, 2)
     background, foreground = np.moveaxis(pairs, -1, 0)
     return foreground - background
 
 
-def _roll_classes(logits):
-    """Move the background from the first place to the last."""
+def _roll_classes(logits: np.ndarray) -> np.ndarray:
+    """Move the background from the first class to the last."""
     return np.roll(logits, shift=-1, axis=-1)
 
 
-def _drop_first_box(deltas):
-    """Drop the box of the background."""
+def _drop_first_box(deltas: np.ndarray) -> np.ndarray:
+    """Drop the background's box from [..., classes * 4]."""
     return deltas[..., 4:]
 
 
-def _drop_first_class(logits):
-    """Drop the mask of the background."""
+def _drop_first_class(logits: np.ndarray) -> np.ndarray:
+    """Drop the background's mask from [..., classes]."""
     return logits[..., 1:]

@@ -1,4 +1,4 @@
-"""The classes of a published network that a user chooses, and what they are called."""
+"""The classes of a published network that a user chose, and the user's names."""
 
 from __future__ import annotations
 
@@ -19,19 +19,23 @@ def name_classes(
     hints: int = 1,
     may_be_unnamed: bool = False,
 ) -> dict[str, str]:
-    """Return {class: its name} as a user chooses and names classes.
+    """Return the classes that a user chose, and the names that the user gave them.
 
     Args:
-      words: CLASS or NAME=CLASS each; several classes may have one name.
-      classes: {spelling: class}.
-      flag: that has the words, for messages.
-      of: what the classes are of, for messages.
-      spell: returns the spelling of a class that a user has typed.
-      hints: so many classes are suggested in place of an unknown one.
+      words: the user's words, CLASS or NAME=CLASS each; several classes may have the
+        same name.
+      classes: {spelling of a class: the class}.
+      flag: the flag with the words, for messages.
+      of: what the classes belong to, such as COCO, for messages.
+      spell: (class as typed) -> its spelling in `classes`.
+      hints: how many classes a message suggests in place of an unknown one.
       may_be_unnamed: whether the name may be empty, as in =CLASS.
 
+    Returns:
+      {class: name}.
+
     Raises:
-      InputError: a class is unknown, a name is none, or a class has two names.
+      InputError: a class is unknown or has two names, or a name is not valid.
     """
     name_of_class: dict[str, str] = {}
     for word in words:

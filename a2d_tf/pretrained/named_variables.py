@@ -1,4 +1,4 @@
-"""The variables of a model by names that files of weights can hold."""
+"""Names of a model's variables for files of weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def variables_of(model: tf.keras.Model) -> dict[str, tf.Variable]:
-    """Return a model's variables by `layer/weight`, such as rgb_fpn_p2/kernel."""
+    """Return {`layer/weight`: variable}, such as rgb_fpn_p2/kernel, of a model."""
     named = {}
     for layer in model.layers:
         for variable in layer.weights:

@@ -1,4 +1,4 @@
-"""What a folder that holds public weights says of their authors: its file NOTICE."""
+"""The file NOTICE, which names the authors of public weights in a folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ def write(folder: str | os.PathLike[str], action_backbone: str) -> None:
     """Write the file into the folder of a run, a packed model or an export.
 
     Args:
-      action_backbone: of the network there; there is no file without one.
+      folder: the folder.
+      action_backbone: name of the network's action backbone; if empty, no file is
+        written.
     """
     if action_backbone:
         from a2d_tf.model import backbones  # late: it imports TensorFlow

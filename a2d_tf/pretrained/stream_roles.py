@@ -1,4 +1,4 @@
-"""Which tensors of imported weights fill which variables of a network.
+"""The tensors of imported weights that fill the variables of a network.
 
 Variables are named by their layers (`rgb_resnet_stem/kernel`), tensors by their roles
 (`backbone/stem/kernel`, see `layouts`).
@@ -18,8 +18,8 @@ class Match(NamedTuple):
     """The tensor that fills a variable, or the reason why there is none.
 
     Attributes:
-      tensor: its key in the source; None if there is none.
-      reason: set without a tensor.
+      tensor: name of the tensor; None if no tensor fills the variable.
+      reason: why no tensor fills the variable; empty if one does.
     """
 
     tensor: str | None = None
@@ -27,10 +27,11 @@ class Match(NamedTuple):
 
 
 class StreamRoles:
-    """Which tensors of imported weights fill a stream of a network.
+    """The tensors of imported weights that fill one stream of a network.
 
     Attributes:
-      parts: of the file: backbone, fpn, rpn, actor, mask.
+      parts: the parts of a network that the weights have, of backbone, fpn, rpn, actor
+        and mask.
     """
 
     def __init__(self, model: ModelConfig, weights: Weights, stream: str) -> None:
@@ -42,8 +43,12 @@ class StreamRoles:
     def find_tensor(self, name: str) -> Match:
         """Find the tensor that fills a variable of the network.
 
+        Args:
+          name: the variable's name, such as rgb_fpn_p2/kernel.
+
         Raises:
-          InputError: the file has the part of the network, but not the tensor.
+          InputError: the weights have the variable's part of the network, but no such
+            tensor.
         """
         role = role_of(name, self._stream)
         if role is None:
@@ -62,12 +67,12 @@ class StreamRoles:
             f"{self._weights.path}: missing tensor {role} for {name} of the network"
         )
 
-    def _is_of_refiner(self, name):
-        """Return whether a variable is part of a trunk with a backbone of its own."""
+    def _is_of_refiner(self, name: str) -> bool:
+        """Return whether a variable belongs to a refiner with a backbone of its own."""
         return name.startswith("refiner_") and bool(self._model.refiner_backbone)
 
-    def _is_of_other_family(self, name):
-        """Return whether a variable's backbone is of another family than the file's."""
+    def _is_of_other_family(self, name: str) -> bool:
+        """Return whether a variable is of another backbone family than the weights."""
         if not self._is_of_refiner(name):
             return False
         trunk = backbones.BACKBONES[self._model.refiner_backbone]
@@ -78,8 +83,8 @@ def role_of(name: str, stream: str) -> str | None:
     """Return the role of the tensor that fills a variable; None if none does.
 
     Args:
-      name: of the variable, such as rgb_fpn_p2/kernel.
-      stream: 'rgb' or 'flow', which the weights are loaded for.
+      name: the variable's name, such as rgb_fpn_p2/kernel.
+      stream: the stream that the weights are loaded for, 'rgb' or 'flow'.
     """
     for prefix, part in _PARTS_BY_PREFIX[stream].items():
         if name.startswith(prefix):
@@ -87,14 +92,14 @@ def role_of(name: str, stream: str) -> str | None:
     return None
 
 
-def _parts_by_prefix(stream):
-    """Return {prefix of layers' names: the part of a file that fills them}."""
+def _parts_by_prefix(stream: str) -> dict[str, str]:
+    """Return {prefix of layers' names: the part of the weights that fills them}."""
     parts: dict[str, str] = {}
-    # All pyramids start from the file's only one (paper: both streams have the same
-    # layers).
+    # Each pyramid of the network starts from the one pyramid of the weights: the paper
+    # says that both streams have the same layers.
     if stream == "rgb":
-        # SharpMask's trunk also starts from a classifier; a shallower one has its first
-        # blocks.
+        # The refiner's backbone starts from the same weights. A shallower one takes the
+        # first blocks of each stage.
         backbone_prefixes = ["rgb", "action", "refiner"]
         parts.update(rgb_fpn_="fpn", action_fpn_="fpn", flow_fpn_="fpn")
         parts.update(rpn_="rpn", actor_="actor", mask_="mask")

@@ -2,10 +2,10 @@
 
 .h5    Keras weights, or a whole Keras model
 .pth   PyTorch's form before its zip archives: pickles followed by raw storages
-.ckpt  a pickle of dictionaries of NumPy arrays, as of Flax's variables
+.ckpt  a pickle of nested dictionaries of NumPy arrays, as Flax saves its variables
 
-A pickle is a program. The unpicklers here know the few names that tensors are made of
-and stop at any other, so that nothing in a file runs.
+A pickle can call any function. The unpicklers here know the few functions that tensors
+need and stop at any other, so that no code of a file runs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import collections
 import io
 import pickle
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import h5py
 import numpy as np
@@ -25,14 +25,18 @@ _DAMAGED = (*UNREADABLE, ArithmeticError, AttributeError, pickle.UnpicklingError
 
 
 def read_tensors(path: str) -> dict[str, np.ndarray]:
-    """Read the tensors of a file by its own names.
+    """Read the tensors of a .h5, .pth or .ckpt file.
 
-    Those of a Keras file are called `layer/weight`, those of dictionaries by their keys
-    with '/' between.
+    Args:
+      path: the file's path.
+
+    Returns:
+      {name: array}. A Keras file names its arrays `layer/weight`; nested dictionaries
+      name theirs by their keys, joined by '/'.
 
     Raises:
-      InputError: there is no such file, it is damaged or of another format, or it is a
-        pickle that wants to run something, which is named.
+      InputError: the file does not exist, is damaged or has another format, or it is a
+        pickle that would run a function; the message names the function.
     """
     try:
         if h5py.is_hdf5(path):
@@ -58,15 +62,15 @@ def read_datasets(group: h5py.Group) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _read_keras(path):
+def _read_keras(path: str) -> dict[str, np.ndarray]:
     with h5py.File(path, "r") as file:
-        # A whole model has its weights in a group of that name.
+        # A file of a whole model has its weights in the group model_weights.
         arrays = read_datasets(file.get("model_weights", file))
     return {_keras_name(path): array for path, array in arrays.items()}
 
 
-def _keras_name(path):
-    """Return `layer/weight` of a dataset, such as conv1/conv1_1/kernel:0."""
+def _keras_name(path: str) -> str:
+    """Return `layer/weight` for the path of a dataset, such as conv1/conv1/kernel:0."""
     layer, *inner, weight = path.split("/")
     if layer == "rpn_model" and inner:
         layer = inner[-1]
@@ -74,11 +78,11 @@ def _keras_name(path):
 
 
 class _Storage(NamedTuple):
-    """The numbers behind a tensor of PyTorch, as its pickle describes them.
+    """An array of numbers in a file of PyTorch, which holds one tensor or more.
 
     Attributes:
-      dtype: of a number.
-      length: how many there are.
+      dtype: type of the numbers.
+      length: how many numbers the array has.
     """
 
     dtype: np.dtype
@@ -86,13 +90,13 @@ class _Storage(NamedTuple):
 
 
 class _Window(NamedTuple):
-    """A tensor of PyTorch: a window on a storage.
+    """A tensor of PyTorch: which numbers of a storage it consists of.
 
     Attributes:
-      key: of the storage.
-      offset: of the first element, in elements.
+      key: names the storage in the file.
+      offset: position of the tensor's first number in the storage, in numbers.
       size: the tensor's shape.
-      stride: elements from one index of each axis to the next.
+      stride: for each axis, the distance of neighbours in the storage, in numbers.
     """
 
     key: str
@@ -100,8 +104,12 @@ class _Window(NamedTuple):
     size: tuple
     stride: tuple
 
-    def of(self, storage: np.ndarray) -> np.ndarray:
-        """Return the tensor; NumPy refuses a window that reaches beyond `storage`."""
+    def read(self, storage: np.ndarray) -> np.ndarray:
+        """Return the tensor's values.
+
+        Raises:
+          TypeError: the window reaches beyond the end of `storage`.
+        """
         itemsize = storage.itemsize
         return np.ndarray(
             self.size,
@@ -112,11 +120,11 @@ class _Window(NamedTuple):
         )
 
 
-def _read_pickles(file):
+def _read_pickles(file: BinaryIO) -> dict[str, np.ndarray]:
     """Read a file of PyTorch.
 
-    It holds a magic number, a version, the system, the tensors as windows on storages,
-    the keys of the storages, then the storages, one after the other.
+    The file consists of a magic number, a version, a description of the system, the
+    tensors as windows on storages, the keys of the storages, and the storages.
     """
     for _ in ("magic number", "version", "system"):
         _Unpickler(file).load()
@@ -125,15 +133,15 @@ def _read_pickles(file):
     storages = {}
     for key in _Unpickler(file).load():
         dtype, length = unpickler.storages[key]
-        file.seek(8, io.SEEK_CUR)  # the length again
+        file.seek(8, io.SEEK_CUR)  # the length, which is known from the pickle
         storages[key] = np.frombuffer(file.read(dtype.itemsize * length), dtype)
-    return {name: window.of(storages[window.key]) for name, window in windows.items()}
+    return {name: window.read(storages[window.key]) for name, window in windows.items()}
 
 
 def _rebuild_tensor(
     key: str, offset: int, size: tuple, stride: tuple, *_: Any
 ) -> _Window:
-    """Stand in for PyTorch's function of four arguments and some about gradients."""
+    """Take the place of PyTorch's function; arguments about gradients are ignored."""
     return _Window(key, offset, size, stride)
 
 
@@ -143,11 +151,15 @@ _TORCH_NAMES = {
     ("torch", "FloatStorage"): np.dtype("f4"),
     ("torch", "LongStorage"): np.dtype("i8"),
 }
-"""{(module, name) in a pickle: what stands for it}."""
+"""{(module, name) in a pickle: the object that takes its place}."""
 
 
 def _look_up(names: dict[tuple[str, str], Any], module: str, name: str) -> Any:
-    """Return what stands for a name of a pickle; refuse one that is not in `names`."""
+    """Return the object that takes the place of a name in a pickle.
+
+    Raises:
+      pickle.UnpicklingError: the name is not among `names`.
+    """
     if (module, name) not in names:
         raise pickle.UnpicklingError(
             f"it calls {module}.{name}, which is not part of a tensor; nothing was run"
@@ -156,13 +168,13 @@ def _look_up(names: dict[tuple[str, str], Any], module: str, name: str) -> Any:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Unpickles tensors and nothing else.
+    """Unpickles tensors of PyTorch and nothing else.
 
     Attributes:
-      storages: {key: its _Storage}, filled while the tensors are unpickled.
+      storages: {key: storage}, filled while tensors are unpickled.
     """
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)
         self.storages: dict[str, _Storage] = {}
 
@@ -176,7 +188,10 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Array:
-    """Stands in for an array while it is unpickled: NumPy's own would take objects."""
+    """An array while it is unpickled.
+
+    NumPy's own class would also unpickle arrays of Python objects, which can run code.
+    """
 
     def __init__(self, *_: Any) -> None:
         self.values = np.empty(0)
@@ -192,11 +207,11 @@ class _Array:
 _NUMPY_NAMES = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): np.dtype,
-    # The module's name before NumPy 2, and since.
+    # NumPy 2 renamed the module.
     ("numpy.core.multiarray", "_reconstruct"): _Array,
     ("numpy._core.multiarray", "_reconstruct"): _Array,
 }
-"""{(module, name) in a pickle: what stands for it}."""
+"""{(module, name) in a pickle: the object that takes its place}."""
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -207,7 +222,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
-    """Return the arrays of nested dictionaries: {keys with '/' between: array}."""
+    """Return {keys, joined by '/': array} for nested dictionaries of arrays."""
     arrays = {}
     for key, value in tree.items():
         if isinstance(value, _Array):

@@ -1,7 +1,7 @@
-"""Put weights into a network: those of a file, or those of another network.
+"""Load weights into a network, from a file or from another network.
 
-Rows of classes go to the classes of the same name. Layers that read the features of RGB
-alone fit a network that also reads flow.
+Layers with a row for each class are filled class by class: classes of the same name
+match. Layers that read features of RGB alone also fit a network that reads flow, too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.model.frozen_norms import FROZEN
 from a2d_tf.model.heads.actor import BACKGROUND
@@ -30,9 +31,9 @@ _SIZE_FLAGS = (
 
 
 def variables(network: Network) -> dict[str, tf.Variable]:
-    """Return a network's variables by `layer/weight`.
+    """Return {`layer/weight`: variable} for all variables of a network.
 
-    The weights of a norm are gamma, beta, mean and variance.
+    A norm has the weights gamma, beta, mean and variance.
     """
     named = {}
     for part in network.parts().values():
@@ -41,22 +42,26 @@ def variables(network: Network) -> dict[str, tf.Variable]:
 
 
 def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
-    """Fill a network from imported weights.
+    """Load imported weights into a network.
 
-    The proposals' deltas are adapted to the network's anchors: each gives the box that
-    it gives on the anchors that the weights were trained with.
+    If the weights were trained with other anchors, the layer that predicts the
+    proposals' deltas is adapted to the network's anchors.
 
     Args:
-      network: of the weights' convention (see `run_settings.resolve_config`).
-      weights: of a file.
-      stream: 'rgb' fills the appearance backbones, the refiner's trunk, every pyramid,
-        the proposal network and the actor and mask heads; 'flow' fills the motion
-        backbone, and its pyramid if the file has one.
+      network: a network with the weights' convention; `run_settings.resolve_config`
+        takes it over.
+      weights: the imported weights.
+      stream: 'rgb' fills the appearance backbones, the refiner's backbone, every
+        pyramid, the proposal network, the actor head and the mask head; 'flow' fills
+        the motion backbone, and its pyramid if the weights have one.
+
+    Returns:
+      the report, which names every variable of the network and every tensor.
 
     Raises:
-      InputError: the weights are for another network, a tensor is missing or has
-        another shape, nothing of the file fits, or its deltas cannot be adapted to the
-        network's anchors.
+      InputError: the weights are for another backbone or norm, a tensor is missing or
+        has another shape than its variable, no tensor fits, or the deltas cannot be
+        adapted to the network's anchors.
     """
     model = network.model_config
     _check_settings(model, weights, stream)
@@ -99,15 +104,21 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
 
 
 def copy(network: Network, other: Network, origin: str) -> LoadReport:
-    """Fill a network from another: variables by name and shape, classes by name.
+    """Copy the variables of another network that have the same name and shape.
 
-    They may differ in labels, variant and sizes, but not in weight convention and norm.
+    Layers with a row for each class are copied class by class. The networks may differ
+    in labels, variant and sizes, but not in weight convention and norm.
 
     Args:
-      origin: of the other network, for the report.
+      network: the network that is filled.
+      other: the network whose variables are copied.
+      origin: where the other network comes from, for the report.
+
+    Returns:
+      the report, which names every variable of both networks.
 
     Raises:
-      InputError: nothing fits.
+      InputError: no variable fits.
     """
     tensors = variables(other)
     other_classes = {}
@@ -129,8 +140,8 @@ def copy(network: Network, other: Network, origin: str) -> LoadReport:
     return _fill(network, source)
 
 
-def _check_settings(model, weights, stream):
-    """Raise InputError if a network's settings contradict the weights."""
+def _check_settings(model: ModelConfig, weights: Weights, stream: str) -> None:
+    """Raise InputError if a network has another backbone or norm than the weights."""
     if model.backbone != weights.backbone:
         raise InputError(
             f"{weights.path}: weights for --backbone={weights.backbone}, but the"
@@ -152,11 +163,11 @@ class _Source:
     """Tensors that fill a network.
 
     Attributes:
-      origin: for the report and for messages.
-      tensors: {key: array or variable}.
-      classes: {layer: names of the classes whose rows its tensors hold}.
-      find_tensor: name of a variable -> its tensor, if there is one.
-      is_strict: whether a tensor of another shape is an error.
+      origin: where the tensors come from, for the report and for messages.
+      tensors: {name of the tensor: array or variable}.
+      classes: {layer with a row for each class: names of the classes in its tensors}.
+      find_tensor: (name of a variable) -> the tensor that fills it.
+      is_strict: whether a tensor of another shape than its variable is an error.
     """
 
     origin: str
@@ -166,11 +177,12 @@ class _Source:
     is_strict: bool
 
 
-def _fill(network, source):
-    """Fill a network's variables; account for all of them and for all tensors.
+def _fill(network: Network, source: _Source) -> LoadReport:
+    """Fill a network's variables and report on all of them and on all tensors.
 
     Raises:
-      InputError: a tensor is of another shape and the source is strict, or none fits.
+      InputError: no tensor fits, or a tensor of a strict source has another shape than
+        its variable.
     """
     filling = _Filling(network, source)
     for name, variable in variables(network).items():
@@ -190,7 +202,8 @@ class _Filling:
     """Fills the variables of a network, one after the other.
 
     Attributes:
-      report: what was filled so far; tensors wait among the skipped ones.
+      report: the report on the variables so far. Tensors that were not yet used count
+        as skipped.
     """
 
     def __init__(self, network: Network, source: _Source) -> None:
@@ -201,11 +214,17 @@ class _Filling:
         self.report = LoadReport(source.origin, {}, {}, skipped)
 
     def fill(self, name: str, variable: tf.Variable, key: str) -> None:
-        """Fill a variable with the tensor of this key, or with what fits of it."""
+        """Fill a variable with a tensor, or with the part of it that fits.
+
+        Args:
+          name: the variable's name.
+          variable: the variable.
+          key: name of the tensor in the source.
+        """
         tensor = self._source.tensors[key]
         layer = name.split("/")[0]
         if name in self._input_kernels and _is_of_rgb_alone(tensor, variable):
-            # Zeros for flow, so that the head begins as it was.
+            # With zeros for flow, the head computes at first what it did before.
             variable.assign(np.concatenate([tensor, np.zeros_like(tensor)], axis=2))
             self._report_loaded(name, key, part="input channels of RGB")
             self.report.initialised[f"{name}[input channels of flow]"] = (
@@ -220,8 +239,10 @@ class _Filling:
         else:
             self._report_misfit(name, variable, key)
 
-    def _fill_rows(self, name, variable, key, rows):
-        """Fill the rows of the classes that the tensor has."""
+    def _fill_rows(
+        self, name: str, variable: tf.Variable, key: str, rows: ClassRows
+    ) -> None:
+        """Fill the rows of those classes that the tensor also has."""
         tensor = self._source.tensors[key]
         if not rows.fit(variable, tensor):
             self._report_misfit(name, variable, key)
@@ -235,13 +256,18 @@ class _Filling:
         for class_name in rows.missing:
             self.report.initialised[f"{name}[{class_name}]"] = "no class of that name"
 
-    def _report_loaded(self, name, key, part=""):
-        """Report that a variable has a tensor, or a part of it."""
+    def _report_loaded(self, name: str, key: str, part: str = "") -> None:
+        """Report that a tensor, or a part of it, fills a variable."""
         self.report.loaded[name] = f"{key} ({part})" if part else key
-        self.report.skipped.pop(key, None)  # it may fill several variables
+        # The default: a tensor may fill several variables.
+        self.report.skipped.pop(key, None)
 
-    def _report_misfit(self, name, variable, key):
-        """Report that a tensor is of another shape than its variable."""
+    def _report_misfit(self, name: str, variable: tf.Variable, key: str) -> None:
+        """Report that a tensor has another shape than its variable.
+
+        Raises:
+          InputError: the source is strict.
+        """
         shape = tuple(self._source.tensors[key].shape)
         problem = f"has shape {shape}, not {tuple(variable.shape)}"
         if self._source.is_strict:
@@ -253,8 +279,8 @@ class _Filling:
         self.report.skipped[key] = problem
 
 
-def _input_kernels(network):
-    """Return names of the kernels that read the features of one stream or of both."""
+def _input_kernels(network: Network) -> set[str]:
+    """Return the names of the kernels that read features of RGB, or of RGB and flow."""
     kernels = set()
     for head in network.heads:
         for layer in head.input_layers():
@@ -262,7 +288,7 @@ def _input_kernels(network):
     return kernels
 
 
-def _is_of_rgb_alone(tensor, kernel):
-    """Return whether a tensor has half the input channels of a kernel, those of RGB."""
+def _is_of_rgb_alone(tensor: np.ndarray | tf.Variable, kernel: tf.Variable) -> bool:
+    """Return whether a tensor has half the input channels of a kernel."""
     height, width, channels, filters = tensor.shape
     return tuple(kernel.shape) == (height, width, 2 * channels, filters)

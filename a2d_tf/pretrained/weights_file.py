@@ -1,7 +1,7 @@
 """A file of imported weights.
 
-It holds tensors that are named by their roles, in the network's layout (see `layouts`),
-and the source of the weights, which names their convention.
+The file holds tensors by role, in the network's layout (see `layouts`). Its attributes
+say who trained the weights, which decides the convention, and for which backbone.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import contextlib
 import dataclasses
 import json
 import os
-from typing import BinaryIO
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -37,13 +38,13 @@ class Weights:
 
     Attributes:
       tensors: {role: array}.
-      source: who trained them; it names their convention, of `backbones.CONVENTIONS`
-        but for an action backbone.
-      backbone: of `backbones.BACKBONES` or `backbones.ACTION_BACKBONES`.
-      classes: names of the detector's classes, without background; empty for a
-        backbone.
-      sha256: of the file that they were imported from.
-      path: their file, for messages.
+      source: who trained the weights, such as matterport. Unless they are those of an
+        action backbone, it is a key of `backbones.CONVENTIONS`.
+      backbone: a key of `backbones.BACKBONES` or `backbones.ACTION_BACKBONES`.
+      classes: names of the detector's classes, without background; empty if the weights
+        are of a backbone alone.
+      sha256: checksum of the published file.
+      path: path of this file, for messages.
     """
 
     tensors: dict[str, np.ndarray]
@@ -54,7 +55,14 @@ class Weights:
     path: str
 
     def model_fields(self, stream: str = "rgb") -> dict:
-        """Return the fields of the ModelConfig that these weights fit as a stream's."""
+        """Return the fields of ModelConfig that a network for these weights has.
+
+        Args:
+          stream: the stream that the weights are for, 'rgb' or 'flow'.
+
+        Returns:
+          {name of the field: value}.
+        """
         stem = backbones.BACKBONES[self.backbone].stem
         fields = {
             f"{stream}_convention": self.source,
@@ -73,7 +81,7 @@ class Weights:
             fields["mask_layers"] = self._count_mask_layers()
         return fields
 
-    def _count_mask_layers(self):
+    def _count_mask_layers(self) -> int:
         layers = set()
         for role in self.tensors:
             if role.startswith("mask/conv"):
@@ -82,7 +90,10 @@ class Weights:
 
     @property
     def anchors(self) -> tuple[float, ...]:
-        """Sizes of the proposal network's anchors, one a level; empty without one."""
+        """Sizes of the proposal network's anchors in pixels, one for each level.
+
+        Empty if the weights have no proposal network.
+        """
         return backbones.CONVENTIONS[self.source].anchors or ()
 
     def write(self, path: str | os.PathLike) -> None:
@@ -112,14 +123,18 @@ class Weights:
 
 
 def read_source(path: str) -> str:
-    """Read who trained the weights of a file, without these; errors as of `read`."""
+    """Read who trained the weights of a file, without reading the tensors.
+
+    Raises:
+      InputError: the file does not exist, is damaged or holds something else.
+    """
     with _opened(path) as file:
         return _attributes(file)["source"]
 
 
 @contextlib.contextmanager
-def _opened(path):
-    """Open a file; an error in reading it becomes an InputError."""
+def _opened(path: str) -> Iterator[h5py.File]:
+    """Open a file; turn errors of the `with` block's reading into InputError."""
     try:
         with h5py.File(path, "r") as file:
             yield file
@@ -130,8 +145,8 @@ def _opened(path):
         ) from error
 
 
-def _attributes(file):
-    """Return what a file says of its tensors, by the names in _ATTRIBUTES."""
+def _attributes(file: h5py.File) -> dict[str, Any]:
+    """Return {name in _ATTRIBUTES: value} of a file."""
     attributes = {}
     for name, value in file.attrs.items():
         attributes[name] = json.loads(value)

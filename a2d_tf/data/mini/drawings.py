@@ -1,45 +1,54 @@
-"""Drawings of the mini A2D: the seven actors, articulated, in flat colours.
+"""Drawings of the mini A2D: the seven actors, with moving limbs, in flat colours.
 
-They are drawn in units of the figure's height, x to the right (where it looks) and y up
-from the ground.
+Coordinates are in units of the figure's height: x from the middle to the right, which
+is where the figure looks, and y up from the ground.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Union
 
 import cv2
 import numpy as np
 
 SUPERSAMPLING = 2
-"""Pixels of a drawing along a pixel of the figure."""
+"""Pixels of a drawing along one pixel of the figure."""
+
 # Extent of the drawing board, in figure heights.
 _HALF_WIDTH = 1.2
 _BELOW = 0.1
 _ABOVE = 1.3
 
 
+_Point = Union[Sequence[float], np.ndarray]
+_Points = Union[Sequence[_Point], np.ndarray]
+
+
 class Board:
     """A drawing board in units of the figure's height.
 
-    Its shapes have dark outlines of a width, 0 for none. Colours are BGR [3].
+    Each shape has a dark outline; `outline` is its width, and 0 means none. Colours are
+    BGR [3].
 
     Args:
-      figure_height: pixels.
+      figure_height: height of the figure in pixels.
 
     Attributes:
       image: the drawing, BGRA uint8, `SUPERSAMPLING` times as large as the figure.
     """
 
-    def __init__(self, figure_height):
+    def __init__(self, figure_height: float) -> None:
         self._scale = figure_height * SUPERSAMPLING
         height = self._scale * (_BELOW + _ABOVE)
         width = self._scale * 2 * _HALF_WIDTH
         self.image = np.zeros((math.ceil(height), math.ceil(width), 4), np.uint8)
 
-    def polygon(self, points, colour, outline=0.012):
-        """Draw a filled polygon with corners (x, y)."""
+    def polygon(
+        self, points: _Points, colour: np.ndarray, outline: float = 0.012
+    ) -> None:
+        """Draw a filled polygon with the corners `points`, (x, y) each."""
         corners = np.asarray(points, np.float64)
         from_top_left = np.stack(
             [corners[:, 0] + _HALF_WIDTH, _ABOVE - corners[:, 1]], axis=1
@@ -54,12 +63,36 @@ class Board:
             edge = [*map(float, 0.35 * colour), 255.0]
             cv2.polylines(self.image, [pixels], True, edge, width, cv2.LINE_8, shift=4)
 
-    def ellipse(self, centre, axes, colour, angle=0.0, outline=0.012):
-        """Draw a filled ellipse, `axes` its half axes, turned by `angle` degrees."""
+    def ellipse(
+        self,
+        centre: _Point,
+        axes: Sequence[float],
+        colour: np.ndarray,
+        angle: float = 0.0,
+        outline: float = 0.012,
+    ) -> None:
+        """Draw a filled ellipse of half axes `axes`, turned by `angle` degrees."""
         self.polygon(_ellipse(centre, axes, angle), colour, outline)
 
-    def limb(self, start, end, start_width, end_width, colour, outline=0.012):
-        """Draw a limb: the hull of a circle at either end."""
+    def limb(
+        self,
+        start: _Point,
+        end: _Point,
+        start_width: float,
+        end_width: float,
+        colour: np.ndarray,
+        outline: float = 0.012,
+    ) -> None:
+        """Draw a limb: two circles and the area between them.
+
+        Args:
+          start: centre of the first circle, (x, y).
+          end: centre of the second circle, (x, y).
+          start_width: diameter of the first circle.
+          end_width: diameter of the second circle.
+          colour: the limb's colour.
+          outline: width of the outline.
+        """
         circles = [
             _ellipse(start, [start_width / 2] * 2),
             _ellipse(end, [end_width / 2] * 2),
@@ -67,15 +100,15 @@ class Board:
         hull = cv2.convexHull(np.concatenate(circles).astype(np.float32))[:, 0]
         self.polygon(hull, colour, outline)
 
-    def eye(self, centre, radius):
+    def eye(self, centre: _Point, radius: float) -> None:
         """Draw an eye: a white circle with a dark pupil."""
         pupil = radius * 0.55
         self.ellipse(centre, (radius, radius), np.full(3, 245.0), outline=0)
         self.ellipse(centre, (pupil, pupil), np.full(3, 15.0), outline=0)
 
 
-def _ellipse(centre, axes, angle=0.0):
-    """Return 32 points of an ellipse, [32, 2]."""
+def _ellipse(centre: _Point, axes: Sequence[float], angle: float = 0.0) -> np.ndarray:
+    """Return 32 points (x, y) on an ellipse, [32, 2]."""
     turn = np.linspace(0, 2 * math.pi, 32, endpoint=False)
     x = axes[0] * np.cos(turn)
     y = axes[1] * np.sin(turn)
@@ -86,17 +119,26 @@ def _ellipse(centre, axes, angle=0.0):
     return np.stack([xs, ys], axis=1)
 
 
-def _reach(start, angle, length):
-    """Return the point at a distance from `start`; 0 degrees is down, 90 forward."""
+def _reach(start: _Point, angle: float, length: float) -> tuple[float, float]:
+    """Return the point at a distance and angle from another point.
+
+    Args:
+      start: the other point, (x, y).
+      angle: degrees; 0 is down, 90 is forward.
+      length: the distance.
+    """
     turn = math.radians(angle)
     return start[0] + length * math.sin(turn), start[1] - length * math.cos(turn)
 
 
-# Each drawing takes the board, the swing of the limbs in [-1, 1], six pose numbers in
-# [-1, 1] and four colours [4, 3] (BGR).
+# The functions below draw one actor each. Their arguments are:
+#   board: where to draw.
+#   swing: how far the limbs have swung, in [-1, 1].
+#   pose: six numbers in [-1, 1] that are constant for a figure.
+#   colours: the figure's four colours, BGR [4, 3].
 
 
-def _adult(board, swing, pose, colours):
+def _adult(board: Board, swing: float, pose: np.ndarray, colours: np.ndarray) -> None:
     skin, shirt, trousers, hair = colours
     spread = 13 + 5 * pose[0]
     for side in (-1, 1):
@@ -133,7 +175,7 @@ def _adult(board, swing, pose, colours):
     board.eye((0.035, 0.925), 0.014)
 
 
-def _baby(board, swing, pose, colours):
+def _baby(board: Board, swing: float, pose: np.ndarray, colours: np.ndarray) -> None:
     skin, shirt, _, hair = colours
     for side in (-1, 1):
         hip = (0.1 * side, 0.2)
@@ -164,7 +206,7 @@ def _baby(board, swing, pose, colours):
     board.ellipse((0.05, 0.64), (0.06, 0.022), np.array([60.0, 40.0, 150.0]), outline=0)
 
 
-def _ball(board, swing, pose, colours):
+def _ball(board: Board, swing: float, pose: np.ndarray, colours: np.ndarray) -> None:
     first, second, third, _ = colours
     middle = np.array([0.0, 0.5])
     board.ellipse(middle, (0.5, 0.5), first, outline=0.025)
@@ -176,14 +218,15 @@ def _ball(board, swing, pose, colours):
         return middle + radius * np.stack([np.cos(turn), np.sin(turn)], axis=-1)
 
     if pose[0] < -0.33:  # a beach ball: sectors and a button
-        for start, colour in ((0, second), (120, third), (240, second)):
-            board.polygon([middle, *rim(start + np.linspace(0, 60, 8))], colour)
+        for first_angle, colour in ((0, second), (120, third), (240, second)):
+            edge = rim(first_angle + np.linspace(0, 60, 8))
+            board.polygon([middle, *edge], colour)
         board.ellipse(middle, (0.11, 0.11), third)
     elif pose[0] < 0.33:  # a football: pentagons joined by seams
         corners = np.arange(5) * 72 + 90
         for corner in corners:
-            seam = rim(corner, np.array([0.2, 0.36])[:, None])
-            board.limb(*seam, 0.035, 0.035, second, outline=0)
+            start, end = rim(corner, np.array([0.2, 0.36])[:, None])
+            board.limb(start, end, 0.035, 0.035, second, outline=0)
             turns = corner + np.array([-17, 0, 17, 17, -17])
             board.polygon(
                 rim(turns, np.array([[0.4], [0.3], [0.4], [0.48], [0.48]])), second
@@ -194,7 +237,8 @@ def _ball(board, swing, pose, colours):
             np.array([[-0.48, 0], [0.48, 0]]),
             np.array([[0, -0.48], [0, 0.48]]),
         ):
-            board.limb(*(middle + seam), 0.04, 0.04, 0.25 * second, outline=0)
+            start, end = middle + seam
+            board.limb(start, end, 0.04, 0.04, 0.25 * second, outline=0)
         for side in (-1, 1):
             turn = np.linspace(-1, 1, 9)
             bow = middle + np.stack(
@@ -204,7 +248,7 @@ def _ball(board, swing, pose, colours):
                 board.limb(start, end, 0.04, 0.04, 0.25 * second, outline=0)
 
 
-def _bird(board, swing, pose, colours):
+def _bird(board: Board, swing: float, pose: np.ndarray, colours: np.ndarray) -> None:
     body, wing, beak, crest = colours
     lift = 0.05 * pose[0] + 0.04 * swing
     for x in (-0.04, 0.1):
@@ -239,7 +283,7 @@ def _bird(board, swing, pose, colours):
     board.eye((0.4, 0.72), 0.032)
 
 
-def _car(board, swing, pose, colours):
+def _car(board: Board, swing: float, pose: np.ndarray, colours: np.ndarray) -> None:
     paint = colours[0]
     glass = 0.4 * colours[1] + 60
     tyre = 0.3 * colours[2]
@@ -267,7 +311,7 @@ def _car(board, swing, pose, colours):
             board.limb((x, 0.22) - tip, (x, 0.22) + tip, 0.03, 0.03, tyre, outline=0)
 
 
-def _cat(board, swing, pose, colours):
+def _cat(board: Board, swing: float, pose: np.ndarray, colours: np.ndarray) -> None:
     fur, patch = colours[:2]
     for side, x in ((-1, -0.27), (1, 0.25), (1, -0.36), (-1, 0.15)):
         shade = fur * (1 if side > 0 else 0.7)  # darker on the far side
@@ -298,7 +342,7 @@ def _cat(board, swing, pose, colours):
     board.eye((0.51, 0.71), 0.03)
 
 
-def _dog(board, swing, pose, colours):
+def _dog(board: Board, swing: float, pose: np.ndarray, colours: np.ndarray) -> None:
     fur, patch = colours[:2]
     for side, x in ((-1, -0.3), (1, 0.32), (1, -0.4), (-1, 0.22)):
         shade = fur * (1 if side > 0 else 0.7)
@@ -322,7 +366,7 @@ def _dog(board, swing, pose, colours):
     board.eye((0.55, 0.87), 0.032)
 
 
-DRAWINGS = {
+DRAWINGS: dict[str, Callable[[Board, float, np.ndarray, np.ndarray], None]] = {
     "adult": _adult,
     "baby": _baby,
     "ball": _ball,
@@ -331,4 +375,4 @@ DRAWINGS = {
     "cat": _cat,
     "dog": _dog,
 }
-"""{actor of A2D: its drawing}."""
+"""{actor of A2D: function that draws it}."""

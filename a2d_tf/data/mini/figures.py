@@ -1,7 +1,8 @@
 """Figures of the mini A2D: actors with a pose, colours and a texture of their own.
 
-A figure is drawn, then rendered as a sprite with its pivot at the centroid of the mask.
-Actors differ in shape (`drawings`), and most of them also in colours and texture.
+A figure is drawn, then rendered as a sprite: an image with opacity, which the scene
+moves and turns about the centroid of its mask. Actors differ in shape (`drawings`), and
+most figures also in colours and texture.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ from a2d_tf.data.mini.textures import (
     draw_colours,
 )
 
-_SWING_LEVELS = 6  # swings are rounded to 1/6, to draw few sprites
-_UNUSUAL = 0.1  # fraction of the figures with random colours
+_SWING_LEVELS = 6  # a swing is rounded to sixths, so that few sprites are drawn
+_UNUSUAL_SHARE = 0.1  # share of the figures with random colours
 _SKIN = Colours((5, 18), (60, 150), (130, 245))
 _DARK = Colours((0, 180), (0, 120), (25, 80))
 
 
 class _Coat(NamedTuple):
-    """How an actor looks.
+    """How an actor typically looks.
 
     Attributes:
-      width: rough width, in heights.
-      contrast: of the texture.
-      colours: typical colours of its four parts.
-      stripe_period: pixels; None without stripes.
+      width: rough width, in units of the height.
+      contrast: contrast of the texture, relative to the colour.
+      colours: range of colours of each of the four parts.
+      stripe_period: distance of stripes in pixels; None for no stripes.
     """
 
     width: float
@@ -116,7 +117,7 @@ _COATS = {
     ),
 }
 WIDTHS = {actor: coat.width for actor, coat in _COATS.items()}
-"""Rough width of each actor, in heights."""
+"""{actor: rough width, in units of the height}."""
 
 
 class Figure:
@@ -124,19 +125,23 @@ class Figure:
 
     Attributes:
       pivot: (x, y), the mask's centroid in the sprite, in pixels.
-      radius: mean distance of the mask's pixels from the pivot: a turn by one radian
-        moves the figure by `radius` pixels on average.
+      radius: mean distance of the mask's pixels from the pivot, in pixels; a turn by
+        one radian moves the figure's pixels by so much on average.
+
+    Args:
+      actor: an actor of A2D.
+      height: height of the figure in pixels.
+      rng: draws pose, colours and texture.
     """
 
     def __init__(self, actor: str, height: float, rng: np.random.Generator) -> None:
-        """Draw an actor of A2D, `height` pixels tall."""
         coat = _COATS[actor]
         self._draw = DRAWINGS[actor]
         self._stripe_period = coat.stripe_period
         self._height = height
         self._pose = rng.uniform(-1, 1, size=6)
         colours = coat.colours
-        if rng.random() < _UNUSUAL:
+        if rng.random() < _UNUSUAL_SHARE:
             colours = (ANY_COLOUR, ANY_COLOUR, ANY_COLOUR, ANY_COLOUR)
         self._colours = draw_colours(colours, rng)
         self._is_mirrored = rng.random() < 0.5
@@ -148,18 +153,20 @@ class Figure:
         self.radius = float(np.hypot(x - x.mean(), y - y.mean()).mean())
 
     def sprite(self, swing: float) -> np.ndarray:
-        """Return the figure with its limbs at `swing` in [-1, 1].
+        """Return an image of the figure.
+
+        Args:
+          swing: how far the limbs have swung, in [-1, 1].
 
         Returns:
-          premultiplied BGRA uint8 [h, w, 4].
+          BGRA uint8 [h, w, 4]; the colours are premultiplied by the opacity.
         """
         level = round(swing * _SWING_LEVELS)
         if level not in self._sprites:
             self._sprites[level] = self._render(level / _SWING_LEVELS)
         return self._sprites[level]
 
-    def _render(self, swing):
-        """Return the sprite at a swing."""
+    def _render(self, swing: float) -> np.ndarray:
         board = Board(self._height)
         self._draw(board, swing, self._pose, self._colours)
         image = board.image
@@ -174,6 +181,6 @@ class Figure:
             alpha,
             contrast=self._contrast,
             stripe_period=self._stripe_period,
-            # The same texture at every swing.
+            # The same seed gives every sprite of the figure the same texture.
             rng=np.random.default_rng(self._texture_seed),
         )

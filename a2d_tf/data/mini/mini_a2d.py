@@ -1,10 +1,10 @@
 """The mini A2D: drawn clips in the layout of the real release, with exact masks.
 
-Actors differ in shape and texture (`figures`), actions in motion only
-(`programmes`). Small and large steps, to the left and to the right, are equally
-frequent in all programmes of an axis, and position, tilt and limbs have the same
-distribution for all actions (`scenes`). So neither one frame nor one step of flow
-tells walking from running, only their sequence does.
+Actors differ in shape and texture (`figures`). Actions differ in motion only
+(`programmes`): small and large steps, to the left and to the right, are equally
+frequent in all actions of an axis, and positions, tilts and limbs have the same
+distribution for all actions (`scenes`). So a single frame does not tell walking from
+running, nor does the flow between two frames; a sequence of frames does.
 """
 
 from __future__ import annotations
@@ -34,16 +34,19 @@ _USER_BLOCK = 512  # bytes before the HDF5 part of a MATLAB v7.3 file
 
 
 def write_mat(path: str | os.PathLike, codes: Sequence[int], masks: np.ndarray) -> None:
-    """Write a frame's annotation like A2D's, MATLAB v7.3: HDF5 behind a user block.
+    """Write a frame's annotation as A2D has it, in MATLAB 7.3's format.
+
+    That is an HDF5 file that begins with a block of text.
 
     Args:
-      codes: code of each instance [N], N >= 1.
-      masks: bool [N, H, W], disjoint.
+      path: the file.
+      codes: A2D's code of each instance [N]; N is at least 1.
+      masks: masks of the instances, bool [N, H, W]; they do not overlap.
     """
     label_map = paint(masks, codes, np.uint8)
     boxes = np.empty((len(masks), 4))
     for box, mask in zip(boxes, masks):
-        # Tight: x1, y1, x2, y2, 1-based and inclusive.
+        # x1, y1, x2, y2 of the outermost pixels, counted from 1.
         points = np.argwhere(mask)[:, ::-1] + 1
         box[:2] = points.min(axis=0)
         box[2:] = points.max(axis=0)
@@ -65,12 +68,13 @@ def write_mat(path: str | os.PathLike, codes: Sequence[int], masks: np.ndarray) 
         cells[0] = names
         cells.attrs["MATLAB_class"] = np.bytes_("cell")
     header = b"MATLAB 7.3 MAT-file, Platform: GLNXA64, HDF5 schema 1.00 ."
-    with open(path, "r+b") as file:  # text, no subsystem, version 2, little-endian
+    # The block: text, offset 0 of no subsystem data, version 2, little-endian.
+    with open(path, "r+b") as file:
         file.write(header.ljust(116) + bytes(8) + b"\x00\x02IM")
 
 
 def _dataset(file: Any, name: str, values: np.ndarray, matlab_class: str) -> Any:
-    """Write an array as MATLAB does; large ones are compressed. Return the dataset."""
+    """Write an array as MATLAB does, compressed if it is large; return the dataset."""
     packing = {}
     if values.size > 1000:
         packing = {"compression": "gzip", "compression_opts": 3}
@@ -80,7 +84,7 @@ def _dataset(file: Any, name: str, values: np.ndarray, matlab_class: str) -> Any
 
 
 def write_video(release: str | os.PathLike, video: VideoPlan) -> None:
-    """Draw a clip and its annotations in a release."""
+    """Draw a clip and write its video and its annotations into a release's folder."""
     release = pathlib.Path(release)
     scene = Scene(video)
     clip = release / "clips320H" / f"{video.vid}.mp4"
@@ -104,13 +108,21 @@ def write_video(release: str | os.PathLike, video: VideoPlan) -> None:
 def make_release(
     output: str | os.PathLike, videos: int, seed: int, workers: int
 ) -> pathlib.Path:
-    """Make `output`/Release atomically and return its path.
+    """Draw a mini A2D into the folder `output`/Release.
 
-    The result depends on `videos` and `seed` only, see `plan`. An existing release that
-    was made with the same arguments is kept.
+    An existing release that was made with the same `videos` and `seed` is kept.
+
+    Args:
+      output: folder of the release's folder.
+      videos: number of clips, at least 2.
+      seed: seed of all random choices.
+      workers: number of processes; the result does not depend on it.
+
+    Returns:
+      path of the release's folder.
 
     Raises:
-      InputError: another release exists, or the folder cannot be written.
+      InputError: another release exists there, or the folder cannot be written.
     """
     output = pathlib.Path(output)
     release = output / "Release"
@@ -139,8 +151,8 @@ def make_release(
     return release
 
 
-def _end_time(video: Any) -> str:
-    """Return when a clip ends, in whole seconds, as videoset.csv has it."""
+def _end_time(video: VideoPlan) -> str:
+    """Return the end of a clip for videoset.csv, rounded up to whole seconds."""
     return f"00:00:{math.ceil(video.frames / FPS):02d}"
 
 

@@ -1,9 +1,10 @@
-"""The plan of the mini A2D: which clips it has, of which actors and actions."""
+"""The plan of the mini A2D: its clips with their actors and actions."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -18,12 +19,13 @@ class VideoPlan:
     """The contents of a clip.
 
     Attributes:
-      index: number of the clip; with `seed` it determines the drawing.
-      vid: 11 characters, as on YouTube.
-      usage: 0 train, 1 test.
-      frames: length of the clip.
+      index: number of the clip, from 0.
+      seed: seed of the mini A2D; it and `index` determine the drawing.
+      vid: name of the clip, 11 characters as on YouTube.
+      usage: 0 for the training split, 1 for the test split.
+      frames: number of frames of the clip.
       annotated: number of annotated frames, 3 or 5.
-      codes: label of each actor; the first one names the clip.
+      codes: A2D's code of each actor; videoset.csv has the first one as the clip's.
     """
 
     index: int
@@ -36,20 +38,24 @@ class VideoPlan:
 
     @property
     def keys(self) -> tuple[int, ...]:
-        """1-based numbers of the annotated frames, k * floor(n / 6), as in A2D."""
+        """Numbers of the annotated frames, from 1, spaced as in A2D."""
         return tuple(k * (self.frames // 6) for k in range(1, self.annotated + 1))
 
 
 def plan(videos: int, seed: int) -> list[VideoPlan]:
-    """Plan clips.
+    """Plan the clips of a mini A2D.
 
-    At least 30 % are test clips. Labels come from shuffled rounds of the 43 pairs in
-    each split (first actors and companions separately), so that each pair leads a clip
-    in both splits from 144 clips on. Two splits need two clips or more.
+    The test split has 30 % of the clips, rounded up. In each split, first actors get
+    the 43 pairs of A2D in random order, again and again, and so do the other actors. So
+    with 144 clips or more, each split has clips with each pair as the first actor's.
+
+    Args:
+      videos: number of clips, at least 2.
+      seed: seed of all random choices.
     """
     rng = np.random.default_rng(seed)
     tests = set(rng.permutation(videos)[: math.ceil(TEST_SHARE * videos)].tolist())
-    # Endless codes of each split, by `usage`.
+    # Endless codes for each split, indexed by `usage`.
     first_codes = [_rounds(rng), _rounds(rng)]
     companion_codes = [_rounds(rng), _rounds(rng)]
     plans = []
@@ -59,10 +65,10 @@ def plan(videos: int, seed: int) -> list[VideoPlan]:
         codes = [next(first_codes[usage])]
         for _ in range(actors - 1):
             codes.append(next(companion_codes[usage]))
-        # As on YouTube, some start with dashes and look like command-line options.
+        # As on YouTube, some names begin with dashes and look like flags.
         dashes = {1: "--", 2: "-"}.get(index % 20, "")
         letters = rng.choice(list(_VID_CHARACTERS), size=11 - len(dashes))
-        # Keys are 6 or 7 frames apart, with room to turn back.
+        # Annotated frames are 6 or 7 frames apart: motion can turn back between them.
         frames = int(rng.integers(36, 43))
         annotated = 5 if rng.random() < 0.08 else 3
         plans.append(
@@ -79,7 +85,7 @@ def plan(videos: int, seed: int) -> list[VideoPlan]:
     return plans
 
 
-def _rounds(rng):
-    """Yield shuffled rounds of the valid codes endlessly."""
+def _rounds(rng: np.random.Generator) -> Iterator[int]:
+    """Yield all codes of A2D in random order, again and again without end."""
     while True:
         yield from rng.permutation(A2D.codes).tolist()

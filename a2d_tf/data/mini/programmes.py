@@ -1,7 +1,7 @@
-"""The motion of the mini A2D: an action is a programme, the same for all actors.
+"""The motion of the mini A2D: each action is a programme, the same for all actors.
 
-A programme is an axis (horizontal, vertical or in-plane rotation) and a rule by which
-the motion changes from frame to frame.
+A programme has an axis (horizontal, vertical or rotation in the image's plane) and a
+rule by which the motion changes from frame to frame.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ TURN_RANGE = (5.0, 20.0)  # degrees a frame
 
 
 class Programme(NamedTuple):
-    """The axis of an action's motion, and the rule by which its steps change."""
+    """How an action moves.
+
+    Attributes:
+      axis: horizontal, vertical or rotation; None if the actor does not move.
+      rule: how the steps change from frame to frame, see `draw_steps`.
+    """
 
     axis: str | None
     rule: str
@@ -41,19 +46,20 @@ def draw_steps(
 ) -> np.ndarray:
     """Draw the steps of an action along its axis.
 
-    A step has one of two levels and a sign. `steady` keeps both, `stop-and-go` changes
-    the level every frame, `to-and-fro` the sign. The first two turn back half-way
-    between annotated frames, never within two frames of one, so that figures stay near
-    their place for all actions.
+    A step has one of two sizes and a sign. The rule `steady` keeps both, `stop-and-go`
+    changes the size every frame, and `to-and-fro` changes the sign every frame. With
+    the first two rules the motion turns back half-way between annotated frames, so that
+    figures stay near their place, and never within two frames of an annotated one.
 
     Args:
-      action: name in A2D.
-      frames: length of the clip.
-      keys: 1-based annotated frames, equally spaced by at least 6.
-      rng: numpy Generator.
+      action: an action of A2D.
+      frames: number of frames of the clip.
+      keys: numbers of the annotated frames from 1, equally spaced by at least 6.
+      rng: draws sizes, signs and jitter.
 
     Returns:
-      float64 [frames], signed pixels from the frame before; 0 for the first frame.
+      signed motion from the previous frame, pixels, float64 [frames]; 0 for the first
+      frame.
     """
     programme = PROGRAMMES[action]
     index = np.arange(frames)
@@ -77,7 +83,15 @@ def draw_steps(
 
 
 def turn_per_step(steps: np.ndarray, radius: float) -> np.ndarray:
-    """Convert steps in pixels to degrees, 5 to 20, by the figure's mean radius."""
+    """Convert steps in pixels to rotations in degrees.
+
+    Args:
+      steps: steps as `draw_steps` returns them, pixels [frames].
+      radius: mean distance of the figure's pixels from its pivot, in pixels.
+
+    Returns:
+      degrees [frames]; before jitter, a turn has 5 to 20 degrees.
+    """
     level = np.degrees(np.array(LEVELS) / radius)
     gain = np.clip(level, *TURN_RANGE) / LEVELS
     is_high = np.abs(steps) > LEVELS[0] * (1 + JITTER)

@@ -20,18 +20,25 @@ WIDTH = 400
 HEIGHT = 320
 SIZE = (WIDTH, HEIGHT)
 MIN_VISIBLE = 40  # pixels; smaller instances are not annotated
-MIN_INSIDE = 0.6  # fraction of a figure inside the frame, in annotated frames
+MIN_INSIDE = 0.6  # least share of a figure inside the frame, in annotated frames
 
-# scene around the frame in pixels; the camera moves at most 2 px x 28 frames + shake
+# Width of the background beyond each side of the frame, in pixels. The camera moves by
+# at most 2 pixels a frame in 28 frames, and shakes.
 _MARGIN = 70
 _MAX_TILT = 50.0  # degrees
-_HEIGHTS = (0.12 * HEIGHT, 0.5 * HEIGHT)  # figure height, pixels
-_MAX_FIGURE_WIDTH = 200
-_OPAQUE = 128  # least alpha of a pixel that belongs to a figure
+_HEIGHTS = (0.12 * HEIGHT, 0.5 * HEIGHT)  # least and largest figure, pixels
+_MAX_FIGURE_WIDTH = 200  # pixels
+_OPAQUE = 128  # least opacity of a pixel that belongs to a figure, of 255
 
 
 class _Patch(NamedTuple):
-    """The part of a sprite inside a frame: where it is, and its pixels, BGRA."""
+    """The part of a sprite that is inside a frame.
+
+    Attributes:
+      rows: its rows in the frame.
+      columns: its columns in the frame.
+      bgra: its pixels, uint8 [rows, columns, 4], premultiplied by the opacity.
+    """
 
     rows: slice
     columns: slice
@@ -43,11 +50,12 @@ class _Layer:
     """A moving sprite.
 
     Attributes:
-      owner: number of the actor, from 1; 0 is no actor.
-      sprite: takes the index of the frame, returns premultiplied BGRA uint8.
-      pivot: (x, y) in the sprite, which moves along the path and about which it turns.
-      centres: (x, y) of the pivot in each frame, [frames, 2].
-      tilts: degrees, [frames].
+      owner: number of the actor, from 1; 0 if the sprite is no actor.
+      sprite: (index of the frame) -> image, BGRA uint8, premultiplied by the opacity.
+      pivot: point of the sprite that follows the path and about which the sprite turns,
+        (x, y) in the sprite, pixels.
+      centres: position of the pivot in each frame, (x, y), pixels [frames, 2].
+      tilts: rotation of the sprite in each frame, degrees [frames].
     """
 
     owner: int
@@ -57,7 +65,7 @@ class _Layer:
     tilts: np.ndarray
 
     def patch(self, index: int) -> _Patch | None:
-        """Return the part inside frame `index`, or None."""
+        """Return the part of the sprite inside frame `index`; None if it is outside."""
         sprite = self.sprite(index)
         turn = math.radians(self.tilts[index])
         rotation = np.array(
@@ -76,7 +84,7 @@ class _Layer:
         return _Patch(slice(top, bottom), slice(left, right), bgra)
 
     def area(self, index: int) -> int:
-        """Count the layer's pixels inside frame `index`, hidden ones included."""
+        """Count the sprite's pixels inside frame `index`, also those behind others."""
         patch = self.patch(index)
         if patch is None:
             return 0
@@ -84,7 +92,10 @@ class _Layer:
 
 
 class Scene:
-    """A clip ready to be drawn, determined by (seed, index) of its plan."""
+    """The background and the figures of a clip, and how they move.
+
+    The seed and the index of the clip's plan determine all random choices.
+    """
 
     def __init__(self, video: VideoPlan) -> None:
         rng = np.random.default_rng([video.seed, video.index])
@@ -98,7 +109,7 @@ class Scene:
         actors = []
         for owner, code in enumerate(video.codes, 1):
             actors.append(self._actor(owner, code, rng))
-        # From back to front.
+        # The order is from back to front.
         self._layers = [actors[i] for i in rng.permutation(len(actors))]
         if rng.random() < 0.3:
             self._layers.append(self._occluder(rng))
@@ -106,8 +117,11 @@ class Scene:
         if self._is_hidden(actors[0]):
             self._layers.sort(key=lambda layer: layer.owner == 1)
 
-    def _camera_path(self, rng):
-        """Return the camera's position [frames, 2], pixels; 0 at the middle key."""
+    def _camera_path(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw the camera's position in each frame, (x, y), pixels [frames, 2].
+
+        It is (0, 0) in the middle annotated frame.
+        """
         frames = self._video.frames
         wander_size = rng.uniform(-0.8, 0.8)
         wander_phase = rng.uniform(0, 6.3)
@@ -118,8 +132,14 @@ class Scene:
         path = np.cumsum(pan, axis=0) + shake
         return path - path[self._middle]
 
-    def _actor(self, owner, code, rng):
-        """Return the layer of an actor, inside the frame whenever it is annotated."""
+    def _actor(self, owner: int, code: int, rng: np.random.Generator) -> _Layer:
+        """Draw an actor that is inside the frame in all annotated frames if possible.
+
+        Args:
+          owner: number of the actor, from 1.
+          code: A2D's code of actor and action.
+          rng: draws figure, motion and position.
+        """
         actor, action = A2D.name(code).split("-")
         low, high = np.log(_HEIGHTS)
         # The square root favours large figures: tiny ones have little visible flow.
@@ -148,15 +168,16 @@ class Scene:
             centres=path + np.array([0.5, 0.5]) * SIZE,  # the middle of the frame
             tilts=tilts,
         )
-        # The first of sixty places, in shares of the sides, at which it is inside.
-        for place in rng.uniform(0.1, 0.9, size=(60, 2)):
-            placed = dataclasses.replace(layer, centres=path + place * SIZE)
-            if all(placed.area(key) >= MIN_INSIDE * whole_area for key in self._keys):
-                return placed
+        # Take the first of sixty random positions, in shares of the frame's sides, that
+        # keeps the figure inside the annotated frames.
+        for position in rng.uniform(0.1, 0.9, size=(60, 2)):
+            moved = dataclasses.replace(layer, centres=path + position * SIZE)
+            if all(moved.area(key) >= MIN_INSIDE * whole_area for key in self._keys):
+                return moved
         return layer
 
-    def _occluder(self, rng):
-        """Return the layer of a thing that stands in front of the actors."""
+    def _occluder(self, rng: np.random.Generator) -> _Layer:
+        """Draw a pole or bush that stands in front of the actors."""
         sprite = textures.occluder(rng)
         centre = rng.uniform(0.1, 0.9, size=2) * SIZE
         return _Layer(
@@ -167,7 +188,7 @@ class Scene:
             tilts=np.full(self._video.frames, rng.uniform(-15, 15)),
         )
 
-    def _is_hidden(self, layer):
+    def _is_hidden(self, layer: _Layer) -> bool:
         """Return whether too little of an actor is visible in an annotated frame."""
         for key in self._keys:
             visible = (self.owners(key) == layer.owner).sum()
@@ -176,7 +197,7 @@ class Scene:
         return False
 
     def image(self, index: int) -> np.ndarray:
-        """Draw frame `index` (0-based): BGR uint8 [320, width, 3]."""
+        """Draw frame `index`, counted from 0: BGR uint8 [HEIGHT, WIDTH, 3]."""
         x, y = self._camera[index] + _MARGIN
         middle = (float(x + (WIDTH - 1) / 2), float(y + (HEIGHT - 1) / 2))
         image = cv2.getRectSubPix(self._background, SIZE, middle)
@@ -191,9 +212,10 @@ class Scene:
         return image
 
     def owners(self, index: int) -> np.ndarray:
-        """Return each pixel's actor in frame `index`: uint8 [320, width], 0 for none.
+        """Return the number of each pixel's actor in frame `index`.
 
-        1 is the first of the plan's codes.
+        Returns:
+          uint8 [HEIGHT, WIDTH]; 1 is the actor of the plan's first code, 0 no actor.
         """
         owners = np.zeros((HEIGHT, WIDTH), np.uint8)
         for layer in self._layers:
@@ -204,11 +226,11 @@ class Scene:
         return owners
 
     def instances(self, index: int) -> dict[int, np.ndarray]:
-        """Return the visible pixels of the actors in frame `index`.
+        """Return the masks of the actors that are visible in frame `index`.
 
         Returns:
-          {actor, as its index in the plan's codes: mask bool [320, width]}, ascending;
-          the masks are disjoint, and none is below MIN_VISIBLE.
+          {index of the actor in the plan's codes: mask bool [HEIGHT, WIDTH]}, in
+          ascending order. Masks do not overlap and have at least MIN_VISIBLE pixels.
         """
         owners = self.owners(index)
         masks = {}

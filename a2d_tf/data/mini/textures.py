@@ -1,4 +1,4 @@
-"""Textures and colours of the mini A2D; its backgrounds and occluders."""
+"""Textures, colours, backgrounds and occluders of the mini A2D."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import numpy as np
 
 
 class Colours(NamedTuple):
-    """A range of colours: (least, most) of each component, in OpenCV's units."""
+    """A range of colours: least and largest value of each component.
+
+    As in OpenCV, hue is at most 180, saturation and value at most 255.
+    """
 
     hue: tuple[int, int]
     saturation: tuple[int, int]
@@ -24,10 +27,16 @@ ANY_COLOUR = Colours((0, 180), (10, 220), (60, 240))
 def noise(
     height: int, width: int, scales: Sequence[float], rng: np.random.Generator
 ) -> np.ndarray:
-    """Return noise of several feature sizes, in pixels.
+    """Draw smooth noise.
+
+    Args:
+      height: height of the field in pixels.
+      width: width of the field in pixels.
+      scales: sizes of the noise's features in pixels; their noises are added.
+      rng: draws the noise.
 
     Returns:
-      float32 [height, width], of mean 0 and standard deviation 1.
+      float32 [height, width] with mean 0 and standard deviation 1.
     """
     field = np.zeros((height, width), np.float32)
     for scale in scales:
@@ -42,7 +51,17 @@ def noise(
 def stripes(
     height: int, width: int, period: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return wavy stripes in a random direction: float32 [height, width] in [-1, 1]."""
+    """Draw wavy stripes in a random direction.
+
+    Args:
+      height: height of the field in pixels.
+      width: width of the field in pixels.
+      period: distance of the stripes in pixels.
+      rng: draws direction and waves.
+
+    Returns:
+      float32 [height, width] in [-1, 1].
+    """
     angle = rng.uniform(0, math.pi)
     y, x = np.mgrid[:height, :width].astype(np.float32)
     phase = (x * math.cos(angle) + y * math.sin(angle)) * (2 * math.pi / period)
@@ -83,7 +102,11 @@ def background(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def occluder(rng: np.random.Generator) -> np.ndarray:
-    """Draw a textured pole or bush: premultiplied BGRA uint8 [h, w, 4]."""
+    """Draw a textured pole or bush.
+
+    Returns:
+      BGRA uint8 [h, w, 4]; the colours are premultiplied by the opacity.
+    """
     if rng.random() < 0.5:
         alpha = np.full((640, int(rng.integers(8, 22))), 255, np.uint8)
     else:
@@ -102,7 +125,7 @@ def occluder(rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_colours(ranges: Sequence[Colours], rng: np.random.Generator) -> np.ndarray:
-    """Draw a colour from each range: float32 [N, 3], BGR."""
+    """Draw a colour from each range: BGR float32 [N, 3] from 0 to 255."""
     hsv = []
     for colours in ranges:
         hsv.append([rng.uniform(least, most) for least, most in colours])
@@ -118,17 +141,17 @@ def add_texture(
     stripe_period: float | None,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Texture an image and premultiply it.
+    """Add a random texture to an image.
 
     Args:
       image: BGR [h, w, 3].
-      alpha: its opacity [h, w], 0..255.
-      contrast: of the texture.
-      stripe_period: pixels; None without stripes.
+      alpha: opacity of the image [h, w], 0 to 255.
+      contrast: contrast of the texture, relative to the colour.
+      stripe_period: distance of stripes in pixels; None for no stripes.
       rng: draws the texture.
 
     Returns:
-      BGRA uint8 [h, w, 4].
+      BGRA uint8 [h, w, 4]; the colours are premultiplied by the opacity.
     """
     height, width = alpha.shape
     size = rng.uniform(4, 9)

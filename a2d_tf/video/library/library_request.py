@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, NamedTuple
 
 from a2d_tf.behaviour.prediction_folder import (
@@ -127,11 +127,11 @@ class Request:
         """Return whether the results of a job are there, whatever else may be."""
         return not self._difference(job) and self._has_results(_names_in(job.output))
 
-    def _has_results(self, names):
+    def _has_results(self, names: Set[str]) -> bool:
         """Return whether a folder of these names has every result that is wanted."""
         return {RESULT_FILES[kind] for kind in self.kinds} <= names
 
-    def _difference(self, job):
+    def _difference(self, job: Job) -> str | None:
         """Describe how a job's folder differs from its prediction; None if it fits."""
         path = os.path.join(job.output, RECORD_FILE)
         try:
@@ -141,7 +141,7 @@ class Request:
         return _difference_of_records(record, self.record(job))
 
 
-def _names_in(folder):
+def _names_in(folder: str) -> set[str]:
     """Return the names in a folder; none if there is no such folder."""
     return set(os.listdir(folder)) if os.path.lexists(folder) else set()
 

@@ -169,7 +169,7 @@ def _write_sums(output: str, rows: Sequence[TableRow]) -> None:
     write_csv(os.path.join(output, SUMS), table)
 
 
-def _write_failures(path, failures):
+def _write_failures(path: str, failures: Mapping[str, str]) -> None:
     if failures:
         write_csv(path, [("video", "reason"), *failures.items()])
     else:

@@ -83,7 +83,7 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
     return tuple(jobs)
 
 
-def _check_output(output):
+def _check_output(output: str) -> None:
     """Raise InputError if the tables would replace files that are no library's."""
     if not os.path.isdir(output):
         return
@@ -97,7 +97,7 @@ def _check_output(output):
         )
 
 
-def _entries(folder):
+def _entries(folder: str) -> list[str]:
     """Return the paths in a folder, without hidden ones."""
     with os.scandir(folder) as entries:
         return [entry.path for entry in entries if not entry.name.startswith(".")]
@@ -141,7 +141,7 @@ def _files(name: str, paths: Sequence[str]) -> _Sources:
     return _Sources(videos, images)
 
 
-def _has_suffix(path, suffixes):
+def _has_suffix(path: str, suffixes: tuple[str, ...]) -> bool:
     """Return whether a path that is no folder has one of the suffixes.
 
     It may be a link to a file that is gone, which then fails under its name.
@@ -149,12 +149,12 @@ def _has_suffix(path, suffixes):
     return path.lower().endswith(suffixes) and not os.path.isdir(path)
 
 
-def _holds_images(path):
+def _holds_images(path: str) -> bool:
     """Return whether it is a folder that holds images; InputError if videos too."""
     return os.path.isdir(path) and bool(_files(path, _entries(path)).images)
 
 
-def _is_predicted(path):
+def _is_predicted(path: str) -> bool:
     """Return whether a path is a result in the folder of a prediction."""
     folder, name = os.path.split(path)
     if os.path.basename(folder) == RESULT_FILES["label_maps"]:
@@ -162,7 +162,7 @@ def _is_predicted(path):
     return name in RESULTS and os.path.exists(os.path.join(folder, VIDEO_FILE))
 
 
-def _read_list(file):
+def _read_list(file: str) -> list[str]:
     """Return the paths in a list of videos; InputError names a line that is none."""
     paths = []
     # The file may be a video by mistake.

@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from a2d_tf.annotations.video_names import name_of
@@ -126,7 +126,7 @@ def read_part(folder: pathlib.Path) -> Part:
     return part
 
 
-def _make(folder, sources):
+def _make(folder: pathlib.Path, sources: Collection[str]) -> Part:
     """Make the part of a prediction from those of its files that are there."""
     video_info = read_video_info(folder)
     tracks = []
@@ -162,7 +162,7 @@ def _make(folder, sources):
     )
 
 
-def _thumbnail(path):
+def _thumbnail(path: pathlib.Path) -> str | None:
     """Return a frame near the start of a video, as a JPEG's data URL, or None."""
     try:
         frames = video_frames.read(path, remedy="predict the video again")

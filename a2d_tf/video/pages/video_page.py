@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import math
 import os
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from a2d_tf.behaviour import action_colours, bouts
@@ -136,7 +137,7 @@ def write_page(folder: str | os.PathLike, video_info: VideoInfo | None = None) -
     )
 
 
-def _remarks(video_info):
+def _remarks(video_info: VideoInfo) -> list[str]:
     """Return sentences on where the labels come from."""
     sentences = []
     if video_info.detector is not None:
@@ -162,7 +163,7 @@ def _remarks(video_info):
     return sentences
 
 
-def _unsure(tracks, unsure_below):
+def _unsure(tracks: Sequence[bouts.TrackBouts], unsure_below: float) -> list[str]:
     """Say how long bouts last whose score is below a limit, if any do."""
     unsure_seconds: dict[str, float] = collections.defaultdict(float)
     for track in tracks:
@@ -181,7 +182,7 @@ def _unsure(tracks, unsure_below):
     ]
 
 
-def _bar(bout, start, seconds):
+def _bar(bout: bouts.Bout, start: float, seconds: float) -> dict[str, str]:
     """Return what the timeline, from `start` for so many seconds, shows of a bout."""
     times = f"{_clock(bout.start)} to {_clock(bout.end)}"
     return {
@@ -194,7 +195,7 @@ def _bar(bout, start, seconds):
     }
 
 
-def _ticks(start, seconds):
+def _ticks(start: float, seconds: float) -> list[_Tick]:
     """Return ticks at round times of the video."""
     step = seconds / _MOST_TICKS
     for exact_step in _TICK_SECONDS:
@@ -210,7 +211,7 @@ def _ticks(start, seconds):
     return ticks
 
 
-def _clock(seconds):
+def _clock(seconds: float) -> str:
     """Return seconds as 2:03.456, to the millisecond, or with hours as 1:02:03.4."""
     minutes, milliseconds = divmod(round(1000 * seconds), 60_000)
     hours, minutes = divmod(minutes, 60)
