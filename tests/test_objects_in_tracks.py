@@ -127,6 +127,49 @@ def test_labels_of_the_prediction_are_matched_by_name(tmp_path):
         objects_in_tracks.score(truth, tmp_path, LABELS, tmp_path / "scores")
 
 
+def test_a_damaged_prediction_is_one_error(tmp_path):
+    truth = truth_of(("a/00001", 11, 0, 0, 20, 20, None), frames=["a/00001"])
+    row = (1, 1, 11, 0.9, 0, 0, 20, 20)
+    predict(tmp_path / "a", row)
+    whole = {
+        path: path.read_text()
+        for path in (tmp_path / "a/tracks.json", tmp_path / "a/detections.json")
+    }
+    for name, old, new, message in (
+        (
+            "detections.json",
+            '"track_id": 1',
+            '"track_id": 2',
+            "detections.json: track 1 has no detection in frame 1; predict",
+        ),
+        (
+            "detections.json",
+            '"counts": "',
+            '"counts": "5',
+            r"detections.json: \[0\]: the RLE's 'counts' are corrupt.*; predict",
+        ),
+        (
+            "tracks.json",
+            '"category_id": 11',
+            '"category_id": 99',
+            r"tracks.json: \[0\].frames\[0\].category_id: 99 is not the code of a pair",
+        ),
+        (
+            "tracks.json",
+            '"bbox": [0, ',
+            '"bbox": [',
+            r"tracks.json: \[0\].frames\[0\].bbox: \[0, 20, 20\] is not \[x, y, width",
+        ),
+    ):
+        path = tmp_path / "a" / name
+        assert old in whole[path]
+        path.write_text(whole[path].replace(old, new))
+        with pytest.raises(InputError, match=message):
+            objects_in_tracks.score(truth, tmp_path, LABELS, tmp_path / "scores")
+        path.write_text(whole[path])
+    objects_in_tracks.score(truth, tmp_path, LABELS, tmp_path / "scores")
+
+
 def test_the_command_writes_a_table_and_a_picture(tmp_path):
     truth = truth_of(("a/00001", 11, 0, 0, 20, 20, None), frames=["a/00001"])
     truth.save(tmp_path / "truth.json", LABELS)

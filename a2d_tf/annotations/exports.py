@@ -10,7 +10,7 @@ from typing import NamedTuple
 from a2d_tf.annotations.document import Document, ReadOptions
 from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.core.errors import InputError, quoted
-from a2d_tf.core.files import is_file_name
+from a2d_tf.core.files import file_digest, is_file_name
 
 
 class Export(NamedTuple):
@@ -69,5 +69,5 @@ def exports_digest(exports: Iterable[Export]) -> str:
             paths = sorted(path for path in export.path.rglob("*") if path.is_file())
         for path in paths:
             total.update(path.relative_to(export.path.parent).as_posix().encode())
-            total.update(hashlib.sha256(pathlib.Path(path).read_bytes()).digest())
+            total.update(bytes.fromhex(file_digest(path)))
     return total.hexdigest()

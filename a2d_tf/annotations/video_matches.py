@@ -70,7 +70,7 @@ def taken_videos(matches: Iterable[VideoMatch]) -> set[str]:
 def _match_by_names(
     export: Export, documents: Sequence[Document], folder: VideoFolder
 ) -> list[VideoMatch]:
-    """Return the `matches of an export, by the names and paths that it contains."""
+    """Return the matches of an export, by the names and paths that it contains."""
     matches = [_match_document(export, document, folder) for document in documents]
     if export.video is None:
         return matches

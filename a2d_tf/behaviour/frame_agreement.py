@@ -71,7 +71,9 @@ class FrameCounts:
         nobody = (first_counts.sum(axis=1) == 0) & (second_counts.sum(axis=1) == 0)
         self.matrix[-1, -1] += nobody.sum()
 
-    def _individuals(self, spans, middles):
+    def _individuals(
+        self, spans: Mapping[str, Sequence[TimeSpan]], middles: np.ndarray
+    ) -> np.ndarray:
         """Return how many do each behaviour in each frame: float64 [frames, B + 1]."""
         counts = np.zeros((len(middles), len(self.behaviours) + 1))
         for i, behaviour in enumerate(self.behaviours):

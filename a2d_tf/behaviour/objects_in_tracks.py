@@ -7,10 +7,9 @@ the mask or the box that it has there. `evaluation.found_objects` says what it f
 from __future__ import annotations
 
 import collections
-import json
 import os
 import pathlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,13 +17,14 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.behaviour.prediction_folder import (
     REMEDY,
-    RESULT_FILES,
     SECONDS,
     VIDEO_FILE,
+    VideoInfo,
     read_tracks,
     read_video_info,
 )
-from a2d_tf.core.checked_json import check_json, load_json, number, whole
+from a2d_tf.behaviour.track_masks import TrackMasks
+from a2d_tf.core.checked_json import kind_of, load_json, number, whole
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation import coco_json, found_objects
@@ -32,22 +32,6 @@ from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.found_objects import Findings, FoundObjects, TrueObjects
 from a2d_tf.evaluation.label_maps import TRACK_MAPS, write_png
 
-_TRACK = {
-    "track_id": whole(1),
-    "frames": [
-        {
-            "frame": whole(1),
-            "category_id": whole(1),
-            "score": number(0, 1),
-            "bbox": [float],
-        }
-    ],
-}
-_DETECTION = {
-    "image_id": whole(1),
-    "track_id": whole(),
-    "segmentation": {"size": [int], "counts": str},
-}
 _TIMES = {"every": whole(1), "begin": SECONDS, "fps": number(1e-9, 1e9), "times": list}
 
 
@@ -89,15 +73,16 @@ def score(
     for video, indices in _frames_of_videos(truth).items():
         prediction = pathlib.Path(library, video)
         answered_of = _answered_frames(prediction, indices)
-        rows_of = _rows_of_frames(prediction, set(answered_of.values()), labels)
-        size = read_video_info(prediction).size
+        info = read_video_info(prediction)
+        answered = set(answered_of.values())
+        rows_of = _rows_of_frames(prediction, info, answered, labels)
         for frame, index in indices.items():
             name = truth.frames[index]
             rows: list[_Row] = []
             if frame in answered_of:
                 rows = rows_of[answered_of[frame]]
             findings = _findings(rows)
-            label_map = _painted(findings, size, labels)
+            label_map = _painted(findings, info.size, labels)
             write_png(folder / TRACK_MAPS / f"{name}.png", label_map)
             if frame not in answered_of:
                 continue
@@ -165,69 +150,60 @@ def _answered_frames(
 
 
 def _rows_of_frames(
-    prediction: pathlib.Path, frames: Collection[int], labels: LabelSpace
+    prediction: pathlib.Path,
+    info: VideoInfo,
+    frames: Collection[int],
+    labels: LabelSpace,
 ) -> dict[int, list[_Row]]:
     """Return {frame: its tracks, the best first}.
 
     Args:
+      info: of the prediction's video.
       labels: those of the codes in the result.
     """
-    masks = _masks(prediction, frames)
-    code_of = _codes(prediction, labels)
+    masks = TrackMasks.read(prediction, info.size, frames)
+    code_of = _codes(prediction, info.labels, labels)
+    row_kind = {
+        "frame": whole(1),
+        "category_id": kind_of(
+            lambda value: type(value) is int and value in code_of,
+            "the code of a pair of its labels",
+        ),
+        "score": number(0, 1),
+        "bbox": coco_json.check_bbox,
+    }
     rows: dict[int, list[_Row]] = {frame: [] for frame in frames}
-    for track in read_tracks(prediction, _TRACK):
+    for track in read_tracks(prediction, {"track_id": whole(1), "frames": [row_kind]}):
         for row in track["frames"]:
             frame = row["frame"]
             if frame in rows:
                 code = code_of[row["category_id"]]
-                mask = masks[frame, track["track_id"]]
+                mask = masks.of(frame, track["track_id"])
                 rows[frame].append(_Row(code, row["score"], row["bbox"], mask))
     for of_frame in rows.values():
         of_frame.sort(key=lambda row: -row.score)
     return rows
 
 
-def _codes(prediction: pathlib.Path, labels: LabelSpace) -> Mapping[int, int]:
-    """Return {code in a prediction: that of the same pair in these labels}."""
-    own = read_video_info(prediction).labels
+def _codes(
+    prediction: pathlib.Path, predicted_labels: LabelSpace, labels: LabelSpace
+) -> dict[int, int]:
+    """Return {code in a prediction: that of the same pair in these labels}.
+
+    Raises:
+      InputError: these labels lack a pair of the prediction.
+    """
     code_of_name = {labels.name(code): code for code in labels.codes}
     codes = {}
-    for code in own.codes:
-        if own.name(code) not in code_of_name:
+    for code in predicted_labels.codes:
+        name = predicted_labels.name(code)
+        if name not in code_of_name:
             raise InputError(
-                f"{prediction / VIDEO_FILE}: labels: the annotations know no"
-                f" {own.name(code)}; use predictions of a model with their labels"
+                f"{prediction / VIDEO_FILE}: labels: the annotations know no {name};"
+                " use predictions of a model with their labels"
             )
-        codes[code] = code_of_name[own.name(code)]
+        codes[code] = code_of_name[name]
     return codes
-
-
-def _masks(
-    prediction: pathlib.Path, frames: Collection[int]
-) -> dict[tuple[int, int], dict[str, Any]]:
-    """Return {(frame, track): mask, as an RLE}, of some frames."""
-    path = prediction / RESULT_FILES["detections"]
-    masks = {}
-    try:
-        for detection in _detections(path):
-            if detection["image_id"] in frames:
-                key = (detection["image_id"], detection["track_id"])
-                masks[key] = detection["segmentation"]
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: {reason}; {REMEDY}, with its detections") from error
-    return masks
-
-
-def _detections(path: pathlib.Path) -> Iterator[dict[str, Any]]:
-    """Yield what `detections.json` holds, which has an item a line."""
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            text = line.strip().rstrip(",")
-            if text not in ("", "[", "]"):
-                detection = json.loads(text)
-                check_json(detection, _DETECTION)
-                yield detection
 
 
 def _findings(rows: Sequence[_Row]) -> Findings:

@@ -5,25 +5,22 @@ from __future__ import annotations
 import collections
 import itertools
 import os
-from collections.abc import Sequence
 from typing import NamedTuple
+
+from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations.writers.tracked_video import Shape, TrackedVideo, TrackShapes
 from a2d_tf.behaviour.prediction_folder import (
-    REMEDY,
-    RESULT_FILES,
     VIDEO_FILE,
     VideoInfo,
     answered_frames,
     read_tracks,
     read_video_info,
 )
-from a2d_tf.core.checked_json import check_json, kind_of, load_json, number, whole
+from a2d_tf.behaviour.track_masks import TrackMasks
+from a2d_tf.core.checked_json import kind_of, number, whole
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import is_file_name
-from a2d_tf.data.segmentations import runs_of
-
-_DETECTION = {"image_id": whole(), "track_id": whole(), "segmentation": {"counts": str}}
 
 
 def read_tracked_video(
@@ -97,7 +94,7 @@ def _read_tracks(
         "mean_score": number(0, 1),
         "frames": [row_kind],
     }
-    masks = _read_masks(folder, info.size)
+    masks = TrackMasks.read(folder, info.size)
     shapes: dict[tuple[int, str], list[Shape]] = collections.defaultdict(list)
     names = {}
     for track in read_tracks(folder, kind):
@@ -109,35 +106,11 @@ def _read_tracks(
         for row in track["frames"]:
             frame = row["frame"]
             actor, action = labels.indices(row["category_id"])
-            if (frame, track_id) not in masks:
-                problem = f"track {track_id} has no detection in frame {frame}"
-                raise InputError(f"{folder}: {problem}; {REMEDY}")
-            mask = masks[frame, track_id]
-            if mask:
+            mask = masks.of(frame, track_id)
+            if rle_tools.area(mask):
                 shape = Shape(frame, labels.actions[action], mask, score=row["score"])
                 shapes[track_id, labels.actors[actor]].append(shape)
     return _Tracks(shapes, names)
-
-
-def _read_masks(
-    folder: str | os.PathLike, size: Sequence[int]
-) -> dict[tuple[int, int], dict | None]:
-    """Return {(frame, track): RLE of its mask, or None for one without a pixel}."""
-    height, width = size
-    path = os.path.join(folder, RESULT_FILES["detections"])
-    masks: dict[tuple[int, int], dict | None] = {}
-    for i, detection in enumerate(load_json(path, list, REMEDY)):
-        try:
-            check_json(detection, _DETECTION)
-            counts = detection["segmentation"]["counts"]
-            runs = runs_of(counts, height * width)
-        except ValueError as error:
-            raise InputError(f"{path}: [{i}]: {error}; {REMEDY}") from error
-        mask = None
-        if any(runs[1::2]):  # a run of the object has pixels
-            mask = {"size": [height, width], "counts": counts}
-        masks[detection["image_id"], detection["track_id"]] = mask
-    return masks
 
 
 def _one_actor_each(found: _Tracks) -> tuple[TrackShapes, ...]:

@@ -228,11 +228,7 @@ def folders_of(paths: Iterable[str]) -> list[pathlib.Path]:
 
 
 def read_tracks(folder: str | os.PathLike, kind: Any) -> Iterator[dict]:
-    """Yield the tracks of `tracks.json`, which has a track a line.
-
-    They are read line by line, because a long video's file as a whole takes twice its
-    size in memory. A list of tracks on one line, as another program may have written
-    it, is read, too.
+    """Yield the tracks of `tracks.json`.
 
     Args:
       kind: what a track must hold, as for `check_json`.
@@ -240,7 +236,36 @@ def read_tracks(folder: str | os.PathLike, kind: Any) -> Iterator[dict]:
     Raises:
       InputError: the file is missing or damaged; names the field.
     """
-    path = pathlib.Path(folder, RESULT_FILES["tracks"])
+    return _read_items(folder, "tracks", kind)
+
+
+def read_detections(folder: str | os.PathLike, kind: Any) -> Iterator[dict]:
+    """Yield the detections of `detections.json`.
+
+    Args:
+      kind: what a detection must hold, as for `check_json`.
+
+    Raises:
+      InputError: the file is missing or damaged; names the field.
+    """
+    return _read_items(folder, "detections", kind)
+
+
+def _read_items(folder: str | os.PathLike, result: str, kind: Any) -> Iterator[dict]:
+    """Yield the items of a JSON list, which has one a line.
+
+    They are read line by line, because a long video's file as a whole takes twice its
+    size in memory. A list of items on one line, as another program may have written it,
+    is read, too.
+
+    Args:
+      result: kind of result, of RESULT_FILES.
+      kind: what an item must hold, as for `check_json`.
+
+    Raises:
+      InputError: the file is missing or damaged; names the field.
+    """
+    path = pathlib.Path(folder, RESULT_FILES[result])
     last = ""  # line that is not blank
     count = 0
     try:
@@ -251,13 +276,13 @@ def read_tracks(folder: str | os.PathLike, kind: Any) -> Iterator[dict]:
                 if text in ("", "[", "]", "[]"):
                     continue
                 value = json.loads(text)
-                tracks = value if isinstance(value, list) else [value]
-                for track in tracks:
-                    check_json(track, kind, f"[{count}]")
-                    yield track
+                items = value if isinstance(value, list) else [value]
+                for item in items:
+                    check_json(item, kind, f"[{count}]")
+                    yield item
                     count += 1
         if not last.endswith("]"):
             raise ValueError("truncated")
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: {reason}; {REMEDY}, with its tracks") from error
+        raise InputError(f"{path}: {reason}; {REMEDY}, with its {result}") from error

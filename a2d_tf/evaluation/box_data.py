@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from pycocotools import mask as rle_tools
@@ -174,7 +176,7 @@ class Results(InstanceTable):
         )
 
 
-def _columns(entries, index):
+def _columns(entries: list[dict], index: Mapping[int | str, int]) -> dict[str, Any]:
     """Return the fields of annotations or results that every `InstanceTable` has.
 
     Args:

@@ -54,7 +54,7 @@ def read_truth(path: str | os.PathLike, label_space: LabelSpace) -> TruthJson:
     annotation_kind = {
         "image_id": checked_json.kind_of(_is_id, "a listed image"),
         "category_id": _among(label_space.codes, "a valid pair"),
-        "bbox": _check_bbox,
+        "bbox": check_bbox,
         "iscrowd?": checked_json.one_of(0, None),  # crowds cannot be scored
     }
     kind = {
@@ -167,7 +167,7 @@ def read_results(
         "image_id": _among(image_ids, f"an image of {source}"),
         "category_id": _among(codes, "a code of the label space"),
         "score": float,
-        "bbox?": _check_bbox,
+        "bbox?": check_bbox,
     }
     results = checked_json.load_json(
         path, [kind], "expected a JSON list of COCO instances"
@@ -224,6 +224,13 @@ def coco_box(box: np.ndarray) -> list[float]:
     return [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)]
 
 
+def check_bbox(value: Any) -> None:
+    """Check a box of COCO JSON, as a kind of `check_json`."""
+    checked_json.check_json(value, [_EDGE])
+    if len(value) != 4 or min(value[2:]) < 0:
+        raise ValueError(f"{quoted(value)} is not [x, y, width, height]")
+
+
 def corner_boxes(entries: list[dict]) -> np.ndarray:
     """Return the boxes of annotations or results: float32 [N, 4], y1, x1, y2, x2."""
     boxes = np.array([entry["bbox"] for entry in entries], np.float64).reshape(-1, 4)
@@ -251,13 +258,6 @@ def _among(values: Container, what: str) -> Callable[[Any], None]:
 def _is_id(value: Any) -> bool:
     """Return whether a value can be the id of an image."""
     return type(value) in (int, str)
-
-
-def _check_bbox(value: Any) -> None:
-    """Check a box of COCO JSON, as a kind of `check_json`."""
-    checked_json.check_json(value, [_EDGE])
-    if len(value) != 4 or min(value[2:]) < 0:
-        raise ValueError(f"{quoted(value)} is not [x, y, width, height]")
 
 
 def _check_file_name(value: Any) -> None:

@@ -205,7 +205,7 @@ def write(run: str | os.PathLike, held_out: Mapping[str, Any]) -> None:
     write_json(os.path.join(run, FILE), fields)
 
 
-def _newest_weights(run):
+def _newest_weights(run: str | os.PathLike) -> str | None:
     """Return the digest of the newest weights' index; None if there are none."""
     folder = checkpoint_files.folder(os.fspath(run))
     steps = checkpoint_files.steps_in(folder)
@@ -214,16 +214,16 @@ def _newest_weights(run):
     return file_digest(os.path.join(folder, f"ckpt-{max(steps)}.index"))
 
 
-def _percent(seconds):
+def _percent(seconds: Mapping[str, Any]) -> str:
     """Return what is right of seconds; all are if there are none."""
     share = seconds["right"] / seconds["seconds"] if seconds["seconds"] else 1
     return f"{100 * share:.0f} %"
 
 
-def _text(amount):
+def _text(amount: float) -> str:
     """Format a number of objects, or of seconds."""
     return f"{amount:.1f}".removesuffix(".0")
 
 
-def _count(number, noun):
+def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

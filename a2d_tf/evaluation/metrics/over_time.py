@@ -8,7 +8,7 @@ Instances of one frame and the next are linked by the tracker of predictions,
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -140,15 +140,19 @@ class OverTime(Metric):
             figures["over_time"] = tracking_scores(with_masks, self.labels)
         return figures
 
-    def _complete_videos(self):
+    def _complete_videos(self) -> Iterator[list[_KeptFrame]]:
         """Yield the frames, in order, of each video that counts."""
         for frames in self._videos.values():
             without_gap = len(frames) == max(frames) - min(frames) + 1
-            if len(frames) > 1 and without_gap and None not in frames.values():
-                yield [frames[number] for number in sorted(frames)]
+            in_order = [frames[number] for number in sorted(frames)]
+            identified = [frame for frame in in_order if frame is not None]
+            if without_gap and len(identified) == len(frames) > 1:
+                yield identified
 
-    def _track(self, frames, split):
-        """Link the instances of a video: list of `ComparedFrame`."""
+    def _track(
+        self, frames: Sequence[_KeptFrame], split: SplitData
+    ) -> list[ComparedFrame]:
+        """Link the instances of a video."""
         answers = []
         for frame in frames:
             instances = _Instances.reaching(split.threshold, frame)

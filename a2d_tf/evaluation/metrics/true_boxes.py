@@ -157,7 +157,9 @@ def label_scores(
     }
 
 
-def _ap(scores, of_class, measure: Callable[[Curve], Any]):
+def _ap(
+    scores: np.ndarray, of_class: np.ndarray, measure: Callable[[Curve], Any]
+) -> float:
     """Return the AP in percent of a class; both [N]: its scores, its boxes."""
     ranked = np.argsort(-scores.astype(np.float64), kind="stable")
     return 100 * float(measure(curve_of_hits(of_class[ranked], of_class.sum())))

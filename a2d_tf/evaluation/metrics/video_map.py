@@ -123,7 +123,9 @@ def video_maps(videos: Sequence[Sequence[ComparedFrame]], labels: LabelSpace) ->
     return figures
 
 
-def _class_scores(objects, kind, labels):
+def _class_scores(
+    objects: Objects, kind: str, labels: LabelSpace
+) -> dict[int, np.ndarray]:
     """Return the score of each object in each class of a kind: {class: float [N]}.
 
     The score of an actor is the sum over its actions, that of an action the sum over
@@ -141,7 +143,7 @@ def _class_scores(objects, kind, labels):
     return dict(enumerate(scores.sum(axis=summed_axis).T, 1))
 
 
-def _aps(true, predicted):
+def _aps(true: Sequence[Tube], predicted: Sequence[Tube]) -> dict[str, float]:
     """Return the AP of the tubes of one class, {name of a threshold: percent}."""
     ranked = sorted(predicted, key=Tube.score, reverse=True)
     true_in_video = collections.defaultdict(list)
@@ -166,7 +168,7 @@ def _aps(true, predicted):
     return aps
 
 
-def _cut_by_frame(tubes):
+def _cut_by_frame(tubes: Iterable[Tube]) -> list[Tube]:
     """Return each box of some tubes as a tube of one frame, which matches within it.
 
     Its score is the mean score of the whole tube.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -218,8 +218,10 @@ def page(
     return Page(text, shown_count=len(names), frame_count=len(scored))
 
 
-def _scored_frames(maps, mistakes):
-    """Return the `_ScoredFrame` of each frame.
+def _scored_frames(
+    maps: _Maps, mistakes: Mapping[str, Sequence] | None
+) -> list[_ScoredFrame]:
+    """Score each frame.
 
     Args:
       mistakes: {name of a frame: [(true code, predicted code)]} of `metrics.json`, for
@@ -232,8 +234,8 @@ def _scored_frames(maps, mistakes):
         maps_of_frame = maps.read(name)
         confusion.update(maps_of_frame.truth, maps_of_frame.prediction)
         miou = confusion.metrics()["joint"]["miou"]
+        frame_mistakes: Sequence = []
         if mistakes is None:
-            frame_mistakes = []
             description = f"mIoU {miou:.1f}"
         else:
             frame_mistakes = mistakes.get(name, [])
@@ -273,8 +275,13 @@ def _describe(mistakes: Sequence[Sequence[int]], labels: LabelSpace) -> str:
     return "; ".join(sentences) or "no mistake"
 
 
-def _card(frame, maps, labels, image):
-    """Return the `_Card` of a `_ScoredFrame`, whose picture is `image`."""
+def _card(
+    frame: _ScoredFrame,
+    maps: label_maps.LabelMaps,
+    labels: LabelSpace,
+    image: np.ndarray,
+) -> _Card:
+    """Return what the page shows of a frame, whose picture is `image`."""
     pictures = []
     for caption, codes in maps._asdict().items():
         pairs = []

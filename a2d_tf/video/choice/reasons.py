@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import collections
 import os
-import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ import numpy as np
 from pycocotools import mask as rle_tools
 
 from a2d_tf.behaviour import prediction_folder
-from a2d_tf.core.checked_json import load_json, number, whole
+from a2d_tf.core.checked_json import number, whole
 from a2d_tf.core.labels import LabelSpace
 
 SMALL = 0.3  # margins from here on are no reason
@@ -143,9 +142,8 @@ def _read_answers(
         "runner_up": code,
         "margin": number(0, 1),
     }
-    path = pathlib.Path(folder, prediction_folder.RESULT_FILES["detections"])
     answers = {}
-    for detection in load_json(path, [kind], "predict the video again"):
+    for detection in prediction_folder.read_detections(folder, kind):
         answers[detection["image_id"], detection["track_id"]] = _Answer(
             detection["category_id"], detection["runner_up"], detection["margin"]
         )
