@@ -16,7 +16,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.core.locks import locked
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.metrics import summaries
-from a2d_tf.runs import checkpoint_files, chosen_threshold
+from a2d_tf.runs import chosen_threshold, creation, run_folder
 
 if TYPE_CHECKING:
     from a2d_tf.model.network import Network
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
     """Train a network on the records of the flags, and say what comes next."""
     config = Config.from_flags(FLAGS)
     command_line.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
-    checkpoint_files.check_path(_WORKDIR.value)
+    run_folder.check_weights_path(_WORKDIR.value)
     training = config.training
     manifest = Manifest.load(_RECORDS.value)
     manifest.check_frames(config.model.frames)
@@ -89,7 +89,7 @@ def _train(config: Config, manifest: Manifest, workdir: str) -> None:
             initial_weights.check_motion(config, manifest)
             report = initial_weights.initialise(network, config)
             fit_readout(network, manifest, config)
-        run_folder.create(workdir, config, manifest)
+        creation.create(workdir, config, manifest)
         if report:
             print(report.summary(), flush=True)
             write_text(os.path.join(workdir, "weights.txt"), str(report))

@@ -165,7 +165,7 @@ def loaded_run(tmp_path_factory):
     import tiny_network
 
     from a2d_tf.core.config import Config, InferenceConfig
-    from a2d_tf.runs import chosen_threshold, loading, run_folder
+    from a2d_tf.runs import chosen_threshold, creation, loading, run_folder
 
     folder = tmp_path_factory.mktemp("tiny_run")
     inference = InferenceConfig(
@@ -179,7 +179,7 @@ def loaded_run(tmp_path_factory):
         for name, factor in factors.items():
             if name in weight.name and "kernel" in weight.name:
                 weight.assign(weight * factor)
-    run_folder.create(folder, config, tiny_network.manifest())
+    creation.create(folder, config, tiny_network.manifest())
     chosen_threshold.save(folder, 0.3, {}, {0.3: 50.0})
     saver = tf.train.Checkpoint(network=network)
     path = tf.train.CheckpointManager(saver, str(folder / "checkpoints"), 1).save(7)

@@ -21,7 +21,7 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.reports import frame_browser
 from a2d_tf.evaluation.scored_rois import ScoredRois
-from a2d_tf.runs import checkpoint_files, loading, packing, run_folder
+from a2d_tf.runs import loading, packing, run_folder
 from a2d_tf.video import video_prediction
 from a2d_tf.video.choice import reasons
 from a2d_tf.video.frames import video_reader
@@ -104,13 +104,13 @@ def test_a_packed_model(run, restored, tmp_path):
 def test_marks_of_a_run(run):
     folder = run / "best"
     shutil.copytree(run / "checkpoints", folder)
-    (step,) = checkpoint_files.steps_in(folder)
+    (step,) = run_folder.checkpoint_steps(folder)
     best = {"step": step, "score": 40.0, "score_threshold": 0.4}
-    (folder / checkpoint_files.BEST).write_text(json.dumps(best))
+    (folder / run_folder.BEST).write_text(json.dumps(best))
     (run / "finished.json").write_text(json.dumps({"steps": step}))
 
     def read(run):
-        config = run_folder.settings(str(run))
+        config = run_folder.read_loadable_config(str(run))
         is_finished = run_folder.is_finished(str(run), step)
         return config, is_finished, loading._read_best(str(run))
 

@@ -13,7 +13,7 @@ from a2d_tf.behaviour.comparison import ComparedVideo, compare_splits
 from a2d_tf.behaviour.spans import TimeSpan
 from a2d_tf.core.checked_json import check_json
 from a2d_tf.core.errors import InputError
-from a2d_tf.runs import held_out, model_source
+from a2d_tf.runs import held_out_scores, model_source
 from a2d_tf.video.library import (
     library_page,
     library_request,
@@ -51,12 +51,12 @@ SECONDS = {
 
 def test_it_is_told_in_sentences():
     for fields in (OBJECTS, SECONDS):
-        check_json(fields, held_out.KIND)
-    assert held_out.sentence(OBJECTS) == (
+        check_json(fields, held_out_scores.KIND)
+    assert held_out_scores.sentence(OBJECTS) == (
         "In 2 videos held out of the training (30 annotated frames), tracks found 9 of"
         " 14 objects, and 9 of their 16 labels are right."
     )
-    assert held_out.sentence(SECONDS) == (
+    assert held_out_scores.sentence(SECONDS) == (
         "In 2 coded videos, each left out of the fit in turn, 50 % of the coded seconds"
         " got their behaviour: run 62 %."
     )
@@ -94,18 +94,18 @@ def test_a_run_keeps_it_until_its_weights_change(tmp_path):
     (tmp_path / "flags.txt").touch()
     (tmp_path / "checkpoints/ckpt-5.index").write_text("weights")
     identity = model_source.identity(str(tmp_path))
-    assert held_out.read(tmp_path) is None
-    held_out.write(tmp_path, OBJECTS)
-    assert held_out.read(tmp_path) == OBJECTS
+    assert held_out_scores.read(tmp_path) is None
+    held_out_scores.write(tmp_path, OBJECTS)
+    assert held_out_scores.read(tmp_path) == OBJECTS
     # Predictions by the run are still its own.
     assert model_source.identity(str(tmp_path)) == identity
     (tmp_path / "checkpoints/ckpt-7.index").write_text("other weights")
-    assert held_out.read(tmp_path) is None
+    assert held_out_scores.read(tmp_path) is None
     shutil.rmtree(tmp_path / "checkpoints")  # finished, and weights deleted
-    assert held_out.read(tmp_path) == OBJECTS
+    assert held_out_scores.read(tmp_path) == OBJECTS
     (tmp_path / "held_out.json").write_text('{"weights": null, "videos": 0}')
     with pytest.raises(InputError, match="held_out.json: videos: 0 is not an integer"):
-        held_out.read(tmp_path)
+        held_out_scores.read(tmp_path)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def library(tmp_path):
         "c": [track(1, ("dog", "walking", 1, 10, 0.9))],
     }
     for name, of_video in tracks.items():
-        facts = held_out.video_facts(OBJECTS, name)
+        facts = held_out_scores.video_facts(OBJECTS, name)
         video_page.write_page(write(tmp_path / name, of_video, overlay=0, **facts))
     return tmp_path
 
@@ -184,14 +184,14 @@ def test_pages_made_before_the_scores_get_them(library, tmp_path):
     made = page.read_bytes()
     page.unlink()
     renewed_pages.renew(jobs, str(run))  # nobody has scored the run
-    held_out.write(run, OBJECTS)
+    held_out_scores.write(run, OBJECTS)
     renewed_pages.renew(jobs, str(run))  # the pages have these scores
     assert not page.exists()
     page.write_bytes(made)
     better = json.loads(json.dumps(OBJECTS))
     better["behaviours"]["dog walking"]["right"] = 4
     better["tested_on"] = ["c"]
-    held_out.write(run, better)
+    held_out_scores.write(run, better)
     renewed_pages.renew(jobs, str(run))
     assert "dog walking: found 4 of 4; 2 taken" in page.read_text()
     splits = [part.split for part in parts(library).values()]

@@ -20,7 +20,7 @@ from a2d_tf.evaluation.wider_labels import WiderLabels
 from a2d_tf.model.network import Network
 from a2d_tf.model.structures import BatchInstances, RoiTable
 from a2d_tf.pretrained import transfer
-from a2d_tf.runs import run_folder
+from a2d_tf.runs import creation
 from a2d_tf.training import initial_weights
 from a2d_tf.training.suggestion import rules
 
@@ -46,7 +46,7 @@ def write_run(folder, labels, **model):
     for variable in transfer.variables(network).values():
         variable.assign(rng.normal(size=variable.shape))
     config = Config(tiny_network.config(**model))
-    run_folder.create(str(folder), config, tiny_network.manifest(label_space=labels))
+    creation.create(str(folder), config, tiny_network.manifest(label_space=labels))
     checkpoint = tf.train.Checkpoint(network=network)
     tf.train.CheckpointManager(checkpoint, str(folder / "checkpoints"), 1).save(1)
     return values(network)

@@ -23,11 +23,11 @@ from a2d_tf.data.release import Release
 from a2d_tf.pretrained.transfer import variables
 from a2d_tf.runs import (
     chosen_threshold,
+    creation,
     loading,
     model_source,
     packed,
     packing,
-    run_folder,
     scores,
 )
 
@@ -284,7 +284,7 @@ def test_weights_of_motion_maps_are_packed_with_a_notice(tmp_path):
         weight.assign(tiny_network.normal(*weight.shape))
     run, motion = tmp_path / "run", MotionFacts("i3d", "5" * 64, True)
     config = Config(network.model_config)
-    run_folder.create(run, config, tiny_network.manifest(motion=motion))
+    creation.create(run, config, tiny_network.manifest(motion=motion))
     chosen_threshold.save(run, 0.3, {}, {0.3: 50.0})
     saver = tf.train.Checkpoint(network=network)
     tf.train.CheckpointManager(saver, str(run / "checkpoints"), 1).save(7)

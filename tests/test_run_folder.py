@@ -13,7 +13,7 @@ from a2d_tf.core.config import ComputeConfig, Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data.manifest import Manifest, MotionFacts
-from a2d_tf.runs import chosen_threshold, loading, run_folder
+from a2d_tf.runs import chosen_threshold, creation, loading, run_folder
 from a2d_tf.serving import exporter
 from a2d_tf.training import initial_weights
 from a2d_tf.training.events import Events
@@ -21,7 +21,7 @@ from a2d_tf.training.events import Events
 
 def test_records_made_otherwise_are_refused(tmp_path, monkeypatch):
     config = Config(tiny_network.config())
-    run_folder.create(tmp_path, config, manifest())
+    creation.create(tmp_path, config, manifest())
     monkeypatch.setattr(run_folder, "is_new", lambda _: False)
     facts = {name: getattr(manifest(), name) for name in run_folder.FACTS}
     run = loading.Run(config, types.SimpleNamespace(labels=A2D), facts, "")
@@ -30,7 +30,7 @@ def test_records_made_otherwise_are_refused(tmp_path, monkeypatch):
     for field, value in others.items():
         for refuse in (
             run.check_records,
-            lambda m: run_folder.create(tmp_path, config, m),
+            lambda m: creation.create(tmp_path, config, m),
         ):
             with pytest.raises(InputError, match=f"RECORDS: {field}="):
                 refuse(manifest(**{field: value}))
@@ -40,7 +40,7 @@ def test_a_run_keeps_the_facts_of_motion_maps(tmp_path):
     motion = MotionFacts("i3d", "5" * 64, flow_histograms=True)
     config = Config(tiny_network.config())
     for name, facts in (("with", motion), ("without", None)):
-        run_folder.create(tmp_path / name, config, manifest(motion=facts))
+        creation.create(tmp_path / name, config, manifest(motion=facts))
     assert run_folder.record_facts(tmp_path / "with")["motion"] == vars(motion)
     assert "motion" not in run_folder.record_facts(tmp_path / "without")
 
@@ -50,7 +50,7 @@ def test_a_run_and_its_export_keep_how_long_coded_bouts_last(tmp_path):
     config = Config(tiny_network.config())
     network = tiny_network.make()
     for name, known in (("with", seconds), ("without", {})):
-        run_folder.create(tmp_path / name, config, manifest(bout_seconds=known))
+        creation.create(tmp_path / name, config, manifest(bout_seconds=known))
         facts = run_folder.record_facts(tmp_path / name)
         run = loading.Run(config, network, {}, "", bout_seconds=known)
         expected = known or None
@@ -89,28 +89,28 @@ def learns(**training):
 @pytest.fixture
 def begun(tmp_path, monkeypatch):
     """A folder of a run from COCO's weights that has a checkpoint."""
-    run_folder.create(tmp_path, learns(init_rgb="coco"), manifest())
+    creation.create(tmp_path, learns(init_rgb="coco"), manifest())
     monkeypatch.setattr(run_folder, "is_new", lambda _: False)
     return tmp_path
 
 
 def test_all_may_change_before_the_first_checkpoint(tmp_path):
-    run_folder.create(tmp_path, learns(), manifest())
-    run_folder.create(tmp_path, learns(init_rgb="coco"), manifest())
+    creation.create(tmp_path, learns(), manifest())
+    creation.create(tmp_path, learns(init_rgb="coco"), manifest())
     assert Config.read(tmp_path / "flags.txt").training.init_rgb == "coco"
 
 
 def test_initial_weights_may_be_left_out_and_the_precision_may_change(begun, caplog):
     other = Config(tiny_network.config(), compute=ComputeConfig("mixed_bfloat16"))
     for config in (learns(init_rgb="coco"), learns(), other):
-        run_folder.create(begun, config, manifest())
+        creation.create(begun, config, manifest())
         assert Config.read(begun / "flags.txt").training.init_rgb == "coco"
         assert not caplog.text
     assert Config.read(begun / "flags.txt").compute == other.compute
 
 
 def test_other_initial_weights_are_ignored_once_a_run_has_begun(begun, caplog):
-    run_folder.create(begun, learns(init_rgb="other.h5", init_run="b"), manifest())
+    creation.create(begun, learns(init_rgb="other.h5", init_run="b"), manifest())
     training = Config.read(begun / "flags.txt").training
     assert training == learns(init_rgb="coco").training
     assert "the run has already begun; --init_rgb=other.h5 is ignored" in caplog.text
@@ -127,13 +127,13 @@ def test_other_initial_weights_are_ignored_once_a_run_has_begun(begun, caplog):
 )
 def test_what_is_learned_may_not_change(begun, config, flag):
     with pytest.raises(InputError, match=flag):
-        run_folder.create(begun, config, manifest())
+        creation.create(begun, config, manifest())
 
 
 def test_records_of_another_source_are_refused(begun):
     other = manifest(source="b", videos=lambda split: {"w"})
     with pytest.raises(InputError, match="RECORDS: source=.*--init_run"):
-        run_folder.create(begun, learns(), other)
+        creation.create(begun, learns(), other)
 
 
 def test_the_rate_of_a_finished_run_changes_with_more_steps(begun):
@@ -142,7 +142,7 @@ def test_the_rate_of_a_finished_run_changes_with_more_steps(begun):
     (begun / "checkpoints" / "ckpt-5.index").touch()
 
     def rate(steps):
-        run_folder.create(begun, learns(steps=steps, learning_rate=0.5), manifest())
+        creation.create(begun, learns(steps=steps, learning_rate=0.5), manifest())
         return Config.read(begun / "flags.txt").training.learning_rate
 
     assert rate(steps=5) == 2e-4  # it is finished
@@ -150,22 +150,22 @@ def test_the_rate_of_a_finished_run_changes_with_more_steps(begun):
 
 
 def test_a_run_on_another_may_have_other_videos_but_no_other_clips(tmp_path):
-    run_folder.create(tmp_path, learns(), manifest())
+    creation.create(tmp_path, learns(), manifest())
     other = manifest(source="b", videos=lambda split: {"w"})
     after = learns(init_run=str(tmp_path))
-    run_folder.create(tmp_path / "next", after, other)
+    creation.create(tmp_path / "next", after, other)
     facts = json.loads((tmp_path / "next/records.json").read_text())
     assert facts["videos"] == ["v", "w"]
     with pytest.raises(
         InputError, match="RECORDS: clip_stride=2 differs from the run's 1"
     ):
-        run_folder.create(tmp_path / "3", after, manifest(clip_stride=2))
+        creation.create(tmp_path / "3", after, manifest(clip_stride=2))
 
 
 def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path, monkeypatch):
     def run(name, **training):
         config = Config(tiny_network.config(), training=TrainingConfig(**training))
-        run_folder.create(tmp_path / name, config, manifest())
+        creation.create(tmp_path / name, config, manifest())
         return str(tmp_path / name)
 
     def check(actor, before="", **more):
@@ -190,7 +190,7 @@ def test_withheld_actions_are_not_learned_in_the_run_before(tmp_path, monkeypatc
 
 def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):
     config = Config(tiny_network.config())
-    run_folder.create(tmp_path, config, manifest())
+    creation.create(tmp_path, config, manifest())
     chosen_threshold.save(tmp_path, 0.4, {"segmentation": 1}, {0.4: 50.0})
     (tmp_path / "finished.json").write_text('{"steps": 3}')
     for name in ("best/validation.json", "weights.txt"):
@@ -199,7 +199,7 @@ def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):
     Events(tmp_path).write("train", 1, {"loss/total": 1.0})
     (tmp_path / "tensorboard" / "notes.txt").touch()
     for _ in range(2):
-        run_folder.create(tmp_path, config, manifest())
+        creation.create(tmp_path, config, manifest())
         names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
         assert names == {"flags.txt", "labels.json", "records.json", "notes.txt"}
 
@@ -207,12 +207,12 @@ def test_what_a_training_that_is_gone_has_chosen_is_forgotten(tmp_path):
 def test_a_run_with_an_action_backbone_names_its_authors(tmp_path):
     """In a file that goes when the folder's next run has none."""
     model = tiny_network.config(readout=True, action_backbone="i3d")
-    run_folder.create(tmp_path, Config(model), manifest())
+    creation.create(tmp_path, Config(model), manifest())
     notice = (tmp_path / "NOTICE").read_text()
     for words in ("J. Carreira", "Apache License", "Copyright (c) 2022 Wilson Yan"):
         assert words in notice
     assert "MIT License" in notice and max(map(len, notice.splitlines())) <= 88
-    run_folder.create(tmp_path, Config(tiny_network.config()), manifest())
+    creation.create(tmp_path, Config(tiny_network.config()), manifest())
     assert not (tmp_path / "NOTICE").exists()
 
 

@@ -23,7 +23,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.pretrained import coco, stream_roles, transfer
 from a2d_tf.pretrained.anchor_deltas import anchor_ratios
 from a2d_tf.pretrained.weights_file import Weights
-from a2d_tf.runs import coco_detector, run_folder
+from a2d_tf.runs import coco_detector, creation
 from a2d_tf.training import initial_weights, run_settings
 from a2d_tf.video.predictors.predictor import Predictor
 
@@ -348,7 +348,7 @@ def other_run(tmp_path_factory):
     config = Config(tiny_network.config(**options))
     tf.keras.utils.set_random_seed(5)
     network = Network(config.model, LABELS)
-    run_folder.create(str(folder), config, tiny_network.manifest(label_space=LABELS))
+    creation.create(str(folder), config, tiny_network.manifest(label_space=LABELS))
     checkpoint = tf.train.Checkpoint(network=network)
     tf.train.CheckpointManager(checkpoint, str(folder / "checkpoints"), 1).save(1)
     return str(folder), values(network)

@@ -11,7 +11,7 @@ from a2d_tf.behaviour import spans
 from a2d_tf.behaviour.frame_agreement import FrameCounts, precision_recall
 from a2d_tf.behaviour.spans import TimeSpan
 from a2d_tf.evaluation.metrics.tables import Table
-from a2d_tf.runs.held_out import HELD_OUT, NEW, SPLITS, TRAINED
+from a2d_tf.runs.video_splits import HELD_OUT, NEW, SPLITS, TRAINED
 
 SpansByAction = dict[str, list[TimeSpan]]
 """Action -> its bouts of all individuals of a video."""
@@ -70,7 +70,7 @@ class Comparison:
       bouts: {coded action: {figure: value}}: precision, recall and F1 of its bouts.
       frames: of `FrameCounts.figures`, of the coded actions.
       splits: {what videos were to the model: the comparison of these}, of
-        `held_out.SPLITS`; empty if nobody says.
+        `video_splits.SPLITS`; empty if nobody says.
     """
 
     videos: list[str]
@@ -150,7 +150,7 @@ class ComparedVideo(NamedTuple):
     """A video with two codings, the second one of a prediction or of a coder.
 
     Attributes:
-      split: of `held_out.SPLITS`, what it was to a model; None if nobody says.
+      split: of `video_splits.SPLITS`, what it was to a model; None if nobody says.
       limits: the part that counts; bouts of the second coding are within it.
       fps: frames a second.
     """

@@ -15,7 +15,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_csv
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.limits import MAX_SIDE
-from a2d_tf.runs import held_out
+from a2d_tf.runs import held_out_scores, video_splits
 
 RESULT_FILES = {
     "overlay": "overlay.mp4",
@@ -58,9 +58,9 @@ _VIDEO_INFO = {
     "given_tracks?": bool,
     "detector?": str,
     "kinetics?": bool,
-    "held_out?": held_out.KIND,
+    "held_out?": held_out_scores.KIND,
     "coded?": one_of(LEFT_OUT, SEEN),
-    "split?": one_of(*held_out.SPLITS),
+    "split?": one_of(*video_splits.SPLITS),
 }
 
 
@@ -83,11 +83,11 @@ class VideoInfo:
       given_tracks: whether the tracks were given to the prediction.
       detector: the name of what found the tracks that were given; None if nobody says.
       kinetics: whether the actions are those that I3D knows of Kinetics-400.
-      held_out: see `runs.held_out`; None if the model does not say.
+      held_out: see `runs.held_out_scores`; None if the model does not say.
       coded: LEFT_OUT if the labels are by a fit without the coded times of this video,
         SEEN if by one with them; None if none of its times are coded, or nobody knows.
-      model_split: of `held_out.SPLITS`, what the video was to the model; None if that
-        does not say.
+      model_split: of `video_splits.SPLITS`, what the video was to the model; None if
+        that does not say.
       unsure_frames: number of frames with instances of which none has a track.
       frames_with_extra: number of frames with a sure instance beyond `max_tracks`,
         which has no track.
@@ -120,13 +120,13 @@ class VideoInfo:
 
     @property
     def split(self) -> str | None:
-        """What the video was to what labelled it, of `held_out.SPLITS`."""
+        """What the video was to what labelled it, of `video_splits.SPLITS`."""
         if self.coded == LEFT_OUT:
-            return held_out.HELD_OUT
+            return video_splits.HELD_OUT
         if self.coded == SEEN:
-            return held_out.TRAINED
+            return video_splits.TRAINED
         if self.model_split is None and self.held_out is not None:
-            return held_out.NEW
+            return video_splits.NEW
         return self.model_split
 
 

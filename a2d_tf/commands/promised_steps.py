@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.runs import run_files
+from a2d_tf.runs import run_folder
 from a2d_tf.runs.training_length import LEAST_STEPS
 from a2d_tf.training.suggestion.settings import Suggestion
 
@@ -22,9 +22,9 @@ def of_run(run: str | os.PathLike) -> int:
     Raises:
       InputError: its settings are damaged.
     """
-    if not os.path.isfile(run_files.flags_path(run)):
+    if not os.path.isfile(run_folder.flags_path(run)):
         return 0
-    return run_files.read_config(run).training.steps
+    return run_folder.read_config(run).training.steps
 
 
 def given(words: Sequence[str]) -> int | None:

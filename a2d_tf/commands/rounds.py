@@ -7,7 +7,7 @@ import pathlib
 import time
 from collections.abc import Mapping, Sequence
 
-from a2d_tf.runs import run_files, scores
+from a2d_tf.runs import run_folder, scores
 from a2d_tf.video.library.library_videos import Job
 
 
@@ -34,7 +34,7 @@ class RoundFolder:
     @property
     def sheets(self) -> pathlib.Path:
         """Sheets of annotated frames, to look at."""
-        return self.run / run_files.SHEETS
+        return self.run / run_folder.SHEETS
 
     @property
     def scores(self) -> pathlib.Path:
@@ -76,7 +76,7 @@ class RoundFolder:
         return self.path / "logs"
 
     def is_trained(self) -> bool:
-        return (self.run / run_files.FINISHED).is_file()
+        return (self.run / run_folder.FINISHED).is_file()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -97,7 +97,7 @@ class _Trust(NamedTuple):
     folds: Sequence[FoldScores] = ()
 
     def held_out(self, coded: Iterable[str]) -> dict[str, Any] | None:
-        """Return what the model keeps of it, see `runs.held_out`.
+        """Return what the model keeps of it, see `runs.held_out_scores`.
 
         Args:
           coded: names of the videos that it is fitted to.

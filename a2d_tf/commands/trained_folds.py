@@ -17,7 +17,7 @@ from a2d_tf.evaluation import fold_scores
 from a2d_tf.evaluation.fold_scores import FoldScores
 from a2d_tf.evaluation.metrics.behaviour_counts import Counts
 from a2d_tf.paper.folds import Fold, test_videos_flag
-from a2d_tf.runs import run_files, scores
+from a2d_tf.runs import run_folder, scores
 from a2d_tf.runs.scores import TEST
 
 _REMEDY = "delete it and run again"
@@ -85,7 +85,7 @@ class TrainedFolds:
         self.call(
             f"training_{fold.name}",
             "train",
-            f"--flagfile={self.folder.run / run_files.FLAGS}",
+            f"--flagfile={self.folder.run / run_folder.FLAGS}",
             f"--records={fold.records}",
             f"--workdir={run}",
         )

@@ -24,13 +24,7 @@ from a2d_tf.core.files import read_text, write_csv, write_text
 from a2d_tf.data import video_frames
 from a2d_tf.data.manifest import NAME, Manifest, MotionFacts
 from a2d_tf.evaluation import behaviour_files, fold_scores
-from a2d_tf.runs import (
-    checkpoint_files,
-    held_out,
-    run_files,
-    scores,
-    training_length,
-)
+from a2d_tf.runs import held_out_scores, run_folder, scores, training_length
 from a2d_tf.runs.scores import TEST
 from a2d_tf.training.suggestion.host import Host
 from a2d_tf.training.suggestion.settings import (
@@ -175,7 +169,7 @@ class TrainedRound:
                 f"--sheets={folder.sheets}",
             )
         print("look at the annotations before they are learned:")
-        for sheet in run_files.sheets(folder.run):
+        for sheet in run_folder.sheets(folder.run):
             print(f"- {sheet}", flush=True)
 
     def _sources(self) -> list[str]:
@@ -270,8 +264,8 @@ class TrainedRound:
         """Expect what was measured of the stages from the training on."""
         if suggestion.times is None:
             return
-        checkpoints = checkpoint_files.folder(self.round.folder.run)
-        steps_done = max(checkpoint_files.steps_in(checkpoints), default=0)
+        checkpoints = run_folder.checkpoint_folder(self.round.folder.run)
+        steps_done = max(run_folder.checkpoint_steps(checkpoints), default=0)
         measured = round_time.measured_times(
             suggestion.times,
             steps=max(steps - steps_done, 0),
@@ -389,7 +383,7 @@ class TrainedRound:
             rows = [(name, *values) for name, values in table.lines()]
             write_csv(folder.comparison, [header, *rows])
             known["before"] = behaviour_counts.held_out(objects_before)
-        held_out.write(folder.run, known)
+        held_out_scores.write(folder.run, known)
         self.call(
             "browse", "browse", f"--run={folder.run}", f"--records={folder.records}"
         )

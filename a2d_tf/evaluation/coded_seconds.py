@@ -158,7 +158,7 @@ class CodedSeconds:
         return lines
 
     def held_out(self) -> dict[str, Any]:
-        """Return what a model keeps of them, see `runs.held_out`."""
+        """Return what a model keeps of them, see `runs.held_out_scores`."""
         behaviours = {}
         for behaviour in self.behaviours:
             behaviours[behaviour.name] = {

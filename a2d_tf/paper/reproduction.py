@@ -20,7 +20,7 @@ from a2d_tf.paper.folds import Fold, test_videos_flag
 from a2d_tf.paper.results import Result
 from a2d_tf.paper.stages import SeededRow, Stage, begun_rows
 from a2d_tf.paper.training_flags import are_those_of, config_of, flags_of_row
-from a2d_tf.runs import run_files, scores
+from a2d_tf.runs import run_folder, scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Plan:
         if not scores.are_current(last.run, scores.folder_of(last.run), source):
             return False
         wanted = config_of(self._settings(stage, last))
-        written = run_files.read_config(last.run)
+        written = run_folder.read_config(last.run)
         return are_those_of(written, wanted)
 
     def run_all(self, fold: Fold, seeds: list[int], rows: list[str]) -> list[Result]:

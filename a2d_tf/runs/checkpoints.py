@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
-from a2d_tf.runs import checkpoint_files
+from a2d_tf.runs import run_folder
 
 if TYPE_CHECKING:
     from a2d_tf.model.network import Network
@@ -45,7 +45,7 @@ def save(folder: str, parts: dict[str, Any], step: int, keep: int = 1) -> None:
     write_text(
         os.path.join(folder, "checkpoint"), f'model_checkpoint_path: "ckpt-{step}"\n'
     )
-    removed = checkpoint_files.steps_in(folder)
+    removed = run_folder.checkpoint_steps(folder)
     if keep > 1:  # later ones stay: damaged, and left aside
         removed = [old_step for old_step in removed if old_step <= step][:-keep]
     for old_step in removed:
@@ -88,9 +88,9 @@ def newest(folder: str) -> str | None:
         TensorFlow cannot read them.
     """
     path = None
-    steps = checkpoint_files.steps_in(folder)
+    steps = run_folder.checkpoint_steps(folder)
     if steps:
-        checkpoint_files.check_path(folder)
+        run_folder.check_weights_path(folder)
     for step in reversed(steps):
         path = os.path.join(folder, f"ckpt-{step}")
         try:
@@ -115,7 +115,7 @@ def find(run: str) -> str:
     Raises:
       InputError: no checkpoint there, or damaged ones alone.
     """
-    folder = checkpoint_files.folder(run)
+    folder = run_folder.checkpoint_folder(run)
     path = newest(folder)
     if path is None:
         raise InputError(f"{folder}: no checkpoint; train first, with --workdir={run}")

@@ -15,13 +15,11 @@ from a2d_tf.data.manifest import Manifest, MotionFacts
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import transfer
 from a2d_tf.runs import (
-    checkpoint_files,
     checkpoints,
     chosen_threshold,
-    held_out,
+    compatibility,
+    held_out_scores,
     packed,
-    run_checks,
-    run_files,
     run_folder,
 )
 
@@ -58,9 +56,9 @@ class Run:
 
         These may have more labels.
         """
-        run_checks.check_made_alike(self.records, manifest)
+        compatibility.check_made_alike(self.records, manifest)
         self._check_motion(manifest)
-        run_checks.check_known(
+        compatibility.check_known(
             manifest.directory,
             manifest.label_space,
             self.network.labels,
@@ -81,7 +79,7 @@ class Run:
         manifest.check_motion(model.action_backbone, model.flow_histograms)
         if model.action_backbone and self.motion is not None:
             assert manifest.motion is not None  # `check_motion` has passed
-            run_checks.compare(
+            compatibility.compare(
                 manifest.directory,
                 {"sha256": self.motion.sha256},
                 {"sha256": manifest.motion.sha256},
@@ -114,13 +112,14 @@ def load(
     Args:
       workdir: the folder.
       settings: {setting of inference or computing: value}, over the run's own.
-      kind: of checkpoint_files.FOLDERS; "best" has the threshold of its own validation.
+      kind: of run_folder.CHECKPOINTS; "best" has the threshold of its own validation.
 
     Raises:
       InputError: no run folder, a damaged one, or a setting out of range.
     """
-    config = run_folder.settings(workdir).with_settings(**(settings or {})).checked()
-    labels = run_files.read_labels(workdir)
+    config = run_folder.read_loadable_config(workdir)
+    config = config.with_settings(**(settings or {})).checked()
+    labels = run_folder.read_labels(workdir)
     weights = _find_weights(workdir, kind)
     if config.inference.score_threshold < 0:
         threshold = weights.score_threshold
@@ -149,7 +148,7 @@ def load(
         trained_on=frozenset(facts["videos"]),
         motion=motion,
         bout_seconds=facts.get("bout_seconds", {}),
-        held_out=held_out.read(workdir) if kind == "last" else None,
+        held_out=held_out_scores.read(workdir) if kind == "last" else None,
     )
 
 
@@ -192,8 +191,8 @@ def _read_best(workdir: str) -> _FoundWeights:
     Raises:
       InputError: there was none, or the run was killed while its weights were written.
     """
-    folder = checkpoint_files.folder(workdir, "best")
-    path = os.path.join(folder, checkpoint_files.BEST)
+    folder = run_folder.checkpoint_folder(workdir, "best")
+    path = os.path.join(folder, run_folder.BEST)
     remedy = "use --checkpoint=last"
     best = checked_json.load_json(
         path, {**chosen_threshold.KIND, "step": int}, f"validate first, or {remedy}"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
-from a2d_tf.runs import held_out, packed
+from a2d_tf.runs import held_out_scores, packed
 
 
 class ModelSource(NamedTuple):
@@ -84,6 +84,7 @@ def _identifying_files(folder: str) -> list[str]:
         os.path.join(glob.escape(folder), "**", "*.index"), recursive=True
     )
     for name in os.listdir(folder):
-        if name.endswith((".json", ".npz", ".pb", ".txt")) and name != held_out.FILE:
+        identifies = name.endswith((".json", ".npz", ".pb", ".txt"))
+        if identifies and name != held_out_scores.FILE:
             paths.append(os.path.join(folder, name))
     return sorted(paths)

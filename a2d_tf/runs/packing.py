@@ -18,10 +18,10 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.pretrained import notices, transfer
 from a2d_tf.runs import (
     chosen_threshold,
-    held_out,
+    creation,
+    held_out_scores,
     loading,
     packed,
-    run_files,
     run_folder,
     scores,
 )
@@ -48,7 +48,7 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> Pack
     Args:
       workdir: the run folder.
       output: the folder to write.
-      kind: of checkpoint_files.FOLDERS.
+      kind: of run_folder.CHECKPOINTS.
       notes: text of its card.md.
 
     Raises:
@@ -56,16 +56,16 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> Pack
         or it cannot be written.
     """
     folders.check_output_folder(
-        output, [packed.WEIGHTS, run_files.FLAGS, run_files.LABELS], "a packed model"
+        output, [packed.WEIGHTS, run_folder.FLAGS, run_folder.LABELS], "a packed model"
     )
     run = loading.load(workdir, kind=kind)
     weights = {}
     for name, variable in transfer.variables(run.network).items():
         weights[name] = _halve(name, variable.numpy())
-    config = _without_start(run_files.read_config(workdir))
+    config = _without_start(run_folder.read_config(workdir))
     with folders.whole_folder(output) as folder:
-        config.write(run_files.flags_path(folder))
-        for name in (run_files.LABELS, run_files.RECORDS):
+        config.write(run_folder.flags_path(folder))
+        for name in (run_folder.LABELS, run_folder.RECORDS):
             shutil.copyfile(os.path.join(workdir, name), os.path.join(folder, name))
         files.write_json(
             os.path.join(folder, chosen_threshold.FILE),
@@ -78,7 +78,7 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> Pack
         if kind == "last":
             _copy_current_scores(workdir, folder)
         if run.held_out is not None:
-            held_out.write(folder, run.held_out)
+            held_out_scores.write(folder, run.held_out)
         files.write_text(os.path.join(folder, "card.md"), notes)
         notices.write(folder, config.model.action_backbone)
         size = sum(entry.stat().st_size for entry in os.scandir(folder))
@@ -102,7 +102,7 @@ def _without_start(config: Config) -> Config:
 
     Another phase than the joint one would need its first run there.
     """
-    without_paths: dict[str, Any] = dict.fromkeys(run_folder.STARTS, "")
+    without_paths: dict[str, Any] = dict.fromkeys(creation.STARTS, "")
     training = dataclasses.replace(
         config.training, **without_paths, train_phase="joint", backbone_rate=1.0
     )

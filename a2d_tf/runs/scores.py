@@ -13,7 +13,7 @@ from typing import Any
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.config import Config
 from a2d_tf.core.files import file_digest
-from a2d_tf.runs import checkpoint_files, chosen_threshold, run_files
+from a2d_tf.runs import chosen_threshold, run_folder
 
 ORIGIN = "origin.json"
 """In a folder of scores: the `origin` of its `metrics.json`."""
@@ -74,16 +74,16 @@ def are_current(
     stored_origin = load_json(
         origin_path, {"weights": (str, None)}, "delete it and run again"
     )
-    config = run_files.read_config(workdir)
+    config = run_folder.read_config(workdir)
     if config.inference.score_threshold < 0:
         config = config.with_settings(score_threshold=chosen_threshold.read(workdir))
-    folder_of_weights = checkpoint_files.folder(workdir)
-    steps = checkpoint_files.steps_in(folder_of_weights)
+    folder_of_weights = run_folder.checkpoint_folder(workdir)
+    steps = run_folder.checkpoint_steps(folder_of_weights)
     newest = os.path.join(folder_of_weights, f"ckpt-{max(steps, default=0)}")
     run_origin = origin(newest, config, records)
     compared = ["settings", "records"]
     weights_were_deleted = not steps and os.path.isfile(
-        os.path.join(workdir, run_files.FINISHED)
+        os.path.join(workdir, run_folder.FINISHED)
     )
     if not weights_were_deleted:
         compared.append("weights")

@@ -9,7 +9,7 @@ import os
 import re
 
 from a2d_tf.core.checked_json import load_json
-from a2d_tf.runs import run_files
+from a2d_tf.runs import run_folder
 
 LEAST_STEPS = 100
 """Training steps; fewer teach a network next to nothing."""
@@ -39,7 +39,7 @@ def warning(path: str) -> str:
 
 def _steps(path: str) -> int | None:
     """Return the steps of the last training; None if nothing tells."""
-    finished = os.path.join(path, run_files.FINISHED)
+    finished = os.path.join(path, run_folder.FINISHED)
     if os.path.isfile(finished):
         return load_json(finished, {"steps": int}, "delete it")["steps"]
     export = os.path.join(path, _EXPORT)

@@ -13,7 +13,7 @@ from a2d_tf.data.manifest import (
     MotionFields,
     load_current,
 )
-from a2d_tf.runs import checkpoint_files, held_out
+from a2d_tf.runs import held_out_scores, run_folder
 
 FILE = "a2d_tf.json"
 """Its name in the folder of an export."""
@@ -31,7 +31,7 @@ class ModelInfo(TypedDict, total=False):
     boxes_only: bool  # there if true: masks fill their boxes
     labels_only: bool  # there if true: it labels given boxes, and finds none
     bout_seconds: dict[str, float]  # {action: seconds that a coded bout lasts}
-    held_out: dict[str, Any]  # how good labels were, see `runs.held_out`
+    held_out: dict[str, Any]  # how good labels were, see `runs.held_out_scores`
 
     # What it is given.
     frames: int  # of a clip, 2L + 1
@@ -74,7 +74,7 @@ _KIND = {
     "score_threshold": number(0, 1),
     "motion?": MOTION_KIND,
     "bout_seconds?": BOUT_SECONDS_KIND,
-    "held_out?": held_out.KIND,
+    "held_out?": held_out_scores.KIND,
     "sha256": {str: str},
 }
 
@@ -85,7 +85,7 @@ def read(folder: str) -> ModelInfo:
     Raises:
       InputError: a folder that a2d export did not make, or a damaged one.
     """
-    checkpoint_files.check_path(folder)
+    run_folder.check_weights_path(folder)
     fields = load_current(
         os.path.join(folder, FILE),
         _KIND,

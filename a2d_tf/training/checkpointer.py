@@ -12,7 +12,7 @@ import tensorflow as tf
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
-from a2d_tf.runs import checkpoint_files, checkpoints, run_files
+from a2d_tf.runs import checkpoints, run_folder
 from a2d_tf.training.train_step import TrainState
 
 _KEPT = 3  # number of checkpoints, as the last ones may be damaged
@@ -116,7 +116,7 @@ class Checkpointer:
           threshold: on p(actor), with which the score was reached.
         """
         step = self.step
-        path = os.path.join(self._folder("best"), checkpoint_files.BEST)
+        path = os.path.join(self._folder("best"), run_folder.BEST)
         if os.path.isfile(path):
             kind = {"step": int, "score": float}
             best = load_json(path, kind, "delete it and run again")
@@ -130,7 +130,9 @@ class Checkpointer:
 
     def mark_finished(self) -> None:
         """Write `finished.json`, after the validation of the last step."""
-        write_json(os.path.join(self.workdir, run_files.FINISHED), {"steps": self.step})
+        write_json(
+            os.path.join(self.workdir, run_folder.FINISHED), {"steps": self.step}
+        )
 
     def _folder(self, kind: str) -> str:
-        return checkpoint_files.folder(self.workdir, kind)
+        return run_folder.checkpoint_folder(self.workdir, kind)

@@ -13,7 +13,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.pretrained import action_features, cache, load_report, transfer
 from a2d_tf.pretrained.load_report import LoadReport
 from a2d_tf.pretrained.weights_file import Weights
-from a2d_tf.runs import run_checks, run_files, run_folder
+from a2d_tf.runs import compatibility, run_folder
 from a2d_tf.runs.checkpoints import restore
 
 
@@ -61,7 +61,7 @@ def check_motion(config: Config, manifest: Manifest) -> None:
         return
     assert manifest.motion is not None
     run = config.training.init_run
-    if run and run_files.read_config(run).model.action_backbone:
+    if run and run_folder.read_config(run).model.action_backbone:
         sha256 = run_folder.record_facts(run)["motion"]["sha256"]
         origin = run
     else:
@@ -90,9 +90,9 @@ def _check_withheld(training: TrainingConfig) -> None:
     actor = training.zero_shot_actor
     run = training.init_run or training.init_checkpoint
     # A run before the last may be gone: its weights are not needed.
-    while run and os.path.isfile(run_files.flags_path(run)):
-        run_training = run_files.read_config(run).training
-        run_labels = run_files.read_labels(run)
+    while run and os.path.isfile(run_folder.flags_path(run)):
+        run_training = run_folder.read_config(run).training
+        run_labels = run_folder.read_labels(run)
         trains_actions = run_training.train_phase in ("joint", "action")
         withholds = run_training.zero_shot_actor == actor
         if actor in run_labels.actors and trains_actions and not withholds:
@@ -112,14 +112,14 @@ def _take_all(network: Network, config: Config, run: str) -> LoadReport:
     Raises:
       InputError: the run's network has other settings, or labels that this one lacks.
     """
-    run_config = run_files.read_config(run)
-    run_checks.check_model(run, run_config, config)
-    labels = run_files.read_labels(run)
+    run_config = run_folder.read_config(run)
+    compatibility.check_model(run, run_config, config)
+    labels = run_folder.read_labels(run)
     if labels == network.labels:
         path = restore(network, run)
         loaded = {name: name for name in transfer.variables(network)}
         return LoadReport(path, loaded, {}, {})
-    run_checks.check_known(
+    compatibility.check_known(
         run,
         network.labels,
         labels,
@@ -139,7 +139,7 @@ def _warm_start(network: Network, config: Config, run: str) -> LoadReport:
     If --flow_scale differs, the kernel that reads the flow is rescaled to make up for
     it (not for flow beyond --flow_bound).
     """
-    path = run_files.flags_path(run)
+    path = run_folder.flags_path(run)
     run_model = Config.read(path).model
     both_have_flow = config.model.use_flow and run_model.use_flow
     names = [
@@ -152,8 +152,8 @@ def _warm_start(network: Network, config: Config, run: str) -> LoadReport:
     ]
     if both_have_flow:
         names += ["flow_norm", "flow_convention", "flow_bound"]
-    run_checks.check_settings(path, run_model, config.model, names)
-    labels = run_files.read_labels(run)
+    compatibility.check_settings(path, run_model, config.model, names)
+    labels = run_folder.read_labels(run)
     run_network = Network(run_model, labels)
     origin = restore(run_network, run)
     if both_have_flow:

@@ -17,7 +17,7 @@ from a2d_tf.pretrained import (
     cache,
     weights_file,
 )
-from a2d_tf.runs import run_files, run_folder
+from a2d_tf.runs import run_folder
 
 _LITE = "efficientnet_lite"  # begins names of backbones
 logger = logging.getLogger(__name__)
@@ -102,8 +102,8 @@ def _required_settings(config: Config, run: str, resumes: bool) -> dict[str, _Re
                     )
                 required[f"{stream}_convention"] = _Required(convention, path)
     if run:
-        run_model = run_folder.settings(run).model
-        flagfile = run_files.flags_path(run)
+        run_model = run_folder.read_loadable_config(run).model
+        flagfile = run_folder.flags_path(run)
         for name in ("rgb_convention", "flow_convention"):
             required[name] = _Required(getattr(run_model, name), flagfile)
     own = config.model.rgb_convention
@@ -117,7 +117,7 @@ def _starts_pretrained(training: TrainingConfig, run: str) -> bool:
     """Return whether the RGB backbone begins, or began, with pretrained weights."""
     if training.init_rgb:
         return True
-    return bool(run) and run_folder.settings(run).model.readout
+    return bool(run) and run_folder.read_loadable_config(run).model.readout
 
 
 def _warn_of_slow_precision(config: Config) -> None:

@@ -15,7 +15,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.signals import stop_on_signal
 from a2d_tf.core.workers import in_threads
-from a2d_tf.runs import held_out
+from a2d_tf.runs import held_out_scores
 from a2d_tf.video.frames import streaming
 from a2d_tf.video.frames.instances import Finder
 from a2d_tf.video.frames.span import EVERY_FRAME, Span
@@ -87,7 +87,7 @@ def predict(
             raise KeyboardInterrupt
         outputs.further_info["max_tracks"] = track_settings.max_tracks
         if "held_out" in predictor.info:
-            facts = held_out.video_facts(
+            facts = held_out_scores.video_facts(
                 predictor.info["held_out"], name_of_path(pathlib.Path(reader.path))
             )
             outputs.further_info.update(facts)

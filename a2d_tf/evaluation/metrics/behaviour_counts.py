@@ -113,7 +113,7 @@ def of_tracks(metrics: dict, objects: dict) -> dict:
 
 
 def held_out(metrics: dict) -> dict[str, dict[str, Any]]:
-    """Return the counts of each pair as a model keeps them, see `runs.held_out`.
+    """Return the counts of each pair as a model keeps them, see `runs.held_out_scores`.
 
     Args:
       metrics: of `a2d score objects`.

@@ -26,7 +26,7 @@ from a2d_tf.data.deviations import Deviations
 from a2d_tf.data.inspection import Contents, Summary
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
-from a2d_tf.runs import run_files, run_folder
+from a2d_tf.runs import run_folder
 from a2d_tf.training.suggestion.host import Host, Speed
 from a2d_tf.training.suggestion.length import training_settings
 from a2d_tf.training.suggestion.presets import (
@@ -96,7 +96,7 @@ def suggest(
     names = _names_of_labels(manifest.label_space)
     if after:
         # What the run knew is in its own settings.
-        known = _names_of_labels(run_files.read_labels(after))
+        known = _names_of_labels(run_folder.read_labels(after))
         names = [name for name in names if name not in known]
     else:
         reads = reads_labels(start.preset, len(train.videos))
@@ -131,14 +131,14 @@ def _start_of_run(run: str, manifest: Manifest) -> _Start:
       InputError: it has no masks, but the records have; or it reads motion maps that
         they lack.
     """
-    base = run_folder.settings(run)
+    base = run_folder.read_loadable_config(run)
     manifest.check_motion(base.model.action_backbone, base.model.flow_histograms)
     if manifest.trains_masks and not base.model.use_mask:
         raise InputError(
             f"--after={run}: has no masks, as these records have; start anew"
         )
     folder = os.path.abspath(run)
-    flagfile = {"flagfile": run_files.flags_path(folder)}
+    flagfile = {"flagfile": run_folder.flags_path(folder)}
     weights = {
         "init_checkpoint": "",
         "init_rgb": "",

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from a2d_tf.behaviour.prediction_folder import RESULT_FILES, read_video_info
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.evaluation.reports.templates import data_url
-from a2d_tf.runs import run_files, scores
-from a2d_tf.runs.held_out import SPLITS, TRAINED
+from a2d_tf.runs import run_folder, scores
+from a2d_tf.runs.video_splits import SPLITS, TRAINED
 from a2d_tf.video.outputs.library_part import Part
 from a2d_tf.video.pages import trust
 from a2d_tf.video.pages.page_tables import COLUMNS, TableRow, write_html
@@ -73,7 +73,7 @@ def write_library_page(
         browser_url = _url(browser, output)
     sheet_urls: list[str] = []
     if run:
-        sheet_urls = [_url(sheet, output) for sheet in run_files.sheets(run)]
+        sheet_urls = [_url(sheet, output) for sheet in run_folder.sheets(run)]
     curve_url = None
     if os.path.isfile(curve):
         curve_url = data_url(pathlib.Path(curve).read_bytes())

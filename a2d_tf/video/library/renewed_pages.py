@@ -14,7 +14,7 @@ from a2d_tf.behaviour.prediction_folder import (
 )
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.files import write_json
-from a2d_tf.runs import held_out
+from a2d_tf.runs import held_out_scores
 from a2d_tf.video.library.library_videos import Job
 from a2d_tf.video.pages.video_page import write_page
 
@@ -29,12 +29,12 @@ def renew(jobs: Iterable[Job], run: str) -> None:
     Raises:
       InputError: a file is damaged, or cannot be written.
     """
-    fields = held_out.read(run)
+    fields = held_out_scores.read(run)
     if fields is None:
         return
     for job in jobs:
         path = os.path.join(job.output, VIDEO_FILE)
-        facts = held_out.video_facts(fields, job.name)
+        facts = held_out_scores.video_facts(fields, job.name)
         before = load_json(path, {}, REMEDY)
         now = {**before, **facts}
         if now == before:

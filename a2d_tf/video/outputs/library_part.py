@@ -27,7 +27,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, read_csv, write_text
 from a2d_tf.data import video_frames
 from a2d_tf.evaluation.reports.templates import jpeg_url
-from a2d_tf.runs.held_out import SPLITS
+from a2d_tf.runs.video_splits import SPLITS
 from a2d_tf.video.pages.page_tables import PairTotals, TrackTotal, totals_of_pairs
 
 _SOURCES = (VIDEO_FILE, RESULT_FILES["tracks"], RESULT_FILES["summary"])
@@ -56,7 +56,7 @@ class Part:
       budget: rows of `time_budget.rows`.
       pairs: who did what for how long.
       note: of the video, in words.
-      split: of `held_out.SPLITS`, what it was to the model; None if nobody says.
+      split: of `video_splits.SPLITS`, what it was to the model; None if nobody says.
       has_extra: whether instances were beyond the number of individuals.
       picture: a data URL; None without an overlay.
     """

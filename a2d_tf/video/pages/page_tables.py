@@ -11,7 +11,7 @@ from a2d_tf.behaviour import action_colours, bouts
 from a2d_tf.behaviour.prediction_folder import VideoInfo
 from a2d_tf.core.files import write_text
 from a2d_tf.evaluation.reports.templates import render
-from a2d_tf.runs.held_out import SPLITS
+from a2d_tf.runs.video_splits import SPLITS
 from a2d_tf.video.pages import trust
 
 COLUMNS = ("actor", "action", "tracks", "seconds", "bouts", "mean score")

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from a2d_tf.runs import held_out
-from a2d_tf.runs.held_out import HELD_OUT, NEW, TRAINED, Behaviour
+from a2d_tf.runs import held_out_scores
+from a2d_tf.runs.held_out_scores import Behaviour
+from a2d_tf.runs.video_splits import HELD_OUT, NEW, TRAINED
 
 TABLE = "held_out.csv"
 """Of a library: how well each behaviour is told in videos held out."""
@@ -69,10 +70,12 @@ def of_model(fields: Mapping[str, Any] | None) -> Trust | None:
     """Return what pages say of a model; None if it does not say how good it is."""
     if fields is None:
         return None
-    before = {row.name: row for row in held_out.behaviours(fields.get("before", {}))}
+    before = {
+        row.name: row for row in held_out_scores.behaviours(fields.get("before", {}))
+    }
     lines = []
     not_tested = []
-    for row in held_out.behaviours(fields["behaviours"]):
+    for row in held_out_scores.behaviours(fields["behaviours"]):
         if not row.is_tested:
             not_tested.append(row.name)
         if not row.is_tested and not row.predicted:
@@ -87,14 +90,16 @@ def of_model(fields: Mapping[str, Any] | None) -> Trust | None:
             is_poor=_is_poor(row),
         )
         lines.append(line)
-    return Trust(held_out.sentence(fields), lines, ", ".join(not_tested))
+    return Trust(held_out_scores.sentence(fields), lines, ", ".join(not_tested))
 
 
 def table(fields: Mapping[str, Any]) -> list[Sequence[Any]]:
     """Return the rows of `TABLE`."""
-    before = {row.name: row for row in held_out.behaviours(fields.get("before", {}))}
+    before = {
+        row.name: row for row in held_out_scores.behaviours(fields.get("before", {}))
+    }
     rows: list[Sequence[Any]] = [COLUMNS]
-    for row in held_out.behaviours(fields["behaviours"]):
+    for row in held_out_scores.behaviours(fields["behaviours"]):
         of_before: list[float | None] = [None, None]
         if row.name in before:
             of_before = [before[row.name].right, before[row.name].predicted]
@@ -126,7 +131,7 @@ def doubts(
     """
     if fields is None:
         return {}
-    rows = {row.name: row for row in held_out.behaviours(fields["behaviours"])}
+    rows = {row.name: row for row in held_out_scores.behaviours(fields["behaviours"])}
     reasons = {}
     for actor, action in pairs:
         for name in (f"{actor} {action}", f"{actor}-{action}", action, actor):

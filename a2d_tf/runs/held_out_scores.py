@@ -30,15 +30,11 @@ from typing import Any, NamedTuple
 
 from a2d_tf.core.checked_json import load_json, number, whole
 from a2d_tf.core.files import file_digest, write_json
-from a2d_tf.runs import checkpoint_files
+from a2d_tf.runs import run_folder
+from a2d_tf.runs.video_splits import HELD_OUT, NEW, TRAINED
 
 FILE = "held_out.json"
 """In a run or a packed model; `weights` in it is the digest of those it is of."""
-TRAINED = "trained"
-HELD_OUT = "held out"
-NEW = "new"
-SPLITS = (TRAINED, HELD_OUT, NEW)
-"""What a video was to a model."""
 _AMOUNT = number(0, 1e12)
 _BEHAVIOURS = {
     str: {
@@ -207,8 +203,8 @@ def write(run: str | os.PathLike, held_out: Mapping[str, Any]) -> None:
 
 def _newest_weights(run: str | os.PathLike) -> str | None:
     """Return the digest of the newest weights' index; None if there are none."""
-    folder = checkpoint_files.folder(os.fspath(run))
-    steps = checkpoint_files.steps_in(folder)
+    folder = run_folder.checkpoint_folder(os.fspath(run))
+    steps = run_folder.checkpoint_steps(folder)
     if not steps:
         return None
     return file_digest(os.path.join(folder, f"ckpt-{max(steps)}.index"))

@@ -11,7 +11,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError, join_names, quoted
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import FACTS, Manifest
-from a2d_tf.runs import run_files
+from a2d_tf.runs import run_folder
 
 
 def compare(
@@ -68,7 +68,7 @@ def check_model(workdir: str, run_config: Config, config: Config) -> None:
       run_config: the settings of the run.
     """
     names = [field.name for field in dataclasses.fields(config.model)]
-    path = run_files.flags_path(workdir)
+    path = run_folder.flags_path(workdir)
     check_settings(path, run_config.model, config.model, names)
 
 
@@ -81,7 +81,7 @@ def check_network(
       run_config: the settings of the run.
     """
     check_model(workdir, run_config, config)
-    path = run_files.labels_path(workdir)
+    path = run_folder.labels_path(workdir)
     run_labels = LabelSpace.from_json(path)
     compare(
         path,
