@@ -1,26 +1,26 @@
-"""Segment a video: a2d predict --saved_model=DIR --video=FILE --output=DIR.
+"""Segment a video, or each video of a library.
 
-`--workdir=RUN` takes a run that is not exported, `--model=DIR` a model of a2d export
---pack, in place of `--saved_model`. `--init_rgb=coco`, or a file of a2d weights, takes
-a detector's weights before any training: it finds COCO's classes, named by `--actors`,
-and no actions.
+  a2d predict --saved_model=exports/full --video=my.mp4 --output=out
+  a2d predict --saved_model=exports/full --video=clips --output=out_clips --every=5
+  a2d predict --saved_model=exports/full --video=my.mp4 --tracks=tracks.txt --output=out
 
-`--detector=DIR` takes the boxes of any model of TensorFlow's Object Detection API,
-which one of these models labels; or none of them: `--actions=kinetics` labels what
-people do by the 400 actions of Kinetics, without any training.
+The model is one of these:
 
-Frames are numbered from 1, as in the video: in `label_maps/`, in `detections.json`
-(`image_id`), in `tracks.json` and in `summary.csv`. `--every=N` segments every Nth
-frame and leaves out the others, also in the overlay, which plays at the video's speed;
-clips and flow still use neighbouring frames.
+  --saved_model   an export of a2d export or a2d start
+  --workdir       a run that is not exported
+  --model         a packed model of a2d export --pack
+  --init_rgb=coco a detector of COCO's classes, before any training; it knows no actions
+  --detector      any model of TensorFlow's Object Detection API. One of the models
+                  above labels its boxes, or --actions=kinetics without training
 
-Tracks of any tool that you have are labelled by `--tracks=EXPORT`: their boxes or masks
-and their numbers stay; the model says what each of them is, where the export does not,
-and does.
+--tracks=EXPORT labels tracks that you have. Their boxes, masks and numbers stay; the
+model says what each individual does and, if the export does not, what it is.
 
-A folder of videos, a glob or a list (`--videos`) is a library: the results are
-OUTPUT/<file name without suffix>/ for each video, and OUTPUT/summary.csv. The same
-command resumes.
+Frames are numbered from 1, as in the video. --every=N segments every Nth frame and
+leaves out the others, also in the overlay. Flow and clips still use neighbours.
+
+A folder of videos, a glob or a list (--videos) is a library. Each video has a folder in
+OUTPUT, and OUTPUT/summary.csv has all bouts. The same command resumes.
 """
 
 from __future__ import annotations

@@ -36,15 +36,15 @@ class ReadingFlags:
         self._actor = register.define_string(
             "actor",
             None,
-            "Actor of tracks and poses whose file names no class; by default the only"
-            " one of the labels.",
+            "Actor of the tracks and poses in files that name no class; by default the"
+            " only actor of the labels.",
         )
         self._first_frame = register.define_enum(
             "first_frame",
             None,
             ("0", "1"),
-            "Number of a video file's first frame in names, and in tracks of MOT; by"
-            " default 1.",
+            "Number of a video's first frame in names of images and in tracks of MOT;"
+            " by default 1.",
         )
 
     def given(self, register: Register) -> list[str]:

@@ -1,13 +1,13 @@
 """Write a prediction for an annotation tool, as tracks to correct there.
 
-  a2d export-annotations --prediction out --format cvat --output clip1.zip
-  a2d export-annotations --prediction out --format labelme --output clip1 --every 25
+  a2d export-annotations --prediction=out --format=cvat --output=clip1.zip
+  a2d export-annotations --prediction=out_clips --format=boris --output=events.tsv
 
-The prediction is a folder of a2d_tf.predict. Its tracks become polygons, or masks with
---shapes=masks, or boxes if the network finds no masks, in the key frames: every --every
-frames, and where a track begins, ends or changes its action. Of boxes, which CVAT
-interpolates, a track has there only those key frames that keep the IoU with it above
---min_iou. Files:
+The prediction is a folder of a2d predict. Its tracks become polygons, or masks with
+--shapes=masks, or boxes if the network finds no masks. Key frames are every fifth frame
+(--every), and each frame in which a track begins, ends or changes its action. CVAT
+interpolates boxes, so key frames that it interpolates with an IoU above --min_iou are
+left out. Formats:
 
   cvat     CVAT for video 1.1: .xml or .zip
   coco     COCO with CVAT's attributes: .json or .zip
@@ -16,9 +16,9 @@ interpolates, a track has there only those key frames that keep the IoU with it 
   boris    times alone, of a prediction or a library: a project that BORIS opens,
            .boris, else its tabular events, .csv or .tsv
 
-A label is the actor and has the attribute 'action'; of labelme it is 'actor-action'.
-Tracks keep their numbers, for cvat in the attribute 'name'. In masks, a pixel has one
-track: that of the higher score where masks overlap. a2d records reads all of them but
+A label is the actor and has the attribute 'action'; in labelme it is 'actor-action'.
+Tracks keep their numbers, in cvat in the attribute 'name'. If masks overlap in the
+format masks, the track with the higher score wins. a2d records reads all formats but
 boris, corrected or not.
 """
 
@@ -34,25 +34,31 @@ from a2d_tf.core import command_line
 from a2d_tf.core.errors import InputError
 
 FLAGS = command_line.Register()
-_PREDICTION = FLAGS.define_string("prediction", None, "Folder written by a2d predict.")
+_PREDICTION = FLAGS.define_string(
+    "prediction", None, "Folder of a prediction; with --format=boris also of a library."
+)
 _FORMAT = FLAGS.define_enum(
     "format", "cvat", [*tool_exports.WRITERS, "boris"], "Format to write."
 )
-_OUTPUT = FLAGS.define_string("output", None, "File, .zip, or folder to write.")
+_OUTPUT = FLAGS.define_string("output", None, "File, zip or folder to write.")
 _SHAPES = FLAGS.define_enum(
     "shapes", "polygons", ["polygons", "masks"], "Shapes to write."
 )
 _EVERY = FLAGS.define_integer(
-    "every", 5, "Video frames from one key frame to the next.", lower_bound=1
+    "every", 5, "Number of video frames from one key frame to the next.", lower_bound=1
 )
 _MIN_IOU = FLAGS.define_float(
-    "min_iou", 0.95, "Leave out boxes that CVAT interpolates so well.", 0, 1
+    "min_iou",
+    0.95,
+    "Leave out boxes that CVAT interpolates with at least this IoU.",
+    0,
+    1,
 )
 _MIN_SCORE = FLAGS.define_float(
     "min_score", 0.0, "Leave out tracks with a lower mean score.", 0, 1
 )
 _VIDEO = FLAGS.define_string(
-    "video", None, "Name of the video in the tool, if not that of the file."
+    "video", None, "Name of the video in the tool; by default that of the file."
 )
 
 

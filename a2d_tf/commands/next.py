@@ -3,13 +3,13 @@
   a2d next --prediction=out_clips --count=40 --output=next
   a2d next --prediction=out --records=records --format=coco --output=next
 
-The prediction is a folder of a2d predict, of one video or a library. Frames are chosen
-where two labels of an instance are close, a track changes its label or is lost, two
-tracks overlap, or a pair is rare in the records. They are spread over videos and time.
-With --records, none is of a test video, or within half a second of an annotated frame,
-unless no others are left; and the records keep which frames were asked for
-(asked_frames.json), so that a round after them trains on these.
-The output, a new folder, has
+The prediction is a folder of a2d predict, of one video or a library. A frame is chosen
+if two labels of an instance are close, a track changes its label or is lost, two tracks
+overlap, or a pair is rare in the records. Frames are spread over videos and time.
+
+With --records, test videos are left out, and so are frames within half a second of an
+annotated frame, unless no others are left. The records note the frames in
+asked_frames.json: a later round trains on them. The output is a new folder:
 
   frames.csv    the frames, best first, with the reasons
   sheet_1.png   the frames to look at, with the boxes of the prediction and the reasons
@@ -52,7 +52,7 @@ _COUNT = FLAGS.define_integer(
 )
 _OUTPUT = FLAGS.define_string("output", None, "Folder to write; new or empty.")
 _RECORDS = FLAGS.define_string(
-    "records", None, "Records, to skip their frames and prefer rare pairs."
+    "records", None, "Records whose frames are skipped and whose rare pairs come first."
 )
 _FORMAT = FLAGS.define_enum(
     "format", "cvat", ["cvat", "coco", "masks"], "Format of the annotations."

@@ -19,7 +19,9 @@ from a2d_tf.core.files import write_bytes, write_csv
 from a2d_tf.evaluation.reports.charts import figure_png
 
 FLAGS = command_line.Register()
-_PREDICTION = FLAGS.define_multi_string("prediction", [], "Prediction or library.")
+_PREDICTION = FLAGS.define_multi_string(
+    "prediction", [], "Folder of a prediction or of a library."
+)
 _OUTPUT = FLAGS.define_string("output", None, "Folder of the plots.")
 _MIN_SCORE = FLAGS.define_float(
     "min_score", 0.0, "Leave out tracks with a lower mean score.", 0, 1

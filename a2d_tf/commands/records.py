@@ -72,8 +72,8 @@ _FLOW_HISTOGRAMS = FLAGS.define_bool(
 _SUGGESTED_MOTION = FLAGS.define_bool(
     "suggested_motion",
     False,
-    "Store the motion maps that a2d suggest-config reads with few training videos;"
-    " those of --action_backbone where its weights are at hand.",
+    "Store the motion maps that a2d suggest-config reads for few training videos;"
+    " those of I3D only if its weights are at hand.",
 )
 _TASK = FLAGS.define_string("task", None, f"{tasks.HELP} Shares consist of shards.")
 

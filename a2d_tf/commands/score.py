@@ -16,15 +16,15 @@ results.json is in COCO's results format, as other methods write it: a list of
 {"image_id", "category_id" (the code of a pair), "score", "bbox" or "segmentation"}. It
 gives the joint figures of the same protocol, and COCO's AP of boxes and masks.
 
-Objects are those that tracks of predictions find, as pages show them; of
-a2d evaluate, COCO.json is the truth.json. Beside the metrics file it writes
+Objects says which annotated instances the tracks of predictions find, as pages show
+it. COCO.json is truth.json of a2d evaluate. Beside the metrics file it writes
 behaviours.csv, confusion.png and label maps of the tracks.
 
-events.tsv holds tabular or aggregated events of BORIS, or is its project; their bouts
-are compared with those of predictions, or those of a second coder in other.tsv.
+Bouts compares events of BORIS (tabular or aggregated, or its project) with predictions,
+or with the events of a second coder in other.tsv.
 
-For a model trained without the action labels of an actor: --zero_shot_actor=cat, and
-the full model's --full=FULL/detections.npz for the ratio of the two (Eq. 3).
+--zero_shot_actor=cat scores a model that was trained without the action labels of cats;
+--full=FULL/detections.npz, of the full model, gives the ratio of the two (Eq. 3).
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ if TYPE_CHECKING:
 _METHODS = ("segmentation", "detection", "objects", "bouts")
 FLAGS = command_line.Register()
 FLAGS.define_string(
-    "truth", None, "Folder of label maps; COCO JSON of boxes; or events of BORIS."
+    "truth", None, "Folder of label maps, COCO JSON of boxes, or events of BORIS."
 )
 FLAGS.define_string(
     "predicted",
     None,
-    "Folder of label maps; detections.npz or COCO results (.json); or a library,"
-    " or events of a second coder.",
+    "Folder of label maps; detections.npz or COCO results (.json); library; or"
+    " events of a second coder.",
 )
 FLAGS.define_string("output", None, "Metrics file (JSON, percent) to write.")
 FLAGS.define_string("labels", None, "Label space (JSON); by default A2D's.")
@@ -83,7 +83,7 @@ FLAGS.define_integer("seed", 0, "Random seed for zero-shot chance.")
 FLAGS.define_float(
     "fps",
     None,
-    "Images a second of predicted folders, for bouts; by default as BORIS says.",
+    "Images a second of predicted folders of images; by default BORIS' rate.",
     1e-3,
     1e6,
 )

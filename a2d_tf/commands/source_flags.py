@@ -79,16 +79,16 @@ class SourceFlags:
         register.define_string(
             "split_of",
             None,
-            "Earlier records, whose videos keep their split; new ones of which a2d next"
-            " asked for frames train.",
+            "Earlier records whose videos keep their split; new videos for which a2d"
+            " next asked for frames are for training.",
         )
         register.define_string(
             "labels_of",
             None,
-            "Earlier records, whose labels keep their places; new ones follow.",
+            "Earlier records whose labels keep their places; new labels follow.",
         )
         register.define_integer(
-            "max_frames", None, "Most annotated frames for training.", 1
+            "max_frames", None, "Maximum number of annotated frames for training.", 1
         )
         register.define_string(
             "labels",
@@ -247,7 +247,9 @@ def _define_coding(register: Register) -> None:
     )
     register.define_bool("bouts_win", False, "Coded actions replace annotated ones.")
     register.define_string(
-        "outside", None, "Action between coded times; by default left out."
+        "outside",
+        None,
+        "Action between coded times; by default these frames are left out.",
     )
     register.define_string(
         "subjects",

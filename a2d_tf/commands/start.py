@@ -4,28 +4,28 @@
   a2d start --annotations=EXPORT --annotations=MORE --videos=FOLDER \\
     --output=own/second --after=own/first
 
-Checks the annotations, builds records, suggests settings, trains, scores on the videos
-held out, exports, and predicts each video of the folder. It starts the single commands,
-and prints each of them with its time; what they say is in own/first/logs. If it is
-interrupted, run the same command again to continue. A round --after another has its
-settings, weights, labels and split, and scores both on the same frames; what is new
-among the annotated actors and actions follows the labels of the other.
+It checks the annotations, builds records, suggests settings, trains, predicts each
+video of the folder, scores the videos held out, and exports. It prints each single
+command with its time; what the commands say is in own/first/logs. If it is interrupted,
+run the same command again to continue. A round --after another begins with its
+settings, weights, labels and split, and scores both on the same frames. New actors and
+actions follow the earlier labels.
 
-Tracks that you have, of all videos, and coded times of some need no training:
+If you have tracks of all videos and coded times of some, nothing is trained:
 
   a2d start --tracks=EXPORT --bouts=TIMES --videos=FOLDER --output=own/first
 
-labels each track by a fit to the coded ones, and scores each behaviour in coded videos
-that are left out of the fit. More coded times and the same command: a new fit.
+labels each track by a fit to the coded tracks, and scores each behaviour in coded
+videos that are left out of the fit. If you code more, give the same command again.
 
-Where a detector of TensorFlow's convention finds the individuals, no tracks are needed:
+If a detector of TensorFlow's convention finds the individuals, no tracks are needed:
 
   a2d start --detector=FOLDER --bouts=TIMES --videos=FOLDER --output=own/first \\
     -- --actors=person
 
-keeps the detector's tracks in own/first/tracks, a file a video for CVAT. Correct them
-there, and give the same command. A coded time whose subject no track is called like is
-of the track that is visible alone.
+keeps the detector's tracks in own/first/tracks, one file a video for CVAT. Correct them
+there, and give the same command again. If no track has the name of a subject, its coded
+times belong to the track that is visible alone.
 
 Flags of the single commands follow after `--`, as in: -- --names=names.json --steps=900
 --every=2. The last line is the path of the page.
@@ -51,32 +51,36 @@ from a2d_tf.video.library import library_videos
 
 FLAGS = command_line.Register()
 _ANNOTATIONS = FLAGS.define_multi_string(
-    "annotations", [], "Exports, as for a2d records."
+    "annotations", [], "Export of an annotation tool, as for a2d records."
 )
-_BOUTS = FLAGS.define_multi_string("bouts", [], "Coded times, as for a2d records.")
+_BOUTS = FLAGS.define_multi_string(
+    "bouts", [], "File of coded times, as for a2d records."
+)
 _TRACKS = FLAGS.define_multi_string(
     "tracks",
     [],
-    "In place of --annotations: tracks of all videos, as for a2d predict.",
+    "Tracks of all videos, as for a2d predict, in place of --annotations.",
 )
 _DETECTOR = FLAGS.define_string(
     "detector",
     None,
-    "In place of --tracks: SavedModel whose boxes are followed, as for a2d predict.",
+    "SavedModel whose boxes are followed, as for a2d predict, in place of --tracks.",
 )
 _VIDEOS = FLAGS.define_string("videos", None, "Folder of all videos, annotated or not.")
 _OUTPUT = FLAGS.define_string("output", None, "Folder for all results.")
 _MINUTES = FLAGS.define_float(
-    "minutes", 30, "Most minutes of training, by measured steps.", 0.1, 1e6
+    "minutes", 30, "Maximum number of minutes of training.", 0.1, 1e6
 )
 _AFTER = FLAGS.define_string(
-    "after", None, "Output of an earlier a2d start, to go on from."
+    "after",
+    None,
+    "Folder of the round to go on from, the output of an earlier a2d start.",
 )
 _FOLDS = FLAGS.define_string(
     "folds",
     None,
-    "Also leave each of so many folds of the annotated videos out, and score it; or a"
-    " CSV of video and fold.",
+    "Number of folds of the annotated videos, each of which is also left out and"
+    " scored; or a CSV of video and fold.",
 )
 
 

@@ -35,7 +35,7 @@ def define_bout_lengths(
     min_bout = register.define_float(
         "min_bout",
         0.0,
-        "Predicted bouts shorter than so many seconds are left out, after gaps are"
+        "Leave out predicted bouts shorter than so many seconds, after gaps are"
         " filled; 0: none.",
         0.0,
         1e6,
@@ -43,8 +43,8 @@ def define_bout_lengths(
     merge_gap = register.define_float(
         "merge_gap",
         0.0,
-        "Gaps shorter than so many seconds between two predicted bouts of one"
-        " individual and behaviour are filled; 0: none.",
+        "Fill gaps shorter than so many seconds between two predicted bouts of one"
+        " individual and behaviour; 0: none.",
         0.0,
         1e6,
     )

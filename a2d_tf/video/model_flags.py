@@ -43,31 +43,33 @@ class ModelFlags:
     @classmethod
     def define(cls, register: Register) -> ModelFlags:
         """Define them for a command."""
-        register.define_string("saved_model", None, "Folder of a2d export.")
+        register.define_string(
+            "saved_model", None, "Folder of a SavedModel that a2d export wrote."
+        )
         command_flags.define_workdir(register)
         command_flags.define_packed_model(register)
         command_flags.define_checkpoint(register)
         register.define_string(
-            "init_rgb", None, "Imported weights of a detector: coco, or a file."
+            "init_rgb", None, "Weights of a detector: coco, or a file of a2d weights."
         )
         register.define_list(
             "actors",
             [],
-            "Classes of COCO to find, as CLASS or NAME=CLASS; by default all. Those of"
-            " --detector may be numbers; by default a model's actors, and =CLASS leaves"
-            " the name to the model.",
+            "Classes that the detector finds, as CLASS or NAME=CLASS; by default all of"
+            " COCO, or the actors of the model. A class of --detector may be a number;"
+            " =CLASS leaves the name to the model.",
         )
         register.define_string(
             _DETECTOR,
             None,
             "SavedModel of TensorFlow's Object Detection API, whose boxes are labelled"
-            " in place of those that the model would find.",
+            " in place of the model's own.",
         )
         register.define_list(
             "actions",
             [],
-            "With --detector and no model: what people do, as kinetics, for its 400"
-            " actions, or as some of these, CLASS or NAME=CLASS.",
+            "With --detector and no model: kinetics, to label people with its 400"
+            " actions, or some of these, as CLASS or NAME=CLASS.",
         )
         command_flags.define_device(register)
         return cls(register)

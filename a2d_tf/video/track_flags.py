@@ -44,28 +44,27 @@ class TrackFlags:
         register.define_integer(
             "window",
             TrackSettings.window,
-            "Segmented frames that vote on a track's label; of its action, only where"
-            " no times of actions were coded. 1: the network's own labels.",
+            "Number of segmented frames that vote on a track's label. If times of"
+            " actions were coded, it does not concern actions. 1: each frame alone.",
             1,
         )
         register.define_integer(
             "patience",
             TrackSettings.patience,
-            "Segmented frames that may miss a track in a row.",
+            "A track ends after more than so many segmented frames without it.",
             0,
         )
         register.define_string(
             "max_tracks",
             None,
-            "Number of individuals, for all actors or as in mouse=2,wheel=1.",
+            "Number of individuals, in all or for each actor, as in mouse=2,wheel=1.",
         )
         command_flags.define_bout_lengths(register)
         register.define_multi_string(
             TRACKS_FLAG,
             [],
-            "Tracks that you have, which are labelled in place of those that the model"
-            " would find: an export of an annotation tool or a tracker; VIDEO=PATH"
-            " names its video.",
+            "Export of a tracker or an annotation tool, whose tracks are labelled in"
+            " place of those that the model would find; VIDEO=PATH names its video.",
         )
         return cls(register, ReadingFlags(register, TRACKS_FLAG))
 

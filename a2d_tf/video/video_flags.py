@@ -31,17 +31,17 @@ class VideoFlags:
         register.define_string(
             "video",
             None,
-            "Video file, folder of images, or camera index, which runs until Ctrl-C;"
-            " or a library: folder of videos, or a glob in quotes.",
+            "Video file, folder of images, or number of a camera, which runs until"
+            " Ctrl-C; or a library: a folder of videos, or a glob in quotes.",
         )
         register.define_string(
-            "videos", None, "Library: text file of videos, one per line."
+            "videos", None, "Text file of the videos of a library, one per line."
         )
         register.define_string(
             "output",
             None,
-            f"Folder for {', '.join(prediction_folder.RESULTS)}; of a library, a folder"
-            " per video.",
+            f"Folder for {', '.join(prediction_folder.RESULTS)}. A library has such a"
+            " folder for each video.",
         )
         register.define_list(
             "results",
@@ -49,30 +49,30 @@ class VideoFlags:
             f"Results to write: {','.join(prediction_folder.RESULT_FILES)}.",
         )
         register.define_bool(
-            "overwrite", False, "Library: replace predictions of other settings."
+            "overwrite", False, "Replace a library's predictions of other settings."
         )
         register.define_enum(
             "on_error",
             "fail",
             ["fail", "skip"],
-            "Library: stop at a video that fails, or list it.",
+            "If a video of a library fails: stop, or list it and go on.",
         )
-        register.define_string("task", None, f"Library: {tasks.HELP}")
+        register.define_string("task", None, f"Of a library: {tasks.HELP}")
         register.define_integer(
             "every", 1, "Segment only every Nth frame.", lower_bound=1
         )
         register.define_float(
-            "start", 0.0, "Start of the segmented part, seconds.", lower_bound=0
+            "start", 0.0, "Second at which the segmented part starts.", lower_bound=0
         )
         register.define_float(
             "end",
             None,
-            "End of the segmented part, seconds; by default the video's end.",
+            "Second at which the segmented part ends; by default the video's end.",
         )
         register.define_float(
             "fps",
             None,
-            "Images a second of a folder of images; by default 25, which is only"
+            "Images a second of a folder of images; if it is not given, 25 are"
             " assumed.",
             1e-3,
             1e6,
