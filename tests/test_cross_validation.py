@@ -2,22 +2,32 @@
 
 import csv
 import itertools
+import json
+import pathlib
+import types
 
 import numpy as np
 import pytest
 from test_track_round import LABELS, coded_features
 
 from a2d_tf.annotations.split import folds_by_pairs
-from a2d_tf.commands import chosen_folds
+from a2d_tf.commands import chosen_folds, trained_folds
+from a2d_tf.commands.rounds import RoundFolder
 from a2d_tf.commands.track_folds import TrackFolds
+from a2d_tf.commands.track_scoring import TrackScoring
+from a2d_tf.commands.trained_folds import TrainedFolds
 from a2d_tf.core.errors import InputError
 from a2d_tf.evaluation import fold_scores, learning_curve
 from a2d_tf.evaluation.fold_scores import FoldScores
+from a2d_tf.evaluation.learning_curve import Point
 from a2d_tf.evaluation.metrics.behaviour_counts import Counts
 from a2d_tf.paper.folds import read_folds
 from a2d_tf.training.given_tracks import coded_rows
 from a2d_tf.training.given_tracks.fit_tracks import fit_tracks
-from a2d_tf.training.learning_curve import sizes
+from a2d_tf.training.given_tracks.learning_curve import sizes
+from a2d_tf.video.library.library_videos import Job
+
+STAGES_OF_A_FOLD = ("records", "training", "scores", "videos", "objects")
 
 RUN = set("abcdef")
 REST = set("efgh")
@@ -125,15 +135,20 @@ def test_a_learning_curve_is_of_fits_to_fewer_of_the_other_videos(tmp_path):
                 told.append(answer == LABELS.indices(row.code)[1])
     found = sum(counts.found for counts in curve[3].counts.values())
     assert found == pytest.approx(np.sum(told) * folds.rows[0].seconds)
-    learning_curve.write(tmp_path, curve)
+    points = learning_curve.points_of_fits(curve)
+    assert [point.videos for point in points] == [2, 3]
+    learning_curve.write(tmp_path, points, learning_curve.OF_CODED_VIDEOS)
     rows = list(csv.reader((tmp_path / learning_curve.TABLE).open()))
-    assert [row[:2] for row in rows[1:4]] == [
-        ["2", "rest"],
-        ["2", "run"],
-        ["2", "mean"],
+    assert [row[:3] for row in rows[1:4]] == [
+        ["1", "2", "rest"],
+        ["1", "2", "run"],
+        ["1", "2", "mean"],
     ]
     picture = (tmp_path / learning_curve.PICTURE).read_bytes()
     assert picture.startswith(b"\x89PNG")
+    # With fewer coded videos there is no curve, nor an old one.
+    learning_curve.write(tmp_path, points[:1], learning_curve.OF_CODED_VIDEOS)
+    assert not list(tmp_path.glob("learning_curve.*"))
 
 
 @pytest.mark.parametrize(
@@ -152,3 +167,94 @@ def test_the_curve_is_told_in_a_sentence(right, expected):
         "learning curve: 2 coded videos tell behaviours in others with a mean F1 of"
         f" 50, {expected}"
     )
+
+
+def test_points_of_rounds_have_the_mean_of_what_all_of_them_know(tmp_path):
+    """It is read again by the next round."""
+    points = [
+        Point(4, {"run": 20.0, "rest": 40.0, "mean": 7.0}),
+        Point(4, {"run": 30.0, "rest": 60.0}),
+        Point(9, {"run": 50.0, "rest": 60.0, "turn": 0.0}),
+    ]
+    points = learning_curve.with_means(points)
+    assert [point.f1["mean"] for point in points] == [30.0, 45.0, 55.0]
+    learning_curve.write(tmp_path, points, learning_curve.OF_ROUNDS)
+    assert learning_curve.read(tmp_path) == points
+    table = (tmp_path / learning_curve.TABLE).read_text()
+    assert table.startswith("point,videos,behaviour,f1\n1,4,run,20.0\n1,4,rest,40.0\n")
+    (tmp_path / learning_curve.TABLE).write_text(table[:-3])
+    with pytest.raises(InputError, match="learning_curve.csv: truncated; delete it"):
+        learning_curve.read(tmp_path)
+
+
+def objects_of(fold):
+    """What `a2d score objects` says of a video of a fold."""
+    rows = {
+        "mouse-run": {"name": "run", "frames": 2, "instances": 2, "taken_for": {}},
+        "mouse-rest": {"name": "rest", "frames": 1, "instances": 1},
+    }
+    rows["mouse-run"] |= {"found": int(fold), "findings": 2}
+    rows["mouse-rest"] |= {"found": 0, "findings": 0, "taken_for": {"run": 1}}
+    mistakes = {"1": [[11, 0], [12, 11]], "2": [[12, 0]]}
+    return {
+        "videos": [f"v{fold}"],
+        "frames": 3,
+        "behaviours": rows,
+        "mistakes": {f"v{fold}/00001": mistakes[fold]},
+    }
+
+
+def test_a_trained_fold_has_not_seen_its_videos_and_is_scored_by_its_tracks(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(trained_folds.scores, "are_current", lambda *_: False)
+    manifest = types.SimpleNamespace(source="s")
+    monkeypatch.setattr(trained_folds.Manifest, "load", lambda _: manifest)
+    called = []
+
+    def call(stage, *words):
+        called.append((stage, words))
+        if stage == "folds":
+            instances = [{"code": 11}, {"code": 12}]
+            records = [{"video": f"v{i}", "instances": instances} for i in (1, 2)]
+            path = words[-1].removeprefix("--json=")
+            pathlib.Path(path).write_text(json.dumps(records))
+        if stage.startswith("objects"):
+            path = pathlib.Path(words[-1].removeprefix("--output="))
+            path.parent.mkdir(parents=True)
+            path.write_text(json.dumps(objects_of(stage[-1])))
+
+    jobs = [Job(f"videos/v{i}.mp4", f"out/v{i}") for i in (1, 2, 3)]
+    found = TrainedFolds(
+        folder=RoundFolder(tmp_path),
+        chosen="2",
+        call=call,
+        record_flags=["--annotations=own.json"],
+        labels=LABELS,
+        scoring=TrackScoring(call, jobs, tmp_path / "labels.json", "--max_tracks=1"),
+    ).run()
+    stages = [f"{name}_{fold}" for fold in (1, 2) for name in STAGES_OF_A_FOLD]
+    assert [stage for stage, _ in called] == ["folds", *stages]
+    words_of = dict(called)
+    fold = chosen_folds.read_folds(str(tmp_path / "folds/videos.csv"))["1"]
+    assert words_of["records_1"][-1] == f"--test_videos={fold[0]}"
+    folder = tmp_path / "folds/fold_1"
+    assert f"--flagfile={tmp_path}/run/flags.txt" in words_of["training_1"]
+    assert f"--workdir={folder}/run" in words_of["videos_1"]
+    (listed,) = (folder / "videos.txt").read_text().splitlines()
+    assert listed.endswith(f"videos/{fold[0]}.mp4")
+    assert found.held_out == {
+        "folds": 2,
+        "videos": 2,
+        "frames": 6,
+        "behaviours": {
+            "run": {"objects": 4, "right": 3, "predicted": 4, "taken_for": {}},
+            "rest": {"objects": 2, "right": 0, "predicted": 0, "taken_for": {"run": 2}},
+        },
+    }
+    assert "F1 of objects, percent; 2 videos in 2 folds" in found.table
+    rows = (tmp_path / "cross_validation.csv").read_text().splitlines()
+    assert "1,1,run,2,2,1,50.0,50.0,50.0" in rows
+    assert "all,2,run,4,4,3,75.0,75.0,75.0" in rows
+    summed = (tmp_path / "folds/behaviours.csv").read_text().splitlines()
+    assert "run,4,4,3,4,75.0,75.0,75.0" in summed

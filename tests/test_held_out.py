@@ -38,6 +38,15 @@ OBJECTS = {
         "cat running": {"objects": 0, "right": 0, "predicted": 0},
     },
     "before": {"dog running": {"objects": 10, "right": 3, "predicted": 9}},
+    "folds": {
+        "folds": 3,
+        "videos": 5,
+        "frames": 41,
+        "behaviours": {
+            "dog running": {"objects": 12, "right": 6, "predicted": 7},
+            "cat running": {"objects": 3, "right": 0, "predicted": 0},
+        },
+    },
     "trained_on": ["a"],
     "tested_on": ["b"],
 }
@@ -54,7 +63,9 @@ def test_it_is_told_in_sentences():
         check_json(fields, held_out_scores.KIND)
     assert held_out_scores.sentence(OBJECTS) == (
         "In 2 videos held out of the training (30 annotated frames), tracks found 9 of"
-        " 14 objects, and 9 of their 16 labels are right."
+        " 14 objects, and 9 of their 16 labels are right. In cross-validation, 3"
+        " further trainings without one fold each of 5 videos (41 annotated frames),"
+        " tracks found 6 of 15 objects, and 6 of their 7 labels are right."
     )
     assert held_out_scores.sentence(SECONDS) == (
         "In 2 coded videos, each left out of the fit in turn, 50 % of the coded seconds"
@@ -64,7 +75,8 @@ def test_it_is_told_in_sentences():
     assert [tuple(line) for line in told.lines] == [
         (
             "dog running: found 8 of 10; 8 of 9 that got this label are right (the"
-            " round before: found 3 of 10; 3 of 9 that got this label are right).",
+            " round before: found 3 of 10; 3 of 9 that got this label are right) (in"
+            " cross-validation: found 6 of 12; 6 of 7 that got this label are right).",
             80.0,
             88.9,
             False,
@@ -80,6 +92,12 @@ def test_it_is_told_in_sentences():
             "ball rolling: not tested; 0 of 2 that got this label are right.",
             None,
             0.0,
+            True,
+        ),
+        (
+            "cat running: not tested (in cross-validation: found 0 of 3).",
+            None,
+            None,
             True,
         ),
     ]
@@ -146,10 +164,11 @@ def test_tables_of_a_library_have_all_figures_of_its_page(library, monkeypatch):
         ["held out", "dog", "running", "1", "2.0", "1", "0.9"],
         ["new", "dog", "walking", "1", "1.0", "1", "0.9"],
     ]
-    running, walking = rows_of(library / "held_out.csv")[1:3]
-    assert ",".join(running) == "dog running,objects,10,8,9,80.0,88.9,84.2,,3,9"
+    header, running, walking, *_ = rows_of(library / "held_out.csv")
+    assert header[-3:] == ["annotated_in_folds", "right_in_folds", "predicted_in_folds"]
+    assert ",".join(running) == "dog running,objects,10,8,9,80.0,88.9,84.2,,3,9,12,6,7"
     assert ",".join(walking) == (
-        "dog walking,objects,4,1,5,25.0,20.0,22.2,cat running 1; dog running 2,,"
+        "dog walking,objects,4,1,5,25.0,20.0,22.2,cat running 1; dog running 2,,,,,"
     )
 
 
@@ -168,7 +187,7 @@ def test_a_browser_shows_the_videos_of_a_split_and_their_sums(library):
     """
     shown = browsers.run(library / "index.html", HELPERS + script, 420, 800)
     everything, held, new, wide = shown
-    assert everything == [["a trained", "b held out", "c new"], 3] and not wide
+    assert everything == [["a trained", "b held out", "c new"], 4] and not wide
     assert held == [["b held out"], ["held out dog running 1 2.00 1 0.900"]]
     assert new == [[], []]  # the track has a mean score of 0.5
     text = (library / "index.html").read_text()

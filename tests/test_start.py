@@ -436,7 +436,7 @@ def test_scores_are_made_anew_with_flags_of_evaluate(tmp_path, monkeypatch):
 
 
 def test_the_check_of_the_annotations_is_shown_as_the_single_command_shows_it(
-    words, tmp_path
+    words, tmp_path, monkeypatch
 ):
     """With the line of each export, what is left out, and the notes."""
     export = tmp_path / "own.json"
@@ -449,8 +449,15 @@ def test_the_check_of_the_annotations_is_shown_as_the_single_command_shows_it(
     assert checked.startswith(f"{export}: ") and "note: " in checked
     (tmp_path / "out/logs").mkdir(parents=True)
     steps = steps_of(tmp_path / "out", [str(export)], str(tmp_path / "videos"))
-    with contextlib.redirect_stdout(io.StringIO()) as shown:
-        steps.build_records()
+    call = TrainedRound.call
+    monkeypatch.setattr(
+        TrainedRound,
+        "call",
+        lambda self, stage, *words: stage != "records" and call(self, stage, *words),
+    )
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), pytest.raises(InputError, match="records"):
+        steps.build_records()  # finds none
     assert checked in shown.getvalue()
 
 

@@ -286,6 +286,7 @@ class TrackRound:
         from a2d_tf.training.given_tracks import left_out_videos
 
         if not fit.leaves_out:
+            self._draw_curve([])  # that of an earlier call goes
             return _Trust(None, [_NOTHING_LEFT_OUT])
         scored_rows = left_out_videos.predict(
             fit,
@@ -316,12 +317,16 @@ class TrackRound:
         )
         folds = self._folds(fit, features, rows)
         curve = folds.curve()
+        self._draw_curve(learning_curve.points_of_fits(curve))
         if len(curve) > 1:
-            learning_curve.write(self.output, curve)
             lines.append(learning_curve.sentence(curve))
         return _Trust(
             scores, lines, round(limit, 4), folds.scores() if self.folds else ()
         )
+
+    def _draw_curve(self, points: Sequence[learning_curve.Point]) -> None:
+        axes = learning_curve.OF_CODED_VIDEOS
+        learning_curve.write(self.output, points, axes)
 
     def _folds(
         self,

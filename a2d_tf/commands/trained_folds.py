@@ -6,21 +6,35 @@ import collections
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from a2d_tf.commands import chosen_folds
 from a2d_tf.commands.rounds import RoundFolder
+from a2d_tf.commands.track_scoring import TrackScoring
 from a2d_tf.core.checked_json import load_json
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.evaluation import fold_scores
+from a2d_tf.evaluation import behaviour_files, fold_scores
 from a2d_tf.evaluation.fold_scores import FoldScores
-from a2d_tf.evaluation.metrics.behaviour_counts import Counts
+from a2d_tf.evaluation.metrics import behaviour_counts
 from a2d_tf.paper.folds import Fold, test_videos_flag
 from a2d_tf.runs import run_folder, scores
 from a2d_tf.runs.scores import TEST
 
 _REMEDY = "delete it and run again"
+
+
+class CrossValidation(NamedTuple):
+    """What tracks find in annotated videos that were left out of a training each.
+
+    Attributes:
+      table: F1 of each behaviour and fold.
+      held_out: "folds" of `runs.held_out_scores`.
+    """
+
+    table: str
+    held_out: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,31 +46,44 @@ class TrainedFolds:
       chosen: of `Round.folds`.
       call: `TrainedRound.call`.
       record_flags: of `a2d records`, for annotations, size and motion maps.
+      labels: of the records.
+      scoring: of the tracks.
     """
 
     folder: RoundFolder
     chosen: str
     call: Callable[..., pathlib.Path]
     record_flags: Sequence[str]
+    labels: LabelSpace
+    scoring: TrackScoring
 
-    def run(self) -> list[FoldScores]:
-        """Train and score each fold; what is done stays.
+    def run(self) -> CrossValidation:
+        """Train and score each fold, and write the tables; what is done stays.
 
         The settings are those of the round's own training.
         """
         videos_of_pairs = self._videos_of_pairs()
         folds = chosen_folds.choose(self.chosen, videos_of_pairs, self.folder.folds)
-        all_scores = []
+        objects_of = {}
         for name, videos in folds.items():
             fold = Fold(os.fspath(self.folder.folds), name)
-            metrics = self._metrics(fold, videos)
-            counts = {}
-            for row in metrics["behaviours"].values():
-                if "name" in row:
-                    counts[row["name"]] = Counts.of(row)
-            all_scores.append(FoldScores(name, len(videos), counts))
+            self._train(fold, videos)
+            objects_of[name] = self._score(fold, videos)
+        all_scores = [
+            FoldScores.of_objects(name, objects) for name, objects in objects_of.items()
+        ]
         fold_scores.write(self.folder.path, all_scores)
-        return all_scores
+        objects = behaviour_counts.added_up(list(objects_of.values()))
+        behaviour_files.write(self.folder.folds, objects, self.labels)
+        return CrossValidation(
+            table=fold_scores.table(all_scores, "objects").text(),
+            held_out={
+                "folds": len(all_scores),
+                "videos": len(objects["videos"]),
+                "frames": objects["frames"],
+                "behaviours": behaviour_counts.held_out(objects),
+            },
+        )
 
     def _videos_of_pairs(self) -> dict[str, set[str]]:
         """Return {pair: the videos that show it}, of the records of the round."""
@@ -71,14 +98,13 @@ class TrainedFolds:
                 videos[str(instance["code"])].add(record["video"])
         return videos
 
-    def _metrics(self, fold: Fold, videos: Sequence[str]) -> Mapping[str, Any]:
-        """Return the scores of a fold, by a training that has not seen its videos."""
-        run = pathlib.Path(fold.folder, "run")
+    def _train(self, fold: Fold, videos: Sequence[str]) -> None:
+        """Train on all videos but those of a fold."""
         self.call(
             f"records_{fold.name}",
             "records",
             *self.record_flags,
-            f"--labels={self.folder.records / 'labels.json'}",
+            f"--labels={self.scoring.labels}",
             f"--output={fold.records}",
             test_videos_flag(videos),
         )
@@ -87,10 +113,15 @@ class TrainedFolds:
             "train",
             f"--flagfile={self.folder.run / run_folder.FLAGS}",
             f"--records={fold.records}",
-            f"--workdir={run}",
+            f"--workdir={_run_of(fold)}",
         )
+
+    def _score(self, fold: Fold, videos: Sequence[str]) -> dict[str, Any]:
+        """Predict the videos of a fold by its run, and score the tracks."""
+        run = _run_of(fold)
+        folder = scores.folder_of(run)
         source = Manifest.load(fold.records).source
-        if not scores.are_current(run, scores.folder_of(run), source):
+        if not scores.are_current(run, folder, source):
             self.call(
                 f"scores_{fold.name}",
                 "evaluate",
@@ -98,5 +129,13 @@ class TrainedFolds:
                 f"--records={fold.records}",
                 f"--split={TEST}",
             )
-        path = scores.folder_of(run) / "metrics.json"
-        return load_json(path, {"behaviours": {}}, _REMEDY)
+        library = pathlib.Path(fold.folder, "videos")
+        self.scoring.predict(
+            f"videos_{fold.name}", run, videos, library, "--results=tracks,detections"
+        )
+        truth = folder / "truth.json"
+        return self.scoring.score(f"objects_{fold.name}", truth, library, folder)
+
+
+def _run_of(fold: Fold) -> pathlib.Path:
+    return pathlib.Path(fold.folder, "run")

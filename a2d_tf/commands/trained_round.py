@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import pathlib
 import time
 from collections.abc import Sequence
-from typing import Any
 
-from a2d_tf.commands import chosen_folds, promised_steps, round_time
+from a2d_tf.commands import chosen_folds, promised_steps, round_curve, round_time
 from a2d_tf.commands.round_time import VideoSizes
-from a2d_tf.commands.rounds import Round, RoundFolder, stage_time
+from a2d_tf.commands.rounds import Round, stage_time
+from a2d_tf.commands.track_scoring import TrackScoring
+from a2d_tf.commands.trained_folds import CrossValidation, TrainedFolds
 from a2d_tf.core import processes
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError, join_names
-from a2d_tf.core.files import read_text, write_csv, write_text
+from a2d_tf.core.files import read_text, write_csv
 from a2d_tf.data import video_frames
 from a2d_tf.data.manifest import NAME, Manifest, MotionFacts
-from a2d_tf.evaluation import behaviour_files, fold_scores
 from a2d_tf.runs import held_out_scores, run_folder, scores, training_length
 from a2d_tf.runs.scores import TEST
 from a2d_tf.training.suggestion.host import Host
@@ -70,14 +69,17 @@ class TrainedRound:
             self.evaluate(manifest)
         self.predict("videos", suggestion)
         tables = []
+        folds = None
+        if self.round.folds:
+            folds = self.cross_validate(self.round.folds, manifest, suggestion)
         if TEST in manifest.splits:
-            tables = self.score(manifest, suggestion)
+            tables = self.score(manifest, suggestion, folds)
             self.predict("pages", suggestion)  # nothing but the scores is new
         self.call(
             "export", "export", f"--workdir={folder.run}", f"--output={folder.model}"
         )
-        if self.round.folds:
-            tables.append(self.cross_validate(self.round.folds))
+        if folds:
+            tables.append(folds.table)
         for table in tables:
             print(f"\n{table}")
         warning = training_length.warning(str(folder.run))
@@ -178,11 +180,11 @@ class TrainedRound:
         sources += [f"--bouts={path}" for path in self.round.bouts]
         return [*sources, f"--videos={self.round.videos}"]
 
-    def cross_validate(self, folds: str) -> str:
-        """Train and score each fold of the videos; return a table."""
-        from a2d_tf.commands.trained_folds import TrainedFolds
-
-        manifest = Manifest.load(self.round.folder.records)
+    def cross_validate(
+        self, folds: str, manifest: Manifest, suggestion: Suggestion
+    ) -> CrossValidation:
+        """Train and score each fold of the annotated videos; `folds` are of `Round`."""
+        folder = self.round.folder
         record_flags = [
             *self._sources(),
             f"--image_height={manifest.image_height}",
@@ -191,10 +193,31 @@ class TrainedRound:
             f"--max_frames={_MOST_FRAMES}",
             *flag_words(motion_flags(manifest)),
         ]
-        all_scores = TrainedFolds(
-            self.round.folder, folds, self.call, record_flags
+        return TrainedFolds(
+            folder=folder,
+            chosen=folds,
+            call=self._with_any_split().call,
+            record_flags=record_flags,
+            labels=manifest.label_space,
+            scoring=self._track_scoring(suggestion),
         ).run()
-        return fold_scores.table(all_scores, "annotated individuals").text()
+
+    def _with_any_split(self) -> TrainedRound:
+        """Return the round without the user's own test videos: folds have theirs."""
+        flags = {**self.round.further_flags}
+        words = flags.get("records", ())
+        flags["records"] = [
+            word for word in words if not word.startswith("--test_videos=")
+        ]
+        return TrainedRound(dataclasses.replace(self.round, further_flags=flags))
+
+    def _track_scoring(self, suggestion: Suggestion) -> TrackScoring:
+        return TrackScoring(
+            call=self.call,
+            jobs=self.round.jobs,
+            labels=self.round.folder.records / "labels.json",
+            predict_flag=suggestion.predict_flag(),
+        )
 
     def expected_times(self, sizes: VideoSizes) -> dict[str, float]:
         """Return about how many seconds each stage takes, and print it in all."""
@@ -212,9 +235,11 @@ class TrainedRound:
         if folder.is_trained():
             del times["training"]
         if self.round.folds:
-            number = chosen_folds.count(self.round.folds)
+            done = folder.folds.glob(f"fold_*/run/{run_folder.FINISHED}")
+            number = chosen_folds.count(self.round.folds) - len(list(done))
             rough = round_time.rough_times(sizes, Host.here(), self.round.minutes)
             seconds = number * sum(rough[stage] for stage in _OF_A_FOLD)
+            seconds += rough["videos"]  # each annotated one is in one fold
             print(
                 f"--folds={self.round.folds}: {number} more trainings, each of as many"
                 f" steps as the first: {round_time.in_words(seconds)} beyond the time"
@@ -341,10 +366,15 @@ class TrainedRound:
             "--on_error=skip",
         )
 
-    def score(self, manifest: Manifest, suggestion: Suggestion) -> list[str]:
+    def score(
+        self,
+        manifest: Manifest,
+        suggestion: Suggestion,
+        folds: CrossValidation | None = None,
+    ) -> list[str]:
         """Score the tracks in the videos held out, and those of the round before.
 
-        The run keeps what they find.
+        The run keeps what they find, and what those of `folds` find.
 
         Returns:
           tables of both.
@@ -356,7 +386,9 @@ class TrainedRound:
         metrics = load_json(folder.scores / "metrics.json", {}, "delete it")
         if "behaviours" not in metrics:  # the labels are those of A2D
             return [summaries.table(metrics)]
-        objects = self._objects("objects", folder.videos, folder.scores)
+        scoring = self._track_scoring(suggestion)
+        truth = folder.scores / "truth.json"
+        objects = scoring.score("objects", truth, folder.videos, folder.scores)
         metrics = behaviour_counts.of_tracks(metrics, objects)
         tables = [summaries.table(summaries.of_own_labels(metrics))]
         known = {
@@ -367,9 +399,14 @@ class TrainedRound:
             "tested_on": sorted(objects["videos"]),
         }
         if self.round.before:
-            self._predict_before(self.round.before, manifest, suggestion)
-            objects_before = self._objects(
-                "compare", folder.videos_before, folder.scores_before
+            scoring.predict(
+                "before",
+                self.round.before.run,
+                manifest.videos(TEST),
+                folder.videos_before,
+            )
+            objects_before = scoring.score(
+                "compare", truth, folder.videos_before, folder.scores_before
             )
             labels = manifest.label_space
             new_pairs = behaviour_counts.NewPairs.of(
@@ -382,48 +419,17 @@ class TrainedRound:
             header = ("pair", *table.columns.values())
             rows = [(name, *values) for name, values in table.lines()]
             write_csv(folder.comparison, [header, *rows])
-            known["before"] = behaviour_counts.held_out(objects_before)
+            known["before"] = behaviour_counts.held_out(
+                objects_before, unknown=new_pairs.names
+            )
+        if folds:
+            known["folds"] = folds.held_out
         held_out_scores.write(folder.run, known)
+        round_curve.draw(folder, self.round.before, known)
         self.call(
             "browse", "browse", f"--run={folder.run}", f"--records={folder.records}"
         )
         return tables
-
-    def _objects(
-        self, stage: str, library: pathlib.Path, output: pathlib.Path
-    ) -> dict[str, Any]:
-        """Return which objects in the videos held out the tracks of a library find."""
-        folder = self.round.folder
-        path = output / behaviour_files.OBJECTS
-        self.call(
-            stage,
-            "score",
-            "objects",
-            f"--truth={folder.scores / 'truth.json'}",
-            f"--labels={folder.records / 'labels.json'}",
-            f"--predicted={library}",
-            f"--output={path}",
-        )
-        return load_json(path, {}, "delete it")
-
-    def _predict_before(
-        self, before: RoundFolder, manifest: Manifest, suggestion: Suggestion
-    ) -> None:
-        """Predict the videos held out by the run of the round before."""
-        names = manifest.videos(TEST)
-        paths = [job.path for job in self.round.jobs if job.name in names]
-        folder = self.round.folder.videos_before
-        listed = folder.with_suffix(".txt")
-        write_text(listed, "\n".join(map(os.path.abspath, paths)) + "\n")
-        self.call(
-            "before",
-            "predict",
-            f"--workdir={before.run}",
-            f"--videos={listed}",
-            f"--output={folder}",
-            suggestion.predict_flag(),
-            "--overwrite",
-        )
 
     def next_steps(self, manifest: Manifest, suggestion: Suggestion) -> list[str]:
         """Return what a user can do next, a line each, with the remarks on records."""

@@ -43,12 +43,24 @@ class FoldScores(NamedTuple):
     Attributes:
       name: of the fold.
       videos: how many it has.
-      counts: {behaviour: what was there, found and predicted}, instances or seconds.
+      counts: {behaviour: what was there, found and predicted}, objects or seconds.
     """
 
     name: str
     videos: int
     counts: Mapping[str, Counts]
+
+    @classmethod
+    def of_objects(cls, name: str, objects: Mapping[str, Any]) -> FoldScores:
+        """Return the scores of the tracks of a fold.
+
+        Args:
+          objects: that they find, as of `a2d score objects`.
+        """
+        counts = {}
+        for row in objects["behaviours"].values():
+            counts[row["name"]] = Counts.of(row)
+        return cls(name, len(objects["videos"]), counts)
 
     def figures(self) -> dict[str, Figures]:
         """Return the figures of the behaviours that it shows, and their means."""

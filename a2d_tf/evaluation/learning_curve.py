@@ -1,43 +1,125 @@
-"""A learning curve: how well videos left out are told, by the number of coded ones."""
+"""A learning curve: how well unseen videos are told, by the number of known ones."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+import pathlib
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from a2d_tf.core.files import write_bytes, write_csv
+from a2d_tf.core.files import read_csv, write_bytes, write_csv
 from a2d_tf.evaluation.fold_scores import MEAN, FoldScores
 
 TABLE = "learning_curve.csv"
 PICTURE = "learning_curve.png"
 _LITTLE = 3.0  # points of F1 that chance makes
+_COLUMNS = ("point", "videos", "behaviour", "f1")
+_REMEDY = "delete it; a2d start with the same flags writes it again"
 
 
-def write(folder: str | os.PathLike, scores: Mapping[int, FoldScores]) -> None:
-    """Write the table and the picture.
+class Axes(NamedTuple):
+    """What a curve is of.
+
+    Attributes:
+      title: of the picture.
+      x: what its numbers of videos are.
+      y: what its percentages are.
+    """
+
+    title: str
+    x: str
+    y: str
+
+
+OF_CODED_VIDEOS = Axes(
+    title="Do more coded videos help?",
+    x="coded videos that are learned from",
+    y="F1 in videos left out, %",
+)
+OF_ROUNDS = Axes(
+    title="Found in videos held out, round by round",
+    x="annotated videos that are learned from",
+    y="F1 of objects in videos held out, %",
+)
+
+
+class Point(NamedTuple):
+    """What is told by what was learned from some videos.
+
+    Attributes:
+      videos: their number.
+      f1: {behaviour, or MEAN: percent}.
+    """
+
+    videos: int
+    f1: Mapping[str, float]
+
+
+def points_of_fits(scores: Mapping[int, FoldScores]) -> list[Point]:
+    """Return the points of fits to coded videos.
 
     Args:
       scores: {number of coded videos: what fits to so many others tell of all}.
     """
-    from a2d_tf.evaluation.reports import charts  # Matplotlib loads for a second
-
-    rows: list[list[Any]] = [["coded_videos", "behaviour", "f1"]]
-    curves: dict[str, dict[int, float]] = {}
+    points = []
     for number, of_number in sorted(scores.items()):
+        f1 = {}
         for behaviour, figures in of_number.figures().items():
             if figures.f1 is not None:
-                rows.append([number, behaviour, round(figures.f1, 3)])
-                curves.setdefault(behaviour, {})[number] = figures.f1
-    write_csv(os.path.join(folder, TABLE), rows)
-    picture = charts.curves(
-        curves,
-        bold=MEAN,
-        title="Do more coded videos help?",
-        x="coded videos that are learned from",
-        y="F1 in videos left out, %",
-    )
-    write_bytes(os.path.join(folder, PICTURE), picture)
+                f1[behaviour] = figures.f1
+        points.append(Point(number, f1))
+    return points
+
+
+def with_means(points: Sequence[Point]) -> list[Point]:
+    """Return points with the mean over the behaviours that all of them have."""
+    common = set.intersection(*(set(point.f1) - {MEAN} for point in points))
+    result = []
+    for point in points:
+        f1 = {name: value for name, value in point.f1.items() if name != MEAN}
+        if common:
+            f1[MEAN] = statistics.fmean(f1[name] for name in common)
+        result.append(point._replace(f1=f1))
+    return result
+
+
+def read(folder: str | os.PathLike) -> list[Point]:
+    """Return the points of the table in a folder; none if there is no table.
+
+    Raises:
+      InputError: it is damaged.
+    """
+    path = pathlib.Path(folder, TABLE)
+    if not path.is_file():
+        return []
+    points: dict[str, Point] = {}
+    for number, videos, behaviour, f1 in read_csv(path, _REMEDY):
+        point = points.setdefault(number, Point(int(videos), {}))
+        points[number] = point._replace(f1={**point.f1, behaviour: float(f1)})
+    return list(points.values())
+
+
+def write(folder: str | os.PathLike, points: Sequence[Point], axes: Axes) -> None:
+    """Write the table and the picture; of less than two points there are none."""
+    table = pathlib.Path(folder, TABLE)
+    picture = pathlib.Path(folder, PICTURE)
+    if len(points) < 2:
+        table.unlink(missing_ok=True)
+        picture.unlink(missing_ok=True)
+        return
+
+    from a2d_tf.evaluation.reports import charts  # Matplotlib loads for a second
+
+    rows: list[Sequence] = [_COLUMNS]
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for number, point in enumerate(points, 1):
+        for behaviour, f1 in point.f1.items():
+            rows.append([number, point.videos, behaviour, round(f1, 3)])
+            curves.setdefault(behaviour, []).append((point.videos, f1))
+    write_csv(table, rows)
+    content = charts.curves(curves, bold=MEAN, title=axes.title, x=axes.x, y=axes.y)
+    write_bytes(picture, content)
 
 
 def sentence(scores: Mapping[int, FoldScores]) -> str:

@@ -7,12 +7,14 @@ each prediction, but for the names of videos, in `video.json`, whose page shows 
    "behaviours": {"rider riding": {"objects": 10, "right": 5, "predicted": 9,
                                    "taken_for": {"person walking": 1}}, ...},
    "before": {"rider riding": {"objects": 10, "right": 3, "predicted": 9}, ...},
+   "folds": {"folds": 5, "videos": 12, "frames": 110, "behaviours": {...}},
    "trained_on": ["lucia", ...], "tested_on": ["hockey", ...]}
 
 Of so many annotated `objects` of a behaviour tracks found those that are `right`; of
 so many objects in these frames it was `predicted`. Objects of it were `taken_for`
-others. `before` is of the model that this one goes on from, on the same frames. Of
-labels that were fitted to coded times it is
+others. `before` is of the model that this one goes on from, on the same frames.
+`folds` is of further models with the same settings, each trained without the videos of
+one fold, and asked about these. Of labels that were fitted to coded times it is
 
   {"videos": 11, "seconds": 7.9, "right": 4.1, "unsure_below": 0.42,
    "behaviours": {"run": {"seconds": 1.8, "right": 1.2, "predicted": 2.4}, ...}}
@@ -53,6 +55,12 @@ KIND = {
     "unsure_below?": number(0, 1),
     "behaviours": _BEHAVIOURS,
     "before?": _BEHAVIOURS,
+    "folds?": {
+        "folds": whole(2),
+        "videos": whole(1),
+        "frames": whole(),
+        "behaviours": _BEHAVIOURS,
+    },
     "trained_on?": [str],
     "tested_on?": [str],
 }
@@ -142,15 +150,17 @@ def behaviours(rows: Mapping[str, Mapping[str, Any]]) -> list[Behaviour]:
 def sentence(held_out: Mapping[str, Any]) -> str:
     """Say it in a sentence."""
     if "frames" in held_out:
-        rows = behaviours(held_out["behaviours"])
-        right = sum(row.right for row in rows)
-        return (
+        sentences = [
             f"In {_count(held_out['videos'], 'video')} held out of the training"
-            f" ({_count(held_out['frames'], 'annotated frame')}), tracks found"
-            f" {_text(right)} of {_text(sum(row.amount for row in rows))} objects, and"
-            f" {_text(right)} of their {_text(sum(row.predicted for row in rows))}"
-            " labels are right."
-        )
+            f" {_findings(held_out)}."
+        ]
+        if "folds" in held_out:
+            folds = held_out["folds"]
+            sentences.append(
+                f"In cross-validation, {folds['folds']} further trainings without one"
+                f" fold each of {folds['videos']} videos {_findings(folds)}."
+            )
+        return " ".join(sentences)
     shares = []
     for name, behaviour in held_out["behaviours"].items():
         shares.append(f"{name} {_percent(behaviour)}")
@@ -208,6 +218,17 @@ def _newest_weights(run: str | os.PathLike) -> str | None:
     if not steps:
         return None
     return file_digest(os.path.join(folder, f"ckpt-{max(steps)}.index"))
+
+
+def _findings(scores: Mapping[str, Any]) -> str:
+    """Say what tracks found in the annotated frames of some videos."""
+    rows = behaviours(scores["behaviours"])
+    right = _text(sum(row.right for row in rows))
+    return (
+        f"({_count(scores['frames'], 'annotated frame')}), tracks found {right} of"
+        f" {_text(sum(row.amount for row in rows))} objects, and {right} of their"
+        f" {_text(sum(row.predicted for row in rows))} labels are right"
+    )
 
 
 def _percent(seconds: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ They are read from "behaviours" in `metrics.json`, see `behaviours.py`.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -112,14 +113,41 @@ def of_tracks(metrics: dict, objects: dict) -> dict:
     }
 
 
-def held_out(metrics: dict) -> dict[str, dict[str, Any]]:
+def added_up(parts: Sequence[dict]) -> dict:
+    """Add up metrics of `a2d score objects` of different videos and the same labels."""
+    behaviours = {}
+    for pair, row in parts[0]["behaviours"].items():
+        rows = [part["behaviours"][pair] for part in parts]
+        taken_for: Counter[str] = Counter()
+        for of_part in rows:
+            taken_for.update(of_part["taken_for"])
+        behaviours[pair] = {"name": row["name"], "taken_for": dict(taken_for)}
+        for number in ("frames", "instances", "found", "findings"):
+            behaviours[pair][number] = sum(of_part[number] for of_part in rows)
+    mistakes: dict[str, Any] = {}
+    videos: list[str] = []
+    for part in parts:
+        mistakes.update(part["mistakes"])
+        videos.extend(part["videos"])
+    return {
+        "videos": videos,
+        "frames": sum(part["frames"] for part in parts),
+        "behaviours": behaviours,
+        "mistakes": mistakes,
+    }
+
+
+def held_out(metrics: dict, unknown: Collection[str] = ()) -> dict[str, dict[str, Any]]:
     """Return the counts of each pair as a model keeps them, see `runs.held_out_scores`.
 
     Args:
       metrics: of `a2d score objects`.
+      unknown: names of pairs that the model cannot tell; they are left out.
     """
     behaviours = {}
-    for row in metrics["behaviours"].values():
+    for pair, row in metrics["behaviours"].items():
+        if pair in unknown:
+            continue
         counts = Counts.of(row)
         behaviours[row["name"]] = {
             "objects": counts.instances,

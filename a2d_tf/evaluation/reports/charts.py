@@ -73,7 +73,7 @@ def bars(
 
 
 def curves(
-    lines: Mapping[str, Mapping[int, float]],
+    lines: Mapping[str, Sequence[tuple[int, float]]],
     *,
     bold: str,
     title: str,
@@ -83,7 +83,7 @@ def curves(
     """Draw percentages by a number that doubles.
 
     Args:
-      lines: {label: {number: percentage}}.
+      lines: {label: (number, percentage) of each point}.
       bold: the label of the line that counts most.
       title: of the chart.
       x, y: what its axes are.
@@ -92,11 +92,11 @@ def curves(
     axes = label_axes(figure.subplots(), title, x, y)
     numbers: set[int] = set()
     for label, points in lines.items():
-        numbers.update(points)
+        numbers.update(number for number, _ in points)
         is_bold = label == bold
         axes.plot(
-            list(points),
-            list(points.values()),
+            [number for number, _ in points],
+            [percentage for _, percentage in points],
             marker="o",
             markersize=5 if is_bold else 3,
             linewidth=2.5 if is_bold else 0.8,

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from a2d_tf.behaviour.prediction_folder import RESULT_FILES, read_video_info
 from a2d_tf.core.checked_json import load_json
+from a2d_tf.evaluation import learning_curve
 from a2d_tf.evaluation.reports.templates import data_url
 from a2d_tf.runs import run_folder, scores
 from a2d_tf.runs.video_splits import SPLITS, TRAINED
@@ -57,7 +58,8 @@ def write_library_page(
       run: folder of the run that predicts, whose training videos are marked.
       notes: sentences on how good the labels are.
       warning: what stands at the top of each page, "" for nothing.
-      curve: path of a PNG of what more annotations would add; there may be none.
+      curve: path of a PNG of what more annotations would add; there may be none. By
+        default that of the run.
 
     Raises:
       InputError: a page cannot be written.
@@ -74,6 +76,7 @@ def write_library_page(
     sheet_urls: list[str] = []
     if run:
         sheet_urls = [_url(sheet, output) for sheet in run_folder.sheets(run)]
+        curve = curve or os.path.join(run, learning_curve.PICTURE)
     curve_url = None
     if os.path.isfile(curve):
         curve_url = data_url(pathlib.Path(curve).read_bytes())

@@ -26,6 +26,9 @@ COLUMNS = (
     "taken_for",
     "right_before",
     "predicted_before",
+    "annotated_in_folds",
+    "right_in_folds",
+    "predicted_in_folds",
 )
 _ENOUGH = 0.5  # of what gets a label is right: more right than wrong
 _OF_SPLIT = {
@@ -70,19 +73,22 @@ def of_model(fields: Mapping[str, Any] | None) -> Trust | None:
     """Return what pages say of a model; None if it does not say how good it is."""
     if fields is None:
         return None
-    before = {
-        row.name: row for row in held_out_scores.behaviours(fields.get("before", {}))
-    }
+    before = _by_name(fields.get("before", {}))
+    in_folds = _by_name(fields.get("folds", {}).get("behaviours", {}))
     lines = []
     not_tested = []
     for row in held_out_scores.behaviours(fields["behaviours"]):
         if not row.is_tested:
             not_tested.append(row.name)
-        if not row.is_tested and not row.predicted:
+        in_fold = in_folds.get(row.name)
+        is_told = row.is_tested or row.predicted or (in_fold and in_fold.is_tested)
+        if not is_told:
             continue
         sentence = f"{row.name}: {row.clauses()}"
         if row.name in before:
             sentence += f" (the round before: {before[row.name].clauses()})"
+        if in_fold:
+            sentence += f" (in cross-validation: {in_fold.clauses()})"
         line = Line(
             sentence=f"{sentence}.",
             found=_percent(row.recall),
@@ -95,14 +101,17 @@ def of_model(fields: Mapping[str, Any] | None) -> Trust | None:
 
 def table(fields: Mapping[str, Any]) -> list[Sequence[Any]]:
     """Return the rows of `TABLE`."""
-    before = {
-        row.name: row for row in held_out_scores.behaviours(fields.get("before", {}))
-    }
+    before = _by_name(fields.get("before", {}))
+    in_folds = _by_name(fields.get("folds", {}).get("behaviours", {}))
     rows: list[Sequence[Any]] = [COLUMNS]
     for row in held_out_scores.behaviours(fields["behaviours"]):
         of_before: list[float | None] = [None, None]
         if row.name in before:
             of_before = [before[row.name].right, before[row.name].predicted]
+        of_folds: list[float | None] = [None, None, None]
+        if row.name in in_folds:
+            fold_row = in_folds[row.name]
+            of_folds = [fold_row.amount, fold_row.right, fold_row.predicted]
         rows.append(
             [
                 row.name,
@@ -115,6 +124,7 @@ def table(fields: Mapping[str, Any]) -> list[Sequence[Any]]:
                 _percent(row.f1),
                 "; ".join(f"{name} {row.taken_for[name]}" for name in row.taken_for),
                 *of_before,
+                *of_folds,
             ]
         )
     return rows
@@ -131,7 +141,7 @@ def doubts(
     """
     if fields is None:
         return {}
-    rows = {row.name: row for row in held_out_scores.behaviours(fields["behaviours"])}
+    rows = _by_name(fields["behaviours"])
     reasons = {}
     for actor, action in pairs:
         for name in (f"{actor} {action}", f"{actor}-{action}", action, actor):
@@ -145,6 +155,11 @@ def doubts(
 def of_split(split: str | None) -> str:
     """Say what a video was to the model; empty if nobody knows."""
     return _OF_SPLIT.get(split or "", "")
+
+
+def _by_name(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Behaviour]:
+    """Return the behaviours of "behaviours" in a `held_out` field by their names."""
+    return {row.name: row for row in held_out_scores.behaviours(rows)}
 
 
 def _is_poor(row: Behaviour) -> bool:

@@ -1,0 +1,83 @@
+"""What tracks find in annotated videos of a round: predicted by a run, and scored."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from a2d_tf.core.checked_json import load_json
+from a2d_tf.core.files import write_text
+from a2d_tf.evaluation import behaviour_files
+from a2d_tf.video.library.library_videos import Job
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackScoring:
+    """The commands that predict annotated videos and score their tracks.
+
+    Attributes:
+      call: `TrainedRound.call`.
+      jobs: all videos of the round.
+      labels: file of its label space.
+      predict_flag: `Suggestion.predict_flag`.
+    """
+
+    call: Callable[..., pathlib.Path]
+    jobs: Sequence[Job]
+    labels: pathlib.Path
+    predict_flag: str
+
+    def predict(
+        self,
+        stage: str,
+        run: pathlib.Path,
+        names: Collection[str],
+        library: pathlib.Path,
+        *flags: str,
+    ) -> None:
+        """Predict the videos of some names by a run; what is predicted stays.
+
+        Args:
+          flags: more ones of `a2d predict`.
+        """
+        paths = [os.path.abspath(job.path) for job in self.jobs if job.name in names]
+        listed = library.with_suffix(".txt")
+        write_text(listed, "\n".join(paths) + "\n")
+        self.call(
+            stage,
+            "predict",
+            f"--workdir={run}",
+            f"--videos={listed}",
+            f"--output={library}",
+            self.predict_flag,
+            "--overwrite",
+            *flags,
+        )
+
+    def score(
+        self,
+        stage: str,
+        truth: pathlib.Path,
+        library: pathlib.Path,
+        folder: pathlib.Path,
+    ) -> dict[str, Any]:
+        """Return which annotated objects the tracks of a library find.
+
+        Args:
+          truth: `truth.json` of a2d evaluate, with the annotated objects.
+          folder: of the scores, where the result is kept.
+        """
+        path = folder / behaviour_files.OBJECTS
+        self.call(
+            stage,
+            "score",
+            "objects",
+            f"--truth={truth}",
+            f"--labels={self.labels}",
+            f"--predicted={library}",
+            f"--output={path}",
+        )
+        return load_json(path, {}, "delete it")
