@@ -8,6 +8,7 @@ holds is never run.
 from __future__ import annotations
 
 import base64
+import functools
 import pathlib
 from typing import Any
 
@@ -40,6 +41,16 @@ def render(name: str, title: str, folder: pathlib.Path = _FILES, **values: Any) 
         those here.
       **values: what the template shows; `data` is for the page's script.
     """
+    page = _environment(folder).get_template(name).render(title=title, **values)
+    return page.encode(errors="surrogateescape").decode(errors="replace")
+
+
+@functools.cache
+def _environment(folder: pathlib.Path) -> Any:
+    """Return what reads the templates of a folder and of this one, each of them once.
+
+    To compile them takes longer than to fill them in.
+    """
     import jinja2  # late, because commands that write no page need not wait for it
 
     templates = jinja2.Environment(
@@ -52,5 +63,4 @@ def render(name: str, title: str, folder: pathlib.Path = _FILES, **values: Any) 
     # Names of files that are no UTF-8 stay whole until the end.
     compact = {"separators": (",", ":"), "allow_nan": False, "ensure_ascii": False}
     templates.policies["json.dumps_kwargs"] = compact
-    page = templates.get_template(name).render(title=title, **values)
-    return page.encode(errors="surrogateescape").decode(errors="replace")
+    return templates

@@ -29,7 +29,7 @@ from a2d_tf.video.outputs.library_part import Part, read_part
 from a2d_tf.video.outputs.output_folder import HIDDEN
 from a2d_tf.video.outputs.track_rows import COLUMNS
 from a2d_tf.video.pages import trust
-from a2d_tf.video.pages.page_tables import TableRow, sums
+from a2d_tf.video.pages.page_tables import TableRow, summed, sums
 
 _SPLIT = "split"
 """Last column of all tables of a library: what a video was to the model."""
@@ -153,17 +153,16 @@ def _write_sums(output: str, rows: Sequence[TableRow]) -> None:
     """Write how long each pair lasts in the videos of each split."""
     table: list[Sequence] = [_SUM_COLUMNS]
     for row in sums(rows):
-        seconds = sum(total.seconds for total in row.totals)
-        weighted = sum(total.seconds_by_score for total in row.totals)
+        shown = summed(row.totals)
         table.append(
             [
                 row.split,
                 row.actor,
                 row.action,
-                len(row.totals),
-                round(seconds, 3),
-                sum(total.bouts for total in row.totals),
-                round(weighted / (seconds or 1), 6),
+                shown.tracks,
+                round(shown.seconds, 3),
+                shown.bouts,
+                round(shown.mean_score, 6),
             ]
         )
     write_csv(os.path.join(output, SUMS), table)

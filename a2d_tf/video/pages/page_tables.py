@@ -59,6 +59,15 @@ class TableRow(NamedTuple):
     split: str = ""
 
 
+class RowSums(NamedTuple):
+    """What a row of a table shows: the totals of its tracks together."""
+
+    tracks: int
+    seconds: float
+    bouts: int
+    mean_score: float
+
+
 def totals_of_pairs(tracks: Iterable[bouts.TrackBouts]) -> list[PairTotals]:
     """Return the totals of tracks for each actor and action, in the order of these."""
     totals: dict[tuple[str, str], list[TrackTotal]] = collections.defaultdict(list)
@@ -73,6 +82,18 @@ def totals_of_pairs(tracks: Iterable[bouts.TrackBouts]) -> list[PairTotals]:
                 )
             )
     return [PairTotals(*pair, totals[pair]) for pair in sorted(totals)]
+
+
+def summed(totals: Sequence[TrackTotal]) -> RowSums:
+    """Add up the totals of tracks; of moments alone the mean score is 0."""
+    seconds = sum(total.seconds for total in totals)
+    seconds_by_score = sum(total.seconds_by_score for total in totals)
+    return RowSums(
+        tracks=len(totals),
+        seconds=seconds,
+        bouts=sum(total.bouts for total in totals),
+        mean_score=seconds_by_score / (seconds or 1),
+    )
 
 
 def sums(rows: Sequence[TableRow]) -> list[TableRow]:
@@ -126,6 +147,7 @@ def write_html(
         trust=trust.of_model(fields),
         doubts=trust.doubts(fields, {(row.actor, row.action) for row in rows}),
         tables=(rows_of_all, rows),
+        summed=summed,
         **values,
     )
     write_text(path, html)
