@@ -83,9 +83,9 @@ def test_bouts_of_all_individuals_are_compared_by_action(library, media):
     walking |= {"agreed_bouts": 2, "f1_bouts": 100}
     assert found["actions"]["walking"] == pytest.approx(walking)
     running = {"coded_seconds": 1.2, "predicted_seconds": 1.7, "agreed_seconds": 1.0}
-    running |= {"coded_bouts": 1, "predicted_bouts": 3, "agreed_bouts": 1}
-    # of two, where one was coded
-    running |= {"f1_seconds": 100 * 2 / 2.9, "f1_bouts": 50}
+    # A dog that is taken for a cat meanwhile goes on running.
+    running |= {"coded_bouts": 1, "predicted_bouts": 2, "agreed_bouts": 1}
+    running |= {"f1_seconds": 100 * 2 / 2.9, "f1_bouts": 200 / 3}
     assert found["actions"]["running"] == pytest.approx(running)
     # the coder may not have looked
     assert found["actions"]["rolling"]["f1_seconds"] is None
@@ -152,3 +152,20 @@ def test_what_cannot_be_compared(library):
     assert "events.csv: no events" in complaint(score(library, path))
     path.write_text("a,b", encoding="utf-16")
     assert "events.csv: not UTF-8 text" in complaint(score(library, path))
+
+
+def test_a_coded_video_of_another_length_is_told(library):
+    """Where nobody knows how long the predicted one is, nothing is compared."""
+    row = ("day 1", "clip", "walking", "STATE", 0.5, 1.0)
+    more = (("Media duration (s)", "8.000"), ("FPS", "10"))
+    events = write_events(library / "events.tsv", row, more=more)
+    assert score(library, events).returncode == 0
+    prediction_files.write(library / "library/clip", frames=40)
+    assert (
+        f"{events}: 'day 1' was coded in a video of 8.0 s with 10 frames a second, but"
+        " clip.mp4 lasts 4.0 s with 10, so its times may be those of other frames; pass"
+        " the video that was coded, or code this one;"
+    ) in complaint(score(library, events))
+    more = (("Media duration (s)", "4.5"),)
+    events = write_events(library / "events.tsv", row, more=more)
+    assert score(library, events).returncode == 0

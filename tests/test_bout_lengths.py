@@ -18,6 +18,7 @@ from a2d_tf.video.frames.track_settings import TrackSettings
 from a2d_tf.video.outputs import output_folder
 
 RUN, WALK, FLY = 17, 18, 34
+CAT_RUNS = 67
 KINDS = ("detections", "tracks", "summary", "frames")
 
 
@@ -122,6 +123,38 @@ def test_a_bout_that_goes_leaves_two_of_one_action(tmp_path):
     ]
 
 
+def test_a_bout_goes_on_where_the_actor_alone_changes(tmp_path):
+    """The pieces keep their actors, and are as long as they are together."""
+    codes = [*[RUN] * 2, CAT_RUNS, *[RUN] * 2, WALK, *[CAT_RUNS] * 2, WALK]
+    write(tmp_path / "short", film(*codes), BoutLengths(0.5, 0))
+    rows = (tmp_path / "short/summary.csv").read_text().splitlines()[1:]
+    assert rows == [
+        "1,adult,running,0.0,0.2,1,2,0.5",
+        "1,cat,running,0.2,0.3,3,3,0.5",
+        "1,adult,running,0.3,0.5,4,5,0.5",
+    ]
+    write(tmp_path / "gap", film(*codes), BoutLengths(0.2, 0.2))
+    rows = (tmp_path / "gap/summary.csv").read_text().splitlines()[1:]
+    assert rows == [
+        "1,adult,running,0.0,0.2,1,2,0.5",
+        "1,cat,running,0.2,0.3,3,3,0.5",
+        "1,adult,running,0.3,0.6,4,6,0.333333",
+        "1,cat,running,0.6,0.8,7,8,0.5",
+    ]
+    write(tmp_path / "raw", film(*codes), BoutLengths())
+    (prediction,) = bouts.read_all([tmp_path / "raw"])
+    (track,) = prediction.tracks
+    assert bouts.spans_of_actions(track, BoutLengths()) == spans(
+        ("running", 0, 0.5),
+        ("walking", 0.5, 0.6),
+        ("running", 0.6, 0.8),
+        ("walking", 0.8, 0.9),
+    )
+    assert bouts.spans_of_actions(track, BoutLengths(0.2, 0.2)) == spans(
+        ("running", 0, 0.8)
+    )
+
+
 def test_a_track_of_short_bouts_is_in_no_file(tmp_path):
     frames = film(RUN, WALK, None, None)
     frames.append(frame(5, (2, RUN, 0.5, BOX), ended=[1]))
@@ -152,7 +185,7 @@ def random_film(draw):
             if track == 2 and number == 100:
                 ended.append(track)
             if draw.random() < 0.25:
-                codes[track] = int(draw.choice([RUN, WALK, FLY]))
+                codes[track] = int(draw.choice([RUN, WALK, FLY, CAT_RUNS]))
             is_seen = draw.random() < (0.85 if missed[track] == 0 else 0.3)
             is_over = track == 2 and number >= 96
             missed[track] = 0 if is_seen else missed[track] + 1

@@ -8,19 +8,21 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from a2d_tf.annotations.coded_times.image_order import CodedImages
+from a2d_tf.annotations.coded_times.media_length import check_media_length
 from a2d_tf.annotations.coded_times.observations import (
     PAST_END,
     Observation,
     by_video,
     check_observations,
 )
-from a2d_tf.behaviour.bouts import Prediction
+from a2d_tf.behaviour.bouts import Prediction, spans_of_actions
 from a2d_tf.behaviour.comparison import (
     ComparedVideo,
     Comparison,
     SpansByAction,
     compare_splits,
 )
+from a2d_tf.behaviour.prediction_folder import VideoInfo
 from a2d_tf.behaviour.spans import TimeSpan
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.tracking.bout_lengths import ANY_LENGTHS, BoutLengths
@@ -56,7 +58,7 @@ def compare(
     for prediction, coded in pairs:
         actions.update(prediction.video.labels.actions)
         behaviours.update(coded)
-        predicted = _predicted_spans(prediction.tidied(lengths))
+        predicted = _predicted_spans(prediction, lengths)
         segmented = TimeSpan(*prediction.video.span)
         videos.append(
             ComparedVideo(
@@ -90,7 +92,8 @@ def _pair_up(
     """Return the coded videos with their predictions.
 
     Raises:
-      InputError: a coded video has no prediction, or nothing says its rate of images.
+      InputError: a coded video has no prediction, or one of another length, or nothing
+        says its rate of images.
     """
     prediction_of = {prediction.name: prediction for prediction in predictions}
     observations_of = by_video(observations)
@@ -104,6 +107,8 @@ def _pair_up(
     for name, observations_of_video in observations_of.items():
         rate = _rate(prediction_of[name], observations_of_video, fps)
         prediction = prediction_of[name].at_rate(rate)
+        for observation in observations_of_video:
+            _check_length(observation, prediction.video)
         coded = _coded_spans(observations_of_video, prediction)
         _warn_if_longer(coded, prediction)
         videos.append(_CodedVideo(prediction, coded))
@@ -143,6 +148,22 @@ def _rate(
             " pass --fps"
         )
     return rates.pop()
+
+
+def _check_length(observation: Observation, video: VideoInfo) -> None:
+    """Raise InputError if an observation is of a video of another length."""
+    if observation.counts_images or video.frames is None:
+        return  # of an unknown end, what was read may be less than the video
+    seconds = video.seconds
+    if not observation.from_first_frame:
+        seconds += video.film_start
+    check_media_length(
+        observation,
+        seconds,
+        video=video.name,
+        fps=video.fps,
+        has_images=video.images is not None,
+    )
 
 
 def _coded_spans(
@@ -188,9 +209,9 @@ def _warn_if_longer(coded: SpansByAction, prediction: Prediction) -> None:
         )
 
 
-def _predicted_spans(prediction: Prediction) -> SpansByAction:
+def _predicted_spans(prediction: Prediction, lengths: BoutLengths) -> SpansByAction:
     predicted: SpansByAction = collections.defaultdict(list)
     for track in prediction.tracks:
-        for bout in track.bouts:
-            predicted[bout.action].append(TimeSpan(bout.start, bout.end))
+        for span in spans_of_actions(track, lengths):
+            predicted[span.label].append(TimeSpan(span.start, span.end))
     return predicted

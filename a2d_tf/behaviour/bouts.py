@@ -26,7 +26,12 @@ from a2d_tf.behaviour.prediction_folder import (
 from a2d_tf.core.checked_json import number, whole
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import is_file_name
-from a2d_tf.tracking.bout_lengths import BoutLengths, LabelledSpan, tidy
+from a2d_tf.tracking.bout_lengths import (
+    LEAST_SECONDS,
+    BoutLengths,
+    LabelledSpan,
+    tidy,
+)
 
 _BOUT = {  # fields of a bout in `tracks.json`
     "actor": str,
@@ -140,28 +145,54 @@ class Prediction(NamedTuple):
         return self._replace(tracks=_in_order_of_starts(tracks))
 
 
+def spans_of_actions(track: TrackBouts, lengths: BoutLengths) -> list[LabelledSpan]:
+    """Return from when to when a track does what, whatever actor it is taken for.
+
+    Spans are labelled by actions.
+
+    Args:
+      lengths: how short these and the gaps between them may be.
+    """
+    spans = []
+    for bout in track.bouts:
+        spans.append(LabelledSpan(bout.action, bout.start, bout.end))
+    joining = dataclasses.replace(
+        lengths, merge_gap=max(lengths.merge_gap, LEAST_SECONDS)
+    )
+    return tidy(spans, joining)
+
+
 def _tidied_bouts(track: TrackBouts, lengths: BoutLengths) -> tuple[Bout, ...]:
     """Return the bouts of a track without short gaps and short ones.
 
-    The score of a bout with filled gaps is the mean of those of its parts.
+    Where the actor alone changes, both bouts are as long as both together. The score of
+    a bout with filled gaps is the mean of those of its parts.
     """
     if lengths.are_any:
         return track.bouts
-    spans = []
-    for bout in track.bouts:
-        pair = (bout.actor, bout.action)
-        spans.append(LabelledSpan(pair, bout.start, bout.end))
-    bouts = []
-    for span in tidy(spans, lengths):
-        parts = []
+    bouts: list[Bout] = []
+    for span in spans_of_actions(track, lengths):
+        parts: list[Bout] = []  # of the newest bout
         for bout in track.bouts:
-            is_within = span.start <= bout.start and bout.end <= span.end
-            if is_within and (bout.actor, bout.action) == span.label:
+            if bout.start < span.start or span.end < bout.end:
+                continue
+            if bout.action != span.label:  # in a gap
+                bouts[-1] = bouts[-1]._replace(end=bout.end)
+            elif parts and parts[0].actor == bout.actor:
                 parts.append(bout)
-        score = total_by_pair([track._replace(bouts=tuple(parts))])[span.label].score
-        actor, action = span.label
-        bouts.append(Bout(actor, action, span.start, span.end, score))
+                bouts[-1] = bouts[-1]._replace(end=bout.end, score=_mean_score(parts))
+            else:
+                parts = [bout]
+                bouts.append(bout)
     return tuple(bouts)
+
+
+def _mean_score(bouts: Sequence[Bout]) -> float:
+    """Return the mean score of bouts, as of `BoutTotals`."""
+    seconds = math.fsum(bout.seconds for bout in bouts)
+    if seconds > 0:
+        return math.fsum(bout.seconds * bout.score for bout in bouts) / seconds
+    return math.fsum(bout.score for bout in bouts) / len(bouts)
 
 
 def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[TrackBouts]:
@@ -262,16 +293,11 @@ def total_by_pair(
             bouts_of[bout.actor, bout.action].append(bout)
     totals = {}
     for pair, bouts in bouts_of.items():
-        seconds = math.fsum(bout.seconds for bout in bouts)
-        if seconds > 0:
-            score = math.fsum(bout.seconds * bout.score for bout in bouts) / seconds
-        else:
-            score = math.fsum(bout.score for bout in bouts) / len(bouts)
         totals[pair] = BoutTotals(
             bouts=len(bouts),
-            seconds=seconds,
+            seconds=math.fsum(bout.seconds for bout in bouts),
             start=min(bout.start for bout in bouts),
-            score=score,
+            score=_mean_score(bouts),
         )
     return totals
 

@@ -11,6 +11,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+LEAST_SECONDS = 0.001
+"""Files have times to the millisecond, so a shorter gap is none."""
+
 
 @dataclasses.dataclass(frozen=True)
 class BoutLengths:
@@ -37,7 +40,7 @@ class LabelledSpan(NamedTuple):
     """A bout of an individual.
 
     Attributes:
-      label: what the individual is and does; labels are compared.
+      label: what the individual does; labels are compared.
       start, end: seconds, to the millisecond, as files have them.
     """
 

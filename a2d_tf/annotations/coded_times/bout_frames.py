@@ -10,15 +10,12 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from a2d_tf.annotations.coded_times.image_order import CodedImages
+from a2d_tf.annotations.coded_times.media_length import check_media_length
 from a2d_tf.annotations.coded_times.observations import PAST_END, CodedBout, Observation
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.data import video_frames
 
 _ROUNDING = 6e-4  # seconds; BORIS rounds to milliseconds
-_LENGTH_TOLERANCE = 0.02  # of a video's length, as tools tell it
-# Of short videos: a version of half the rate, played slowly, is twice as long.
-_OTHER_LENGTH = 1.8
-_SHORTEST = 0.2  # seconds; shorter differences are of single frames
 
 
 class BoutFrames:
@@ -120,28 +117,18 @@ class BoutFrames:
     def _check_length(self, observation: Observation, times: np.ndarray) -> None:
         """Raise InputError if an observation is of a video of another length.
 
-        Another rate alone does no harm.
-
         Args:
           times: when each frame begins, float64 [N] seconds.
         """
-        coded = observation.media_seconds
-        seconds = float(times[-1] + _last_duration(times))
-        if coded is None or _are_alike(seconds, coded):
-            return
-        coded_rate = ""
-        rate = ""
-        if observation.fps and len(times) > 1:
-            coded_rate = f" with {observation.fps:.4g} frames a second"
-            rate = f" with {(len(times) - 1) / (times[-1] - times[0]):.4g}"
-        remedy = "pass the video that was coded, or code this one"
-        if self._path.is_dir():
-            remedy = "pass --fps, the images a second of the film that was coded"
-        raise InputError(
-            f"{observation.file}: {quoted(observation.name)} was coded in a video of"
-            f" {coded:.1f} s{coded_rate}, but {self._path} lasts {seconds:.1f} s{rate},"
-            f" so its times may be those of other frames; {remedy}; if only the end was"
-            " cut off since, delete the media duration in that file"
+        fps = None
+        if len(times) > 1:
+            fps = (len(times) - 1) / (times[-1] - times[0])
+        check_media_length(
+            observation,
+            float(times[-1] + _last_duration(times)),
+            video=str(self._path),
+            fps=fps,
+            has_images=self._path.is_dir(),
         )
 
     @functools.cached_property
@@ -154,20 +141,6 @@ class BoutFrames:
     @functools.cached_property
     def _film_start(self) -> float:
         return video_frames.film_start(self._path, self._remedy)
-
-
-def _are_alike(seconds: float, coded: float) -> bool:
-    """Return whether two lengths may be of one video; sound may go on, or an end lack.
-
-    Args:
-      seconds: how long the video is.
-      coded: how long that was that people coded.
-    """
-    shorter = min(seconds, coded)
-    difference = abs(seconds - coded)
-    if difference > max(PAST_END, _LENGTH_TOLERANCE * coded):
-        return False
-    return difference <= max(_SHORTEST, (_OTHER_LENGTH - 1) * shorter)
 
 
 def _last_duration(times: np.ndarray) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.tracking.bout_lengths import (
+    LEAST_SECONDS,
     BoutLengths,
     LabelledSpan,
     fill_gaps,
@@ -25,9 +26,11 @@ def tidy_frames(
 ) -> Generator[VideoFrame, None, None]:
     """Yield frames whose bouts and gaps are not shorter than `lengths`.
 
-    A frame within a filled gap has the label around it. A frame of a bout that is too
-    short has no track. A frame is held until its bouts are known: while they may still
-    be too short or a gap, at most some `min_bout` and `merge_gap` seconds.
+    An action goes on where the actor alone changes: both bouts are as long as they are
+    together. A frame within a filled gap has the label before it. A frame of a bout
+    that is too short has no track. A frame is held until its bouts are known: while
+    they may still be too short or a gap, at most some `min_bout` and `merge_gap`
+    seconds.
     """
     if lengths.are_any:
         yield from frames
@@ -48,21 +51,32 @@ class _TrackBouts:
     """The newest bouts of a track, with their gaps filled.
 
     Attributes:
-      spans: labelled by codes, in order; the first one is that of the oldest held
-        frame.
+      spans: labelled by the indices of actions, in order; the first one is that of
+        the oldest held frame.
+      newest_code: of the newest frame.
+      tidied_code: of the newest tidied frame.
       goes_on: whether the next instance continues the last one if it has its label.
     """
 
     spans: list[LabelledSpan] = dataclasses.field(default_factory=list)
+    newest_code: int = 0
+    tidied_code: int = 0
     goes_on: bool = False
 
-    def add(self, span: LabelledSpan, merge_gap: float) -> None:
+    def add(self, span: LabelledSpan, code: int, merge_gap: float) -> None:
         """Append what the track does in a frame."""
-        if self.goes_on and self.spans[-1].label == span.label:
+        if self.goes_on and self._is_continued(span, code):
             self.spans[-1] = self.spans[-1]._replace(end=span.end)
         else:
             self.spans = fill_gaps([*self.spans, span], merge_gap)
+        self.newest_code = code
         self.goes_on = True
+
+    def _is_continued(self, span: LabelledSpan, code: int) -> bool:
+        """Return whether the newest bout goes on; over a gap, with its actor alone."""
+        last = self.spans[-1]
+        touches = seconds_between(last.end, span.start) < LEAST_SECONDS
+        return last.label == span.label and (touches or code == self.newest_code)
 
     def index(self, seconds: float) -> int:
         """Return the index of the newest bout that has begun; -1 if none has."""
@@ -95,8 +109,9 @@ class _Tracks:
         for track_id, code in zip(frame.tracks.tolist(), frame.codes.tolist()):
             if track_id > 0:
                 bouts = self._bouts.setdefault(track_id, _TrackBouts())
-                span = LabelledSpan(code, start, self._until)
-                bouts.add(span, self._lengths.merge_gap)
+                _, action = self._labels.indices(code)
+                span = LabelledSpan(action, start, self._until)
+                bouts.add(span, code, self._lengths.merge_gap)
 
     def are_known(self, frame: VideoFrame) -> bool:
         """Return whether later frames change nothing in the bouts of a frame."""
@@ -130,10 +145,12 @@ class _Tracks:
                 codes[i] = frame.instances.codes[i]
                 scores[i] = frame.instances.scores[i]
                 continue
-            if codes[i] != span.label:
-                codes[i] = span.label
-                pair = self._labels.indices(int(codes[i]))
+            _, action = self._labels.indices(int(codes[i]))
+            if action != span.label:
+                codes[i] = bouts.tidied_code
+                pair = self._labels.indices(bouts.tidied_code)
                 scores[i] = frame.scores_of_pairs(i)[pair]
+            bouts.tidied_code = int(codes[i])
             if span.start == seconds and track_id in self._shown:
                 resting.append(track_id)
             self._shown.add(track_id)

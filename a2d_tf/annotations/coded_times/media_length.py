@@ -1,0 +1,62 @@
+"""Whether a video is as long as the one that was coded."""
+
+from __future__ import annotations
+
+from a2d_tf.annotations.coded_times.observations import PAST_END, Observation
+from a2d_tf.core.errors import InputError, quoted
+
+_LENGTH_TOLERANCE = 0.02  # of a video's length, as tools tell it
+# Of short videos: a version of half the rate, played slowly, is twice as long.
+_OTHER_LENGTH = 1.8
+_SHORTEST = 0.2  # seconds; shorter differences are of single frames
+
+
+def check_media_length(
+    observation: Observation,
+    seconds: float,
+    *,
+    video: str,
+    fps: float | None,
+    has_images: bool,
+) -> None:
+    """Raise InputError if an observation is of a video of another length.
+
+    Another rate alone does no harm.
+
+    Args:
+      seconds: how long the video lasts, in the clock of the observation.
+      video: its path or name, for the error.
+      fps: frames a second of the video; None if it has one frame.
+      has_images: whether it is a folder of images.
+    """
+    coded = observation.media_seconds
+    if coded is None or _are_alike(seconds, coded):
+        return
+    coded_rate = ""
+    rate = ""
+    if observation.fps and fps:
+        coded_rate = f" with {observation.fps:.4g} frames a second"
+        rate = f" with {fps:.4g}"
+    remedy = "pass the video that was coded, or code this one"
+    if has_images:
+        remedy = "pass --fps, the images a second of the film that was coded"
+    raise InputError(
+        f"{observation.file}: {quoted(observation.name)} was coded in a video of"
+        f" {coded:.1f} s{coded_rate}, but {video} lasts {seconds:.1f} s{rate}, so its"
+        f" times may be those of other frames; {remedy}; if only the end was cut off"
+        " since, delete the media duration in that file"
+    )
+
+
+def _are_alike(seconds: float, coded: float) -> bool:
+    """Return whether two lengths may be of one video; sound may go on, or an end lack.
+
+    Args:
+      seconds: how long the video is.
+      coded: how long that was that people coded.
+    """
+    shorter = min(seconds, coded)
+    difference = abs(seconds - coded)
+    if difference > max(PAST_END, _LENGTH_TOLERANCE * coded):
+        return False
+    return difference <= max(_SHORTEST, (_OTHER_LENGTH - 1) * shorter)
