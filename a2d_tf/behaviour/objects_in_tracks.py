@@ -1,7 +1,7 @@
 """Which annotated objects the tracks of predictions find, as their pages show them.
 
-A finding is what a track is taken for in a frame: its label there, at any score, with
-the mask or the box that it has there. `evaluation.found_objects` says what it finds.
+A predicted object is a track in a frame: its label there, at any score, with the mask
+or the box that it has there. `evaluation.object_matching` says which objects it finds.
 """
 
 from __future__ import annotations
@@ -27,10 +27,14 @@ from a2d_tf.behaviour.track_masks import TrackMasks
 from a2d_tf.core.checked_json import kind_of, load_json, number, whole
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import coco_json, found_objects
+from a2d_tf.evaluation import coco_json, object_matching
 from a2d_tf.evaluation.box_data import Truth
-from a2d_tf.evaluation.found_objects import Findings, FoundObjects, TrueObjects
 from a2d_tf.evaluation.label_maps import TRACK_MAPS, write_png
+from a2d_tf.evaluation.object_matching import (
+    ObjectCounts,
+    PredictedObjects,
+    TrueObjects,
+)
 
 _TIMES = {"every": whole(1), "begin": SECONDS, "fps": number(1e-9, 1e9), "times": list}
 
@@ -67,7 +71,7 @@ def score(
       InputError: a video has no prediction, or one that lacks tracks or detections, or
         that has other labels.
     """
-    objects = FoundObjects()
+    objects = ObjectCounts()
     videos = []
     frame_count = 0
     for video, indices in _frames_of_videos(truth).items():
@@ -81,18 +85,18 @@ def score(
             rows: list[_Row] = []
             if frame in answered_of:
                 rows = rows_of[answered_of[frame]]
-            findings = _findings(rows)
-            label_map = _painted(findings, info.size, labels)
+            predicted = _predicted_objects(rows)
+            label_map = _painted(predicted, info.size, labels)
             write_png(folder / TRACK_MAPS / f"{name}.png", label_map)
             if frame not in answered_of:
                 continue
             true_objects = _true_objects(truth, index)
-            comparison = found_objects.compare(
+            matched = object_matching.match_frame(
                 true_objects.codes,
-                findings.codes,
-                found_objects.overlaps(true_objects, findings),
+                predicted.codes,
+                object_matching.overlaps(true_objects, predicted),
             )
-            objects.add(name, true_objects.codes, comparison)
+            objects.add(name, true_objects.codes, matched)
         videos.append(video)
         frame_count += len(answered_of)
     behaviours = {}
@@ -206,9 +210,9 @@ def _codes(
     return codes
 
 
-def _findings(rows: Sequence[_Row]) -> Findings:
-    """Return the tracks of a frame as findings."""
-    return Findings(
+def _predicted_objects(rows: Sequence[_Row]) -> PredictedObjects:
+    """Return the tracks of a frame as predicted objects."""
+    return PredictedObjects(
         codes=np.array([row.code for row in rows], np.int64),
         boxes=coco_json.corner_boxes([row._asdict() for row in rows]),
         masks=[row.mask for row in rows],
@@ -216,10 +220,10 @@ def _findings(rows: Sequence[_Row]) -> Findings:
 
 
 def _painted(
-    findings: Findings, size: tuple[int, int], labels: LabelSpace
+    predicted: PredictedObjects, size: tuple[int, int], labels: LabelSpace
 ) -> np.ndarray:
-    """Return the label map of findings, the best on top: [H, W]."""
+    """Return the label map of predicted objects, the best on top: [H, W]."""
     label_map: np.ndarray = np.zeros(size, labels.code_dtype)
-    for code, mask in reversed(list(zip(findings.codes, findings.masks))):
+    for code, mask in reversed(list(zip(predicted.codes, predicted.masks))):
         label_map[rle_tools.decode(mask) > 0] = code
     return label_map

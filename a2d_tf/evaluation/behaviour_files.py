@@ -34,10 +34,10 @@ class ConfusionMatrix(NamedTuple):
     """How many instances of each pair are taken for which.
 
     Attributes:
-      names: of the pairs that are there or are found, and `NONE`.
-      counts: int64 [n, n], a row for what is true, a column for what is found. Those of
-        a row add up to the true instances of the pair, those of a column to its
-        findings.
+      names: of the pairs that are annotated or predicted, and `NONE`.
+      counts: int64 [n, n], a row for what is true, a column for what is predicted.
+        Those of a row add up to the true instances of the pair, those of a column to
+        the predicted ones.
     """
 
     names: list[str]
@@ -78,15 +78,15 @@ def write(
         row = metrics["behaviours"][labels.name(code)]
         counts = Counts.of(row)
         f1 = None
-        if counts.instances or counts.findings:
+        if counts.annotated or counts.predicted:
             f1 = round(100 * counts.f1(), 3)
         rows.append(
             [
                 row["name"],
                 row["frames"],
                 *counts,
-                _percent(counts.found, counts.findings),
-                _percent(counts.found, counts.instances),
+                _percent(counts.right, counts.predicted),
+                _percent(counts.right, counts.annotated),
                 f1,
             ]
         )

@@ -43,7 +43,8 @@ class FoldScores(NamedTuple):
     Attributes:
       name: of the fold.
       videos: how many it has.
-      counts: {behaviour: what was there, found and predicted}, objects or seconds.
+      counts: {behaviour: what was annotated, right and predicted}, objects or
+        seconds.
     """
 
     name: str
@@ -66,10 +67,10 @@ class FoldScores(NamedTuple):
         """Return the figures of the behaviours that it shows, and their means."""
         figures = {}
         for behaviour, counts in self.counts.items():
-            if counts.instances:
+            if counts.annotated:
                 figures[behaviour] = Figures(
-                    precision=_percent(counts.found, counts.findings),
-                    recall=_percent(counts.found, counts.instances),
+                    precision=_percent(counts.right, counts.predicted),
+                    recall=_percent(counts.right, counts.annotated),
                     f1=100 * counts.f1(),
                 )
         figures[MEAN] = mean_figures(list(figures.values()))
@@ -112,8 +113,12 @@ def write(folder: str | os.PathLike, folds: Sequence[FoldScores]) -> None:
         for behaviour, figures in fold.figures().items():
             counts: list[float | None] = [None, None, None]
             if behaviour != MEAN:
-                own = fold.counts[behaviour]
-                counts = [_rounded(x) for x in (own.instances, own.findings, own.found)]
+                counted = fold.counts[behaviour]
+                counts = [
+                    _rounded(counted.annotated),
+                    _rounded(counted.predicted),
+                    _rounded(counted.right),
+                ]
             rows.append(
                 [fold.name, fold.videos, behaviour, *counts, *map(_rounded, figures)]
             )

@@ -23,51 +23,47 @@ _COLUMNS = {
 
 
 class Counts(NamedTuple):
-    """The numbers of instances of one pair.
+    """The numbers of objects of one pair, or of seconds of a behaviour.
 
     Attributes:
-      instances: of true instances.
-      found: of those that are found.
-      findings: of predicted instances, right or wrong.
+      annotated: of true objects.
+      right: of those that are found.
+      predicted: of predicted objects, right or wrong.
     """
 
-    instances: float
-    found: float
-    findings: float
+    annotated: float
+    right: float
+    predicted: float
 
     @classmethod
     def of(cls, row: dict) -> Counts:
         """Return the counts of a row of "behaviours" in `metrics.json`."""
         return cls(
-            instances=row.get("instances", 0),
-            found=row.get("found", 0),
-            findings=row.get("findings", 0),
+            annotated=row.get("instances", 0),
+            right=row.get("found", 0),
+            predicted=row.get("findings", 0),
         )
 
     @property
     def wrong(self) -> float:
-        """The number of findings that are wrong."""
-        return self.findings - self.found
+        """The number of predicted objects that are wrong."""
+        return self.predicted - self.right
 
-    def without(self, findings: int) -> Counts:
-        """Return the counts without some of the findings."""
-        return self._replace(findings=self.findings - findings)
+    def without(self, wrong: int) -> Counts:
+        """Return the counts without some of the wrong predictions."""
+        return self._replace(predicted=self.predicted - wrong)
 
     def f1(self) -> float:
-        """Return the harmonic mean of the shares that are found, and that are right.
-
-        One is the share of the true instances that is found, the other the share of the
-        findings that is right.
-        """
-        if not self.found:
+        """Return the harmonic mean of recall and precision, 0 to 1."""
+        if not self.right:
             return 0.0
-        return 2 * self.found / (self.instances + self.findings)
+        return 2 * self.right / (self.annotated + self.predicted)
 
 
 def sentences(metrics: dict) -> dict[str, str]:
     """Say how well each pair was found: {name of the pair: sentence}.
 
-    Pairs that were neither there nor found are left out.
+    Pairs that were neither annotated nor predicted are left out.
 
     Args:
       metrics: as in `metrics.json`; without counts of pairs the result is empty.
@@ -75,22 +71,22 @@ def sentences(metrics: dict) -> dict[str, str]:
     told = {}
     for pair, row in metrics.get("behaviours", {}).items():
         counts = Counts.of(row)
-        if not counts.instances and not counts.findings:
+        if not counts.annotated and not counts.predicted:
             continue
         frames = row["frames"]
-        share = f"{counts.found} of {counts.instances}"
+        share = f"{counts.right} of {counts.annotated}"
         if not frames:
             clauses = ["not tested"]
-        elif counts.instances == frames:
+        elif counts.annotated == frames:
             clauses = [f"found in {share} frames"]
         else:
             clauses = [f"found {share} times in {frames} frames"]
-        if counts.findings and not counts.wrong:
+        if counts.predicted and not counts.wrong:
             clauses.append("no prediction of it is wrong")
-        elif counts.findings:
+        elif counts.predicted:
             verb = "is" if counts.wrong == 1 else "are"
-            share_of_findings = f"{counts.wrong} of {counts.findings}"
-            clauses.append(f"{share_of_findings} predictions of it {verb} wrong")
+            wrong_share = f"{counts.wrong} of {counts.predicted}"
+            clauses.append(f"{wrong_share} predictions of it {verb} wrong")
         told[pair] = f"{row['name']}: {', '.join(clauses)}."
     return told
 
@@ -150,9 +146,9 @@ def held_out(metrics: dict, unknown: Collection[str] = ()) -> dict[str, dict[str
             continue
         counts = Counts.of(row)
         behaviours[row["name"]] = {
-            "objects": counts.instances,
-            "right": counts.found,
-            "predicted": counts.findings,
+            "objects": counts.annotated,
+            "right": counts.right,
+            "predicted": counts.predicted,
             "taken_for": row["taken_for"],
         }
     return behaviours
@@ -190,7 +186,7 @@ class NewPairs(NamedTuple):
         )
 
     def wrong_beside(self, metrics: dict) -> Counter[str]:
-        """Count the wrong findings of each pair in these frames, by its name."""
+        """Count the wrong predictions of each pair in these frames, by its name."""
         counts: Counter[str] = Counter()
         for frame in self.frames:
             for _, code in metrics["mistakes"].get(frame, ()):
@@ -205,9 +201,9 @@ _NO_NEW_PAIRS = NewPairs(A2D, frozenset(), frozenset())
 def compared(before: dict, now: dict, new_pairs: NewPairs = _NO_NEW_PAIRS) -> Table:
     """Put the counts of two rounds on the same frames side by side.
 
-    A pair is better or worse by F1; if that is equal, by wrong findings. The round
-    before could not know new pairs: in frames that show them, wrong findings of other
-    pairs are not counted.
+    A pair is better or worse by F1; if that is equal, by wrong predictions. The round
+    before could not know new pairs: in frames that show them, wrong predictions of
+    other pairs are not counted.
 
     Args:
       before, now: `metrics.json` of the rounds, both with the labels of this one.
@@ -224,8 +220,8 @@ def compared(before: dict, now: dict, new_pairs: NewPairs = _NO_NEW_PAIRS) -> Ta
             added.append(row["name"])
             if any(new):
                 rows[pair] = {
-                    "in all": new.instances,
-                    "found": new.found,
+                    "in all": new.annotated,
+                    "found": new.right,
                     "wrong": new.wrong,
                 }
             continue
@@ -242,9 +238,9 @@ def compared(before: dict, now: dict, new_pairs: NewPairs = _NO_NEW_PAIRS) -> Ta
         else:
             changes["as before"].append(row["name"])
         rows[pair] = {
-            "in all": new.instances,
-            "found before": old.found,
-            "found": new.found,
+            "in all": new.annotated,
+            "found before": old.right,
+            "found": new.right,
             "wrong before": old.wrong,
             "wrong": new.wrong,
         }

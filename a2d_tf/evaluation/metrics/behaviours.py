@@ -1,7 +1,7 @@
 """Scores and confusions of each actor, action and pair of a user's own labels.
 
 The instances of single frames whose p(actor) reaches the threshold count, before they
-are followed; `found_objects` says when they find a true one.
+are followed; `object_matching` says when they find a true one.
 
 For a confusion, a true instance is compared with a single instance: the best-scoring
 one of those whose box has an IoU of 0.5 or more with its own box.
@@ -18,12 +18,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation import found_objects
+from a2d_tf.evaluation import object_matching
 from a2d_tf.evaluation.box_matching import MATCH_IOU, iou
-from a2d_tf.evaluation.found_objects import Findings, FoundObjects, TrueObjects
 from a2d_tf.evaluation.metrics.behaviour_counts import sentences
 from a2d_tf.evaluation.metrics.metric import INSTANCES, Metric, SplitData
 from a2d_tf.evaluation.metrics.tables import Table
+from a2d_tf.evaluation.object_matching import (
+    ObjectCounts,
+    PredictedObjects,
+    TrueObjects,
+)
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.evaluated_frames import Frame
@@ -77,7 +81,7 @@ class _Totals:
 
     frames: Counter = dataclasses.field(default_factory=Counter)
     confusions: Counter = dataclasses.field(default_factory=Counter)
-    objects: FoundObjects = dataclasses.field(default_factory=FoundObjects)
+    objects: ObjectCounts = dataclasses.field(default_factory=ObjectCounts)
 
 
 class _Confusion(NamedTuple):
@@ -124,9 +128,9 @@ class Behaviours(Metric):
         instances = frame.instances
         near = iou(truth.boxes[:, None], instances.boxes) >= MATCH_IOU
         masks = frame.rles if truth.has_mask.any() else []
-        ious = found_objects.overlaps(
+        ious = object_matching.overlaps(
             TrueObjects(truth.codes, truth.boxes, truth.has_mask, truth.rles),
-            Findings(instances.code, instances.boxes, masks),
+            PredictedObjects(instances.code, instances.boxes, masks),
         )
         self._frames.append(
             _KeptFrame(
@@ -144,7 +148,8 @@ class Behaviours(Metric):
 
         Returns:
           {"behaviours": {name: figures, and of a pair also its `name` in sentences and
-          the numbers of true "instances", of those "found", and of "findings" in all},
+          the numbers of true "instances", of those "found", and of predicted ones,
+          "findings"},
           "tested": {"actors" | "actions" | "pairs": {"classes", "ap", "iou"}, the
           number of classes with truth, and means over them}, "confusions": [[name, name
           or None, percent]], "mistakes": {frame: [[code, code]]}}. A confusion is the
@@ -203,10 +208,10 @@ class Behaviours(Metric):
         for frame in self._frames:
             counted = frame.scores >= np.float32(threshold)
             self._count_confusions(totals, frame, counted)
-            comparison = found_objects.compare(
+            matched = object_matching.match_frame(
                 frame.true_codes, frame.codes[counted], frame.ious[counted]
             )
-            totals.objects.add(frame.name, frame.true_codes, comparison)
+            totals.objects.add(frame.name, frame.true_codes, matched)
         return totals
 
     def _count_confusions(
