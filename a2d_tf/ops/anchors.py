@@ -1,4 +1,4 @@
-"""Anchors of the region proposal network (Lin et al. 2017); overlap with boxes."""
+"""Anchors of the region proposal network (Lin et al. 2017), and how boxes fit them."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import numpy as np
 STRIDES = (4, 8, 16, 32, 64)
 """Image pixels per cell of P2..P6."""
 RATIOS = (0.5, 1.0, 2.0)
-"""Width / height, so 0.5 is tall (matterport's sense)."""
+"""Width / height of the anchors, as in matterport's code: 0.5 is tall."""
 POSITIVE_IOU = 0.7
-"""IoU with an instance from which an anchor is positive (Ren et al. 2015)."""
+"""An anchor is positive from this IoU with an instance on (Ren et al. 2015)."""
 NEGATIVE_IOU = 0.3
-"""IoU with all instances below which an anchor is negative (Ren et al. 2015)."""
+"""An anchor is negative if all its IoUs are below this value (Ren et al. 2015)."""
 ROI_POSITIVE_IOU = 0.5
-"""IoU from which a RoI is positive; else it is background (Girshick 2015)."""
+"""A RoI is positive from this IoU on, else it is background (Girshick 2015)."""
 
 
 def generate(
     shapes: Sequence[tuple[int, int]], strides: Sequence[int], sizes: Sequence
 ) -> np.ndarray:
-    """Return the anchors of all pyramid levels: at each cell, those of all RATIOS.
+    """Return the anchors of all pyramid levels, one for each cell, size and ratio.
 
-    Centres lie at (i * stride, j * stride).
+    The anchors of cell (i, j) are centred at (i * stride, j * stride).
 
     Args:
-      shapes: per level, (height, width) of the feature map.
-      strides: per level, image pixels per cell.
-      sizes: per level, one or several; a size is the square root of the anchors' area
-        in pixels, the same for each ratio.
+      shapes: (height, width) of each level's feature map.
+      strides: image pixels per cell, for each level.
+      sizes: one or several sizes for each level. A size is the square root of an
+        anchor's area in pixels; anchors of all RATIOS have it.
 
     Returns:
       float32 [A, 4] (y1, x1, y2, x2), ordered by level, row, column, size, ratio.
@@ -50,12 +50,15 @@ def generate(
 def best_overlaps(
     boxes: np.ndarray, frames: np.ndarray, strides: Sequence[int], sizes: Sequence
 ) -> np.ndarray:
-    """Return the largest IoU of each box with an anchor that is centred in its frame.
+    """Return the largest IoU of each box with an anchor.
+
+    Anchors whose centre is outside the box's frame do not count.
 
     Args:
       boxes: [N, 4] (y1, x1, y2, x2), pixels of the canvas, not empty.
-      frames: [N, 2] height and width of each box's frame, which starts at (0, 0).
-      strides, sizes: see `generate`.
+      frames: [N, 2], height and width of each box's frame, which starts at (0, 0).
+      strides: image pixels per cell, for each level.
+      sizes: one or several sizes for each level, see `generate`.
 
     Returns:
       float64 [N].
@@ -81,7 +84,7 @@ def best_overlaps(
 
 
 def _sides(sizes: Any) -> np.ndarray:
-    """Return (height, width) of the anchors at a cell: [sizes * ratios, 2]."""
+    """Return height and width of the anchors of one cell, [sizes * ratios, 2]."""
     ratios = np.sqrt(np.asarray(RATIOS, np.float64))
     sides = np.stack([1 / ratios, ratios], axis=-1)
     return (np.reshape(sizes, (-1, 1, 1)) * sides).reshape(-1, 2)

@@ -1,7 +1,7 @@
 """Boxes: float32 [..., 4] as (y1, x1, y2, x2), pixels, 0-based, half-open.
 
-Areas are (y2 - y1) * (x2 - x1), with no +1 anywhere. The coder is the one of Faster
-R-CNN (Ren et al. 2015), with deltas in the order (dy, dx, dh, dw).
+An area is (y2 - y1) * (x2 - x1), without the +1 of some other code. Boxes are coded as
+in Faster R-CNN (Ren et al. 2015), with deltas in the order (dy, dx, dh, dw).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ MAX_LOG_SCALE = math.log(1000.0 / 16)
 
 
 def area(boxes: tf.Tensor) -> tf.Tensor:
-    """Return the areas of boxes [..., 4] -> [...]; an inverted box has area 0."""
+    """Return the areas [...] of boxes [..., 4]; a box with y2 < y1 or x2 < x1 has 0."""
     y1, x1, y2, x2 = tf.unstack(boxes, 4, axis=-1)
     return tf.nn.relu(y2 - y1) * tf.nn.relu(x2 - x1)
 
 
 def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Return the pairwise IoU of boxes a [..., N, 4] and b [..., M, 4]: [..., N, M].
+    """Return the IoU [..., N, M] of all pairs of boxes a [..., N, 4], b [..., M, 4].
 
-    It is 0 if both are empty.
+    The IoU of two empty boxes is 0.
     """
     a_first, a_last = tf.split(tf.expand_dims(a, -2), 2, axis=-1)
     b_first, b_last = tf.split(tf.expand_dims(b, -3), 2, axis=-1)
@@ -37,11 +37,11 @@ def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class BoxCoder:
-    """Coder of boxes as deltas (dy, dx, dh, dw) from anchors.
+    """Converts boxes to deltas (dy, dx, dh, dw) from anchors, and back.
 
     Attributes:
-      weights: factors on the deltas.
-      max_log_scale: bound on dh and dw in decoding.
+      weights: factors of dy, dx, dh and dw.
+      max_log_scale: upper limit of dh and dw in decoding, before the factors.
     """
 
     weights: tuple
@@ -64,7 +64,7 @@ class BoxCoder:
         return tf.concat([shift, scale], axis=-1) * weights
 
     def decode(self, deltas: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
-        """Invert `encode`: boxes [..., 4] from deltas [..., 4] on anchors [..., 4]."""
+        """Return the boxes [..., 4] for deltas [..., 4] from anchors [..., 4]."""
         weights = tf.constant(self.weights, tf.float32)
         shift, scale = tf.split(deltas / weights, 2, axis=-1)
         anchor_centre, anchor_size = _centre_size(anchors)
@@ -76,7 +76,7 @@ class BoxCoder:
 def clip(boxes: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Clip boxes [B, ..., 4] to frames of size [B, 2] (height, width).
 
-    A box outside becomes empty.
+    A box outside its frame becomes empty.
     """
     size = tf.cast(size, boxes.dtype)
     limit = tf.concat([size, size], axis=-1)

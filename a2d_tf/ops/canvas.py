@@ -1,7 +1,7 @@
-"""Place frames on the network's canvas: resized to fit, and padded with zeros.
+"""Resize frames to fit the network's canvas, and pad them with zeros.
 
 The padding is below and to the right. Flow vectors scale with the frame. The input
-pipeline and the exported model use the same function, so that training and inference
+pipeline and the exported model use the same functions, so that training and inference
 see the same clip.
 """
 
@@ -19,7 +19,7 @@ class Placed(NamedTuple):
     Attributes:
       rgb: uint8 [N, H, W, 3].
       flow: float32 [N, H, W, 2], (u, v) in pixels of the canvas.
-      size: int32 [2], height and width of the frames inside.
+      size: int32 [2], height and width of the frames without padding.
     """
 
     rgb: tf.Tensor
@@ -30,10 +30,9 @@ class Placed(NamedTuple):
 def decode_jpegs(images: tf.Tensor, channels: int) -> tf.Tensor:
     """Decode images of one size, string [N], to uint8 [N, H, W, channels].
 
-    JPEGs are decoded as by OpenCV. Despite the name of TensorFlow's operation, PNGs are
-    decoded as well.
+    The result equals OpenCV's. PNGs are decoded, too.
     """
-    # TensorFlow's default differs by several levels and is no faster.
+    # The default method differs from OpenCV's by several levels and is no faster.
     decode = functools.partial(
         tf.io.decode_jpeg, channels=channels, dct_method="INTEGER_ACCURATE"
     )
@@ -42,9 +41,16 @@ def decode_jpegs(images: tf.Tensor, channels: int) -> tf.Tensor:
 
 
 def fitted_size_in_graph(size: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:
-    """Return the largest size, int32 [2], of the aspect of `size` inside the canvas.
+    """Return the largest size that fits into the canvas and keeps the aspect ratio.
 
-    It is that of `data.resizing.fitted_size`, of a size that only the graph knows.
+    This is `data.resizing.fitted_size` for a size that only the graph knows.
+
+    Args:
+      size: int32 [2], height and width of the frame.
+      canvas: (height, width).
+
+    Returns:
+      int32 [2], height and width.
     """
     ratio = tf.cast(canvas, tf.float64) / tf.cast(size, tf.float64)
     fitted = tf.round(tf.cast(size, tf.float64) * tf.reduce_min(ratio))
@@ -52,9 +58,16 @@ def fitted_size_in_graph(size: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:
 
 
 def resize(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Resize images like the frames of records: by area to shrink, else bilinearly.
+    """Resize images as the frames of records were resized.
 
-    uint8 or float32 [N, h, w, C] become float32 [N, *size, C].
+    Images are averaged over areas to shrink them, and interpolated to enlarge them.
+
+    Args:
+      images: uint8 or float32 [N, h, w, C].
+      size: int32 [2], the new height and width.
+
+    Returns:
+      float32 [N, height, width, C].
     """
     with tf.device("CPU:0"):
         shrinks = tf.reduce_prod(size) < tf.reduce_prod(tf.shape(images)[1:3])
@@ -66,8 +79,8 @@ def resize(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
 
 def scale_vectors(flow: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
-    """Multiply flow [N, h, w, 2] by factors of (u, v)."""
-    # Whole rows, because broadcasting along two channels takes ten times as long.
+    """Multiply flow [N, h, w, 2] by the factors [2] of u and v."""
+    # Factors as long as a row: broadcasting along two channels takes ten times as long.
     shape = tf.shape(flow)
     width = shape[2]
     rows = tf.reshape(flow, [-1, 2 * width]) * tf.tile(factors, [width])
@@ -82,7 +95,7 @@ def place(rgb: tf.Tensor, flow: tf.Tensor, canvas: tuple[int, int]) -> Placed:
       flow: float32 [N, h, w, 2], (u, v) in pixels.
       canvas: (height, width).
     """
-    with tf.device("CPU:0"):  # where shapes are: a GPU's answers would be waited for
+    with tf.device("CPU:0"):  # shapes are on the CPU, which would wait for a GPU
         size = tf.shape(rgb)[1:3]
         new_size = fitted_size_in_graph(size, canvas)
         ratio = tf.cast(new_size, tf.float32) / tf.cast(size, tf.float32)

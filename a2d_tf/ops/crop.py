@@ -18,28 +18,32 @@ def crop(
     """Sample `samples` x `samples` points of each box bilinearly.
 
     Args:
-      images: [N, H, W, C], sampled in float32; they get no gradient.
-      boxes: float32 [R, 4] in pixels of this map; samples over half a pixel outside it
-        are zero.
+      images: N maps [N, H, W, C], sampled in float32; they get no gradient.
+      boxes: float32 [R, 4] (y1, x1, y2, x2), pixels of the map. Samples more than half
+        a pixel outside of the map are zero.
       image_indices: int32 [R], the map of each box.
-      samples: m.
+      samples: m, the number of samples along each side.
 
     Returns:
       float32 [R, m, m, C].
     """
     first, last = outermost_samples(boxes, samples)
-    # Samples may lie half a pixel outside of the centres, where the op reads zeros.
+    # Samples may lie half a pixel outside of the centres, where TensorFlow's operation
+    # reads zeros.
     images = tf.stop_gradient(tf.cast(images, tf.float32))
     images = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
     return sample_between(images, first + 1.0, last + 1.0, image_indices, samples)
 
 
 def crop_patches(images: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
-    """Crop boxes to `size` x `size` cells of 2x2 samples; zero outside the image.
+    """Crop boxes to patches of the same size; a pixel is the mean of 2x2 samples.
+
+    Samples outside the image are zero.
 
     Args:
       images: float [B, H, W, 3], preprocessed.
-      boxes: float32 [B, R, 4] in pixels.
+      boxes: float32 [B, R, 4] (y1, x1, y2, x2), pixels.
+      size: pixels of a patch along each side.
 
     Returns:
       float32 [B * R, size, size, 3].
@@ -50,7 +54,16 @@ def crop_patches(images: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def outermost_samples(boxes: tf.Tensor, samples: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the indices of the first and the last sample: (row, column) [..., 2]."""
+    """Return the first and the last sample of each box, (row, column) [..., 2] each.
+
+    Args:
+      boxes: [..., 4] (y1, x1, y2, x2), pixels of the map.
+      samples: number of samples along each side.
+
+    Returns:
+      two tensors of rows and columns, in units of the map's pixels; 0 is the centre of
+      the first pixel.
+    """
     first, last = tf.split(boxes, 2, axis=-1)
     step = (last - first) / samples
     first = first + 0.5 * step - 0.5
@@ -68,9 +81,11 @@ def sample_between(
 
     Args:
       images: float32 [N, H, W, C].
-      first, last: float32 [R, 2], (row, column) of the outermost samples as indices of
-        pixels.
-      image_indices: int32 [R], the image of each row.
+      first: float32 [R, 2], (row, column) of the first sample; 0 is the centre of the
+        image's first pixel.
+      last: float32 [R, 2], likewise of the last sample.
+      image_indices: int32 [R], the image of each box.
+      samples: number of samples along each side.
 
     Returns:
       float32 [R, samples, samples, C]; zero outside of 0..H - 1 and 0..W - 1.

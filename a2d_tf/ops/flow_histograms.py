@@ -1,12 +1,13 @@
-"""Histograms of optical flow: which way things move in each cell of a frame, how fast.
+"""Histograms of optical flow: direction and speed of motion in each cell of a frame.
 
-They are of the flow itself (HOF: Dalal, Triggs and Schmid, "Human Detection Using
-Oriented Histograms of Flow and Appearance", ECCV 2006) and of the spatial gradients of
-its two components (MBH, motion boundaries: there, and Wang et al., "Dense Trajectories
-and Motion Boundary Descriptors for Action Recognition", IJCV 2013).
+A cell has a histogram of the flow itself (HOF: Dalal, Triggs and Schmid, "Human
+Detection Using Oriented Histograms of Flow and Appearance", ECCV 2006). It also has
+histograms of the spatial gradients of both components (MBH, motion boundaries: the same
+paper, and Wang et al., "Dense Trajectories and Motion Boundary Descriptors for Action
+Recognition", IJCV 2013).
 
-The camera's share of the flow is its median along the frame's border. So no box is
-needed, and the histograms are a map to pool like any other.
+The camera's motion is estimated as the median flow along the frame's border and
+subtracted. This needs no boxes, so the histograms can be pooled like any feature map.
 
 `graph_flow_histograms.py` computes the same in a graph.
 """
@@ -17,30 +18,31 @@ import cv2
 import numpy as np
 
 CELL = 8
-"""Pixels of the motion frame along the side of a cell: the stride of the map."""
+"""Side of a cell in pixels of the motion frame; the stride of the map."""
 DIRECTIONS = 8
 CHANNELS = 3 * (DIRECTIONS + 1)
-"""Of a cell: three histograms, each of all directions and of the whole."""
+"""Values of a cell: three histograms of DIRECTIONS values and their total each."""
 BORDER = 8
-"""The border is this part of the frame's height, or of its width: an eighth."""
+"""The border's width is the frame's height or width divided by this number."""
 LEAST_COSINE = float(np.cos(2 * np.pi / DIRECTIONS))
-"""The cosine from which a vector counts in a direction: that of 45 degrees."""
+"""Cosine of 45 degrees; a vector counts in directions that are closer than that."""
 
 
 def flow_histograms(flow: np.ndarray) -> np.ndarray:
-    """Compute the histograms of a flow, three in each cell.
+    """Compute three histograms of a flow field in each cell.
 
-    The flow is taken in percent of the frame's height, and its gradients in percent of
-    the height from one cell to the next. Divided by the height of a box, as a share of
-    the frame's, both are relative to the box, whatever the size of the frame.
+    The unit of flow is a percent of the frame's height. The unit of gradients is a
+    percent of the frame's height per cell. A caller that divides by a box's height, as
+    a share of the frame's height, gets values that do not depend on the frame's size.
 
     Args:
       flow: float32 [h, w, 2], (u, v) in pixels of the motion frame.
 
     Returns:
-      float32 [h / CELL, w / CELL, CHANNELS]: the histograms of the flow, of u's
-      gradient, and of v's. Each has the mean magnitude of the vectors in DIRECTIONS
-      directions, the first to the right and the others clockwise, and in all.
+      float32 [h / CELL, w / CELL, CHANNELS]: the histograms of the flow, of the
+      gradient of u, and of the gradient of v. A histogram has the mean magnitude of the
+      vectors in each of DIRECTIONS directions, clockwise from the right, and then the
+      mean magnitude of all vectors.
     """
     percent = np.float32(100 / len(flow))
     u, v = cv2.split((flow - _of_camera(flow)) * percent)
@@ -52,9 +54,9 @@ def flow_histograms(flow: np.ndarray) -> np.ndarray:
 
 
 def _of_camera(flow: np.ndarray) -> np.ndarray:
-    """Return the median flow of the frame's upper, left and right eighth, float32 [2].
+    """Return the median flow along the upper, left and right border, float32 [2].
 
-    The lower one is left out: actors stand there.
+    The lower border does not count, because actors stand there.
     """
     rows = flow.shape[0] // BORDER
     columns = flow.shape[1] // BORDER
@@ -64,10 +66,10 @@ def _of_camera(flow: np.ndarray) -> np.ndarray:
 
 
 def _histogram(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the histogram of the vectors in each cell, [rows, columns, 9].
+    """Return the histogram of the vectors (x, y) in each cell, [rows, columns, 9].
 
-    A vector counts in full in its direction and less in those beside it, down to
-    nothing at 45 degrees: so no vector jumps from one direction to the next.
+    A vector's weight in a direction falls from 1 at no angle between them to 0 at 45
+    degrees, so that the histogram is a continuous function of the vector.
     """
     magnitude = cv2.magnitude(x, y)
     channels = []

@@ -1,4 +1,4 @@
-"""Histograms of optical flow in a graph, for a SavedModel: see `flow_histograms`."""
+"""Histograms of optical flow in a TensorFlow graph, equal to `flow_histograms`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from a2d_tf.ops.flow_histograms import BORDER, CELL, DIRECTIONS, LEAST_COSINE
 
 
 def flow_histograms_in_graph(flow: tf.Tensor) -> tf.Tensor:
-    """Compute the histograms of flows.
+    """Compute three histograms of each flow field, in each cell.
 
     Args:
-      flow: float32 [N, h, w, 2], see `flow_histograms.flow_histograms`.
+      flow: float32 [N, h, w, 2], (u, v) in pixels of the motion frame.
 
     Returns:
       float32 [N, h / CELL, w / CELL, CHANNELS].
@@ -29,7 +29,7 @@ def flow_histograms_in_graph(flow: tf.Tensor) -> tf.Tensor:
 
 
 def _of_camera(flow: tf.Tensor) -> tf.Tensor:
-    """Return the median flow of the borders of flows [N, ..., 2]: [N, 2]."""
+    """Return the median flow [N, 2] along the borders of flow fields [N, ..., 2]."""
     rows = tf.shape(flow)[1] // BORDER
     columns = tf.shape(flow)[2] // BORDER
     sides = (flow[:, :rows], flow[:, :, :columns], flow[:, :, -columns:])
@@ -44,7 +44,7 @@ def _of_camera(flow: tf.Tensor) -> tf.Tensor:
 
 
 def _histogram_channels(x: tf.Tensor, y: tf.Tensor) -> list[tf.Tensor]:
-    """Return the channels of a histogram, [N, h, w] each, not yet averaged in cells."""
+    """Return each pixel's values in a histogram, [N, h, w] for each channel."""
     magnitude = tf.sqrt(x**2 + y**2)
     channels = []
     for angle in np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS):

@@ -1,4 +1,4 @@
-"""The maps of a pyramid as one tensor, and where RoIs sample it."""
+"""The maps of a feature pyramid as one tensor, and the positions that RoIs sample."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import tensorflow as tf
 
 
 class SampleGrid(NamedTuple):
-    """Evenly spaced samples in R boxes, samples x samples of them in each cell.
+    """Evenly spaced samples in R boxes; each cell has samples x samples of them.
 
     Attributes:
-      first, last: float32 [R, 2], row and column of the outermost samples as indices of
-        a map. Outside of 0..H - 1 the map's edge is repeated.
-      frame_of_box: [R], the index of its frame, as float32 because a GPU would wait for
-        arithmetic of int32 (see `roi_gradients`).
-      levels: int64 [R], the map of each box in the pyramid.
-      size: cells per side.
-      samples: samples per cell and side.
+      first: float32 [R, 2], row and column of each box's first sample, in pixels of its
+        map; 0 is the centre of the first pixel. Outside of the map its edge is
+        repeated.
+      last: float32 [R, 2], likewise of the last sample.
+      frame_of_box: float32 [R], the index of each box's frame. It is no integer,
+        because a GPU would wait for arithmetic of int32 (see `roi_gradients`).
+      levels: int64 [R], the index of each box's map in the pyramid.
+      size: number of cells along each side of a box.
+      samples: number of samples along each side of a cell.
     """
 
     first: tf.Tensor
@@ -31,11 +33,12 @@ class SampleGrid(NamedTuple):
 
 
 class Atlas(NamedTuple):
-    """All maps of a pyramid on one sheet.
+    """All maps of a pyramid side by side in one image.
 
     Attributes:
-      pixels: int64 [height, width], the pixel of `JoinedPyramid` at each place.
-      corners: float32 [L, 2], row and column of each map's first pixel on the sheet.
+      pixels: int64 [height, width], index of the `JoinedPyramid`'s pixel that the image
+        has at each position.
+      corners: float32 [L, 2], row and column of each map's first pixel in the image.
     """
 
     pixels: np.ndarray
@@ -43,14 +46,14 @@ class Atlas(NamedTuple):
 
 
 class JoinedPyramid:
-    """Maps as one tensor [B, P, C] of all their P pixels.
+    """The maps of a pyramid as one tensor [B, P, C] of all their P pixels.
 
     Args:
       shapes: (height, width) of each map.
 
     Attributes:
-      pixels: P.
-      starts: the first pixel of each map.
+      pixels: P, the number of pixels of all maps.
+      starts: index of each map's first pixel.
     """
 
     def __init__(self, shapes: Sequence[tuple[int, int]]) -> None:
@@ -69,7 +72,7 @@ class JoinedPyramid:
         return tf.concat(flat, axis=1)
 
     def split(self, pixels: tf.Tensor) -> list[tf.Tensor]:
-        """Invert `join`."""
+        """Split pixels [B, P, C] into maps [B, H_l, W_l, C]."""
         channels = pixels.shape[-1]
         maps = []
         for flat, shape in zip(tf.split(pixels, self._map_pixels, axis=1), self.shapes):
@@ -77,9 +80,9 @@ class JoinedPyramid:
         return maps
 
     def atlas(self) -> Atlas:
-        """Lay the maps out on one sheet, each with its edge repeated.
+        """Arrange the maps in one image, each surrounded by a repetition of its edge.
 
-        The finest map is above all others, which are side by side.
+        The finest map is above the others, which are side by side.
         """
         framed = []
         for shape, count, start in zip(self.shapes, self._map_pixels, self.starts):

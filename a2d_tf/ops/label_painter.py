@@ -1,7 +1,7 @@
 """The label map of a frame from its instances, in NumPy.
 
-Only pixels inside an instance's box are touched, and other threads can run meanwhile,
-so this takes less time than `masks.paint_label_map`, whose results it has.
+The results equal those of `masks.paint_label_map`. This code is faster: it computes
+only the pixels inside an instance's box, and other threads can run at the same time.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from pycocotools import mask as rle_tools
 
 
 class MaskPatch(NamedTuple):
-    """A mask at the size of the frame, where it is not zero.
+    """The part of an instance's mask that is inside the instance's box.
 
     Attributes:
-      rows, columns: the window of the frame.
-      probabilities: float32, of the window's pixels; those from 1/2 on are the mask.
+      rows: the part's rows in the frame.
+      columns: the part's columns in the frame.
+      probabilities: float32 [rows, columns]; the mask has the pixels with 1/2 or more.
     """
 
     rows: slice
@@ -35,8 +36,8 @@ class MaskPatch(NamedTuple):
     def rle(self, height: int, width: int) -> dict:
         """Return the mask of the whole frame as COCO's compressed RLE.
 
-        Only the columns of the window are read. COCO counts the runs of 0 and 1 in
-        turn, column after column: `segmentations.encode_mask`.
+        Only the part's columns are read. COCO's format has the lengths of runs of
+        zeros and ones, column after column; see `segmentations.encode_mask`.
         """
         inside = np.zeros((self.probabilities.shape[1], height), bool)
         inside[:, self.rows] = self.probabilities.T >= 0.5
@@ -53,7 +54,14 @@ class MaskPatch(NamedTuple):
 def mask_patches(
     masks: np.ndarray, boxes: np.ndarray, height: int, width: int
 ) -> Iterator[MaskPatch]:
-    """Resample probabilities [N, m, m] into their boxes [N, 4] of a frame, in turn."""
+    """Resample masks to the size of their boxes, one after another.
+
+    Args:
+      masks: probabilities float32 [N, m, m].
+      boxes: float32 [N, 4] (y1, x1, y2, x2), pixels of the frame.
+      height: height of the frame.
+      width: width of the frame.
+    """
     size = masks.shape[-1]
     rows_of_boxes = _samples(boxes[:, 0], boxes[:, 2], height, size)
     columns_of_boxes = _samples(boxes[:, 1], boxes[:, 3], width, size)
@@ -63,12 +71,14 @@ def mask_patches(
 
 
 class _Samples(NamedTuple):
-    """The pixels of a span and the two cells that each is interpolated from.
+    """The n pixels along one side of a box, each between two cells of a mask.
 
     Attributes:
-      pixels: the n pixels of the frame.
-      before, behind: int [n], the cell before the centre of a pixel and the next one.
-      share_before, share_behind: float32 [n, 1], the weights of both.
+      pixels: the pixels' range in the frame.
+      before: int [n], the last cell before the centre of each pixel.
+      behind: int [n], the cell after it.
+      share_before: float32 [n, 1], the weight of the cell before.
+      share_behind: float32 [n, 1], the weight of the cell after.
     """
 
     pixels: slice
@@ -82,7 +92,7 @@ class LabelPainter:
     """Paints a label map, one instance after another.
 
     Attributes:
-      labels: codes [height, width]; 0 without an instance.
+      labels: code of each pixel [height, width]; 0 if no instance is there.
     """
 
     def __init__(
@@ -92,9 +102,12 @@ class LabelPainter:
         self._best_scores = np.zeros((height, width), np.float32)
 
     def paint(self, patch: MaskPatch, score: np.float32, code: int) -> None:
-        """Paint an instance where its mask is, unless a better one is painted there.
+        """Paint an instance; pixels of instances with a higher score stay.
 
-        A score <= 0 paints nothing.
+        Args:
+          patch: the instance's mask.
+          score: the instance's score; nothing is painted if it is 0 or less.
+          code: label of the instance.
         """
         window = patch.rows, patch.columns
         best = self._best_scores[window]
@@ -106,12 +119,13 @@ class LabelPainter:
 def _samples(
     first: np.ndarray, last: np.ndarray, length: int, size: int
 ) -> Iterator[_Samples]:
-    """Yield the `_Samples` of each span, where `masks._interpolation` is not zero.
+    """Yield the samples of each box along one axis.
 
     Args:
-      first, last: float32 [N], in pixels.
-      length: pixels of the frame.
-      size: cells of a span.
+      first: float32 [N], where each box starts, pixels.
+      last: float32 [N], where each box ends, pixels.
+      length: number of pixels of the frame along the axis.
+      size: number of cells of a mask along the axis.
     """
     one = np.float32(1)
     half = np.float32(0.5)
@@ -143,9 +157,9 @@ def _samples(
 def _resample(cells: np.ndarray, samples: _Samples) -> np.ndarray:
     """Resample cells [size, n] at samples along the first axis.
 
-    The graph's matrix product is a fused multiply-add: it rounds the first product to
-    32 bits, then the sum with the second one, but not the second one itself. A product
-    of 32-bit numbers is exact in 64 bits, so the result is equal to the bit.
+    The result equals that of the graph to the bit. The graph multiplies matrices with a
+    fused multiply-add, which rounds the first product and the sum to 32 bits, but not
+    the second product. Products of 32-bit numbers are exact in 64 bits.
     """
     cells = np.ascontiguousarray(cells)
     total = (cells[samples.before] * samples.share_before).astype(np.float64)

@@ -1,8 +1,9 @@
-"""Instance masks in a graph: training targets from ground truth, label maps.
+"""Instance masks in a TensorFlow graph: training targets and label maps.
 
-`label_painter.py` paints the label map of a frame in NumPy, in less time. Both do the
-same operations on a pixel in the same order. On processors with fused multiply-add the
-results are equal to the bit; elsewhere probabilities may differ in the last bits.
+`label_painter.py` paints the label map of a frame in NumPy, in less time. Both compute
+a pixel with the same operations in the same order. On processors with fused
+multiply-add the results are equal to the bit; on others probabilities may differ in the
+last bits.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ from a2d_tf.ops.crop import crop
 def crop_targets(
     masks: tf.Tensor, rois: tf.Tensor, matches: tf.Tensor, size: int
 ) -> tf.Tensor:
-    """Sample the matched instance's mask inside each RoI: the mask head's targets.
+    """Compute the mask head's targets: the matched instance's mask inside each RoI.
 
     Args:
-      masks: 0/1 [B, N, H, W] over the image.
-      rois: float32 [B, R, 4] in image pixels.
-      matches: int [B, R], the instance of each RoI, in 0..N-1.
-      size: cells a side.
+      masks: 0 or 1 [B, N, H, W], in the size of the image.
+      rois: float32 [B, R, 4] (y1, x1, y2, x2), pixels of the image.
+      matches: int [B, R], the index of each RoI's instance, from 0 to N - 1.
+      size: number of cells along each side.
 
     Returns:
-      float32 0/1 [B, R, size, size], bilinear samples at the cells' centres,
-      thresholded at 1/2.
+      float32 [B, R, size, size]; 1 if the mask, interpolated at the cell's centre, is
+      at least 1/2, else 0.
     """
     shape = tf.shape(masks)
     flat_masks = tf.reshape(masks, [shape[0] * shape[1], shape[2], shape[3], 1])
-    # As floats, which are exact below 2**24: see `roi_gradients`.
+    # Indices are floats, which are exact below 2**24: see `roi_gradients`.
     frames = tf.range(tf.cast(shape[0], tf.float32))
     first_masks = frames[:, None] * tf.cast(shape[1], tf.float32)
     indices = tf.reshape(first_masks + tf.cast(matches, tf.float32), [-1])
@@ -43,7 +44,17 @@ def crop_targets(
 def paste(
     masks: tf.Tensor, boxes: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor
 ) -> tf.Tensor:
-    """Resample masks [B, m, m] into boxes [B, 4] of images, [B, height, width]."""
+    """Resample masks to the size of their boxes, and put them into images of zeros.
+
+    Args:
+      masks: probabilities float32 [B, m, m].
+      boxes: float32 [B, 4] (y1, x1, y2, x2), pixels.
+      height: height of the images.
+      width: width of the images.
+
+    Returns:
+      probabilities float32 [B, height, width].
+    """
     size = masks.shape[-1]
     rows = _interpolation(boxes[:, 0], boxes[:, 2], height, size)
     columns = _interpolation(boxes[:, 1], boxes[:, 3], width, size)
@@ -59,20 +70,21 @@ def paint_label_map(
     height: int | tf.Tensor,
     width: int | tf.Tensor,
 ) -> tf.Tensor:
-    """Paint label maps: a pixel gets the code of the best instance with a mask there.
+    """Paint label maps: a pixel gets the code of its instance with the highest score.
 
-    An instance's mask is where its probability is at least 1/2. Instances are painted
-    one by one, so that memory does not grow with their number.
+    A pixel belongs to an instance if the mask's probability there is at least 1/2.
+    Instances are painted one by one, so that memory does not grow with their number.
 
     Args:
-      masks: float32 [B, N, m, m], probabilities.
-      boxes: float32 [B, N, 4] in pixels of the map.
-      scores: float32 [B, N]; instances with score <= 0 are not painted.
-      codes: int32 [B, N].
-      height, width: size of the map.
+      masks: probabilities float32 [B, N, m, m].
+      boxes: float32 [B, N, 4] (y1, x1, y2, x2), pixels of the map.
+      scores: float32 [B, N]; an instance with a score of 0 or less is not painted.
+      codes: int32 [B, N], the label of each instance.
+      height: height of the maps.
+      width: width of the maps.
 
     Returns:
-      int32 [B, height, width], 0 without an instance.
+      int32 [B, height, width]; 0 if no instance is there.
     """
 
     def paint_instance(
@@ -100,13 +112,16 @@ def paint_label_map(
 def _interpolation(
     first: tf.Tensor, last: tf.Tensor, length: int | tf.Tensor, size: int
 ) -> tf.Tensor:
-    """Return weights that resample `size` cells over [first, last) at pixel centres.
+    """Return the weights with which pixels along one axis are interpolated from cells.
 
-    Bilinear between cell centres, constant outside them, zero outside the span.
+    The interpolation is linear between the centres of cells and constant beyond the
+    outermost centres. Pixels outside of a box have weights of zero.
 
     Args:
-      first, last: float32 [B], in pixels.
-      length: number of pixels.
+      first: float32 [B], where each box starts, pixels.
+      last: float32 [B], where each box ends, pixels.
+      length: number of pixels of the image along the axis.
+      size: number of cells of a mask along the axis.
 
     Returns:
       float32 [B, length, size].

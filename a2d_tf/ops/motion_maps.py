@@ -1,17 +1,16 @@
-"""Motion maps: what the frames around a key frame tell of motion in it.
+"""Motion maps: features of the motion in the frames around a key frame.
 
-Two kinds of maps are computed once for the frames of a video, and averaged over the
-frames around a key frame:
+Two kinds of maps are computed once for the frames of a video, and then averaged over
+the frames around a key frame:
 
 - features of an action backbone, which sees blocks of frames (`model.backbones.i3d`),
-- histograms of optical flow (`ops.flow_histograms`) from one frame to the next.
+- histograms of optical flow (`ops.flow_histograms`) between the frames of a pair.
 
-Time is fixed by the video: blocks are counted from its first frame, and so are pairs of
-frames, each of which has a histogram. So records, prediction and streaming see the same
-maps.
+Blocks and pairs are counted from the video's first frame, whatever the key frame is. So
+records, prediction and streaming see the same maps.
 
-Both are computed on *motion frames*: the video's frames at the size of `frame_size`,
-whatever the canvas of the network.
+Both are computed on *motion frames*: the video's frames, resized as `frame_size` says.
+Their size does not depend on the network's canvas.
 """
 
 from __future__ import annotations
@@ -29,23 +28,23 @@ SPAN = 16
 FLOW_SPAN = 6
 """Frames before and after a key frame over which flow histograms are averaged."""
 SHORT_SIDE = 160
-"""Pixels of the shorter side of motion frames."""
+"""Length of a motion frame's shorter side in pixels."""
 LONGEST_SIDE = 416
-"""The most pixels of their longer side."""
+"""Largest length of a motion frame's longer side in pixels."""
 MULTIPLE = 32
-"""Sides are multiples of the coarsest stride of a map."""
+"""Sides of motion frames are multiples of this number, the coarsest map's stride."""
 
 
 class MotionMap(NamedTuple):
-    """A kind of maps.
+    """A kind of motion maps.
 
     Attributes:
-      name: of the map in records and signatures.
-      stride: pixels of the motion frame from one cell to the next.
-      frames: from one map in time to the next; map number j is of the frames [j *
-        frames, (j + 1) * frames).
-      channels: of a cell.
-      span: frames before and after a key frame over which it is averaged.
+      name: the kind's name in records and signatures.
+      stride: distance of neighbouring cells in pixels of the motion frame.
+      frames: number of frames that a map covers; map j covers the frames [j * frames,
+        (j + 1) * frames).
+      channels: number of values of a cell.
+      span: number of frames before and after a key frame over which maps are averaged.
     """
 
     name: str
@@ -58,32 +57,34 @@ class MotionMap(NamedTuple):
 MIXED_4F = MotionMap("mixed_4f", stride=16, frames=4, channels=832, span=SPAN)
 MIXED_5C = MotionMap("mixed_5c", stride=32, frames=8, channels=1024, span=SPAN)
 BACKBONE_MAPS = {"i3d": (MIXED_4F, MIXED_5C)}
-"""The maps of each action backbone."""
+"""{action backbone: the kinds of maps that it computes}."""
 REACH = SPAN - MIXED_4F.frames // 2
-"""Frames before and after a key frame within which it needs each block's features.
+"""A key frame needs all blocks that have a frame at most so far from it.
 
-A map is averaged if its middle is at most SPAN = 16 frames away. The finest maps have 4
-frames and begin 1.5 frames before their middle. So a block that is needed begins at
-most 14 frames behind the key frame.
+A map is averaged if its middle is at most SPAN = 16 frames away. The finest maps cover
+4 frames and begin 1.5 frames before their middle. So a block that is needed begins at
+most 14 frames after the key frame.
 """
 FLOW_HISTOGRAMS = MotionMap(
     "flow_histograms", stride=CELL, frames=2, channels=CHANNELS, span=FLOW_SPAN
 )
 MAPS: dict[str, MotionMap] = {FLOW_HISTOGRAMS.name: FLOW_HISTOGRAMS}
-"""All kinds, by name."""
+"""{name: kind of maps}, all kinds."""
 for _maps in BACKBONE_MAPS.values():
     for _map in _maps:
         MAPS[_map.name] = _map
 
 
 def groups(action_backbone: str, flow_histograms: bool) -> dict[str, list[MotionMap]]:
-    """Return the maps that a model reads, in groups of one origin.
+    """Return the kinds of maps that a model reads.
 
     Args:
-      action_backbone, flow_histograms: settings of the model.
+      action_backbone: the model's action backbone; empty if it has none.
+      flow_histograms: whether the model reads flow histograms.
 
     Returns:
-      {name of the action backbone, or of the flow histograms: their maps}.
+      {name of what computes the maps: their kinds}. The name is that of the action
+      backbone or of the flow histograms.
     """
     maps_by_origin = {}
     if action_backbone:
@@ -94,10 +95,14 @@ def groups(action_backbone: str, flow_histograms: bool) -> dict[str, list[Motion
 
 
 def frame_size(height: int, width: int) -> tuple[int, int]:
-    """Return the (height, width) of the motion frames of a video of this size.
+    """Return height and width of the motion frames of a video.
 
-    The shorter side has 160 pixels; the longer one keeps the aspect but for rounding to
-    a multiple of 32, so that maps cover frames exactly, and is at most 416.
+    The shorter side has 160 pixels. The longer side has at most 416 pixels and keeps
+    the aspect ratio, rounded to a multiple of 32 so that maps cover frames exactly.
+
+    Args:
+      height: height of the video in pixels.
+      width: width of the video in pixels.
     """
     ratio = max(height, width) / min(height, width)
     longer = MULTIPLE * round(SHORT_SIDE * ratio / MULTIPLE)
@@ -110,11 +115,12 @@ def frame_size(height: int, width: int) -> tuple[int, int]:
 def maps_around(kind: MotionMap, key: int) -> range:
     """Return the numbers of the maps that are averaged for a key frame.
 
-    These are the maps whose middle is at most `span` frames away; at the end of a video
+    These are the maps whose middle is at most `span` frames away. At the end of a video
     some of them do not exist.
 
     Args:
-      key: 0-based number of the key frame.
+      kind: the kind of maps.
+      key: number of the key frame, from 0.
     """
     middle = (kind.frames - 1) / 2
     first = int(np.ceil((key - kind.span - middle) / kind.frames))
@@ -123,7 +129,12 @@ def maps_around(kind: MotionMap, key: int) -> range:
 
 
 def frames_around(kind: MotionMap, key: int) -> range:
-    """Return the numbers of the frames of the maps of `maps_around`."""
+    """Return the numbers of the frames that the maps for a key frame cover.
+
+    Args:
+      kind: the kind of maps.
+      key: number of the key frame, from 0.
+    """
     maps = maps_around(kind, key)
     return range(maps.start * kind.frames, maps.stop * kind.frames)
 
@@ -131,20 +142,20 @@ def frames_around(kind: MotionMap, key: int) -> range:
 def blocks_around(key: int) -> range:
     """Return the numbers of the blocks whose features a key frame needs.
 
-    Block b has the frames [b * BLOCK, (b + 1) * BLOCK). Those at the end of a video may
-    not exist.
+    Block b has the frames [b * BLOCK, (b + 1) * BLOCK). At the end of a video some of
+    them do not exist.
     """
     return range(max(key - REACH, 0) // BLOCK, (key + REACH) // BLOCK + 1)
 
 
 def keys_of_map(kind: MotionMap, number: int) -> range:
-    """Return the key frames for which a map is averaged: those of `maps_around`."""
+    """Return the numbers of the key frames for which map `number` is averaged."""
     middle = number * kind.frames + (kind.frames - 1) / 2
     first = int(np.ceil(middle - kind.span))
     return range(max(first, 0), int(np.floor(middle + kind.span)) + 1)
 
 
 def keys_of_block(number: int) -> range:
-    """Return the key frames that need a block: those of `blocks_around`."""
+    """Return the numbers of the key frames that need block `number`."""
     first = number * BLOCK - REACH
     return range(max(first, 0), (number + 1) * BLOCK + REACH)

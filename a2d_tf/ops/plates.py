@@ -1,4 +1,4 @@
-"""Texts on plates, written into a picture where they cover nothing."""
+"""Texts on coloured plates beside boxes, which do not cover each other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LUMA = (0.299, 0.587, 0.114)  # share of red, green and blue in the brightness,
 
 
 class Side(enum.Enum):
-    """Where a text lies by a box, in one direction."""
+    """Position of a text relative to a box, along one axis."""
 
     BEFORE = enum.auto()
     AT_START = enum.auto()
@@ -20,7 +20,7 @@ class Side(enum.Enum):
     BEHIND = enum.auto()
 
     def start(self, box_start: int, box_end: int, length: int) -> int:
-        """Return where a text of some length starts, pixels."""
+        """Return where a text of a length starts, in pixels along the axis."""
         if self is Side.BEFORE:
             return box_start - length
         if self is Side.AT_START:
@@ -30,8 +30,9 @@ class Side(enum.Enum):
         return box_end
 
 
-# Places of a text by a box: its sides (down, across), the best one first. Players draw
-# their controls along the lower edge.
+# Positions of a text relative to a box, vertical and horizontal, the best one first.
+# CORNERS begins with the upper ones, because players draw their controls at the lower
+# edge of a video.
 CORNERS = (
     (Side.AT_START, Side.AT_END),
     (Side.AT_START, Side.AT_START),
@@ -49,13 +50,18 @@ AROUND = (
 _BLACK = (0, 0, 0)
 _WHITE = (255, 255, 255)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-# What a pixel of the picture is covered by.
+# What covers a pixel of the picture.
 _BY_BOX = 1
 _BY_PLATE = 2
 
 
 class Plates:
-    """Writes texts on plates into a picture, without overlap."""
+    """Writes texts on plates into a picture, without overlap.
+
+    Args:
+      image: RGB uint8 [H, W, 3], changed in place.
+      boxes: boxes y1, x1, y2, x2 that a text should not cover, pixels.
+    """
 
     def __init__(self, image: np.ndarray, boxes: list[list[int]]) -> None:
         self._image = image
@@ -70,15 +76,17 @@ class Plates:
         places: Sequence[tuple[Side, Side]],
         colour: Sequence[int],
     ) -> None:
-        """Write a text at the first free place by a box.
+        """Write a text at the first free position beside a box.
 
-        A text wider than the picture is made smaller; without a free place it is left
-        out.
+        If no position is free of boxes, the text covers a box. If it would cover
+        another text at every position, it is left out. A text that is wider than the
+        picture is made smaller.
 
         Args:
-          box: y1, x1, y2, x2.
-          places: see `AROUND`.
-          colour: of the plate, RGB.
+          text: the text.
+          box: y1, x1, y2, x2, pixels.
+          places: positions relative to the box, the best one first, as in `AROUND`.
+          colour: colour of the plate, RGB.
         """
         height, width = self._image.shape[:2]
         scale = max(0.42, height / 1000)
@@ -107,7 +115,7 @@ class Plates:
         y2 = y1 + plate_height
         x2 = x1 + plate_width
         self._covered[y1:y2, x1:x2] = _BY_PLATE
-        # OpenCV's lower right corner is inclusive.
+        # OpenCV's rectangle includes its lower right corner.
         cv2.rectangle(self._image, (x1, y1), (x2 - 1, y2 - 1), colour, -1)
         ink = _WHITE
         if np.dot(colour, _LUMA) > 128:
@@ -125,5 +133,5 @@ class Plates:
 
 
 def _thickness(scale: float) -> int:
-    """Return the width of the lines of letters, pixels."""
+    """Return the width of the letters' lines in pixels."""
     return max(1, round(2 * scale))

@@ -1,16 +1,16 @@
 """RoIAlign over a feature pyramid (paper, section 3.1).
 
-Sampling grid: a RoI has n x n cells, and a cell is the mean of 2x2 samples, whose
-positions are those of `crop.py`. This is ROIAlign "v2, aligned" with sampling ratio 2.
+A RoI has n x n cells, and a cell is the mean of 2x2 samples, at the positions that
+`crop.py` describes. This is detectron2's "ROIAlign v2, aligned" with sampling ratio 2.
 
-`legacy` is the convention of matterport's published weights: boxes divided by the
-image's (H, W), in which 1 is the centre of a map's last pixel, one corner-aligned
-sample per cell, levels rounded.
+`legacy` is the convention of matterport's published weights. Boxes are divided by the
+image's size, so that 1 is the centre of a map's last pixel. A cell is one sample, the
+outermost samples lie on the box's edge, and levels are rounded.
 
 The levels are joined, so that `tf.image.crop_and_resize` and average pooling sample all
-of them at once. On a CPU with several threads its gradient loses updates where RoIs
-overlap (tensorflow issue 42033), and on a GPU it is not deterministic. The gradients
-that replace it are in `roi_gradients.py`.
+of them at once. On a CPU with several threads, the gradient of `crop_and_resize` loses
+updates if RoIs overlap (tensorflow issue 42033); on a GPU it is not deterministic.
+`roi_gradients.py` has gradients that replace it.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from a2d_tf.ops.joined_pyramid import JoinedPyramid, SampleGrid
 def assign_levels(
     boxes: tf.Tensor, num_levels: int, convention: str = "aligned"
 ) -> tf.Tensor:
-    """Return the pyramid level of each box: the index of stride 4, 8, 16, ...
+    """Return the index of each box's pyramid level; level 0 has stride 4.
 
-    aligned: floor(4 + log2(sqrt(h w) / 224)), Lin et al. 2017, Eq. 1, with 224 pixels
-      at stride 16.
-    legacy: round in place of floor.
+    The formula is Eq. 1 of Lin et al. 2017: floor(4 + log2(sqrt(h w) / 224)) is the
+    level's number in the pyramid, P2 being level 0 here.
 
     Args:
-      boxes: [..., 4] in image pixels.
-      num_levels: number of levels, to which the index is clamped.
+      boxes: [..., 4] (y1, x1, y2, x2), pixels of the image.
+      num_levels: number of levels; the result is limited to them.
+      convention: 'aligned'; or 'legacy', which rounds instead of taking the floor.
 
     Returns:
       int64 [...].
@@ -48,15 +48,22 @@ def assign_levels(
     if convention == "legacy":
         octaves = tf.round(octaves)
     else:
-        # The addend keeps a side of exactly 224 / 2**k on its own level in float32.
+        # Without the addend, rounding would put a side of exactly 224 / 2**k on the
+        # level below.
         octaves = tf.floor(octaves + 1e-6)
     return tf.cast(tf.clip_by_value(octaves + 2.0, 0.0, num_levels - 1.0), tf.int64)
 
 
 def gradient_for(on_gpu: bool) -> roi_gradients.Gradient | None:
-    """Return the fastest exact gradient, which is deterministic if that is asked for.
+    """Return the fastest gradient that is exact.
 
-    None is that of TensorFlow's operations.
+    If TensorFlow was told to be deterministic, the gradient is so, too.
+
+    Args:
+      on_gpu: whether the computation runs on a GPU.
+
+    Returns:
+      the gradient; None for the gradient of TensorFlow's operations.
     """
     if not on_gpu:
         return roi_gradients.sparse
@@ -77,13 +84,15 @@ def roi_align(
     """Extract the features of each RoI from the pyramid level for its size.
 
     Args:
-      pyramid: list of [B, H_l, W_l, C], of strides 4, 8, 16, ..., static but for B.
-      rois: float32 [B, R, 4] in image pixels, finite, inside the image; they get no
-        gradient.
-      size: n, cells per side.
+      pyramid: maps [B, H_l, W_l, C] of strides 4, 8, 16, ...; all sizes except B must
+        be known when the graph is built.
+      rois: float32 [B, R, 4] (y1, x1, y2, x2), pixels, finite and inside the image;
+        they get no gradient.
+      size: n, the number of cells along each side.
       convention: 'aligned' or 'legacy'.
       image_size: (height, width) of the image, for the legacy convention only.
-      gradient: a function of `roi_gradients.py`; None for that of the operations.
+      gradient: a function of `roi_gradients.py`; None for the gradient of TensorFlow's
+        operations.
 
     Returns:
       float32 [B, R, n, n, C].
@@ -130,7 +139,7 @@ def _sample_grid(
     convention: str,
     image_size: tuple[int, int] | None,
 ) -> SampleGrid:
-    """Assign RoIs [B, R, 4] to levels; return their samples."""
+    """Return the samples of RoIs [B, R, 4], each on the level for its size."""
     levels = assign_levels(rois, len(shapes), convention)
     if convention == "legacy":
         assert image_size is not None
@@ -158,7 +167,7 @@ def _sample_grid(
 def _sample_cells(
     pixels: tf.Tensor, joined: JoinedPyramid, grid: SampleGrid
 ) -> tf.Tensor:
-    """Sample pixels float32 [B, P, C] of a joined pyramid: cells [R, n, n, C]."""
+    """Return cells [R, n, n, C], sampled from a joined pyramid's pixels [B, P, C]."""
     atlas = joined.atlas()
     sheet = tf.gather(pixels, atlas.pixels, axis=1)
     corners = tf.gather(atlas.corners, grid.levels)

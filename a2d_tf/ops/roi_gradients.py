@@ -1,14 +1,15 @@
 """The gradient of RoIAlign with respect to the pyramid, exact and deterministic.
 
-A cell is a linear function of the features:
+A cell is a weighted sum of features, so its gradient goes to the pixels with the same
+weights. Two functions compute this:
 
-sparse    The product with a sparse matrix, 16 numbers per cell: exact and deterministic
-          on a CPU with any number of threads.
-segments  A sum of what each pixel gets from every cell, by a kernel that is
+sparse    multiplies with a sparse matrix of 16 numbers per cell. It is exact and
+          deterministic on a CPU with any number of threads.
+segments  sums, for each pixel, the gradients of all cells that read it. It is
           deterministic on a GPU.
 
-Indices are computed as floats, which are exact below 2**24: TensorFlow has arithmetic
-of int32 on the host alone, for shapes, and a GPU would wait for it.
+Indices are floats, which are exact below 2**24. TensorFlow computes with int32 on the
+CPU only, and a GPU would wait for it.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ import tensorflow as tf
 from a2d_tf.ops.joined_pyramid import JoinedPyramid, SampleGrid
 
 Gradient = Callable[[tf.Tensor, JoinedPyramid, SampleGrid, tf.Tensor], tf.Tensor]
-"""`sparse` or `segments`, which have the same arguments and results."""
-# Most floats that `segments` adds at a time, 512 MiB; it adds some channels at a time.
+"""The type of `sparse` and `segments`."""
+# `segments` adds so many channels at a time that they have at most this many floats,
+# which take 512 MiB.
 _CHUNK = 2**27
 _BOXES = 512  # assumed if the number of boxes is not static
 
@@ -32,14 +34,16 @@ _BOXES = 512  # assumed if the number of boxes is not static
 def sparse(
     cells: tf.Tensor, joined: JoinedPyramid, grid: SampleGrid, batch_size: tf.Tensor
 ) -> tf.Tensor:
-    """Backpropagate from cells to pixels by the product with a sparse matrix.
+    """Backpropagate from cells to pixels by multiplying with a sparse matrix.
 
     Args:
-      cells: float32 [R, n, n, C], gradients.
+      cells: gradients of the cells, float32 [R, n, n, C].
+      joined: the pyramid that the cells were sampled from.
+      grid: the samples of the cells.
       batch_size: B, the number of frames.
 
     Returns:
-      float32 [B, P, C], gradients of the pixels of `joined`.
+      gradients of the pyramid's pixels, float32 [B, P, C].
     """
     # The raw op accepts int32 indices, which are half as large.
     sources = _sources_of_cells(joined, grid, tf.int32)
@@ -59,7 +63,11 @@ def sparse(
 def segments(
     cells: tf.Tensor, joined: JoinedPyramid, grid: SampleGrid, batch_size: tf.Tensor
 ) -> tf.Tensor:
-    """Backpropagate as `sparse`, with neither loops nor sizes that depend on data."""
+    """Backpropagate from cells to pixels by sums over all cells that read a pixel.
+
+    Neither loops nor sizes of tensors depend on the data. Arguments and result are
+    those of `sparse`.
+    """
     sources = _sources_of_cells(joined, grid, tf.int64)
     segment_ids = tf.reshape(sources.pixels, [-1])
     weights = sources.weights[..., None]
@@ -78,7 +86,7 @@ def segments(
 
 
 def _channel_parts(cells: tf.Tensor, most: int) -> list[tf.Tensor]:
-    """Split cells [..., C] into parts of `most` channels or fewer, one at least."""
+    """Split cells [..., C] into parts of at most `most` channels; 0 counts as 1."""
     channels = cells.shape[-1]
     at_once = max(1, most)
     if channels <= at_once:
@@ -90,10 +98,10 @@ def _channel_parts(cells: tf.Tensor, most: int) -> list[tf.Tensor]:
 
 
 class _CellSources(NamedTuple):
-    """The k pixels that each cell is a weighted sum of.
+    """The k pixels whose weighted sum is a cell.
 
     Attributes:
-      pixels: [R, n, n, k], among those of all frames.
+      pixels: [R, n, n, k], indices among the pixels of all frames.
       weights: float32 [R, n, n, k].
     """
 

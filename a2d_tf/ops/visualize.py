@@ -12,15 +12,15 @@ import numpy as np
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.ops.plates import AROUND, CORNERS, Plates
 
-_GOLDEN = (5**0.5 - 1) / 2  # steps of this fraction of a turn give hues far apart
+_GOLDEN = (5**0.5 - 1) / 2  # hues that differ by this share of a turn look different
 _STAMP_COLOUR = (40, 40, 40)
 
 
 def flow_to_rgb(flow: np.ndarray) -> np.ndarray:
     """Colour flow (u, v) by direction (hue) and speed (saturation).
 
-    Rightward motion is red, downward yellow-green, leftward cyan; no motion is white.
-    The greatest speed in the picture is saturated.
+    Motion to the right is red, down yellow-green, to the left cyan; no motion is white.
+    The pixel with the highest speed has full saturation.
 
     Args:
       flow: [H, W, 2], pixels.
@@ -38,7 +38,7 @@ def flow_to_rgb(flow: np.ndarray) -> np.ndarray:
 
 
 def track_colours(ids: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Return the colours of track ids: uint8 [N, 3], RGB, different for close ids."""
+    """Return a colour for each track: RGB uint8 [N, 3]; close ids differ much."""
     colours = []
     for track_id in np.asarray(ids).tolist():
         hue = ((track_id - 1) * _GOLDEN) % 1
@@ -49,13 +49,16 @@ def track_colours(ids: Sequence[int] | np.ndarray) -> np.ndarray:
 def overlay_masks(
     rgb: np.ndarray, masks: Iterable[np.ndarray | None], colours: np.ndarray
 ) -> np.ndarray:
-    """Tint masks half: uint8 [H, W, 3], a new image.
+    """Draw masks over an image in half-transparent colours.
 
     Args:
-      rgb: uint8 [H, W, 3].
-      masks: N masks [H, W], bool or uint8; later ones lie over earlier ones. None is
-        left out.
-      colours: [N, 3], RGB.
+      rgb: the image, uint8 [H, W, 3].
+      masks: N masks [H, W], bool or uint8; None for an instance without a mask. Later
+        masks cover earlier ones.
+      colours: RGB [N, 3].
+
+    Returns:
+      a new image, uint8 [H, W, 3].
     """
     image = np.ascontiguousarray(rgb).copy()
     levels = np.arange(256)[None, :, None]
@@ -76,15 +79,15 @@ def overlay_masks(
 
 
 class DrawnInstances(NamedTuple):
-    """N instances to draw; later ones lie over earlier ones.
+    """N instances to draw; later ones cover earlier ones.
 
     Attributes:
-      boxes: [N, 4], y1, x1, y2, x2, pixels, half-open.
-      codes: int [N].
-      masks: as of `overlay_masks`.
-      scores: [N], 0..1; None to write none.
-      ids: [N], of tracks, written before the names; a colour is then that of the track,
-        not of the code. None without tracks.
+      boxes: [N, 4] (y1, x1, y2, x2), pixels, half-open.
+      codes: int [N], the label of each instance.
+      masks: N masks [H, W], bool or uint8; None for an instance without a mask.
+      scores: [N], 0 to 1, written behind the names; None to write no scores.
+      ids: [N], numbers of tracks, written before the names. With them, instances have
+        the colours of their tracks; with None, the colours of their labels.
     """
 
     boxes: Sequence | np.ndarray
@@ -94,14 +97,14 @@ class DrawnInstances(NamedTuple):
     ids: Sequence[int] | np.ndarray | None = None
 
     def colours(self, labels: LabelSpace) -> np.ndarray:
-        """Return the colour of each, [N, 3], RGB."""
+        """Return the colour of each instance, RGB [N, 3]."""
         if self.ids is not None:
             return track_colours(self.ids)
         # Some of A2D's colours are too dark on a frame.
         return np.array([_brighten(labels.palette[code]) for code in self.codes])
 
     def name(self, index: int, labels: LabelSpace) -> str:
-        """Return what is written beside an instance."""
+        """Return the text beside an instance: track, label and score."""
         text = labels.spoken(self.codes[index])
         if self.ids is not None:
             text = f"#{self.ids[index]} {text}"
@@ -125,11 +128,12 @@ def draw_instances(
     name everywhere, it is left out.
 
     Args:
-      rgb: uint8 [H, W, 3].
-      labels: gives names and colours.
-      stamp: text in a corner, such as a time: in the upper right one, unless a box is
+      rgb: the frame, uint8 [H, W, 3].
+      instances: the instances.
+      labels: names and colours of the codes.
+      stamp: text in a corner, such as a time; in the upper right one unless a box is
         there.
-      times: the picture is so many times as large as the frame.
+      times: factor by which the frame is enlarged.
 
     Returns:
       uint8 [times H, times W, 3], a new image.
@@ -172,7 +176,7 @@ def overlay_indices(
 
     Args:
       rgb: uint8 [H, W, 3].
-      indices: [h, w], resized to the picture; where they are 0, it stays grey.
+      indices: [h, w], resized to the picture; a pixel with 0 stays grey.
       palette: [N, 3], RGB.
 
     Returns:
