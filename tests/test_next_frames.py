@@ -5,6 +5,7 @@ import dataclasses
 import json
 import shutil
 
+import numpy as np
 import pytest
 from processes import complaint, run_a2d, succeeded
 from test_outputs import BOX, OTHER, frame, reader, write
@@ -101,6 +102,23 @@ def test_rare_pairs_and_tracks_that_overlap_count(library, tmp_path):
     assert crossing.reasons == ("#1 dog-running and #2 cat-running overlap",)
 
 
+def test_a_new_video_is_looked_at_however_sure_its_labels_are(tmp_path):
+    write(tmp_path, {n: [(1, 77, 0.9, BOX)] for n in range(1, 21)}, fps=10)
+    assert find_candidates(tmp_path) == []
+    sure = find_candidates(tmp_path, counts={"dog-running": 99})
+    assert len(sure) == 20
+    assert sure[0].score == 0.1
+    assert sure[0].reasons == ("no frame of this video is annotated",)
+    annotated = {sure[0].video: [1]}
+    counts = {"dog-running": 99}
+    assert find_candidates(tmp_path, counts=counts, annotated_frames=annotated) == []
+    # Further frames are half a second from chosen ones.
+    chosen = [x.frame for x in chosen_frames.choose(sure, 40)]
+    assert chosen[0] == 1 and len(chosen) == 4
+    gaps = np.diff(sorted(chosen))
+    assert min(gaps) >= 5
+
+
 def test_frames_beside_annotated_ones_and_of_videos_held_out_are_left_out(
     library, tmp_path
 ):
@@ -178,9 +196,11 @@ def test_the_command_leaves_what_the_records_hold_out(mini_records, tmp_path):
     truths = [truth for *_, truth in read_records(mini_records, ["train"])]
     annotated = [truth.frame for truth in truths if truth.video == trained]
     far = [n for n in range(1, 61) if min(abs(n - k) for k in annotated) >= 5]
-    assert sorted((r["video"], int(r["frame"])) for r in rows) == [
-        (trained, n) for n in far
-    ]
+    assert {r["video"] for r in rows} == {trained}
+    chosen = sorted(int(r["frame"]) for r in rows)
+    assert set(chosen) <= set(far)
+    assert all(later - n >= 5 for n, later in zip(chosen, chosen[1:]))
+    assert all(min(abs(n - k) for k in chosen) < 5 for n in far)
     assert 0 < len(far) < 60
 
 

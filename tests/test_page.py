@@ -252,7 +252,7 @@ def test_a_limit_stands_on_the_page_with_the_videos_in_which_it_cut(tmp_path):
     two = write(tmp_path / "two", overlay=0, max_tracks="2", frames_with_extra=0)
     video_page.write_page(one)
     library_page.write_library_page(tmp_path, parts(tmp_path), {})
-    for page, named in ((one, "7 frames."), (tmp_path, "one.")):
+    for page, named in ((one, "7 of its frames."), (tmp_path, "one.")):
         text = (page / "index.html").read_text()
         assert "(--max_tracks=2)" in text and f"many were found in: {named}" in text
     library_page.write_library_page(tmp_path, {"two": read_part(two)}, {})

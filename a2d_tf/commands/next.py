@@ -5,10 +5,12 @@
 
 The prediction is a folder of a2d predict, of one video or a library. A frame is chosen
 if two labels of an instance are close, a track changes its label or is lost, two tracks
-overlap, or a pair is rare in the records. Frames are spread over videos and time.
+overlap, or a pair is rare in the records. Frames are spread over videos and time: those
+of a video are half a second apart, so there may be fewer than --count.
 
 With --records, test videos are left out, and so are frames within half a second of an
-annotated frame, unless no others are left. The records note the frames in
+annotated frame, unless no others are left. Of a video without annotated frames some are
+chosen even if its labels are sure. The records note the frames in
 asked_frames.json: a later round trains on them. The output is a new folder:
 
   frames.csv    the frames, best first, with the reasons

@@ -16,7 +16,8 @@ from a2d_tf.annotations.video_names import name_of
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.video.choice.reasons import find_reasons
 
-APART = 0.5  # seconds: frames that are nearer to an annotated one show the same again
+APART = 0.5  # seconds: frames nearer to an annotated or chosen one show the same again
+UNSEEN = 0.1  # score of a frame without a reason, in a video without annotated frames
 
 
 class Candidate(NamedTuple):
@@ -65,7 +66,9 @@ def find_candidates(
 ) -> list[Candidate]:
     """Return the frames that there is a reason to correct, in order of time.
 
-    Frames less than `APART` seconds from an annotated one are left out.
+    Frames less than `APART` seconds from an annotated one are left out. If the records
+    have no frame of the video, and it gives no other reason, this is one to look at it:
+    a network is sure of labels for behaviours that it was never taught, too.
 
     Args:
       folder: of a prediction.
@@ -97,6 +100,8 @@ def find_candidates(
                     reasons=tuple(reason.text for reason in frame_reasons),
                 )
             )
+    if not candidates and not annotated_frames and records.counts is not None:
+        return find_least_near(folder, records)
     return candidates
 
 
@@ -105,8 +110,8 @@ def find_least_near(
 ) -> list[Candidate]:
     """Return the frames that are not annotated, in order of time.
 
-    Their score is how many seconds the nearest annotated frame is away; 1 if no frame
-    of the video is annotated.
+    Their score is how many seconds the nearest annotated frame is away; `UNSEEN` if
+    no frame of the video is annotated.
 
     Args, errors: as of `find_candidates`.
     """
@@ -121,7 +126,7 @@ def find_least_near(
     for position, (frame, seconds) in enumerate(times.items(), 1):
         if frame in annotated_frames:
             continue
-        score = 1.0
+        score = UNSEEN
         reason = "no frame of this video is annotated"
         if annotated_frames:
             score = float(np.min(abs(seconds - annotated_seconds)))
@@ -145,7 +150,8 @@ def choose(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
 
     The score of a frame is divided by one more than the frames that are chosen from its
     video, as D'Hondt's method divides votes, and is multiplied by t / (t + 1), t
-    seconds from the nearest of these.
+    seconds from the nearest of these. Frames that are nearer than `APART` to one of
+    these are not chosen, so there may be fewer than `count`.
     """
     videos = np.array([str(candidate.folder) for candidate in candidates])
     seconds = np.array([candidate.seconds for candidate in candidates])
@@ -157,14 +163,15 @@ def choose(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
     best_frames: list[Candidate] = []
     while len(best_frames) < min(count, len(candidates)):
         values = scores * (1 - 1 / (1 + distances)) / (1 + chosen_counts)
+        values[distances < APART - 1e-6] = -1.0
         best = int(np.argmax(values))
+        if values[best] < 0:
+            break
         best_frames.append(candidates[best])
         is_same_video = videos == videos[best]
         best_distances = abs(seconds[is_same_video] - seconds[best])
         chosen_counts += is_same_video
         distances[is_same_video] = np.minimum(distances[is_same_video], best_distances)
-        scores[best] = -1.0
-        distances[best] = np.inf
     return best_frames
 
 

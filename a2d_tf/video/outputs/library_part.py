@@ -143,7 +143,7 @@ def _make(folder: pathlib.Path, sources: Collection[str]) -> Part:
     else:
         note += " without tracks"
     if video_info.unsure_frames:
-        note += f"; nothing is sure enough in {video_info.unsure_frames} frames"
+        note += f"; frames without anything sure enough: {video_info.unsure_frames}"
     if video_info.coded == LEFT_OUT:
         note += "; coded, labels of the fit without it"
     if video_info.coded == SEEN:

@@ -36,7 +36,8 @@ _OF_SPLIT = {
     " ones",
     HELD_OUT: "annotated, but held out of the training: the figures here are of such"
     " videos",
-    NEW: "nobody annotated this video; expect what videos held out say",
+    NEW: "nobody annotated this video; expect what videos held out say, and that a"
+    " behaviour which was never annotated gets the name of one that was",
 }
 
 

@@ -114,7 +114,7 @@ def write_page(folder: str | os.PathLike, video_info: VideoInfo | None = None) -
         assumed_fps = f"{video_info.fps:g}"
     extra = ""
     if video_info.frames_with_extra:
-        extra = f"{video_info.frames_with_extra} frames"
+        extra = f"{video_info.frames_with_extra} of its frames"
     write_html(
         os.path.join(folder, RESULT_FILES["page"]),
         "page.html",
