@@ -149,20 +149,21 @@ class ModelConfig:
     )
     readout: bool = setting(
         False,
-        "For few training videos: tell actors and actions by a linear layer, fitted in "
+        "Let a readout label actors and actions: a linear layer that is fitted in "
         "closed form to features of the appearance backbone, which keeps its loaded "
-        "weights (--label_mode=decoupled).",
+        "weights. "
+        "It is for few training videos (--label_mode=decoupled).",
     )
     action_backbone: str = setting(
         "",
-        "Network whose features of the frames around a key frame also tell actions "
-        "(with --readout, and records that have them); empty: none.",
+        "Network whose features of the frames around a key frame also go into the "
+        "readout of actions; records must have them; empty: none.",
         choices=["", "i3d"],
     )
     flow_histograms: bool = setting(
         False,
-        "Also tell actions by histograms of optical flow in the frames around a key "
-        "frame (with --readout, and records that have them).",
+        "Let histograms of optical flow around a key frame also go into the readout of "
+        "actions; records must have them.",
     )
     roi_align: str = setting(
         "aligned",
@@ -244,7 +245,8 @@ class TrainingConfig:
     )
     momentum: float = share(0.9, "Momentum of SGD.")
     weight_decay: float = not_negative(
-        1e-4, "Weight decay, times the learning rate; norms and biases do not decay."
+        1e-4,
+        "Weight decay, multiplied by the learning rate; norms and biases have none.",
     )
     clip_norm: float = not_negative(5.0, "Maximum norm of the gradient; 0: no limit.")
     average_decay: float = setting(
@@ -271,13 +273,13 @@ class TrainingConfig:
     )
     init_run: str = setting(
         "",
-        "Run folder of the same network, perhaps with fewer labels, to take all "
-        "weights from.",
+        "Run folder of the same network, perhaps with fewer labels, from which all "
+        "weights are taken.",
     )
     init_checkpoint: str = setting(
         "",
-        "Run folder, perhaps of another network or labels, to take weights of the "
-        "same name and shape from, and classes by their names.",
+        "Run folder, perhaps of another network or labels, from which weights of the "
+        "same name and shape are taken, and classes by their names.",
     )
     init_rgb: str = setting(
         "",
