@@ -26,6 +26,7 @@ from a2d_tf.video.pages import trust, video_page
 OBJECTS = {
     "videos": 2,
     "frames": 30,
+    "unsure_below": 0.7,
     "behaviours": {
         "dog running": {"objects": 10, "right": 8, "predicted": 9},
         "dog walking": {
@@ -158,17 +159,22 @@ def test_tables_of_a_library_have_all_figures_of_its_page(library, monkeypatch):
         ["c", "1.0", "10.0", "new"],
     ]
     sums = rows_of(library / "sums.csv")
-    assert sums[0] == "split actor action tracks seconds bouts mean_score".split()
-    assert ["trained", "dog", "running", "2", "1.5", "2", "0.8"] in sums
+    assert (
+        sums[0]
+        == "split actor action tracks seconds bouts mean_score unsure_seconds".split()
+    )
+    assert ["trained", "dog", "running", "2", "1.5", "2", "0.8", "0.5"] in sums
     assert sums[-2:] == [
-        ["held out", "dog", "running", "1", "2.0", "1", "0.9"],
-        ["new", "dog", "walking", "1", "1.0", "1", "0.9"],
+        ["held out", "dog", "running", "1", "2.0", "1", "0.9", "0.0"],
+        ["new", "dog", "walking", "1", "1.0", "1", "0.9", "0.0"],
     ]
     header, running, walking, *_ = rows_of(library / "held_out.csv")
-    assert header[-3:] == ["annotated_in_folds", "right_in_folds", "predicted_in_folds"]
-    assert ",".join(running) == "dog running,objects,10,8,9,80.0,88.9,84.2,,3,9,12,6,7"
+    assert header[-3:] == ["right_in_folds", "predicted_in_folds", "unsure_below"]
+    assert (
+        ",".join(running) == "dog running,objects,10,8,9,80.0,88.9,84.2,,3,9,12,6,7,0.7"
+    )
     assert ",".join(walking) == (
-        "dog walking,objects,4,1,5,25.0,20.0,22.2,cat running 1; dog running 2,,,,,"
+        "dog walking,objects,4,1,5,25.0,20.0,22.2,cat running 1; dog running 2,,,,,,0.7"
     )
 
 
@@ -188,7 +194,7 @@ def test_a_browser_shows_the_videos_of_a_split_and_their_sums(library):
     shown = browsers.run(library / "index.html", HELPERS + script, 420, 800)
     everything, held, new, wide = shown
     assert everything == [["a trained", "b held out", "c new"], 4] and not wide
-    assert held == [["b held out"], ["held out dog running 1 2.00 1 0.900"]]
+    assert held == [["b held out"], ["held out dog running 1 2.00 1 0.900 0.00"]]
     assert new == [[], []]  # the track has a mean score of 0.5
     text = (library / "index.html").read_text()
     # Walking dogs were rather wrong than right, and nobody tested balls or cats.

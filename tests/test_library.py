@@ -287,7 +287,9 @@ def test_a_library_has_a_prediction_of_each_as_alone_and_a_summary_of_all(
                 "fps": str(fps),
             }
             individual = f"{name}_{row['track_id']}"
-            rows.append({**video, "individual": individual, **row, "split": ""})
+            rows.append(
+                {**video, "individual": individual, **row, "unsure": "", "split": ""}
+            )
     assert (
         list(csv.DictReader((predicted / "summary.csv").open())) == rows
         and len(rows) > 4

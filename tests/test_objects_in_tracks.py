@@ -38,6 +38,18 @@ def truth_of(*objects, frames):
     )
 
 
+def bouts_of(rows):
+    """One bout a row, whose mean score is half of that of the frame."""
+    return [
+        {
+            "start_frame": row["frame"],
+            "end_frame": row["frame"],
+            "mean_score": row["score"] / 2,
+        }
+        for row in rows
+    ]
+
+
 def predict(folder, *rows, labels=LABELS, **facts):
     """Write a prediction of (frame, track, code, score, y1, x1, y2, x2) with masks.
 
@@ -53,7 +65,10 @@ def predict(folder, *rows, labels=LABELS, **facts):
         detections.append(detection)
         row = {"frame": frame, "category_id": code, "score": score, "bbox": bbox}
         tracks.setdefault(number, []).append(row)
-    tracks = [{"track_id": n, "frames": of_track} for n, of_track in tracks.items()]
+    tracks = [
+        {"track_id": number, "frames": of_track, "actions": bouts_of(of_track)}
+        for number, of_track in tracks.items()
+    ]
     described = dict(times=[0.1 * i for i in range(40)], until=4.0, **facts)
     described["labels"] = json.loads(labels.to_json())
     write(folder, [], overlay=0, **described)
@@ -96,6 +111,8 @@ def test_objects_are_found_by_the_label_of_the_track_and_by_masks(tmp_path):
     }
     assert (scores["videos"], scores["frames"]) == (["a"], 3)
     assert scores["mistakes"] == {"a/00001": [[22, 11]], "a/00002": [[11, 0], [0, 11]]}
+    answers = [[0.45, True], [0.4, False], [0.45, False], [0.45, True]]
+    assert scores["answers"] == answers  # by the score of the bout
     path = str(tmp_path / "scores/track_maps/a/00003.png")
     label_map = cv2.imread(path, cv2.IMREAD_UNCHANGED)
     assert label_map[:20, :20].min() == 11 and np.count_nonzero(label_map) == 400

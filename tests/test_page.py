@@ -324,7 +324,7 @@ def test_the_part_of_a_prediction_is_made_again_if_it_is_not_of_its_files(tmp_pa
         10.0,
         "4.0 s of video, the last bout ends at 4.0 s",
     )
-    assert made.pairs[0] == ("ball", "flying", [(0.5, 0.8, 1, 0.24)])
+    assert made.pairs[0] == ("ball", "flying", [(0.5, 0.8, 1, 0.24, 0.0)])
     (folder / "overlay.mp4").unlink()
     path.write_bytes(kept.replace(b"4.0 s", b"5.0 s"))
     # it is kept

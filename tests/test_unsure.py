@@ -2,12 +2,18 @@
 
 import json
 
+import browsers
 import numpy as np
 import prediction_files
 import pytest
+from test_page import HELPERS, parts
 
+from a2d_tf.evaluation.metrics.behaviour_counts import limit_of_unsure
 from a2d_tf.evaluation.unsure import unsure_below
+from a2d_tf.video.library.library_page import write_library_page
 from a2d_tf.video.pages.video_page import write_page
+
+HELD_OUT = {"videos": 2, "frames": 40, "behaviours": {}}
 
 
 @pytest.mark.parametrize(
@@ -24,16 +30,25 @@ def test_lower_scores_are_rather_wrong(right, expected):
     scores = np.array([0.1, 0.2, 0.4, 0.7, 0.8, 0.9])
     shuffled = [4, 1, 5, 0, 3, 2]
     found = unsure_below(
-        scores[shuffled], np.array(right, bool)[shuffled], np.ones(len(scores))
+        np.tile(scores[shuffled], 4),
+        right=np.tile(np.array(right, bool)[shuffled], 4),
+        seconds=np.ones(24),
     )
     assert found == expected
 
 
 def test_each_answer_counts_by_its_time_and_equal_scores_alike():
-    scores = np.array([0.1, 0.2, 0.2, 0.5])
-    right = np.array([False, False, True, True])
-    assert unsure_below(scores, right, np.array([1, 1, 3, 1])) == 0.2
-    assert unsure_below(scores, right, np.array([1, 3, 1, 1])) == 0.5
+    scores = np.tile([0.1, 0.2, 0.2, 0.5], 5)
+    right = np.tile([False, False, True, True], 5)
+    assert unsure_below(scores, right, np.tile([1, 1, 3, 1], 5)) == 0.2
+    assert unsure_below(scores, right, np.tile([1, 3, 1, 1], 5)) == 0.5
+
+
+def test_twenty_answers_of_tracks_are_enough():
+    answers = [[0.25, False], [0.57123456, True]] * 10
+    assert limit_of_unsure({"answers": answers}) == 0.5712
+    assert limit_of_unsure({"answers": answers[1:]}) is None
+    assert limit_of_unsure({"answers": []}) is None
 
 
 def test_it_is_the_best_of_all_limits():
@@ -49,20 +64,63 @@ def test_it_is_the_best_of_all_limits():
     assert 0 < found < 1 and best[found] == pytest.approx(max(best.values()))
 
 
-def test_unsure_bouts_are_pale_and_their_seconds_are_said(tmp_path):
-    held_out = {"videos": 2, "seconds": 4.0, "right": 3.0, "behaviours": {}}
-    pages = []
-    for more in ({}, {"unsure_below": 0.6}):
-        prediction_files.write(tmp_path, overlay=0)
-        path = tmp_path / "video.json"
-        info = json.loads(path.read_text())
-        path.write_text(json.dumps({**info, "held_out": {**held_out, **more}}))
-        write_page(tmp_path)
-        pages.append((tmp_path / "index.html").read_text())
-    assert ";opacity:" not in pages[0] and "Unsure" not in pages[0]
-    unsure = []
-    for track in json.loads((tmp_path / "tracks.json").read_text()):
-        unsure += [bout for bout in track["actions"] if bout["mean_score"] < 0.6]
-    assert pages[1].count(";opacity:.35") == len(unsure) > 0
-    for bout in unsure:
-        assert f"{bout['action']} " in pages[1].split("Unsure, drawn pale: ")[1]
+def write(folder, **of_model):
+    """Write a prediction by a model that knows this of its labels, and its page."""
+    prediction_files.write(folder, overlay=0, held_out={**HELD_OUT, **of_model})
+    write_page(folder)
+    return folder / "index.html"
+
+
+@pytest.mark.parametrize(
+    "of_model, sentence",
+    [
+        ({}, ""),
+        ({"unsure_below": None}, "Fewer than 20 labels could be compared"),
+        ({"unsure_below": 0}, "no label is called unsure"),
+        ({"unsure_below": 0.6}, "bouts with a score below 0.6: in videos held out"),
+    ],
+)
+def test_a_page_says_which_labels_are_unsure(tmp_path, of_model, sentence):
+    text = write(tmp_path, **of_model).read_text()
+    has_limit = of_model.get("unsure_below") is not None
+    assert sentence in text
+    assert ("not how often that is right.</p>" in text) == (sentence == "")
+    assert ("<th>unsure s</th>" in text) == ('name="limit"' in text) == has_limit
+
+
+def test_a_slider_moves_the_limit_and_the_tables_follow(tmp_path):
+    """Below .6 are the bouts of cat (.5) and of ball (.25 and .3); dog has .6 to .9."""
+    page = write(tmp_path / "clip", unsure_below=0.6)
+    script = """
+    const pale = () => document.querySelectorAll('.pale').length;
+    const sums = () => [...document.querySelector('tbody').rows].map(
+      row => row.cells[2].innerText + ' ' + row.cells[7].innerText);
+    const tables = [pale(), sums(), $('usual').disabled];
+    choose({limit: 0.75});
+    const more = [pale(), sums(), $('usual').disabled, $('below').innerText];
+    $('usual').click();
+    return [tables, more, [pale(), sums(), $('usual').disabled]];
+    """
+    tables, more, again = browsers.run(page, HELPERS + script)
+    flying_and_rolling = ["flying 0.80", "rolling 1.00"]
+    assert tables == [
+        3,
+        [*flying_and_rolling, "running 0.20", "running 0.00", "walking 0.00"],
+        True,
+    ]
+    assert more == [
+        5,
+        [*flying_and_rolling, "running 0.20", "running 0.50", "walking 2.30"],
+        False,
+        "0.75",
+    ]
+    assert again == tables
+
+
+def test_the_page_of_a_library_counts_unsure_seconds_apart(tmp_path):
+    write(tmp_path / "clip", unsure_below=0.65)
+    write_library_page(tmp_path, parts(tmp_path), {})
+    text = (tmp_path / "index.html").read_text()
+    assert text.count('<td data-sum="unsure">0.50</td>') == 2  # #1's dog running, .6
+    folder = json.loads((tmp_path / "clip/part.json").read_text())
+    assert [totals[0][-1] for _, _, totals in folder["sums"]] == [0.8, 1, 0.2, 0.5, 0]

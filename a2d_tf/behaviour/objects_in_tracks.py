@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import os
 import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,14 +36,19 @@ from a2d_tf.evaluation.object_matching import (
     TrueObjects,
 )
 
+_BOUT = {"start_frame": whole(1), "end_frame": whole(1), "mean_score": number(0, 1)}
 _TIMES = {"every": whole(1), "begin": SECONDS, "fps": number(1e-9, 1e9), "times": list}
 
 
 class _Row(NamedTuple):
-    """A track in a frame: its label there, its score, and its place."""
+    """A track in a frame: its label there, its score, and its place.
+
+    `bout_score` is the mean score of the bout, by which pages call it unsure.
+    """
 
     code: int
     score: float
+    bout_score: float
     bbox: list[float]
     mask: dict[str, Any]
 
@@ -65,13 +70,15 @@ def score(
     Returns:
       {"videos": [name], "frames": number, "behaviours": {name of a pair: {"frames",
       "instances", "found", "findings", "name", "taken_for": {name: number}}},
-      "mistakes": {frame: [[true code or 0, code or 0]]}}.
+      "mistakes": {frame: [[true code or 0, code or 0]]}, "answers": [[mean score of
+      the bout, whether it is right]], one for each predicted object}.
 
     Raises:
       InputError: a video has no prediction, or one that lacks tracks or detections, or
         that has other labels.
     """
     objects = ObjectCounts()
+    answers = []
     videos = []
     frame_count = 0
     for video, indices in _frames_of_videos(truth).items():
@@ -97,6 +104,8 @@ def score(
                 object_matching.overlaps(true_objects, predicted),
             )
             objects.add(name, true_objects.codes, matched)
+            for row, is_right in zip(rows, matched.is_right.tolist()):
+                answers.append([row.bout_score, is_right])
         videos.append(video)
         frame_count += len(answered_of)
     behaviours = {}
@@ -111,6 +120,7 @@ def score(
         "frames": frame_count,
         "behaviours": behaviours,
         "mistakes": objects.mistakes,
+        "answers": answers,
     }
 
 
@@ -176,17 +186,34 @@ def _rows_of_frames(
         "score": number(0, 1),
         "bbox": coco_json.check_bbox,
     }
+    kind = {"track_id": whole(1), "actions": [_BOUT], "frames": [row_kind]}
     rows: dict[int, list[_Row]] = {frame: [] for frame in frames}
-    for track in read_tracks(prediction, {"track_id": whole(1), "frames": [row_kind]}):
+    for track in read_tracks(prediction, kind):
         for row in track["frames"]:
             frame = row["frame"]
             if frame in rows:
                 code = code_of[row["category_id"]]
                 mask = masks.of(frame, track["track_id"])
-                rows[frame].append(_Row(code, row["score"], row["bbox"], mask))
+                rows[frame].append(
+                    _Row(
+                        code=code,
+                        score=row["score"],
+                        bout_score=_bout_score(track["actions"], frame),
+                        bbox=row["bbox"],
+                        mask=mask,
+                    )
+                )
     for of_frame in rows.values():
         of_frame.sort(key=lambda row: -row.score)
     return rows
+
+
+def _bout_score(bouts: Sequence[Mapping[str, Any]], frame: int) -> float:
+    """Return the mean score of a track's bout in a frame; 0 without one."""
+    for bout in bouts:
+        if bout["start_frame"] <= frame <= bout["end_frame"]:
+            return bout["mean_score"]
+    return 0.0
 
 
 def _codes(

@@ -119,6 +119,11 @@ class VideoInfo:
     film_start: float = 0.0
 
     @property
+    def unsure_below(self) -> float | None:
+        """The score below which a bout is unsure; None if nobody says."""
+        return (self.held_out or {}).get("unsure_below")
+
+    @property
     def split(self) -> str | None:
         """What the video was to what labelled it, of `video_splits.SPLITS`."""
         if self.coded == LEFT_OUT:

@@ -87,7 +87,8 @@ class _Trust(NamedTuple):
     Attributes:
       scores: of coded videos that were left out of the fit; None if none can be.
       lines: the same in words.
-      unsure_below: the score below which labels are rather wrong; None without scores.
+      unsure_below: the score below which labels are rather wrong; None without
+        scores, or with too few.
       folds: scores of each fold, if they were wanted.
     """
 
@@ -320,9 +321,7 @@ class TrackRound:
         self._draw_curve(learning_curve.points_of_fits(curve))
         if len(curve) > 1:
             lines.append(learning_curve.sentence(curve))
-        return _Trust(
-            scores, lines, round(limit, 4), folds.scores() if self.folds else ()
-        )
+        return _Trust(scores, lines, limit, folds.scores() if self.folds else ())
 
     def _draw_curve(self, points: Sequence[learning_curve.Point]) -> None:
         axes = learning_curve.OF_CODED_VIDEOS

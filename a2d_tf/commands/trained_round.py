@@ -395,6 +395,7 @@ class TrainedRound:
             "videos": len(objects["videos"]),
             "frames": objects["frames"],
             "behaviours": behaviour_counts.held_out(objects),
+            "unsure_below": behaviour_counts.limit_of_unsure(objects),
             "trained_on": sorted(manifest.videos("train")),
             "tested_on": sorted(objects["videos"]),
         }

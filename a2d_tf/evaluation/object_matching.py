@@ -53,12 +53,14 @@ class MatchedFrame(NamedTuple):
 
     Attributes:
       codes: int [N], of the predicted objects.
+      is_right: bool [N], whether each finds an object.
       missed: indices of the true objects that are not found.
       mistakes: [(true code or 0, code or 0)], the highest true code first. A missed
         object and a wrong prediction that overlap are one mistake.
     """
 
     codes: np.ndarray
+    is_right: np.ndarray
     missed: np.ndarray
     mistakes: list[tuple[int, int]]
 
@@ -143,4 +145,4 @@ def match_frame(
         mistakes.append((true_code, codes[i]))
     for code in np.delete(true_codes[missed], overlapped[overlapped >= 0]):
         mistakes.append((code, 0))
-    return MatchedFrame(codes, missed, sorted(mistakes, reverse=True))
+    return MatchedFrame(codes, matches >= 0, missed, sorted(mistakes, reverse=True))

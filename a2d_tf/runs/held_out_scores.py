@@ -3,7 +3,7 @@
 A run keeps it in `held_out.json`, an export as `held_out` in its `a2d_tf.json`, and
 each prediction, but for the names of videos, in `video.json`, whose page shows it:
 
-  {"videos": 3, "frames": 27,
+  {"videos": 3, "frames": 27, "unsure_below": 0.31,
    "behaviours": {"rider riding": {"objects": 10, "right": 5, "predicted": 9,
                                    "taken_for": {"person walking": 1}}, ...},
    "before": {"rider riding": {"objects": 10, "right": 3, "predicted": 9}, ...},
@@ -20,8 +20,9 @@ one fold, and asked about these. Of labels that were fitted to coded times it is
    "behaviours": {"run": {"seconds": 1.8, "right": 1.2, "predicted": 2.4}, ...}}
 
 where `videos` were left out of the fit in turn; `seconds` were coded in them, of which
-`right` got the coded behaviour. Answers with a score below `unsure_below` were rather
-wrong than right, see `evaluation.unsure`; models of earlier versions do not say it.
+`right` got the coded behaviour. In either case, labels with a score below
+`unsure_below` were rather wrong than right, see `evaluation.unsure`; it is null if too
+few were compared, and models of earlier versions do not say it.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ KIND = {
     "frames?": whole(),
     "seconds?": _AMOUNT,
     "right?": _AMOUNT,
-    "unsure_below?": number(0, 1),
+    "unsure_below?": (number(0, 1), None),
     "behaviours": _BEHAVIOURS,
     "before?": _BEHAVIOURS,
     "folds?": {

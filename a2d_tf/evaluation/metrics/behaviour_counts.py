@@ -13,6 +13,7 @@ import numpy as np
 
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.evaluation.metrics.tables import Table
+from a2d_tf.evaluation.unsure import unsure_below
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.box_data import Truth
@@ -131,6 +132,20 @@ def added_up(parts: Sequence[dict]) -> dict:
         "behaviours": behaviours,
         "mistakes": mistakes,
     }
+
+
+def limit_of_unsure(metrics: dict) -> float | None:
+    """Return the score below which the labels of tracks are unsure, see `unsure`.
+
+    Args:
+      metrics: of `a2d score objects`.
+    """
+    answers = metrics["answers"]
+    return unsure_below(
+        np.array([score for score, _ in answers]),
+        right=np.array([is_right for _, is_right in answers], bool),
+        seconds=np.ones(len(answers)),
+    )
 
 
 def held_out(metrics: dict, unknown: Collection[str] = ()) -> dict[str, dict[str, Any]]:

@@ -18,7 +18,7 @@ from a2d_tf.runs import run_folder, scores
 from a2d_tf.runs.video_splits import SPLITS, TRAINED
 from a2d_tf.video.outputs.library_part import Part
 from a2d_tf.video.pages import trust
-from a2d_tf.video.pages.page_tables import COLUMNS, TableRow, write_html
+from a2d_tf.video.pages.page_tables import TableRow, write_html
 
 _MOST_PICTURES = 200  # of a page, of 6 to 14 kB each
 PAGE_NAME = re.compile(r"index(_[0-9]+)?\.html")
@@ -92,9 +92,9 @@ def write_library_page(
             os.path.join(output, page.file),
             "library.html",
             title=title,
+            name_column="video",
             rows=rows,
             video_info=video_info,
-            columns=("video", *COLUMNS),
             data={},
             extra=", ".join(name for name in page.names if parts[name].has_extra),
             browser_url=browser_url,

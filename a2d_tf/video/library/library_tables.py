@@ -33,6 +33,9 @@ from a2d_tf.video.pages.page_tables import TableRow, summed, sums
 
 _SPLIT = "split"
 """Last column of all tables of a library: what a video was to the model."""
+_UNSURE = "unsure"
+"""Column of bouts before it: 1 if the score is below that of `unsure_below`."""
+_SCORE = COLUMNS.index("mean_score")
 _SUM_COLUMNS = (
     _SPLIT,
     "actor",
@@ -41,6 +44,7 @@ _SUM_COLUMNS = (
     "seconds",
     "bouts",
     "mean_score",
+    "unsure_seconds",
 )
 
 
@@ -103,6 +107,11 @@ def _write_files(
       failed: {name of a video: why it has none}.
     """
     split_of = splits(parts, request.run)
+    video_info = None
+    unsure_below = None
+    if parts:
+        video_info = read_video_info(pathlib.Path(output, next(iter(parts))))
+        unsure_below = video_info.unsure_below
     videos = []
     summary: list[tuple] = []
     budget: list[Sequence] = []
@@ -115,7 +124,8 @@ def _write_files(
             path = os.path.join(output, name, RESULT_FILES["summary"])
             for row in read_csv(path, CSV_REMEDY):
                 individual = f"{name}_{row[0]}"
-                summary.append((*video, individual, *row, split))
+                unsure = _unsure(float(row[_SCORE]), unsure_below)
+                summary.append((*video, individual, *row, unsure, split))
     for name in filter(is_own, os.listdir(output)):  # those of an earlier call
         pathlib.Path(output, name).unlink(missing_ok=True)
     write_csv(
@@ -123,7 +133,7 @@ def _write_files(
         [(*time_budget.VIDEO_COLUMNS[:-1], _SPLIT), *videos],
     )
     if "summary" in request.kinds:
-        header = (*time_budget.VIDEO_COLUMNS, *COLUMNS, _SPLIT)
+        header = (*time_budget.VIDEO_COLUMNS, *COLUMNS, _UNSURE, _SPLIT)
         write_csv(os.path.join(output, SUMMARY), [header, *summary])
     if {"summary", "tracks"} <= set(request.kinds):
         write_csv(
@@ -131,11 +141,9 @@ def _write_files(
             [(*time_budget.COLUMNS, _SPLIT), *budget],
         )
     _write_sums(output, table_rows(parts, split_of))
-    if parts:
-        video_info = read_video_info(pathlib.Path(output, next(iter(parts))))
-        if video_info.held_out is not None:
-            rows = trust.table(video_info.held_out)
-            write_csv(os.path.join(output, trust.TABLE), rows)
+    if video_info is not None and video_info.held_out is not None:
+        rows = trust.table(video_info.held_out)
+        write_csv(os.path.join(output, trust.TABLE), rows)
     _write_failures(os.path.join(output, FAILED), failed)
     if "page" in request.kinds:
         write_library_page(
@@ -147,6 +155,11 @@ def _write_files(
             warning=request.warning,
             curve=request.curve,
         )
+
+
+def _unsure(score: float, unsure_below: float | None) -> int | None:
+    """Return 1 if a bout is unsure, 0 if not; None if nobody says which are."""
+    return None if unsure_below is None else int(score < unsure_below)
 
 
 def _write_sums(output: str, rows: Sequence[TableRow]) -> None:
@@ -163,6 +176,7 @@ def _write_sums(output: str, rows: Sequence[TableRow]) -> None:
                 round(shown.seconds, 3),
                 shown.bouts,
                 round(shown.mean_score, 6),
+                round(shown.unsure_seconds, 3),
             ]
         )
     write_csv(os.path.join(output, SUMS), table)

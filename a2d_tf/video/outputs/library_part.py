@@ -32,7 +32,7 @@ from a2d_tf.video.pages.page_tables import PairTotals, TrackTotal, totals_of_pai
 
 _SOURCES = (VIDEO_FILE, RESULT_FILES["tracks"], RESULT_FILES["summary"])
 _KIND = {
-    "format": one_of(3),  # another number wherever what a part holds becomes another
+    "format": one_of(4),  # another number wherever what a part holds becomes another
     "sha256": {str: str},
     "note": str,
     "split": (one_of(*SPLITS), None),
@@ -120,7 +120,7 @@ def read_part(folder: pathlib.Path) -> Part:
         if fields["sha256"] == digests:
             return Part.from_fields(fields)
     part = _make(folder, digests)
-    fields = {"format": 3, "sha256": digests, **part.fields()}
+    fields = {"format": 4, "sha256": digests, **part.fields()}
     with contextlib.suppress(InputError):  # it only saves time
         write_text(folder / PART_FILE, json.dumps(fields) + "\n")
     return part
@@ -154,7 +154,7 @@ def _make(folder: pathlib.Path, sources: Collection[str]) -> Part:
         video_seconds=round(video_info.seconds, 3),
         fps=round(video_info.fps, 3),
         budget=time_budget.rows([bouts.Prediction(name, video_info, tracks)]),
-        pairs=totals_of_pairs(tracks),
+        pairs=totals_of_pairs(tracks, video_info.unsure_below),
         note=note,
         split=video_info.split,
         has_extra=video_info.frames_with_extra > 0,

@@ -14,8 +14,8 @@ from a2d_tf.evaluation.reports.templates import render
 from a2d_tf.runs.video_splits import SPLITS
 from a2d_tf.video.pages import trust
 
-COLUMNS = ("actor", "action", "tracks", "seconds", "bouts", "mean score")
-"""Columns of the tables, behind that of the name."""
+_COLUMNS = ("actor", "action", "tracks", "seconds", "bouts", "mean score")
+_UNSURE_COLUMN = "unsure s"
 
 _TEMPLATES = pathlib.Path(__file__).parent
 
@@ -27,12 +27,14 @@ class TrackTotal(NamedTuple):
       track_score: of the whole track.
       seconds, bouts: how long they last, and how many there are.
       seconds_by_score: their seconds times their score.
+      unsure_seconds: those of the bouts that are unsure.
     """
 
     track_score: float
     seconds: float
     bouts: int
     seconds_by_score: float
+    unsure_seconds: float
 
 
 class PairTotals(NamedTuple):
@@ -66,12 +68,24 @@ class RowSums(NamedTuple):
     seconds: float
     bouts: int
     mean_score: float
+    unsure_seconds: float
 
 
-def totals_of_pairs(tracks: Iterable[bouts.TrackBouts]) -> list[PairTotals]:
-    """Return the totals of tracks for each actor and action, in the order of these."""
+def totals_of_pairs(
+    tracks: Iterable[bouts.TrackBouts], unsure_below: float | None
+) -> list[PairTotals]:
+    """Return the totals of tracks for each actor and action, in the order of these.
+
+    Bouts with a score below `unsure_below` are unsure; None: none of them.
+    """
+    limit = unsure_below or 0.0
     totals: dict[tuple[str, str], list[TrackTotal]] = collections.defaultdict(list)
     for track in tracks:
+        unsure_seconds: dict[tuple[str, str], float]
+        unsure_seconds = collections.defaultdict(float)
+        for bout in track.bouts:
+            if bout.score < limit:
+                unsure_seconds[bout.actor, bout.action] += bout.seconds
         for pair, total in bouts.total_by_pair([track]).items():
             totals[pair].append(
                 TrackTotal(
@@ -79,6 +93,7 @@ def totals_of_pairs(tracks: Iterable[bouts.TrackBouts]) -> list[PairTotals]:
                     seconds=round(total.seconds, 3),
                     bouts=total.bouts,
                     seconds_by_score=round(total.seconds * total.score, 6),
+                    unsure_seconds=round(unsure_seconds[pair], 3),
                 )
             )
     return [PairTotals(*pair, totals[pair]) for pair in sorted(totals)]
@@ -93,6 +108,7 @@ def summed(totals: Sequence[TrackTotal]) -> RowSums:
         seconds=seconds,
         bouts=sum(total.bouts for total in totals),
         mean_score=seconds_by_score / (seconds or 1),
+        unsure_seconds=sum(total.unsure_seconds for total in totals),
     )
 
 
@@ -114,6 +130,7 @@ def write_html(
     path: str,
     template: str,
     title: str,
+    name_column: str,
     rows: Sequence[TableRow],
     video_info: VideoInfo | None,
     **values: Any,
@@ -124,6 +141,7 @@ def write_html(
 
     Args:
       template: file name of the page's template.
+      name_column: what the names of the rows are of.
       video_info: of a video on the page; None if there is none.
       **values: further ones for the template.
     """
@@ -131,10 +149,15 @@ def write_html(
     labels = None
     max_tracks = None
     fields = None
+    unsure_below = None
     if video_info is not None:
         fields = video_info.held_out
         labels = video_info.labels
         max_tracks = video_info.max_tracks
+        unsure_below = video_info.unsure_below
+    columns = [name_column, *_COLUMNS]
+    if unsure_below is not None:
+        columns.append(_UNSURE_COLUMN)
     html = render(
         template,
         title,
@@ -144,6 +167,9 @@ def write_html(
             (row.action for row in rows_of_all), labels
         ),
         max_tracks=max_tracks,
+        columns=columns,
+        unsure_below=unsure_below,
+        about_unsure=trust.of_unsure(fields),
         trust=trust.of_model(fields),
         doubts=trust.doubts(fields, {(row.actor, row.action) for row in rows}),
         tables=(rows_of_all, rows),

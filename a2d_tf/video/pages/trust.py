@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from a2d_tf.evaluation.unsure import LEAST_ANSWERS
 from a2d_tf.runs import held_out_scores
 from a2d_tf.runs.held_out_scores import Behaviour
 from a2d_tf.runs.video_splits import HELD_OUT, NEW, TRAINED
@@ -29,6 +30,7 @@ COLUMNS = (
     "annotated_in_folds",
     "right_in_folds",
     "predicted_in_folds",
+    "unsure_below",
 )
 _ENOUGH = 0.5  # of what gets a label is right: more right than wrong
 _OF_SPLIT = {
@@ -126,6 +128,7 @@ def table(fields: Mapping[str, Any]) -> list[Sequence[Any]]:
                 "; ".join(f"{name} {row.taken_for[name]}" for name in row.taken_for),
                 *of_before,
                 *of_folds,
+                fields.get("unsure_below"),
             ]
         )
     return rows
@@ -151,6 +154,32 @@ def doubts(
                     reasons[actor, action] = rows[name].clauses()
                 break
     return reasons
+
+
+def of_unsure(fields: Mapping[str, Any] | None) -> str:
+    """Say which labels are unsure; empty if the model does not say that.
+
+    Args:
+      fields: of the model, see `held_out_scores`; None: nobody knows.
+    """
+    if fields is None or "unsure_below" not in fields:
+        return ""
+    limit = fields["unsure_below"]
+    if limit is None:
+        return (
+            f"Fewer than {LEAST_ANSWERS} labels could be compared in videos held out:"
+            " too few to say below which score a label is unsure."
+        )
+    if limit == 0:
+        return (
+            "In videos held out, labels with low scores, too, were rather right than"
+            " wrong: no label is called unsure."
+        )
+    return (
+        f"Unsure, and pale on the page of a video, are bouts with a score below"
+        f" {limit:g}: in videos held out, such labels were rather wrong than right. The"
+        " seconds count them, too, and those that are unsure stand in the last column."
+    )
 
 
 def of_split(split: str | None) -> str:

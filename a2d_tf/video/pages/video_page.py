@@ -6,10 +6,8 @@ row for each track and a table of who did what for how long.
 
 from __future__ import annotations
 
-import collections
 import math
 import os
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from a2d_tf.behaviour import action_colours, bouts
@@ -22,7 +20,6 @@ from a2d_tf.behaviour.prediction_folder import (
 )
 from a2d_tf.video.pages import trust
 from a2d_tf.video.pages.page_tables import (
-    COLUMNS,
     TableRow,
     totals_of_pairs,
     write_html,
@@ -86,20 +83,11 @@ def write_page(folder: str | os.PathLike, video_info: VideoInfo | None = None) -
 
     timeline = []
     table = []
-    unsure_below = 0.0
-    if video_info.held_out is not None:
-        unsure_below = video_info.held_out.get("unsure_below", 0.0)
     for track in tracks:
         name = f"#{track.number} {track.name or track.actor}"
-        bars = []
-        for bout in track.bouts:
-            bar = _bar(bout, start, seconds)
-            if bout.score < unsure_below:
-                bar["title"] += ", unsure"
-                bar["look"] = ";opacity:.35"
-            bars.append(bar)
+        bars = [_bar(bout, start, seconds) for bout in track.bouts]
         timeline.append(_TimelineRow(name, track.score, track.changes_actor, bars))
-        for pair in totals_of_pairs([track]):
+        for pair in totals_of_pairs([track], video_info.unsure_below):
             table.append(TableRow(name, pair.actor, pair.action, pair.totals))
 
     actors: set[str] = set()
@@ -119,21 +107,21 @@ def write_page(folder: str | os.PathLike, video_info: VideoInfo | None = None) -
         os.path.join(folder, RESULT_FILES["page"]),
         "page.html",
         title=video_info.name,
+        name_column="track",
         rows=table,
         video_info=video_info,
-        columns=("track", *COLUMNS),
-        data={"seconds": seconds},
+        data={"seconds": seconds, "unsure_below": video_info.unsure_below},
         overlay=overlay,
         ticks=_ticks(start, seconds),
         timeline=timeline,
         actor_colours=action_colours.actor_colours(actors, video_info.labels),
         assumed_fps=assumed_fps,
-        unsure=video_info.unsure_frames,
+        trackless_frames=video_info.unsure_frames,
         damaged=video_info.damaged_frames,
         extra=extra,
         split=video_info.split,
         meaning=trust.of_split(video_info.split),
-        remarks=[*_remarks(video_info), *_unsure(tracks, unsure_below)],
+        remarks=_remarks(video_info),
     )
 
 
@@ -163,25 +151,6 @@ def _remarks(video_info: VideoInfo) -> list[str]:
     return sentences
 
 
-def _unsure(tracks: Sequence[bouts.TrackBouts], unsure_below: float) -> list[str]:
-    """Say how long bouts last whose score is below a limit, if any do."""
-    unsure_seconds: dict[str, float] = collections.defaultdict(float)
-    for track in tracks:
-        for bout in track.bouts:
-            if bout.score < unsure_below:
-                unsure_seconds[bout.action] += bout.seconds
-    if not unsure_seconds:
-        return []
-    shares = []
-    for action in sorted(unsure_seconds):
-        shares.append(f"{action} {unsure_seconds[action]:.2f} s")
-    return [
-        f"Unsure, drawn pale: {', '.join(shares)}, in bouts with a score below"
-        f" {unsure_below:.2f}; such labels were rather wrong than right in the videos"
-        " left out. The tables count them, too."
-    ]
-
-
 def _bar(bout: bouts.Bout, start: float, seconds: float) -> dict[str, str]:
     """Return what the timeline, from `start` for so many seconds, shows of a bout."""
     times = f"{_clock(bout.start)} to {_clock(bout.end)}"
@@ -191,7 +160,8 @@ def _bar(bout: bouts.Bout, start: float, seconds: float) -> dict[str, str]:
         "title": f"{bout.actor} {bout.action}, {times}, score {bout.score:.2f}",
         "left": f"{100 * (bout.start - start) / seconds:.3f}",
         "width": f"{100 * bout.seconds / seconds:.3f}",
-        "look": "",
+        "score": f"{bout.score:g}",
+        "seconds": f"{bout.seconds:.3f}",
     }
 
 
