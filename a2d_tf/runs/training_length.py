@@ -32,8 +32,8 @@ def warning(path: str) -> str:
     unit = "step" if steps == 1 else "steps"
     return (
         f"This network's last training had only {steps} {unit}; fewer than"
-        f" {LEAST_STEPS} teach next to nothing. Do not believe these labels: train"
-        " longer, as by a2d start with more --minutes."
+        f" {LEAST_STEPS} teach next to nothing. Believe no label that was to be"
+        " learned in it: train longer, as by a2d start with more --minutes."
     )
 
 
