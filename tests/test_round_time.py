@@ -196,8 +196,8 @@ def test_a_network_that_was_hardly_trained_is_warned_of(tmp_path):
     (tmp_path / "finished.json").write_text(json.dumps({"steps": 1}))
     assert training_length.warning(str(tmp_path)) == (
         "This network's last training had only 1 step; fewer than 100 teach next to"
-        " nothing. Believe no label that was to be learned in it: train longer, as by a2d"
-        " start with more --minutes."
+        " nothing. Believe no label that was to be learned in it: train longer, as by"
+        " a2d start with more --minutes."
     )
     (tmp_path / "finished.json").write_text(json.dumps({"steps": 100}))
     assert training_length.warning(str(tmp_path)) == ""
