@@ -111,10 +111,10 @@ def test_a_fold_of_tracks_is_told_by_a_fit_without_all_its_videos():
                 features = folds.features[row.video].groups
                 told = weights.probabilities(features).actions[row.row].argmax()
                 right += told == LABELS.indices(row.code)[1]
-        found = sum(counts.found for counts in fold.counts.values())
+        found = sum(counts.right for counts in fold.counts.values())
         seconds = folds.rows[0].seconds
         assert fold.videos == 2 and found == pytest.approx(right * seconds)
-        total = sum(counts.instances for counts in fold.counts.values())
+        total = sum(counts.annotated for counts in fold.counts.values())
         assert total == pytest.approx(12 * seconds)
 
 
@@ -133,7 +133,7 @@ def test_a_learning_curve_is_of_fits_to_fewer_of_the_other_videos(tmp_path):
                 features = folds.features[video].groups
                 answer = weights.probabilities(features).actions[row.row].argmax()
                 told.append(answer == LABELS.indices(row.code)[1])
-    found = sum(counts.found for counts in curve[3].counts.values())
+    found = sum(counts.right for counts in curve[3].counts.values())
     assert found == pytest.approx(np.sum(told) * folds.rows[0].seconds)
     points = learning_curve.points_of_fits(curve)
     assert [point.videos for point in points] == [2, 3]

@@ -32,6 +32,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
@@ -62,7 +63,6 @@ from a2d_tf.tracking.bout_lengths import BoutLengths
 if TYPE_CHECKING:
     from a2d_tf.evaluation.evaluated_frames import Frame
 
-_METHODS = ("segmentation", "detection", "objects", "bouts")
 FLAGS = command_line.Register()
 FLAGS.define_string(
     "truth", None, "Folder of label maps, COCO JSON of boxes, or events of BORIS."
@@ -214,6 +214,85 @@ def score_bouts(
     return agreement.compare(observations, bouts.read_all(folders), fps, lengths)
 
 
+class _Scored(NamedTuple):
+    """What a method has scored: the contents of the metrics file, and a text of it."""
+
+    metrics: dict
+    text: str
+
+
+def main(argv: list[str]) -> None:
+    """Score by the method of the command line; write the metrics and print them."""
+    if len(argv) != 2 or argv[1] not in _METHODS:
+        raise InputError(
+            "expected one argument: segmentation, detection, objects or bouts"
+        )
+    method = argv[1]
+    command_line.require(
+        [], truth=FLAGS.truth, predicted=FLAGS.predicted, output=FLAGS.output
+    )
+    _check_flags(method)
+    label_space = A2D
+    if FLAGS.labels:
+        label_space = LabelSpace.from_json(FLAGS.labels)
+    scored = _METHODS[method](label_space)
+    write_json(FLAGS.output, scored.metrics, sort_keys=True)
+    print(scored.text)
+
+
+def _check_flags(method: str) -> None:
+    """Raise InputError if a flag is for another method."""
+    for flag in (FLAGS["fps"], _MIN_BOUT, _MERGE_GAP):
+        if flag.value and method != "bouts":
+            raise InputError(f"--{flag.name} is for bouts")
+    if FLAGS.full or FLAGS.zero_shot_actor:
+        reads_rois = method == "detection" and not _are_coco_results()
+        if not reads_rois or not FLAGS.zero_shot_actor:
+            raise InputError(
+                "--zero_shot_actor, and --full with it, need a detections.npz"
+            )
+
+
+def _are_coco_results() -> bool:
+    """Return whether --predicted is a file of COCO results, not a detections.npz."""
+    return FLAGS.predicted.endswith(".json")
+
+
+def _segmentation(label_space: LabelSpace) -> _Scored:
+    metrics = score_segmentation(FLAGS.truth, FLAGS.predicted, label_space)
+    return _Scored(metrics, summaries.table(metrics))
+
+
+def _detection(label_space: LabelSpace) -> _Scored:
+    if _are_coco_results():
+        metrics = score_results(FLAGS.truth, FLAGS.predicted, label_space)
+    else:
+        metrics = score_detections(
+            FLAGS.truth,
+            FLAGS.predicted,
+            label_space,
+            zero_shot_actor=FLAGS.zero_shot_actor or "",
+            full=FLAGS.full,
+            seed=FLAGS.seed,
+        )
+    return _Scored(metrics, summaries.table(metrics))
+
+
+def _objects(label_space: LabelSpace) -> _Scored:
+    metrics = score_objects(FLAGS.truth, FLAGS.predicted, label_space, FLAGS.output)
+    return _Scored(metrics, "\n".join(behaviour_counts.sentences(metrics).values()))
+
+
+def _bouts(_: LabelSpace) -> _Scored:
+    """Compare bouts, whose actions need no label space, and draw their confusion."""
+    lengths = BoutLengths(_MIN_BOUT.value, _MERGE_GAP.value)
+    comparison = score_bouts(FLAGS.truth, FLAGS.predicted, FLAGS.fps, lengths)
+    second = "second coder" if os.path.isfile(FLAGS.predicted) else "predicted"
+    _write_confusion(comparison, second)
+    tables = [table.text() for table in comparison.tables(second)]
+    return _Scored(dataclasses.asdict(comparison), "\n\n".join(tables))
+
+
 def _write_confusion(comparison: Comparison, second: str) -> None:
     """Write the confusion matrix of frames as a picture beside the metrics file."""
     from a2d_tf.evaluation.reports import charts
@@ -227,62 +306,12 @@ def _write_confusion(comparison: Comparison, second: str) -> None:
     write_bytes(pathlib.Path(FLAGS.output).with_suffix(".png"), picture)
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) != 2 or argv[1] not in _METHODS:
-        raise InputError(
-            "expected one argument: segmentation, detection, objects or bouts"
-        )
-    method = argv[1]
-    command_line.require(
-        [], truth=FLAGS.truth, predicted=FLAGS.predicted, output=FLAGS.output
-    )
-    is_json = FLAGS.predicted.endswith(".json")
-    for flag in (FLAGS["fps"], _MIN_BOUT, _MERGE_GAP):
-        if flag.value and method != "bouts":
-            raise InputError(f"--{flag.name} is for bouts")
-    if FLAGS.full or FLAGS.zero_shot_actor:
-        reads_detections = method == "detection" and not is_json
-        if not reads_detections or not FLAGS.zero_shot_actor:
-            raise InputError(
-                "--zero_shot_actor, and --full with it, need a detections.npz"
-            )
-    label_space = A2D
-    if FLAGS.labels:
-        label_space = LabelSpace.from_json(FLAGS.labels)
-    if method == "bouts":
-        comparison = score_bouts(
-            FLAGS.truth,
-            FLAGS.predicted,
-            FLAGS.fps,
-            BoutLengths(_MIN_BOUT.value, _MERGE_GAP.value),
-        )
-        metrics = dataclasses.asdict(comparison)
-        second = "second coder" if os.path.isfile(FLAGS.predicted) else "predicted"
-        tables = comparison.tables(second)
-        table = "\n\n".join(table.text() for table in tables)
-    elif method == "objects":
-        metrics = score_objects(FLAGS.truth, FLAGS.predicted, label_space, FLAGS.output)
-        table = "\n".join(behaviour_counts.sentences(metrics).values())
-    elif method == "segmentation":
-        metrics = score_segmentation(FLAGS.truth, FLAGS.predicted, label_space)
-        table = summaries.table(metrics)
-    elif is_json:
-        metrics = score_results(FLAGS.truth, FLAGS.predicted, label_space)
-        table = summaries.table(metrics)
-    else:
-        metrics = score_detections(
-            FLAGS.truth,
-            FLAGS.predicted,
-            label_space,
-            zero_shot_actor=FLAGS.zero_shot_actor or "",
-            full=FLAGS.full,
-            seed=FLAGS.seed,
-        )
-        table = summaries.table(metrics)
-    write_json(FLAGS.output, metrics, sort_keys=True)
-    if method == "bouts":
-        _write_confusion(comparison, second)
-    print(table)
-
+_METHODS: dict[str, Callable[[LabelSpace], _Scored]] = {
+    "segmentation": _segmentation,
+    "detection": _detection,
+    "objects": _objects,
+    "bouts": _bouts,
+}
+"""{argument of the command: what scores by it}"""
 
 run = command_line.command(main, FLAGS)
