@@ -172,7 +172,10 @@ def test_frames_of_own_labels_are_ranked_by_what_is_missed(run, mini_records, tm
     ]
     assert sorted(titles[3:]) == [f"{name}, no mistake" for name in right]
     assert "mIoU" not in text
-    assert '<p class="lead">dog &lt;running&gt;: found in 0 of 1 frames.</p>' in text
+    assert (
+        '<p class="lead">dog &lt;running&gt;: found in 0 of 1 single frames.</p>'
+        in text
+    )
 
 
 def test_mistakes_and_pictures_are_those_of_tracks_if_these_are_scored(

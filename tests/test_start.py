@@ -147,7 +147,10 @@ def test_what_was_found_is_told_in_words():
         ),
     }
     text = summaries.table(found).splitlines()
-    assert text[:3] == [*sentences(found).values()]
+    assert text[:3] == [*sentences(found, "single frames").values()]
+    assert text[0].startswith("mouse run: found 3 of 4 times in 3 single frames, no ")
+    in_tracks = summaries.table({**found, "in_tracks": True}).splitlines()
+    assert in_tracks[:3] == [*sentences(found).values()]
     assert text[-3:] == [
         "run taken for rest in 67 % of frames",
         "mouse taken for wheel in 33 % of frames",

@@ -61,13 +61,14 @@ class Counts(NamedTuple):
         return 2 * self.right / (self.annotated + self.predicted)
 
 
-def sentences(metrics: dict) -> dict[str, str]:
+def sentences(metrics: dict, frames_name: str = "frames") -> dict[str, str]:
     """Say how well each pair was found: {name of the pair: sentence}.
 
     Pairs that were neither annotated nor predicted are left out.
 
     Args:
       metrics: as in `metrics.json`; without counts of pairs the result is empty.
+      frames_name: what the frames are called in which instances were counted.
     """
     told = {}
     for pair, row in metrics.get("behaviours", {}).items():
@@ -79,9 +80,9 @@ def sentences(metrics: dict) -> dict[str, str]:
         if not frames:
             clauses = ["not tested"]
         elif counts.annotated == frames:
-            clauses = [f"found in {share} frames"]
+            clauses = [f"found in {share} {frames_name}"]
         else:
-            clauses = [f"found {share} times in {frames} frames"]
+            clauses = [f"found {share} times in {frames} {frames_name}"]
         if counts.predicted and not counts.wrong:
             clauses.append("no prediction of it is wrong")
         elif counts.predicted:
@@ -107,6 +108,7 @@ def of_tracks(metrics: dict, objects: dict) -> dict:
         "behaviours": rows,
         "mistakes": objects["mistakes"],
         "confusions": [],  # of single frames
+        "in_tracks": True,
     }
 
 

@@ -239,7 +239,8 @@ class Behaviours(Metric):
         behaviours = metrics.get("behaviours")
         if not behaviours:
             return []
-        lead = list(sentences(metrics).values())
+        frames_name = "frames" if metrics.get("in_tracks") else "single frames"
+        lead = list(sentences(metrics, frames_name).values())
         untested = []
         tested = {}
         for name, row in behaviours.items():

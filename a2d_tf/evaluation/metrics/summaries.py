@@ -21,7 +21,7 @@ def all_tables(metrics: dict) -> list[tuple[type[Metric], Table]]:
 
 def of_own_labels(metrics: dict) -> dict:
     """Return the fields of `metrics.json` for users' own labels, or all if none."""
-    names = ("behaviours", "tested", "confusions", "mistakes")
+    names = ("behaviours", "tested", "confusions", "mistakes", "in_tracks")
     fields = {name: metrics[name] for name in names if name in metrics}
     return fields or metrics
 
