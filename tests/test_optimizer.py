@@ -68,7 +68,7 @@ def test_three_steps_with_decoupled_decay(kind, slow):
     @tf.function
     def apply(factor):
         gradients = [tf.constant(g) * factor for g in GRADIENTS]
-        optimizer.apply(opt, gradients, held, [held[0], held[3]], training)
+        optimizer.apply(opt, gradients, held, [held[0], held[3]], slow)
 
     for step in range(3):
         apply(tf.constant(float(step + 1)))
@@ -90,7 +90,7 @@ def test_three_steps_with_decoupled_decay(kind, slow):
 
 
 def test_small_variables_at_once_are_updated_as_one_by_one():
-    """To the bit, as by the optimizer of tensorflow-addons or its equivalent."""
+    """To the bit."""
     training = TrainingConfig(learning_rate=0.1, warmup_steps=3, weight_decay=0.02)
     rng = np.random.default_rng(0)
     shapes = [(3, 3, 8, 16), (16,), (70, 70), (1, 1, 16, 4), ()]
@@ -103,7 +103,7 @@ def test_small_variables_at_once_are_updated_as_one_by_one():
         gradients = [
             tf.constant(rng.normal(size=shape), tf.float32) for shape in shapes
         ]
-        optimizer.apply(joined, gradients, held, [], training)
+        optimizer.apply(joined, gradients, held, [], backbone_rate=1.0)
         plain.apply_gradients(zip(gradients, others), decay_var_list=kernels)
     assert int(joined.iterations) == 4
     for variable, other in zip(held, others):

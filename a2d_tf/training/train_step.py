@@ -59,11 +59,6 @@ class TrainState:
         return self.averages.in_place()
 
 
-def _joiner(network: Network) -> joining.Joiner:
-    """Return what joins small tensors where the network is computed."""
-    return joining.ON_GPU if network.on_gpu else joining.ON_CPU
-
-
 def make_train_step(state: TrainState, training: TrainingConfig) -> Step:
     """Compile the step: (batch, number of steps before) -> {name: scalar}.
 
@@ -90,6 +85,28 @@ def make_train_step(state: TrainState, training: TrainingConfig) -> Step:
     return train_step
 
 
+def make_probe(network: Network, training: TrainingConfig) -> Probe:
+    """Compile a step without its update: (batch, step int64 scalar) -> {name: scalar}.
+
+    The batch may be some rows of a step's batch; sampling gives them what it gave them
+    in that step. Every replica gets the whole batch.
+    """
+    strategy = tf.distribute.get_strategy()
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def probe(batch: dict, step: tf.Tensor) -> dict[str, tf.Tensor]:
+        seed = _seed(training, step)
+        values, _ = strategy.run(_gradients, (network, batch, seed, training))
+        return replicas.first(values)
+
+    return probe
+
+
+def _joiner(network: Network) -> joining.Joiner:
+    """Return what joins small tensors where the network is computed."""
+    return joining.ON_GPU if network.on_gpu else joining.ON_CPU
+
+
 def _step(
     state: TrainState, training: TrainingConfig, batch: dict, step: tf.Tensor
 ) -> dict[str, tf.Tensor]:
@@ -109,23 +126,6 @@ def _step(
 def _seed(training: TrainingConfig, step: tf.Tensor) -> tf.Tensor:
     with tf.device("CPU:0"):  # where kernels read it
         return tf.stack([tf.constant(training.seed, tf.int64), step])
-
-
-def make_probe(network: Network, training: TrainingConfig) -> Probe:
-    """Compile a step without its update: (batch, step int64 scalar) -> {name: scalar}.
-
-    The batch may be some rows of a step's batch; sampling gives them what it gave them
-    in that step. Every replica gets the whole batch.
-    """
-    strategy = tf.distribute.get_strategy()
-
-    @tf.function(reduce_retracing=True, autograph=False)
-    def probe(batch: dict, step: tf.Tensor) -> dict[str, tf.Tensor]:
-        seed = _seed(training, step)
-        values, _ = strategy.run(_gradients, (network, batch, seed, training))
-        return replicas.first(values)
-
-    return probe
 
 
 def _gradients(
@@ -171,7 +171,7 @@ def _update(
             gradients,
             weights,
             backbone_weights,
-            training,
+            training.backbone_rate,
             _joiner(state.network),
         )
 
