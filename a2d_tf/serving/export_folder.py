@@ -12,7 +12,11 @@ from a2d_tf.core import files
 from a2d_tf.core.errors import InputError
 from a2d_tf.serving import model_info, stored_functions
 from a2d_tf.serving.model_info import ModelInfo
-from a2d_tf.serving.signatures import BOX_SIGNATURES, VIDEO_SIGNATURES
+from a2d_tf.serving.signatures import (
+    BOX_SIGNATURES,
+    VIDEO_SIGNATURES,
+    FrameSignatures,
+)
 from a2d_tf.serving.stored_functions import Function
 
 CHECKED = (stored_functions.GRAPH, f"{stored_functions.VARIABLES}.index")
@@ -22,11 +26,10 @@ not the graph.
 
 
 class ServedFunctions(NamedTuple):
-    """What answers the frames of a video one by one; functions by keyword.
+    """The functions that answer the frames of a video one by one.
 
     Attributes:
-      frame: the signature of the features of a frame.
-      answer: that of the answer of these, `key_frame` or `boxes`.
+      frame, answer: the two of `FrameSignatures`.
       info: what is known of the network.
       block: the signature of motion maps; None without an action backbone.
     """
@@ -38,7 +41,7 @@ class ServedFunctions(NamedTuple):
 
 
 def load(
-    folder: str, signatures: tuple[str, str] = VIDEO_SIGNATURES
+    folder: str, signatures: FrameSignatures = VIDEO_SIGNATURES
 ) -> ServedFunctions:
     """Load an exported folder for videos.
 
@@ -72,9 +75,11 @@ def load(
         # TensorFlow's messages begin with the node: {{function_node ...}}.
         reason = str(error).splitlines()[0].rpartition("}} ")[2]
         raise _corrupt(folder, reason) from error
-    frame, answer = signatures
     return ServedFunctions(
-        functions[frame], functions[answer], info, functions.get("block")
+        frame=functions[signatures.frame],
+        answer=functions[signatures.answer],
+        info=info,
+        block=functions.get("block"),
     )
 
 

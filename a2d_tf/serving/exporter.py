@@ -21,6 +21,7 @@ from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.serving.signatures import (
     BOX_SIGNATURES,
     VIDEO_SIGNATURES,
+    FrameSignatures,
     describe_network,
 )
 from a2d_tf.serving.stored_functions import GRAPH, Function
@@ -103,7 +104,7 @@ def export(run: Run, output: str, names: Collection[str] | None = None) -> None:
         raise InputError(f"{output}: cannot be written ({error})") from error
 
 
-def serve(run: Run, signatures: tuple[str, str] = VIDEO_SIGNATURES) -> ServedFunctions:
+def serve(run: Run, signatures: FrameSignatures = VIDEO_SIGNATURES) -> ServedFunctions:
     """Return what `export_folder.load` would return of an export of a run."""
     served = ServedNetwork(run.network, run.config.inference)
     motion_names = served_motion.input_specs(run.network)
@@ -124,4 +125,6 @@ def serve(run: Run, signatures: tuple[str, str] = VIDEO_SIGNATURES) -> ServedFun
     answer: Function = key_frame
     if signatures == BOX_SIGNATURES:
         answer = label_boxes
-    return ServedFunctions(served.frame, answer, describe(run), served.block)
+    return ServedFunctions(
+        frame=served.frame, answer=answer, info=describe(run), block=served.block
+    )

@@ -22,6 +22,7 @@ from a2d_tf.pretrained import cache
 from a2d_tf.runs import model_source
 from a2d_tf.serving import export_folder
 from a2d_tf.serving.export_folder import ServedFunctions
+from a2d_tf.serving.signatures import FrameSignatures
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 _KEPT = 5  # models; the paper's takes half a gigabyte
@@ -31,7 +32,7 @@ def load(
     folder: str,
     settings: dict[str, Any],
     checkpoint: str,
-    signatures: tuple[str, str],
+    signatures: FrameSignatures,
 ) -> ServedFunctions:
     """Return what `export_folder.load` would return of an export, and keep the export.
 
@@ -62,7 +63,7 @@ def load(
 
 
 def _load_kept(
-    kept_folder: pathlib.Path, signatures: tuple[str, str]
+    kept_folder: pathlib.Path, signatures: FrameSignatures
 ) -> ServedFunctions | None:
     """Load a kept export; return None, and remove it, if it is absent or damaged."""
     try:

@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from a2d_tf.ops.motion_maps import (
+    BLOCK,
+    FLOW_HISTOGRAMS,
+    FLOW_SPAN,
+    LONGEST_SIDE,
+    MIXED_4F,
+    MIXED_5C,
+    MULTIPLE,
+    SHORT_SIDE,
+    SPAN,
+    MotionMap,
+)
+
 if TYPE_CHECKING:
     from a2d_tf.model.network import Network
 
@@ -68,41 +81,26 @@ SIGNATURES = {
         " p(action), and no threshold holds"
     ),
 }
-_MOTION_INPUTS = {
-    "rgb": (
-        "uint8 [B, T, H, W, 3], any H and W, T >= 2L + 1; the key frame is T // 2. The"
-        " clip is taken as a whole video, and only the 2L + 1 frames in the middle are"
-        " seen but for motion, which is seen in the frames up to T // 2 - 16 and T // 2"
-        " + 16 and in those of their blocks of 32 frames"
-    ),
-}
-_MOTION_SIGNATURES = {
-    "block": (
-        "rgb, uint8 [B, 32, h, w, 3], the frames 32 b to 32 b + 31 of B videos, resized"
-        " so that the shorter side has 160 pixels, and the longer one a multiple of 32"
-        " next to the aspect, at most 416; copies of its last frame fill up the last"
-        " block of a video -> mixed_4f [B, 8, h / 16, w / 16, C], each map of 4 frames,"
-        " and mixed_5c [B, 4, h / 32, w / 32, C], each of 8 frames"
-    ),
-    "histograms": (
-        "flow [B, h, w, 2] of frames resized as for block, from the frame before ->"
-        " flow_histograms [B, h / 8, w / 8, 27]"
-    ),
-    "key_frame": (
-        SIGNATURES["key_frame"] + "; and motion_size, int32 [B, 2], the h and w of"
-        " block; and each map of block, averaged over those whose middle is at most 16"
-        " frames before or after the key frame, maps of padding alone left out; and"
-        " flow_histograms, averaged over the pairs of frames (2 j, 2 j + 1) whose"
-        " middle is at most 6 frames away, zeros without any. There is no stream"
-    ),
-}
 
-VIDEO_SIGNATURES = ("frame", "key_frame")
-"""What finds the instances in the frames of a video: the features of a frame, then the
-answer of them; `block` goes with both where there is one.
-"""
-BOX_SIGNATURES = ("frame", "boxes")
-"""Likewise, what labels boxes that are given."""
+
+class FrameSignatures(NamedTuple):
+    """The two signatures that answer the frames of a video one by one.
+
+    `block` goes with both if there is one.
+
+    Attributes:
+      frame: name of the one that computes the features of a frame.
+      answer: name of the one that answers a key frame by the features around it.
+    """
+
+    frame: str
+    answer: str
+
+
+VIDEO_SIGNATURES = FrameSignatures("frame", "key_frame")
+"""What finds the instances of key frames."""
+BOX_SIGNATURES = FrameSignatures("frame", "boxes")
+"""What labels boxes that are given."""
 
 
 class Description(NamedTuple):
@@ -115,14 +113,48 @@ class Description(NamedTuple):
 
 def describe_network(network: Network) -> Description:
     """Describe the inputs, outputs and signatures of a served network."""
-    inputs = INPUTS
-    signatures = SIGNATURES
+    inputs = dict(INPUTS)
+    signatures = dict(SIGNATURES)
     if network.motion_readout is not None:
-        inputs = {**INPUTS, **_MOTION_INPUTS}
-        signatures = {**SIGNATURES, **_MOTION_SIGNATURES}
+        inputs["rgb"] += _SEEN_MOTION
+        signatures["key_frame"] += _MOTION_OF_KEY_FRAME
+        if network.action_backbone is not None:
+            signatures["block"] = _BLOCK
+        if network.model_config.flow_histograms:
+            signatures["histograms"] = _HISTOGRAMS
         del signatures["stream"]
-        if network.action_backbone is None:
-            del signatures["block"]
-        if not network.model_config.flow_histograms:
-            del signatures["histograms"]
     return Description(inputs, OUTPUTS, signatures)
+
+
+def _map_shape(kind: MotionMap) -> str:
+    """Return a map's name and the shape of what is made of a block."""
+    number = BLOCK // kind.frames
+    return f"{kind.name} [B, {number}, h / {kind.stride}, w / {kind.stride}, C]"
+
+
+# What is said of a network that reads motion maps.
+_SEEN_MOTION = (
+    ". The clip is taken as a whole video, and only the 2L + 1 frames in the middle are"
+    f" seen but for motion, which is seen in the frames up to T // 2 - {SPAN} and T //"
+    f" 2 + {SPAN} and in those of their blocks of {BLOCK} frames"
+)
+_BLOCK = (
+    f"rgb, uint8 [B, {BLOCK}, h, w, 3], the frames {BLOCK} b to {BLOCK} b + {BLOCK - 1}"
+    f" of B videos, resized so that the shorter side has {SHORT_SIDE} pixels, and the"
+    f" longer one a multiple of {MULTIPLE} next to the aspect, at most {LONGEST_SIDE};"
+    " copies of its last frame fill up the last block of a video ->"
+    f" {_map_shape(MIXED_4F)}, each map of {MIXED_4F.frames} frames, and"
+    f" {_map_shape(MIXED_5C)}, each of {MIXED_5C.frames} frames"
+)
+_HISTOGRAMS = (
+    "flow [B, h, w, 2] of frames resized as for block, from the frame before ->"
+    f" {FLOW_HISTOGRAMS.name} [B, h / {FLOW_HISTOGRAMS.stride}, w /"
+    f" {FLOW_HISTOGRAMS.stride}, {FLOW_HISTOGRAMS.channels}]"
+)
+_MOTION_OF_KEY_FRAME = (
+    "; and motion_size, int32 [B, 2], the h and w of block; and each map of block,"
+    f" averaged over those whose middle is at most {SPAN} frames before or after the"
+    f" key frame, maps of padding alone left out; and {FLOW_HISTOGRAMS.name}, averaged"
+    " over the pairs of frames (2 j, 2 j + 1) whose middle is at most"
+    f" {FLOW_SPAN} frames away, zeros without any. There is no stream"
+)

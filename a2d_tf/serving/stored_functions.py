@@ -1,10 +1,16 @@
 """Signatures of a SavedModel, called without rebuilding their operations in Python.
 
 `tf.saved_model.load` makes a Python object of each operation of each signature. For a
-small network that takes longer than its answer to a short video. The graph of a
-SavedModel also stores each signature as a function in its library, which TensorFlow
-reads without Python. Here the library is handed to TensorFlow as it is, and only a call
-of the function is built: operations and numbers are the same to the bit.
+small network that takes longer than its answer to a short video. But a SavedModel also
+stores each signature as a function in the library of its graph, which TensorFlow reads
+without Python. So `load`
+
+1. finds the functions of the signatures, and the nodes that they capture,
+2. hands the library to TensorFlow as it is,
+3. reads what is captured, variables and constants,
+4. builds a call of each function.
+
+Operations and numbers are the same to the bit.
 """
 
 from __future__ import annotations
@@ -12,30 +18,26 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, Union
 
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.framework.attr_value_pb2 import NameAttrList
+from tensorflow.core.framework.function_pb2 import FunctionDef, FunctionDefLibrary
+from tensorflow.core.framework.graph_pb2 import GraphDef
+from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, SignatureDef
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+from tensorflow.core.protobuf.saved_object_graph_pb2 import SavedObjectGraph
 
 GRAPH = "saved_model.pb"
 VARIABLES = os.path.join("variables", "variables")
 _VALUE_KEY = "weights/{}/.ATTRIBUTES/VARIABLE_VALUE"
+_ROOT = 0  # number of the root's node
 _loads = itertools.count()  # so many exports were loaded before
 
 Function = Callable[..., "dict[str, tf.Tensor]"]
 """A function of tensors by keyword."""
 
-
-class _Stored(NamedTuple):
-    """A signature as a SavedModel stores it.
-
-    Attributes:
-      function: its name in the library.
-      captured: the numbers of the nodes that it captures, in the order of arguments.
-    """
-
-    function: str
-    captured: Sequence[int]
+_Capture = Union[tf.Variable, tf.Tensor]
 
 
 def load(folder: str, names: Iterable[str]) -> dict[str, Function]:
@@ -49,77 +51,107 @@ def load(folder: str, names: Iterable[str]) -> dict[str, Function]:
         variable.
     """
     with open(os.path.join(folder, GRAPH), "rb") as file:
-        saved_model = saved_model_pb2.SavedModel.FromString(file.read())
-    meta_graph = saved_model.meta_graphs[0]
-    objects = meta_graph.object_graph_def
-    signatures = _children(objects, _children(objects, 0)["signatures"])
-    stored = {}
-    numbers: set[int] = set()
-    for name in names:
-        node = objects.nodes[signatures[name]]
-        function = node.bare_concrete_function.concrete_function_name
-        captured = objects.concrete_functions[function].bound_inputs
-        stored[name] = _Stored(function, captured)
-        numbers.update(captured)
-
-    library, new_names = _renamed_part(
-        meta_graph.graph_def.library,
-        [signature.function for signature in stored.values()],
+        meta_graph = SavedModel.FromString(file.read()).meta_graphs[0]
+    stored = _find_signatures(meta_graph.object_graph_def, names)
+    new_names = _import_functions(
+        meta_graph.graph_def, [signature.function for signature in stored.values()]
     )
-    # An import outside of a tf.function makes the functions known to eager calls.
-    versions = meta_graph.graph_def.versions
-    graph = tf.compat.v1.GraphDef(versions=versions, library=library)
-    tf.graph_util.import_graph_def(graph, name="")
+    nodes: set[int] = set()
+    for signature in stored.values():
+        nodes.update(signature.captured)
+    captures = _read_captures(meta_graph, folder, sorted(nodes))
 
-    values = _load_captured(meta_graph, folder, sorted(numbers))
     functions: dict[str, Function] = {}
     for name, signature in stored.items():
         functions[name] = _StoredFunction(
             new_names[signature.function],
             meta_graph.signature_def[name],
-            [values[number] for number in signature.captured],
+            [captures[node] for node in signature.captured],
         )
     return functions
 
 
-def _children(objects: Any, node: int) -> dict[str, int]:
-    """Return {name: number of the node} of an object's attributes."""
+class _Stored(NamedTuple):
+    """A signature as a SavedModel stores it.
+
+    Attributes:
+      function: its name in the library.
+      captured: numbers of the nodes that it captures, in the order of its arguments.
+    """
+
+    function: str
+    captured: Sequence[int]
+
+
+def _find_signatures(
+    objects: SavedObjectGraph, names: Iterable[str]
+) -> dict[str, _Stored]:
+    """Return signatures by name."""
+    nodes = _attributes(objects, _attributes(objects, _ROOT)["signatures"])
+    stored = {}
+    for name in names:
+        concrete = objects.nodes[nodes[name]].bare_concrete_function
+        function = concrete.concrete_function_name
+        captured = objects.concrete_functions[function].bound_inputs
+        stored[name] = _Stored(function, captured)
+    return stored
+
+
+def _attributes(objects: SavedObjectGraph, node: int) -> dict[str, int]:
+    """Return {name: number of the node} of the attributes of an object."""
     return {child.local_name: child.node_id for child in objects.nodes[node].children}
 
 
-def _load_captured(
-    meta_graph: Any, folder: str, numbers: Sequence[int]
-) -> dict[int, Any]:
-    """Return {number of a node: its tf.Variable, or its constant}."""
-    objects = meta_graph.object_graph_def
-    operations = {node.name: node for node in meta_graph.graph_def.node}
-    weights = _children(objects, _children(objects, 0)["weights"])
-    weight_names = {number: name for name, number in weights.items()}
+class _LibraryFunction(NamedTuple):
+    """A function of a library, and what names other ones in its operations."""
 
-    captured: dict[int, Any] = {}
-    keys = {}
-    for number in numbers:
-        node = objects.nodes[number]
-        if node.WhichOneof("kind") == "constant":
-            value = operations[node.constant.operation].attr["value"].tensor
-            captured[number] = tf.constant(tf.make_ndarray(value))
-        else:
-            keys[number] = _VALUE_KEY.format(weight_names[number])
+    definition: FunctionDef
+    called: Sequence[NameAttrList]
 
-    # A single operation: `tf.train.load_checkpoint` takes a call for each variable.
-    values = tf.raw_ops.RestoreV2(
-        prefix=os.path.join(folder, VARIABLES),
-        tensor_names=list(keys.values()),
-        shape_and_slices=[""] * len(keys),
-        dtypes=[objects.nodes[number].variable.dtype for number in keys],
+
+def _import_functions(graph_def: GraphDef, names: Iterable[str]) -> dict[str, str]:
+    """Hand functions of a graph's library, and those that they call, to TensorFlow.
+
+    TensorFlow knows functions by name, and each process numbers its own anew: without a
+    suffix, those of two exports would be taken for each other.
+
+    Returns:
+      {name: name in TensorFlow}.
+    """
+    functions = _with_called(graph_def.library, names)
+    number = next(_loads)
+    new_names = {name: f"{name}_of_export_{number}" for name in functions}
+    for name, function in functions.items():
+        function.definition.signature.name = new_names[name]
+        for called in function.called:
+            called.name = new_names[called.name]
+    part = [functions[name].definition for name in sorted(functions)]
+    graph = GraphDef(
+        versions=graph_def.versions, library=FunctionDefLibrary(function=part)
     )
-    for number, value in zip(keys, values):
-        captured[number] = tf.Variable(value, trainable=False)
-    return captured
+    # Outside of a tf.function, this makes the functions known to eager calls.
+    tf.graph_util.import_graph_def(graph, name="")
+    return new_names
 
 
-def _called(function: Any) -> list[Any]:
-    """Return what names a function in the operations of a FunctionDef."""
+def _with_called(
+    library: FunctionDefLibrary, names: Iterable[str]
+) -> dict[str, _LibraryFunction]:
+    """Return functions, and those that they call, by name."""
+    definitions = {function.signature.name: function for function in library.function}
+    functions: dict[str, _LibraryFunction] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in functions:
+            called = _called(definitions[name])
+            functions[name] = _LibraryFunction(definitions[name], called)
+            waiting.extend(attribute.name for attribute in called)
+    return functions
+
+
+def _called(function: FunctionDef) -> list[NameAttrList]:
+    """Return what names a function in the operations of a function."""
     called = []
     for node in function.node_def:
         for value in node.attr.values():
@@ -130,32 +162,42 @@ def _called(function: Any) -> list[Any]:
     return called
 
 
-def _renamed_part(library: Any, names: Iterable[str]) -> tuple[Any, dict[str, str]]:
-    """Return what functions need of a library, under names of its own.
+def _read_captures(
+    meta_graph: MetaGraphDef, folder: str, nodes: Sequence[int]
+) -> dict[int, _Capture]:
+    """Return the constant or the variable of each node."""
+    objects = meta_graph.object_graph_def
+    operations = {node.name: node for node in meta_graph.graph_def.node}
+    captures: dict[int, _Capture] = {}
+    variables = []
+    for node in nodes:
+        stored = objects.nodes[node]
+        if stored.WhichOneof("kind") == "constant":
+            value = operations[stored.constant.operation].attr["value"].tensor
+            captures[node] = tf.constant(tf.make_ndarray(value))
+        else:
+            variables.append(node)
+    captures.update(_restore(objects, folder, variables))
+    return captures
 
-    TensorFlow numbers functions anew in each process, but knows them by name: without a
-    suffix, those of two exports would be taken for each other.
 
-    Returns:
-      the part of the library, and {name: new name}.
-    """
-    functions = {function.signature.name: function for function in library.function}
-    called = {}
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        if name not in called:
-            called[name] = _called(functions[name])
-            waiting.extend(attribute.name for attribute in called[name])
-
-    part = [functions[name] for name in sorted(called)]
-    number = next(_loads)
-    new_names = {name: f"{name}_of_export_{number}" for name in called}
-    for name, attributes in called.items():
-        functions[name].signature.name = new_names[name]
-        for attribute in attributes:
-            attribute.name = new_names[attribute.name]
-    return type(library)(function=part), new_names
+def _restore(
+    objects: SavedObjectGraph, folder: str, nodes: Sequence[int]
+) -> dict[int, tf.Variable]:
+    """Return the variable of each node, with its stored value."""
+    weights = _attributes(objects, _attributes(objects, _ROOT)["weights"])
+    positions = {node: position for position, node in weights.items()}
+    # A single operation: `tf.train.load_checkpoint` takes a call for each variable.
+    values = tf.raw_ops.RestoreV2(
+        prefix=os.path.join(folder, VARIABLES),
+        tensor_names=[_VALUE_KEY.format(positions[node]) for node in nodes],
+        shape_and_slices=[""] * len(nodes),
+        dtypes=[objects.nodes[node].variable.dtype for node in nodes],
+    )
+    variables = {}
+    for node, value in zip(nodes, values):
+        variables[node] = tf.Variable(value, trainable=False)
+    return variables
 
 
 class _StoredFunction:
@@ -168,11 +210,11 @@ class _StoredFunction:
       name: the name in the library. Its arguments are the signature's inputs in the
         order of their names, then the captures; its results are the signature's outputs
         in that order.
-      signature: a SignatureDef.
-      captures: variables and constants.
     """
 
-    def __init__(self, name: str, signature: Any, captures: Sequence[Any]) -> None:
+    def __init__(
+        self, name: str, signature: SignatureDef, captures: Sequence[_Capture]
+    ) -> None:
         self._captures = captures
         specs = {}
         for key, info in sorted(signature.inputs.items()):
@@ -196,4 +238,5 @@ class _StoredFunction:
         self._function = function.get_concrete_function()
 
     def __call__(self, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return the signature's outputs, {name: tensor}."""
         return self._function(inputs)

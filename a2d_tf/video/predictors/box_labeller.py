@@ -9,7 +9,7 @@ import numpy as np
 
 from a2d_tf.annotations.video_tracks import GivenInstances
 from a2d_tf.data.instance_fields import FIELDS
-from a2d_tf.serving.signatures import BOX_SIGNATURES
+from a2d_tf.serving.signatures import BOX_SIGNATURES, FrameSignatures
 from a2d_tf.video.frames import streaming
 from a2d_tf.video.frames.instances import Answer, GivenAnswer, GivenFrames
 from a2d_tf.video.frames.span import Span
@@ -24,7 +24,7 @@ class BoxLabeller(ServedFrames):
     Its `answer` is the signature `boxes`.
     """
 
-    SIGNATURES: ClassVar[tuple[str, str]] = BOX_SIGNATURES
+    SIGNATURES: ClassVar[FrameSignatures] = BOX_SIGNATURES
 
     def answers(
         self, frames: Iterable[np.ndarray | None], span: Span, given: GivenFrames

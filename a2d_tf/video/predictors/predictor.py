@@ -15,7 +15,7 @@ import numpy as np
 from a2d_tf.core import devices
 from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.ops.label_painter import mask_patches
-from a2d_tf.serving.signatures import VIDEO_SIGNATURES
+from a2d_tf.serving.signatures import VIDEO_SIGNATURES, FrameSignatures
 from a2d_tf.video.frames import streaming
 from a2d_tf.video.frames.instances import FrameFeatures, Instances
 from a2d_tf.video.frames.span import Span
@@ -34,7 +34,7 @@ class Predictor(ServedFrames):
     Its `answer` is the signature `key_frame`.
     """
 
-    SIGNATURES: ClassVar[tuple[str, str]] = VIDEO_SIGNATURES
+    SIGNATURES: ClassVar[FrameSignatures] = VIDEO_SIGNATURES
 
     @classmethod
     def from_run(cls, run: Run) -> Predictor:

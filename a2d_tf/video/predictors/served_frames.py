@@ -18,6 +18,7 @@ from a2d_tf.data.motion_stream import MotionStream
 from a2d_tf.ops.motion_maps import frame_size
 from a2d_tf.runs import packed
 from a2d_tf.serving.model_info import ModelInfo
+from a2d_tf.serving.signatures import FrameSignatures
 from a2d_tf.video.frames.instances import FrameFeatures
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class ServedFrames:
       labels: the label space of the codes.
     """
 
-    SIGNATURES: ClassVar[tuple[str, str]]
+    SIGNATURES: ClassVar[FrameSignatures]
     """VIDEO_SIGNATURES or BOX_SIGNATURES."""
 
     def __init__(
@@ -142,7 +143,7 @@ def _load_functions(
     path: str | os.PathLike[str],
     checkpoint: str,
     settings: dict[str, Any],
-    signatures: tuple[str, str],
+    signatures: FrameSignatures,
 ) -> ServedFunctions:
     """Load the functions of an exported SavedModel or of a run."""
     folder = os.path.normpath(path)
