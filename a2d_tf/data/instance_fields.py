@@ -150,6 +150,7 @@ class Category(Field):
 
 
 FIELDS: tuple[Field, ...] = ()
+"""The fields of this package's networks: none. CONTRIBUTING adds one with its head."""
 
 
 def scale_fields(results: dict[str, Any], ratio: Any) -> dict[str, Any]:

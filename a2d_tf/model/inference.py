@@ -395,8 +395,7 @@ def _apply_to_used_rows(
     most = rows[0].shape[1]
     count = tf.maximum(tf.reduce_max(number), 1)
     if on_gpu:
-        # cuDNN chooses an algorithm anew for each number of rows, which takes dozens of
-        # calls.
+        # Few different numbers: cuDNN chooses an algorithm for each of them.
         count = tf.minimum(-(-count // _ROWS) * _ROWS, most)
     values = function(*(tensor[:, :count] for tensor in rows))
     shape = values.shape[2:]

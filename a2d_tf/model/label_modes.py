@@ -183,6 +183,7 @@ class Decoupled(LabelMode):
         self.num_actions = len(self.actions())
 
     def actions(self) -> list[tuple[str, ...]]:
+        """Return the actions, then background if it is a class; see `LabelMode`."""
         names = super().actions()
         if self._background:
             names.append(("background",))
@@ -191,6 +192,7 @@ class Decoupled(LabelMode):
     def action_targets(
         self, logits: tf.Tensor, actors: tf.Tensor, actions: tf.Tensor, rows: Rows
     ) -> ActionTargets:
+        """Return the targets, of all RoIs that count if background is a class."""
         if not self._background:
             return super().action_targets(logits, actors, actions, rows)
         background = len(self.labels.actions)
@@ -202,9 +204,11 @@ class Decoupled(LabelMode):
         )
 
     def without_background(self, action_logits: tf.Tensor) -> tf.Tensor:
+        """Return the logits of the actions alone, [B, R, |Y|]."""
         return action_logits[..., : len(self.labels.actions)]
 
     def table(self, scores: RoiScores) -> RoiTable:
+        """Return the table in which a pair scores p(actor) p(action)."""
         row = tf.cast(scores.valid, tf.float32)[..., None]
         # Background keeps its share of the probability. Otherwise RoIs on background,
         # on which the actions were never trained, would lead the ranking by p(action).
@@ -224,6 +228,7 @@ class Hierarchical(LabelMode):
         self.num_actions = len(labels.actors) * len(labels.actions)
 
     def actions(self) -> list[tuple[str, ...]]:
+        """Return an output for each actor and action, actor by actor."""
         names: list[tuple[str, ...]] = []
         for actor in self.labels.actors:
             for action in self.labels.actions:
@@ -243,6 +248,7 @@ class Hierarchical(LabelMode):
         return ActionTargets(logits, actions, rows.positive, rows.counted)
 
     def table(self, scores: RoiScores) -> RoiTable:
+        """Return the table in which a pair scores p(actor) p(action | actor)."""
         classes = scores.class_scores
         count = classes.shape[1] or tf.shape(classes)[1]
         shape = [-1, count, *self.labels.valid.shape]
@@ -260,12 +266,14 @@ class Cartesian(LabelMode):
     num_actions = 0
 
     def classes(self) -> list[tuple[str, ...]]:
+        """Return the valid pairs, each by its name, then its actor."""
         names: list[tuple[str, ...]] = []
         for code, actor in zip(self.labels.codes, self.labels.pairs[:, 0]):
             names.append((self.labels.name(code), self.labels.actors[actor]))
         return names
 
     def table(self, scores: RoiScores) -> RoiTable:
+        """Return the table in which a pair has the score and box of its class."""
         # Invalid pairs read the row of zeros that is padded behind the last class.
         source = np.full(self.labels.valid.shape, self.num_classes)
         source[self.labels.valid] = self._class_of_pairs()
@@ -287,6 +295,7 @@ class Cartesian(LabelMode):
         )
 
     def pairs_of(self, classes: tf.Tensor, table: RoiTable) -> Pairs:
+        """Return the pairs that the classes are."""
         actors = tf.constant(self.labels.pairs[:, 0], tf.int32)
         actions = tf.constant(self.labels.pairs[:, 1], tf.int32)
         return Pairs(
@@ -321,6 +330,7 @@ class Detected(LabelMode):
         self._members = np.float32(is_class_of)
 
     def classes(self) -> list[tuple[str, ...]]:
+        """Return the detector's classes."""
         return [(name,) for name in self._names]
 
     def pooled(self, scores: tf.Tensor) -> tf.Tensor:
@@ -333,6 +343,7 @@ class Detected(LabelMode):
         return tf.reduce_sum(likeliest * actor_scores, axis=3)
 
     def table(self, scores: RoiScores) -> RoiTable:
+        """Return the table in which an actor has the sum of its classes."""
         member_scores = scores.class_scores[..., None] * self._members
         actor_scores = tf.reduce_sum(member_scores, axis=2)
         likeliest = tf.argmax(member_scores, axis=2)
@@ -346,6 +357,7 @@ class Detected(LabelMode):
         )
 
     def pairs_of(self, classes: tf.Tensor, table: RoiTable) -> Pairs:
+        """Return the actors of the classes, with the only action."""
         # Rows that are not used have class 0, which may be no actor.
         actors = tf.maximum(tf.gather(self._actor_of, classes), 0)
         return super().pairs_of(actors, table)

@@ -11,9 +11,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from a2d_tf.model import frozen_norms
 from a2d_tf.model.autograph import without_autograph
-from a2d_tf.model.frozen_norms import FROZEN, Folded, LentFolds
+from a2d_tf.model.frozen_norms import FROZEN, Folded, LentFolds, Statistics
 
 # Output layers start near zero, so that an untrained network predicts all classes
 # alike.
@@ -32,11 +31,13 @@ class GroupNorm(tf.keras.layers.Layer):
         self.epsilon = epsilon
 
     def build(self, shape: tf.TensorShape) -> None:
+        """Create gamma and beta."""
         self.gamma = self._channel_weight("gamma", shape[-1], "ones")
         self.beta = self._channel_weight("beta", shape[-1], "zeros")
 
     @without_autograph
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Normalise x [N, H, W, C]."""
         gamma = tf.convert_to_tensor(self.gamma)
         beta = tf.convert_to_tensor(self.beta)
         if training:
@@ -142,7 +143,9 @@ class ConvNorm(tf.keras.layers.Layer):
 
     rectify = staticmethod(tf.nn.relu)
     lent_folds: LentFolds | None = None
-    """Set by the `JoinedNorms` model that the layer belongs to, if any."""
+    """Of the `JoinedNorms` model that the layer belongs to, if any: while that model
+    runs, it has folded the norms of all its layers, and `folded` returns its result.
+    """
 
     def __init__(
         self,
@@ -170,6 +173,7 @@ class ConvNorm(tf.keras.layers.Layer):
         self.gain = gain
 
     def build(self, shape: tf.TensorShape) -> None:
+        """Create the kernel and the weights of the norm."""
         if self.stddev:
             initializer = tf.keras.initializers.RandomNormal(stddev=self.stddev)
         elif self.relu:
@@ -195,6 +199,7 @@ class ConvNorm(tf.keras.layers.Layer):
 
     @without_autograph
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Convolve x [N, H, W, C], normalise it, and apply the ReLU."""
         if self.norm == "group_norm":
             x = self.convolve(x, tf.cast(self.kernel, x.dtype))
             x = self.normalise(x, training=training)
@@ -208,13 +213,13 @@ class ConvNorm(tf.keras.layers.Layer):
         """Return kernel and bias of the equivalent convolution without frozen norm."""
         if self.norm == "none":
             return Folded(self.kernel, self.bias)
-        # While the whole model runs, it has folded the norms of all its layers at once,
-        # which takes fewer operations; see `JoinedNorms`.
         if self.lent_folds is not None:
             lent_fold = self.lent_folds.find(self.name)
             if lent_fold is not None:
                 return lent_fold
-        return frozen_norms.fold(self)
+        statistics = Statistics(self.gamma, self.beta, self.mean, self.variance)
+        affine = statistics.affine(self.epsilon)
+        return Folded(self.kernel * affine.scale, affine.offset)
 
     def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """Convolve x [N, H, W, C] with a kernel of this layer's shape."""
@@ -247,6 +252,7 @@ class Function(tf.keras.layers.Layer):
 
     @without_autograph
     def call(self, inputs: list) -> Any:
+        """Apply the function to the inputs as its arguments."""
         return self.function(*inputs)
 
 

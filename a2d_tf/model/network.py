@@ -85,18 +85,15 @@ class Network(tf.Module):
       readout: what gives instances their labels in place of actor and action head; or
         None.
       readout_maps: rgb uint8 [N, H, W, 3] -> C4 and C5, what the readout is fitted to;
-        absent without a readout.
+        None without a readout.
       action_backbone: uint8 [N, T, h, w, 3], RGB of motion frames -> {name: a map of
         `motion_maps.BACKBONE_MAPS`, [N, T/frames, h/stride, w/stride, C]}; or None. It
         never trains. Float32 in any precision, as the maps of records are.
       motion_readout: {name: a map of the action backbone} -> {name: what the readout
         says at each place, [..., 2 |Y|]}; also has the readout's weights for flow
         histograms. None if no motion maps are read.
-      on_gpu: whether TensorFlow computes on a GPU, where launches cost more than
-        copies.
+      on_gpu: whether TensorFlow computes on a GPU.
     """
-
-    readout_maps: tf.keras.Model
 
     def __init__(
         self,
@@ -124,13 +121,13 @@ class Network(tf.Module):
         """The heads that learn from sampled RoIs."""
         heads: list[Head] = [self.actor]
         for head in self.instance_heads.values():
-            if isinstance(head, Head):
+            if head.branch:
                 heads.append(head)
         if self.action is not None:
             heads.append(self.action)
         return heads
 
-    def field(self, clips: tf.Tensor) -> tf.Tensor:
+    def middle_frames(self, clips: tf.Tensor) -> tf.Tensor:
         """Return the middle 2L + 1 frames of clips [B, T, ...]: all that it sees."""
         first = tf.shape(clips)[1] // 2 - self.model_config.temporal_layers
         return clips[:, first : first + self.model_config.frames]
@@ -276,12 +273,11 @@ class Network(tf.Module):
         """Build the submodels.
 
         Their order, as that of all layers, decides the initial weights. Checkpoints
-        name variables by these attributes.
+        name variables by these attributes, in this order.
         """
         built = submodels.build_backbones(builder, self.readout)
         self._backbone_maps = built.maps
-        if built.readout_maps is not None:
-            self.readout_maps = built.readout_maps
+        self.readout_maps: tf.keras.Model | None = built.readout_maps
         self.backbones = built.model
         self.temporal_fusion = submodels.build_temporal_fusion(builder)
         self.rpn = submodels.build_rpn(builder, self.proposals)
@@ -290,6 +286,7 @@ class Network(tf.Module):
         for head in self.instance_heads.values():
             if head.part:
                 head.model = head.build(builder)
+                # A checkpoint finds a head's variables by the name of its part.
                 setattr(self, head.part, head.model)
         self.action_backbone: tf.keras.Model | None = None
         if self.model_config.action_backbone:
@@ -312,9 +309,9 @@ class Network(tf.Module):
             clip["flow"] = tf.keras.Input([None, *self.image_size, 2], name="flow")
         frames = {}
         for name, values in clip.items():
-            # Only the temporal field; time is folded into the batch.
-            field = self.field(values)
-            frames[name] = tf.reshape(field, [-1, *self.image_size, values.shape[-1]])
+            # Time is folded into the batch.
+            middle = self.middle_frames(values)
+            frames[name] = tf.reshape(middle, [-1, *self.image_size, values.shape[-1]])
         pyramids = {}
         for name, levels in self.backbones(frames).items():
             pyramids[name] = [
@@ -323,7 +320,7 @@ class Network(tf.Module):
         return tf.keras.Model(clip, self._fuse(pyramids), name="features")
 
     def _fuse(self, pyramids: Mapping[str, list[tf.Tensor]]) -> dict[str, Any]:
-        """Compute the outputs of `features` from the pyramids of the field's frames."""
+        """Compute the outputs of `features` from the pyramids of 2L + 1 frames."""
         key = [self._pick_key_frame(x) for x in pyramids["actor"]]
         logits, deltas = self.rpn(key)
         outputs = {"rpn_logits": logits, "rpn_deltas": deltas, "actor": key}

@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from a2d_tf.model import fpn, temporal
 from a2d_tf.model.building import Builder
-from a2d_tf.model.frozen_norms import JoinedNorms
 from a2d_tf.model.heads.action import ActionHead
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.heads.proposals import Proposals
+from a2d_tf.model.joined_norms import JoinedNorms
 from a2d_tf.model.readout.readout import LEVELS, Readout
 
 

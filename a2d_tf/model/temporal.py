@@ -34,6 +34,7 @@ class TemporalConv(tf.keras.layers.Layer):
         self.init = init
 
     def build(self, shape: tf.TensorShape) -> None:
+        """Create kernel and bias."""
         channels = shape[-1]
 
         def identity(
@@ -50,6 +51,7 @@ class TemporalConv(tf.keras.layers.Layer):
 
     @without_autograph
     def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Convolve x over time."""
         frames, height, width, channels = x.shape[1:]
         if frames == 3:
             windows = tf.transpose(x, [0, 2, 3, 1, 4])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tensorflow as tf
+
 from a2d_tf.model.network import Network, layers_computing
 
 
@@ -22,37 +24,46 @@ def set_phase(network: Network, phase: str, trains_backbones: bool = True) -> No
       trains_backbones: False for backbones, except the refiner's, that keep their
         weights.
     """
-    actor_layers = [*network.rpn.layers]
-    actor_outputs = []
-    for head in network.heads:
-        if head.branch == "actor":
-            actor_layers += head.layers()
-            actor_outputs += [network.roi_heads.output[name] for name in head.outputs]
-    actor_layers += layers_computing(
-        network.backbones, network.backbones.output["actor"]
-    )
-    actor_layers += layers_computing(network.roi_heads, actor_outputs)
-
-    phases_of_parts = {}
-    for instance_head in network.instance_heads.values():
-        if instance_head.phase:
-            phases_of_parts[instance_head.part] = instance_head.phase
+    actor_layers = _actor_layers(network)
+    own_phases = {}
+    for head in network.instance_heads.values():
+        if head.phase:
+            own_phases[head.part] = head.phase
     for name, part in network.parts().items():
         for layer in part.layers:
-            if name in phases_of_parts:
-                layer.trainable = phase == phases_of_parts[name]
+            if name in own_phases:
+                layer.trainable = phase == own_phases[name]
             elif layer in actor_layers:
                 layer.trainable = trains(phase, "actor")
             else:
                 layer.trainable = trains(phase, "action")
-
-    frozen_layers = []
-    if not trains_backbones:
-        frozen_layers += network.backbone_layers
-    if network.readout is not None:
-        # It reads what the backbone knew before the training.
-        frozen_layers += network.readout_maps.layers
-    if network.action_backbone is not None:
-        frozen_layers += network.action_backbone.layers
-    for layer in frozen_layers:
+    for layer in _frozen_layers(network, trains_backbones):
         layer.trainable = False
+
+
+def _actor_layers(network: Network) -> list[tf.keras.layers.Layer]:
+    """Return the layers of the actor branch."""
+    layers = [*network.rpn.layers]
+    outputs = []
+    for head in network.heads:
+        if head.branch == "actor":
+            layers += head.layers()
+            outputs += [network.roi_heads.output[name] for name in head.outputs]
+    layers += layers_computing(network.backbones, network.backbones.output["actor"])
+    layers += layers_computing(network.roi_heads, outputs)
+    return layers
+
+
+def _frozen_layers(
+    network: Network, trains_backbones: bool
+) -> list[tf.keras.layers.Layer]:
+    """Return the layers that no phase trains."""
+    layers = []
+    if not trains_backbones:
+        layers += network.backbone_layers
+    if network.readout_maps is not None:
+        # The readout reads what the backbone knew before the training.
+        layers += network.readout_maps.layers
+    if network.action_backbone is not None:
+        layers += network.action_backbone.layers
+    return layers

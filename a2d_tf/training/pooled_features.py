@@ -14,16 +14,17 @@ from a2d_tf.model.readout.feature_groups import APPEARANCE
 def make(network: Network) -> Callable[..., dict[str, tf.Tensor]]:
     """Return the function (batch, boxes [B, N, 4]) -> {group: features [B, N, 2 D]}."""
     readout = network.readout
-    assert readout is not None
+    readout_maps = network.readout_maps
+    assert readout is not None and readout_maps is not None
 
     @tf.function(reduce_retracing=True, autograph=False)
     def features(
         batch: Mapping[str, tf.Tensor], boxes: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        clips = network.field(batch["rgb"])
+        clips = network.middle_frames(batch["rgb"])
         frames = tf.reshape(clips, [-1, *clips.shape[2:]])
         pooled = []
-        for level in network.readout_maps(frames, training=False):
+        for level in readout_maps(frames, training=False):
             level = tf.reshape(level, [-1, clips.shape[1], *level.shape[1:]])
             # The average over the clip's frames, as of the logits in `Network`.
             mean = tf.reduce_mean(tf.cast(level, tf.float32), axis=1)

@@ -84,9 +84,11 @@ class DepthwiseConvNorm6(ConvNorm6):
     """
 
     def build(self, shape: tf.TensorShape) -> None:
+        """Create the weights."""
         super().build([1])  # each filter reads one channel
 
     def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """Convolve each channel of x [N, H, W, C] with its own kernel."""
         kernel = tf.reshape(kernel, [self.size, self.size, self.filters, 1])
         return tf.nn.depthwise_conv2d(
             x, kernel, [1, self.strides, self.strides, 1], self.padding

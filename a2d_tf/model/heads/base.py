@@ -16,20 +16,21 @@ if TYPE_CHECKING:
 
 
 class Head:
-    """A head that learns from sampled RoIs.
+    """What the heads behind RoIAlign have in common.
 
-    It also builds its layers and decodes their outputs. Actions are decoded by
-    `LabelMode.table`, which knows what a pair is.
+    A head builds its layers, learns from sampled RoIs (`terms`) and decodes its
+    outputs. Actions are decoded by `LabelMode.table`, which knows what a pair is.
 
     Attributes:
       branch: "actor" or "action", the branch that it belongs to. A phase trains the
-        heads of one branch, or of both (4.3, w/o joint training).
+        heads of one branch, or of both (4.3, w/o joint training). "" for a head that
+        does not learn from sampled RoIs.
       loss_terms: names of its loss terms; --lambda_NAME is the weight of one.
       outputs: names of its outputs in `Network.roi_heads`, if it is a part of that.
     """
 
-    branch: ClassVar[str]
-    loss_terms: ClassVar[tuple[str, ...]]
+    branch: ClassVar[str] = ""
+    loss_terms: ClassVar[tuple[str, ...]] = ()
     outputs: ClassVar[tuple[str, ...]] = ()
 
     def layers(self) -> list[tf.keras.layers.Layer]:
@@ -59,12 +60,12 @@ class Head:
         raise NotImplementedError
 
 
-class InstanceHead:
+class InstanceHead(Head):
     """A head with a model of its own, which runs on the instances of a frame.
 
     `heads.INSTANCE_HEADS` lists them. The network builds those that are switched on,
-    after all its other parts. A subclass that also is a `Head` learns from sampled
-    RoIs.
+    after all its other parts. One with a `branch` learns from sampled RoIs, one with a
+    `phase` by itself (`terms_alone`).
 
     Attributes:
       result: name of its result in `BatchInstances.more`. The network has one head for
@@ -75,7 +76,6 @@ class InstanceHead:
       features: pyramids that its model reads, fields of `Features`.
       phase: a --train_phase in which this head learns by itself (`terms_alone`), and no
         other part of the network; "" for none.
-      loss_terms: as of `Head`.
       needs_image: whether its model reads the pixels of the key frame.
       model: {features, rgb if `needs_image`, rois [B, N, 4]} -> outputs of instances.
     """
@@ -85,7 +85,6 @@ class InstanceHead:
     part: ClassVar[str] = ""
     phase: ClassVar[str] = ""
     features: ClassVar[tuple[str, ...]] = ()
-    loss_terms: ClassVar[tuple[str, ...]] = ()
     needs_image: bool = False
     model: tf.keras.Model
 

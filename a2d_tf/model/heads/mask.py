@@ -10,7 +10,7 @@ from a2d_tf.core.config import ModelConfig
 from a2d_tf.model import losses
 from a2d_tf.model.building import PIXEL_DEVIATION, Builder
 from a2d_tf.model.heads.actor import ActorHead
-from a2d_tf.model.heads.base import Head, InstanceHead
+from a2d_tf.model.heads.base import InstanceHead
 from a2d_tf.model.layers import ConvNorm, merge_roi_axis, output_layer, split_roi_axis
 from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
 from a2d_tf.ops import masks as mask_ops
@@ -21,7 +21,7 @@ SIZE = 28
 _SKIP_CHANNELS = 16  # of the image in the mask head
 
 
-class MaskHead(InstanceHead, Head):
+class MaskHead(InstanceHead):
     """Masks [B, N, 28, 28] of instances, probabilities inside the box.
 
     Args:
@@ -42,6 +42,7 @@ class MaskHead(InstanceHead, Head):
 
     @classmethod
     def make(cls, config: ModelConfig, actor: ActorHead) -> MaskHead:
+        """Make the head, without its model; see `InstanceHead`."""
         return cls(actor, config.mask_image)
 
     def build(self, builder: Builder) -> tf.keras.Model:
