@@ -19,7 +19,7 @@ from a2d_tf.data.conversion import MotionSettings
 from a2d_tf.data.manifest import MotionFacts
 from a2d_tf.data.release import Release
 from a2d_tf.model.readout import readout as readouts
-from a2d_tf.model.readout.readout_fit import Skills
+from a2d_tf.model.readout.label_fit import Skills
 from a2d_tf.pretrained import transfer
 from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs import loading, packing

@@ -18,7 +18,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.data import clip_records
 from a2d_tf.model import inference
 from a2d_tf.model.inference import infer
-from a2d_tf.model.readout import feature_groups, readout_fit, ridge
+from a2d_tf.model.readout import feature_groups, label_fit, ridge
 from a2d_tf.model.readout import readout as readouts
 from a2d_tf.model.readout.box_halves import average_map
 from a2d_tf.model.suppression import vote
@@ -40,7 +40,7 @@ def instances(x, actors, actions, videos, **motion):
     """Instances in true boxes, with features of appearance and of motion maps."""
     features = {"appearance": x, **motion}
     exact = np.ones(len(x), bool)
-    return readout_fit.ReadoutInstances(features, actors, actions, videos, exact)
+    return label_fit.ReadoutInstances(features, actors, actions, videos, exact)
 
 
 def test_the_fit_is_least_squares_with_a_penalty_and_equal_classes():
@@ -404,7 +404,7 @@ def test_it_learns_from_training_videos_without_the_held_out_actions(
     mini_records, monkeypatch
 ):
     parse = clip_records.parse
-    monkeypatch.setattr(readout_fit, "LEAST_SKILL", -9.0)  # of random features
+    monkeypatch.setattr(label_fit, "LEAST_SKILL", -9.0)  # of random features
 
     def learned(withheld="", **poison):
         """Its weights, where the records of some videos say something else."""

@@ -269,7 +269,7 @@ def test_settings_that_a_training_turns_off_are_those_of_its_flags():
     """Without pretrained weights there is no readout, and no maps that it reads."""
     words = ["--readout", "--action_backbone=i3d", "--flow_histograms", "--steps=9"]
     wanted = training_flags.config_of(words)
-    written = run_settings.resolve_config(wanted, given=())
+    written = run_settings.resolve_config(wanted, given_flags=())
     assert not written.model.readout
     assert not (written.model.action_backbone or written.model.flow_histograms)
     assert training_flags.are_those_of(written, wanted)

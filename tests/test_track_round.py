@@ -13,8 +13,9 @@ from test_efficientnet import state
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.coded_seconds import CodedSeconds
 from a2d_tf.pretrained import layouts
-from a2d_tf.training.given_tracks import coded_rows, left_out_videos, track_features
+from a2d_tf.training.given_tracks import coded_rows, track_features
 from a2d_tf.training.given_tracks.fit_tracks import fit_tracks
+from a2d_tf.training.given_tracks.left_out_videos import TrackReader
 from a2d_tf.training.given_tracks.track_features import TrackFeatures
 
 SIDE = 12
@@ -292,7 +293,8 @@ def fitted(videos, codes, bout_seconds):
     """The coded rows of videos, their fit, and these rows by the fits without them."""
     rows = coded_rows.find(videos, codes, every=4)
     fit = fit_tracks(videos, rows, LABELS)
-    scored = left_out_videos.predict(fit, videos, rows, 4, bout_seconds)
+    reader = TrackReader(LABELS, videos, 4, bout_seconds)
+    scored = reader.predict_left_out(fit, rows)
     return rows, fit, scored
 
 

@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.fold_scores import FoldScores
 from a2d_tf.evaluation.metrics.behaviour_counts import Counts
-from a2d_tf.training.given_tracks import learning_curve, left_out_videos
+from a2d_tf.training.given_tracks import learning_curve
 from a2d_tf.training.given_tracks.coded_rows import CodedRow
 from a2d_tf.training.given_tracks.fit_tracks import TrackFit
-from a2d_tf.training.given_tracks.left_out_videos import ScoredRow
-from a2d_tf.training.given_tracks.track_features import TrackFeatures
+from a2d_tf.training.given_tracks.left_out_videos import ScoredRow, TrackReader
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,32 +22,20 @@ class TrackFolds:
     Attributes:
       folds: {name: its videos}.
       fit: to all coded videos.
-      features: of all videos.
       rows: all coded instances.
-      every, bout_seconds, window: as of `left_out_videos.predict`.
+      reader: predicts these.
     """
 
     folds: Mapping[str, Sequence[str]]
     fit: TrackFit
-    features: Mapping[str, TrackFeatures]
     rows: Sequence[CodedRow]
-    every: int
-    bout_seconds: Mapping[str, float]
-    window: int
+    reader: TrackReader
 
     def scores(self) -> list[FoldScores]:
         """Score each fold by the fit without its videos."""
         scores = []
         for name, videos in self.folds.items():
-            scored = left_out_videos.predict(
-                self.fit,
-                self.features,
-                self.rows,
-                self.every,
-                self.bout_seconds,
-                self.window,
-                folds=[videos],
-            )
+            scored = self.reader.predict_left_out(self.fit, self.rows, [videos])
             scores.append(_count(name, scored, self.fit.labels))
         return scores
 
@@ -56,17 +43,11 @@ class TrackFolds:
         """Score all folds by fits to fewer of the other videos: {their number: it}."""
         scored_of: dict[int, list[ScoredRow]] = collections.defaultdict(list)
         smaller_fits = learning_curve.smaller_fits(
-            self.features, self.rows, self.fit.labels, list(self.folds.values())
+            self.reader.videos, self.rows, self.fit.labels, list(self.folds.values())
         )
         for smaller in smaller_fits:
-            scored_of[smaller.videos] += left_out_videos.predict_by(
-                smaller.weights,
-                self.fit.labels,
-                self.features,
-                smaller.rows,
-                self.every,
-                self.bout_seconds,
-                self.window,
+            scored_of[smaller.videos] += self.reader.predict(
+                smaller.weights, smaller.rows
             )
         scores = {}
         for number, scored in scored_of.items():

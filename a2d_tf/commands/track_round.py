@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from a2d_tf.commands.track_folds import TrackFolds
     from a2d_tf.training.given_tracks.fit_tracks import TrackFit
     from a2d_tf.training.given_tracks.labels_only import LabelsOnly
+    from a2d_tf.training.given_tracks.left_out_videos import TrackReader
     from a2d_tf.training.given_tracks.track_features import TrackFeatures
 
 COMMAND = "start --tracks"
@@ -284,19 +285,19 @@ class TrackRound:
         rows: Sequence[CodedRow],
     ) -> _Trust:
         """Score the coded videos by fits without them, and write the scores."""
-        from a2d_tf.training.given_tracks import left_out_videos
+        from a2d_tf.training.given_tracks.left_out_videos import TrackReader
 
         if not fit.leaves_out:
             self._draw_curve([])  # that of an earlier call goes
             return _Trust(None, [_NOTHING_LEFT_OUT])
-        scored_rows = left_out_videos.predict(
-            fit,
-            features,
-            rows,
-            self.every,
-            self.source.bout_seconds,
-            self.track_settings.window,
+        reader = TrackReader(
+            labels=fit.labels,
+            videos=features,
+            every=self.every,
+            bout_seconds=self.source.bout_seconds,
+            window=self.track_settings.window,
         )
+        scored_rows = reader.predict_left_out(fit, rows)
         scores = CodedSeconds.count(
             fit.labels.actions,
             videos=[row.coded.video for row in scored_rows],
@@ -316,7 +317,7 @@ class TrackRound:
             right=np.array([row.action == row.predicted for row in scored_rows]),
             seconds=np.array([row.coded.seconds for row in scored_rows]),
         )
-        folds = self._folds(fit, features, rows)
+        folds = self._folds(fit, rows, reader)
         curve = folds.curve()
         self._draw_curve(learning_curve.points_of_fits(curve))
         if len(curve) > 1:
@@ -328,10 +329,7 @@ class TrackRound:
         learning_curve.write(self.output, points, axes)
 
     def _folds(
-        self,
-        fit: TrackFit,
-        features: Mapping[str, TrackFeatures],
-        rows: Sequence[CodedRow],
+        self, fit: TrackFit, rows: Sequence[CodedRow], reader: TrackReader
     ) -> TrackFolds:
         """Return the folds that are wanted, or usual ones for the learning curve."""
         from a2d_tf.commands.track_folds import TrackFolds
@@ -344,11 +342,8 @@ class TrackRound:
         return TrackFolds(
             folds=chosen_folds.choose(self.folds or number, videos_of_actions, folder),
             fit=fit,
-            features=features,
             rows=rows,
-            every=self.every,
-            bout_seconds=self.source.bout_seconds,
-            window=self.track_settings.window,
+            reader=reader,
         )
 
     def _write_model(

@@ -17,7 +17,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,6 +41,13 @@ def is_name(name: str) -> bool:
 def normalized(name: str) -> str:
     """Return a name as it is compared: without blanks around it, accents composed."""
     return unicodedata.normalize("NFC", name.strip())
+
+
+class Pair(NamedTuple):
+    """The actor and the action of a code, integers; or of many, arrays of one shape."""
+
+    actor: Any
+    action: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,13 +129,16 @@ class LabelSpace:
         """Return the codes of 0-based indices (arrays or integers); see `indices`."""
         return self.base * (actor + 1) + action + 1
 
-    def indices(self, codes: Any) -> tuple:
-        """Return the 0-based indices (actor, action) of codes, both -1 for code 0."""
-        return codes // self.base - 1, codes % self.base - 1
+    def indices(self, codes: Any) -> Pair:
+        """Return the indices of codes, from 0, as in `actors`; both -1 for code 0."""
+        return Pair(codes // self.base - 1, codes % self.base - 1)
 
-    def split(self, codes: int | np.ndarray) -> tuple:
-        """Return the numbers (actor, action) of codes, from 1, both 0 for code 0."""
-        return codes // self.base, codes % self.base
+    def split(self, codes: Any) -> Pair:
+        """Return the numbers of codes, from 1, as `indices` plus 1; both 0 for code 0.
+
+        Use `indices` for names and arrays, and this for the two parts of a code.
+        """
+        return Pair(codes // self.base, codes % self.base)
 
     def knows(self, code: int) -> bool:
         """Return whether a code has an actor and an action, a valid pair or not."""

@@ -44,12 +44,6 @@ class Averages(tf.Module):
         rate = 1.0 - tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
         tf.distribute.get_strategy().run(self._approach_weights, (rate,))
 
-    def _approach_weights(self, rate: tf.Tensor) -> None:
-        weights = replicas.own_parts(self._variables())
-        self._joiner.approach(
-            replicas.own_parts(self.values), self._joiner.join_values(weights), rate
-        )
-
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
         """Exchange the variables and their averages inside a `with` block."""
@@ -65,3 +59,10 @@ class Averages(tf.Module):
             value = tf.identity(variable.read_value())
             variable.assign(average.read_value())
             average.assign(value)
+
+    def _approach_weights(self, rate: tf.Tensor) -> None:
+        """Move this replica's averages by a share of the way to its weights."""
+        weights = replicas.own_parts(self._variables())
+        self._joiner.approach(
+            replicas.own_parts(self.values), self._joiner.join_values(weights), rate
+        )

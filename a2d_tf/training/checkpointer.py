@@ -33,9 +33,11 @@ class Window(tf.train.experimental.PythonState):
         return means
 
     def serialize(self) -> str:
+        """Return the values as a checkpoint holds them."""
         return json.dumps(self.values)
 
     def deserialize(self, text: str) -> None:
+        """Take the values that a checkpoint holds."""
         self.values = json.loads(text)
 
 
@@ -83,33 +85,17 @@ class Checkpointer:
             self._state.averages.exchange()
         return True
 
-    def save(self, kind: str = "last") -> None:
-        """Save the current step.
-
-        Args:
-          kind: 'last' for the whole state, 'best' for the network alone, of the best
-            validation.
+    def save(self) -> None:
+        """Save the whole state of the current step.
 
         Raises:
           InputError: the checkpoint cannot be written, and the older ones stay; or the
             run folder was deleted.
         """
-        # A deleted folder would be made again, without the settings of the run.
-        last = self._folder("last")
-        if not os.path.isdir(last) or not os.path.samestat(os.stat(last), self._stat):
-            raise InputError(
-                f"{last}: deleted or replaced during the training; start it again"
-            )
-        parts = self._parts
-        keep = _KEPT
-        if kind == "best":
-            parts = {"network": self._state.network}
-            keep = 1
-        with self._state.averaged_weights():
-            checkpoints.save(self._folder(kind), parts, self.step, keep)
+        self._save("last", self._parts, _KEPT)
 
     def save_best(self, score: float, threshold: float) -> bool:
-        """Save to `best/` if the validation is the run's best; return whether it is.
+        """Save the network if its validation is the run's best; return whether it is.
 
         Args:
           score: percent.
@@ -124,7 +110,7 @@ class Checkpointer:
             # the run repeats it.
             if best["step"] < step and best["score"] >= score:
                 return False
-        self.save("best")
+        self._save("best", {"network": self._state.network}, keep=1)
         write_json(path, {"step": step, "score": score, "score_threshold": threshold})
         return True
 
@@ -133,6 +119,22 @@ class Checkpointer:
         write_json(
             os.path.join(self.workdir, run_folder.FINISHED), {"steps": self.step}
         )
+
+    def _save(self, kind: str, parts: dict[str, Any], keep: int) -> None:
+        """Save parts with the averages in place of the weights, and keep the last ones.
+
+        Args:
+          kind: of a folder of checkpoints, 'last' or 'best'.
+          keep: number of checkpoints.
+        """
+        # A deleted folder would be made again, without the settings of the run.
+        last = self._folder("last")
+        if not os.path.isdir(last) or not os.path.samestat(os.stat(last), self._stat):
+            raise InputError(
+                f"{last}: deleted or replaced during the training; start it again"
+            )
+        with self._state.averaged_weights():
+            checkpoints.save(self._folder(kind), parts, self.step, keep)
 
     def _folder(self, kind: str) -> str:
         return run_folder.checkpoint_folder(self.workdir, kind)

@@ -13,7 +13,7 @@ from a2d_tf.core.progress import progress_bar
 from a2d_tf.data import clip_records, pipeline
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
-from a2d_tf.model.readout.readout_fit import LEAST_SKILL, ReadoutInstances, Skills
+from a2d_tf.model.readout.label_fit import LEAST_SKILL, ReadoutInstances, Skills
 from a2d_tf.training import pooled_features
 
 _INSTANCES = 1000  # about the most that are read, evenly over the videos
@@ -23,10 +23,9 @@ _SHIFT = 0.15  # of a box's sides, most that a side moves
 _BATCH_SIZE = 4
 _FIELDS = ("rgb", "size", "boxes", "actors", "actions", "present", "video")
 
-logger = logging.getLogger(__name__)
-
-
 _UNFITTED = Skills(0.0, 0.0)
+
+logger = logging.getLogger(__name__)
 
 
 def fit_readout(network: Network, manifest: Manifest, config: Config) -> Skills:
@@ -43,32 +42,15 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> Skills:
     """
     if network.readout is None:
         return _UNFITTED
-    counts = manifest.counts["train"]
-    most = max(counts["records"], counts["instances"])
-    every = -(-most // _INSTANCES)
-    fields = {*_FIELDS, *network.clip_fields}
-    clips = pipeline.evaluation(
-        manifest, "train", config, _BATCH_SIZE, fields=fields, every=every
-    )
-    rng = np.random.default_rng(0)
-    features = pooled_features.make(network)
-    parts = []
-    with clip_records.naming(manifest.directory):
-        batches = -(-counts["records"] // (every * _BATCH_SIZE))
-        for batch in progress_bar(clips, "features", batches, unit="batch"):
-            parts.append(_read_instances(batch, features, rng))
-    if not parts:
+    instances = _read_training_videos(network, manifest, config)
+    if instances is None:
         return _UNFITTED  # training will say that no clip is left
-
-    instances = tf.nest.map_structure(lambda *rows: np.concatenate(rows), *parts)
-    zero_shot_actor = -1
-    if config.training.zero_shot_actor:
-        zero_shot_actor = manifest.label_space.actor_index(
-            config.training.zero_shot_actor
-        )
-    withheld = instances.actors == zero_shot_actor
-    learned = np.where(withheld, -1, instances.actions)
-    skills = network.readout.fit(instances._replace(actions=learned))
+    zero_shot_actor = config.training.zero_shot_actor
+    if zero_shot_actor:
+        index = manifest.label_space.actor_index(zero_shot_actor)
+        learned = np.where(instances.actors == index, -1, instances.actions)
+        instances = instances._replace(actions=learned)
+    skills = network.readout.fit(instances)
     logger.info(
         "readout: how well it labels training videos that it has not seen, from 0 for"
         " chance to 1 for all right: actors %s, actions %s; what is below %.2f is left"
@@ -84,6 +66,29 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> Skills:
 
 def _in_words(skill: float | None) -> str:
     return "(too few videos to tell)" if skill is None else f"{skill:.2f}"
+
+
+def _read_training_videos(
+    network: Network, manifest: Manifest, config: Config
+) -> ReadoutInstances | None:
+    """Return instances of the training videos with their features; None if none are."""
+    counts = manifest.counts["train"]
+    most = max(counts["records"], counts["instances"])
+    every = -(-most // _INSTANCES)  # of so many clips one is read
+    fields = {*_FIELDS, *network.clip_fields}
+    clips = pipeline.evaluation(
+        manifest, "train", config, _BATCH_SIZE, fields=fields, every=every
+    )
+    rng = np.random.default_rng(0)
+    features = pooled_features.make(network)
+    parts = []
+    with clip_records.naming(manifest.directory):
+        batches = -(-counts["records"] // (every * _BATCH_SIZE))
+        for batch in progress_bar(clips, "features", batches, unit="batch"):
+            parts.append(_read_instances(batch, features, rng))
+    if not parts:
+        return None
+    return tf.nest.map_structure(lambda *rows: np.concatenate(rows), *parts)
 
 
 def _read_instances(

@@ -77,6 +77,35 @@ def forward(
     return terms, _health(truth, proposals, rows)
 
 
+def weighted(terms: Terms, training: TrainingConfig) -> dict[str, tf.Tensor]:
+    """Return each term times its lambda, and their sum as `total` (paper, Eq. 1)."""
+    values = {}
+    for name, parts in terms.items():
+        quotients = [tf.math.divide_no_nan(x.total, x.divisor) for x in parts]
+        values[name] = getattr(training, f"lambda_{name}") * tf.add_n(quotients)
+    values["total"] = tf.add_n(list(values.values()))
+    return values
+
+
+def reported_values(
+    terms: Terms, health: dict[str, Term], training: TrainingConfig
+) -> dict[str, tf.Tensor]:
+    """Return what a step reports: weighted terms, their total, and health figures.
+
+    In a replica the divisors are those of all replicas and the sums its own, so that
+    the results, added up over the replicas, are those of the whole batch.
+
+    Args:
+      terms, health: of `forward`.
+    """
+    of_replicas = {name: _over_replicas(parts) for name, parts in terms.items()}
+    values = weighted(of_replicas, training)
+    for name, term in health.items():
+        (figure,) = _over_replicas([term])
+        values[name] = tf.math.divide_no_nan(figure.total, figure.divisor)
+    return values
+
+
 def _options(network: Network, training: TrainingConfig) -> Options:
     """Return the settings that sampling and losses read."""
     zero_shot_actor = -1
@@ -111,35 +140,6 @@ def _health(truth: BatchTruth, proposals: tf.Tensor, rows: Rows) -> dict[str, Te
         "proposal_recall": Term(tf.reduce_sum(recalled), tf.reduce_sum(present)),
         "positives": Term(positives, frames),
     }
-
-
-def weighted(terms: Terms, training: TrainingConfig) -> dict[str, tf.Tensor]:
-    """Return each term times its lambda, and their sum as `total` (paper, Eq. 1)."""
-    values = {}
-    for name, parts in terms.items():
-        quotients = [tf.math.divide_no_nan(x.total, x.divisor) for x in parts]
-        values[name] = getattr(training, f"lambda_{name}") * tf.add_n(quotients)
-    values["total"] = tf.add_n(list(values.values()))
-    return values
-
-
-def reported_values(
-    terms: Terms, health: dict[str, Term], training: TrainingConfig
-) -> dict[str, tf.Tensor]:
-    """Return what a step reports: weighted terms, their total, and health figures.
-
-    In a replica the divisors are those of all replicas and the sums its own, so that
-    the results, added up over the replicas, are those of the whole batch.
-
-    Args:
-      terms, health: of `forward`.
-    """
-    of_replicas = {name: _over_replicas(parts) for name, parts in terms.items()}
-    values = weighted(of_replicas, training)
-    for name, term in health.items():
-        (figure,) = _over_replicas([term])
-        values[name] = tf.math.divide_no_nan(figure.total, figure.divisor)
-    return values
 
 
 def _over_replicas(terms: list[Term]) -> list[Term]:

@@ -93,7 +93,7 @@ class Joiner:
 
 
 ON_CPU = Joiner(2**12)
-# To launch a GPU's kernel takes as long as to copy some megabytes.
+# So that a GPU has few kernels to launch. The limit was not measured on one.
 ON_GPU = Joiner(2**22)
 
 

@@ -46,13 +46,6 @@ def make(kind: str, number: int = 0) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(number)])
 
 
-def _divide_cpu(number: int) -> None:
-    """Make logical devices of the CPU."""
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    logical = [tf.config.LogicalDeviceConfiguration() for _ in range(number)]
-    tf.config.set_logical_device_configuration(cpu, logical)
-
-
 def batches(manifest: Manifest, config: Config, *, start_step: int) -> Iterator[dict]:
     """Iterate over `pipeline.training` from a step on.
 
@@ -126,3 +119,10 @@ def total(values: Any) -> Any:
     if context is None or context.num_replicas_in_sync == 1:
         return values
     return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+
+def _divide_cpu(number: int) -> None:
+    """Make logical devices of the CPU."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    logical = [tf.config.LogicalDeviceConfiguration() for _ in range(number)]
+    tf.config.set_logical_device_configuration(cpu, logical)

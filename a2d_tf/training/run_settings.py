@@ -13,10 +13,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model import backbones
 from a2d_tf.model.frozen_norms import FROZEN
-from a2d_tf.pretrained import (
-    cache,
-    weights_file,
-)
+from a2d_tf.pretrained import cache, weights_file
 from a2d_tf.runs import run_folder
 
 _LITE = "efficientnet_lite"  # begins names of backbones
@@ -24,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def resolve_config(
-    config: Config, given: Collection[str], workdir: str | None = None
+    config: Config, given_flags: Collection[str], workdir: str | None = None
 ) -> Config:
     """Complete the settings by the conventions of the weights that the run starts from.
 
@@ -36,31 +33,32 @@ def resolve_config(
     them.
 
     Args:
-      given: names of the flags that were given.
+      given_flags: names of the flags that were given.
       workdir: the run folder, which may hold a run already.
 
     Raises:
       InputError: an unusable file, or a given flag that contradicts it.
     """
     training = config.training
-    resumes = workdir is not None and not run_folder.is_new(workdir)
-    run = training.init_run or training.init_checkpoint
-    if workdir is not None and resumes:
-        run = workdir
-    if workdir and not run:
+    source_run = training.init_run or training.init_checkpoint
+    resumes = False
+    if workdir is not None and not run_folder.is_new(workdir):
+        source_run = workdir
+        resumes = True
+    if workdir and not source_run:
         _warn_of_norms(config.model, training)
     _warn_of_slow_precision(config)
 
     settings: dict[str, Any] = {}
-    for name, required in _required_settings(config, run, resumes).items():
+    for name, required in _required_settings(config, source_run, resumes).items():
         configured = getattr(config.model, name)
-        if name in given and configured != required.value:
+        if name in given_flags and configured != required.value:
             raise InputError(
                 f"--{name}={configured} contradicts {required.origin}, which needs"
                 f" {required.value}; use that, or omit the flag"
             )
         settings[name] = required.value
-    if config.model.readout and not _starts_pretrained(training, run):
+    if config.model.readout and not _starts_pretrained(training, source_run):
         logger.warning(
             "--readout=false: no --init_rgb, nor a run with a readout, to start from"
         )
@@ -82,6 +80,26 @@ class _Required(NamedTuple):
     origin: str
 
 
+def without_masks(config: Config, manifest: Manifest) -> Config:
+    """Turn the mask head off if no training instance has a mask, and warn of it.
+
+    Raises:
+      InputError: the network has a refiner, which learns from masks alone.
+    """
+    if manifest.trains_masks:
+        return config
+    if config.model.use_refiner:
+        raise InputError(
+            f"--use_refiner: no training instance of {manifest.directory} has a mask"
+        )
+    if config.model.use_mask:
+        logger.warning(
+            "no training instance has a mask: --use_mask=false, no mask head is trained"
+        )
+    model = dataclasses.replace(config.model, use_mask=False)
+    return dataclasses.replace(config, model=model)
+
+
 def _required_settings(config: Config, run: str, resumes: bool) -> dict[str, _Required]:
     """Return the settings that the weights need: {name in `ModelConfig`: its value}.
 
@@ -94,22 +112,24 @@ def _required_settings(config: Config, run: str, resumes: bool) -> dict[str, _Re
         for stream in ("rgb", "flow"):
             path = cache.resolve(getattr(config.training, f"init_{stream}"))
             if path:
-                convention = weights_file.read_source(path)
-                if convention not in backbones.CONVENTIONS:
+                source = weights_file.read_source(path)
+                if source not in backbones.CONVENTIONS:
                     raise InputError(
                         f"--init_{stream}={path}: weights of an action backbone; they"
-                        f" are loaded with --action_backbone={convention}"
+                        f" are loaded with --action_backbone={source}"
                     )
-                required[f"{stream}_convention"] = _Required(convention, path)
+                required[f"{stream}_convention"] = _Required(source, path)
     if run:
         run_model = run_folder.read_loadable_config(run).model
         flagfile = run_folder.flags_path(run)
         for name in ("rgb_convention", "flow_convention"):
             required[name] = _Required(getattr(run_model, name), flagfile)
-    own = config.model.rgb_convention
-    of_rgb = required.get("rgb_convention", _Required(own, own))
-    for name, value in backbones.implied_settings(of_rgb.value).items():
-        required[name] = _Required(value, of_rgb.origin)
+    convention = required.get("rgb_convention")
+    if convention is None:
+        own_convention = config.model.rgb_convention
+        convention = _Required(own_convention, own_convention)
+    for name, value in backbones.implied_settings(convention.value).items():
+        required[name] = _Required(value, convention.origin)
     return required
 
 
@@ -130,26 +150,6 @@ def _warn_of_slow_precision(config: Config) -> None:
             "16 bits slow EfficientNet-Lite%s on a CPU; use --precision=float32",
             backbone[len(_LITE) :],
         )
-
-
-def without_masks(config: Config, manifest: Manifest) -> Config:
-    """Turn the mask head off if no training instance has a mask, and warn of it.
-
-    Raises:
-      InputError: the network has a refiner, which learns from masks alone.
-    """
-    if manifest.trains_masks:
-        return config
-    if config.model.use_refiner:
-        raise InputError(
-            f"--use_refiner: no training instance of {manifest.directory} has a mask"
-        )
-    if config.model.use_mask:
-        logger.warning(
-            "no training instance has a mask: --use_mask=false, no mask head is trained"
-        )
-    model = dataclasses.replace(config.model, use_mask=False)
-    return dataclasses.replace(config, model=model)
 
 
 def _warn_of_norms(model: ModelConfig, training: TrainingConfig) -> None:

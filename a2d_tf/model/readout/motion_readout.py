@@ -37,6 +37,7 @@ class MotionReadout(tf.keras.Model):
             self._weights_of[motion_map.name] = layer
 
     def call(self, maps: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Read maps, see above."""
         logits = {}
         for name, features in maps.items():
             kernel = self._weights_of[name].kernel
@@ -80,6 +81,7 @@ class _Halves(tf.keras.layers.Layer):
         self._units = units
 
     def build(self, shape: Sequence[int]) -> None:
+        """Create the kernel."""
         self.kernel = self.add_weight(
             "kernel",
             [shape[-1], 2, self._units],

@@ -27,13 +27,13 @@ import tensorflow as tf
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model.autograph import without_autograph
 from a2d_tf.model.readout.box_halves import average_map, average_motion_map
-from a2d_tf.model.readout.motion_readout import MotionReadout
-from a2d_tf.model.readout.readout_fit import (
+from a2d_tf.model.readout.label_fit import (
     FittedLabels,
     ReadoutInstances,
     Skills,
     fit_labels,
 )
+from a2d_tf.model.readout.motion_readout import MotionReadout
 from a2d_tf.model.structures import MotionFeatures
 from a2d_tf.ops.motion_maps import FLOW_HISTOGRAMS, MotionMap
 
@@ -186,6 +186,7 @@ class _Linear(tf.keras.layers.Layer):
         self._units = units
 
     def build(self, shapes: Sequence[tf.TensorShape]) -> None:
+        """Create the kernels of both maps, the bias and the share."""
         self._kernels = []
         for level, shape in zip(LEVELS, shapes):
             self._kernels.append(self._weight(f"kernel_c{level}", [shape[-1], 2]))
@@ -194,6 +195,7 @@ class _Linear(tf.keras.layers.Layer):
 
     @without_autograph
     def call(self, maps: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Return the logits of each map [N, h, w, C]: [N, h, w, 2 units]."""
         kernels = [
             tf.reshape(kernel, [-1, 2 * self._units]) for kernel in self._kernels
         ]

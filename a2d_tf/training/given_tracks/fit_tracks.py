@@ -10,7 +10,7 @@ import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model.readout.feature_groups import APPEARANCE
-from a2d_tf.model.readout.readout_fit import (
+from a2d_tf.model.readout.label_fit import (
     FittedLabels,
     LabelWeights,
     ReadoutInstances,

@@ -15,7 +15,7 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import MotionFacts
 from a2d_tf.model.network import Network
-from a2d_tf.model.readout.readout_fit import FittedLabels
+from a2d_tf.model.readout.label_fit import FittedLabels
 from a2d_tf.pretrained import cache
 from a2d_tf.pretrained.action_features import ActionFeatures
 from a2d_tf.pretrained.weights_file import Weights

@@ -11,7 +11,7 @@ from typing import Any
 
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
-from a2d_tf.model.readout.readout_fit import LEAST_SKILL
+from a2d_tf.model.readout.label_fit import LEAST_SKILL
 from a2d_tf.pretrained import cache
 from a2d_tf.training import initial_weights, run_settings
 from a2d_tf.training.fit_readout import Skills, fit_readout

@@ -72,14 +72,6 @@ def anchor_choices(sides: np.ndarray) -> list[AnchorSizes]:
     return choices
 
 
-def _anchors_text(sizes: AnchorSizes) -> str:
-    """Return sizes of anchors as --anchor_sizes has them."""
-    levels = []
-    for level in sizes:
-        levels.append("+".join(f"{size:g}" for size in level))
-    return ",".join(levels)
-
-
 def anchor_settings(boxes: Boxes, model: ModelConfig, preset: Preset) -> Settings:
     """Return the sizes that reach most boxes, then those closest to them.
 
@@ -102,3 +94,11 @@ def anchor_settings(boxes: Boxes, model: ModelConfig, preset: Preset) -> Setting
         f"anchors of IoU {ROI_POSITIVE_IOU:g} or more for {best_quality[0]} % of the"
         " boxes",
     )
+
+
+def _anchors_text(sizes: AnchorSizes) -> str:
+    """Return sizes of anchors as --anchor_sizes has them."""
+    levels = []
+    for level in sizes:
+        levels.append("+".join(f"{size:g}" for size in level))
+    return ",".join(levels)

@@ -43,37 +43,6 @@ def measure_speed(
     return speed._replace(start=startup + built + speed.start)
 
 
-def _measure_motion(model: ModelConfig, manifest: Manifest) -> float:
-    """Measure the seconds that the motion maps of a frame of a video take.
-
-    Random weights take as long as any.
-    """
-    block_function = None
-    if model.action_backbone:
-        block_function = _random_block_function(model.action_backbone)
-    stream = MotionStream(block_function, model.flow_histograms)
-    height, width = largest_size(manifest.native_sizes)
-    rng = np.random.default_rng(0)
-    frames = rng.integers(0, 256, (2, height, width, 3), np.uint8)
-    for block in range(2):  # the first compiles
-        start = time.monotonic()
-        for i in range(BLOCK):
-            stream.add(block * BLOCK + i, frames[i % 2])
-    return (time.monotonic() - start) / BLOCK
-
-
-def _random_block_function(action_backbone: str) -> BlockFunction:
-    """Return the block function of an action backbone with random weights."""
-    backbone = backbones.build_action_backbone(action_backbone)
-    compute = tf.function(functools.partial(backbone, training=False))
-
-    def block_function(frames: np.ndarray) -> dict[str, np.ndarray]:
-        maps = compute(frames[None])
-        return {name: values[0].numpy() for name, values in maps.items()}
-
-    return block_function
-
-
 def measure(
     settings: Sequence[Settings], speed: Speed, manifest: Manifest
 ) -> MeasuredTimes:
@@ -114,3 +83,34 @@ def describe(
         f" to predict each 1000 frames, or {fewer_answers} with --every=5: then a"
         " behaviour begins and ends at every fifth frame alone"
     )
+
+
+def _measure_motion(model: ModelConfig, manifest: Manifest) -> float:
+    """Measure the seconds that the motion maps of a frame of a video take.
+
+    Random weights take as long as any.
+    """
+    block_function = None
+    if model.action_backbone:
+        block_function = _random_block_function(model.action_backbone)
+    stream = MotionStream(block_function, model.flow_histograms)
+    height, width = largest_size(manifest.native_sizes)
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (2, height, width, 3), np.uint8)
+    for block in range(2):  # the first compiles
+        start = time.monotonic()
+        for i in range(BLOCK):
+            stream.add(block * BLOCK + i, frames[i % 2])
+    return (time.monotonic() - start) / BLOCK
+
+
+def _random_block_function(action_backbone: str) -> BlockFunction:
+    """Return the block function of an action backbone with random weights."""
+    backbone = backbones.build_action_backbone(action_backbone)
+    compute = tf.function(functools.partial(backbone, training=False))
+
+    def block_function(frames: np.ndarray) -> dict[str, np.ndarray]:
+        maps = compute(frames[None])
+        return {name: values[0].numpy() for name, values in maps.items()}
+
+    return block_function
