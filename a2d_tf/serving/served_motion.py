@@ -6,7 +6,8 @@ Here a clip is taken as a whole video, whose key frame is the middle one.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -147,40 +148,51 @@ def motion_size(size: tf.Tensor) -> tf.Tensor:
     return tf.stack([height, width])
 
 
-def _joined_shape(values: tf.Tensor) -> tf.Tensor:
-    """Return the shape of a tensor whose first two axes are joined."""
-    return tf.concat([[-1], tf.shape(values)[2:]], axis=0)
+class _Blocks(NamedTuple):
+    """The blocks of frames that the key frames of clips need.
+
+    Attributes:
+      frames: uint8 [B n, BLOCK, h, w, 3], motion frames; n blocks of each clip.
+      first: number of their first frame.
+    """
+
+    frames: tf.Tensor
+    first: tf.Tensor
 
 
 def _logits_of_clip(network: Network, clip: _Clip) -> dict[str, tf.Tensor]:
     """Return the logit maps of the key frames, {name: [B, h, w, 2 |Y|]}."""
-    # Only the blocks of `motion_maps.blocks_around`.
+    blocks = _blocks_of_clip(clip)
+    batch = tf.shape(clip.rgb)[0]
+    logits = block_logits(network, blocks.frames)
+    means = {}
+    for kind in backbone_maps(network):
+        means[kind.name] = _mean_around(
+            kind,
+            _reshape_leading(logits[kind.name], [batch, -1], axes=2),
+            first=blocks.first // kind.frames,
+            count=-(-clip.length // kind.frames),
+            key=clip.key,
+        )
+    return means
+
+
+def _blocks_of_clip(clip: _Clip) -> _Blocks:
+    """Return the blocks of `motion_maps.blocks_around`.
+
+    Copies of its last frame fill up the last block of a clip.
+    """
     first = tf.maximum(clip.key - motion_maps.REACH, 0) // BLOCK * BLOCK
     last = tf.minimum(
         (clip.key + motion_maps.REACH) // BLOCK * BLOCK + BLOCK, clip.length
     )
     frames = clip.rgb[:, first:last]
-    count = tf.shape(frames)[1]
-    padding = tf.repeat(frames[:, -1:], -count % BLOCK, axis=1)
+    padding = tf.repeat(frames[:, -1:], -tf.shape(frames)[1] % BLOCK, axis=1)
     frames = tf.concat([frames, padding], axis=1)
-
-    batch = tf.shape(frames)[0]
-    frames = canvas_ops.resize(
-        tf.reshape(frames, _joined_shape(frames)), clip.motion_size
-    )
-    frames = tf.cast(tf.round(frames), tf.uint8)
-    sides = tf.shape(frames)[1:]
-    blocks = tf.reshape(frames, tf.concat([[-1, BLOCK], sides], axis=0))
-    means = {}
-    logits = block_logits(network, blocks)
-    for kind in backbone_maps(network):
-        values = logits[kind.name]
-        shape = tf.concat([[batch, -1], tf.shape(values)[2:]], axis=0)
-        count = -(-clip.length // kind.frames)
-        means[kind.name] = _mean_around(
-            kind, tf.reshape(values, shape), first // kind.frames, count, clip.key
-        )
-    return means
+    frames = _reshape_leading(frames, [-1], axes=2)
+    frames = tf.round(canvas_ops.resize(frames, clip.motion_size))
+    frames = tf.cast(frames, tf.uint8)
+    return _Blocks(_reshape_leading(frames, [-1, BLOCK], axes=1), first)
 
 
 def _flow_histograms_of_clip(clip: _Clip) -> tf.Tensor:
@@ -191,18 +203,29 @@ def _flow_histograms_of_clip(clip: _Clip) -> tf.Tensor:
     first = tf.maximum(clip.key - kind.span, 0) // kind.frames
     flow = flow[:, first : (clip.key + kind.span) // kind.frames + 1]
     leading = tf.shape(flow)[:2]
-    flow = tf.reshape(flow, _joined_shape(flow))
+    flow = _reshape_leading(flow, [-1], axes=2)
     stored_size = tf.cast(tf.shape(flow)[1:3], tf.float32)
     scale = tf.cast(clip.motion_size, tf.float32) / stored_size
     vectors = canvas_ops.resize(flow, clip.motion_size)
     vectors = canvas_ops.scale_vectors(vectors, scale[::-1])
-    maps = histograms(vectors)[kind.name]
-    maps = tf.reshape(maps, tf.concat([leading, tf.shape(maps)[1:]], axis=0))
-    return _mean_around(kind, maps, first, first + leading[1], clip.key)
+    maps = _reshape_leading(histograms(vectors)[kind.name], leading, axes=1)
+    return _mean_around(kind, maps, first=first, count=first + leading[1], key=clip.key)
+
+
+def _reshape_leading(
+    values: tf.Tensor, shape: tf.Tensor | Sequence[Any], axes: int
+) -> tf.Tensor:
+    """Give the first `axes` axes of a tensor another shape."""
+    return tf.reshape(values, tf.concat([shape, tf.shape(values)[axes:]], axis=0))
 
 
 def _mean_around(
-    kind: MotionMap, maps: tf.Tensor, first: tf.Tensor, count: tf.Tensor, key: tf.Tensor
+    kind: MotionMap,
+    maps: tf.Tensor,
+    *,
+    first: tf.Tensor,
+    count: tf.Tensor,
+    key: tf.Tensor,
 ) -> tf.Tensor:
     """Average the maps of `motion_maps.maps_around`; zeros if none exists.
 

@@ -68,27 +68,32 @@ class TrackFit:
 
     Attributes:
       labels: what it labels instances with.
-      weights: those of the whole fit.
-      fitted: the same for a network's readout.
-      videos: names of the videos of these.
+      groups: names of the groups of features, in the order of the kernels.
+      fitted: the fit, as a network's readout takes it.
+      videos: names of the videos of these instances.
     """
 
     labels: LabelSpace
-    weights: TrackWeights
+    groups: tuple[str, ...]
     fitted: FittedLabels
     videos: frozenset[str]
 
     @property
+    def weights(self) -> TrackWeights:
+        """The weights of the whole fit."""
+        return TrackWeights(self.groups, self.fitted.actor, self.fitted.action)
+
+    @property
     def leaves_out(self) -> bool:
         """Whether coded videos can be left out: several, of several actions."""
-        return len(self.videos) > 1 and self.weights.action.fit is not None
+        return len(self.videos) > 1 and self.fitted.action.fit is not None
 
     def without(self, *videos: str) -> TrackWeights:
         """Return the weights of the fit without videos, if it `leaves_out` videos."""
-        return dataclasses.replace(
-            self.weights,
-            actor=self.weights.actor.without(*videos),
-            action=self.weights.action.without(*videos),
+        return TrackWeights(
+            self.groups,
+            actor=self.fitted.actor.without(*videos),
+            action=self.fitted.action.without(*videos),
         )
 
 
@@ -102,30 +107,30 @@ def fit_tracks(
       rows: the coded instances, at least one.
       labels: the label space of their codes.
     """
-    chosen = rows[:: -(-len(rows) // _INSTANCES)]
-    names = tuple(videos[chosen[0].video].groups)
+    fitted_rows = rows[:: -(-len(rows) // _INSTANCES)]
+    groups = tuple(videos[fitted_rows[0].video].groups)
     features = {}
-    for name in names:
-        values = [videos[row.video].groups[name][row.row] for row in chosen]
+    for name in groups:
+        values = [videos[row.video].groups[name][row.row] for row in fitted_rows]
         features[name] = np.stack(values)
-    actors, actions = labels.indices(np.array([row.code for row in chosen]))
+    actors, actions = labels.indices(np.array([row.code for row in fitted_rows]))
     instances = ReadoutInstances(
         features=features,
         actors=np.asarray(actors),
         actions=np.asarray(actions),
-        videos=np.array([row.video for row in chosen]),
-        exact=np.ones(len(chosen), bool),
+        videos=np.array([row.video for row in fitted_rows]),
+        exact=np.ones(len(fitted_rows), bool),
     )
     fitted = fit_labels(
         instances,
         len(labels.actors),
         len(labels.actions),
-        [name for name in names if name != APPEARANCE],
+        [name for name in groups if name != APPEARANCE],
         has_heads=False,
     )
     return TrackFit(
         labels=labels,
-        weights=TrackWeights(names, fitted.actor, fitted.action),
+        groups=groups,
         fitted=fitted,
-        videos=frozenset(row.video for row in chosen),
+        videos=frozenset(row.video for row in fitted_rows),
     )
