@@ -19,7 +19,7 @@ import tensorflow as tf
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.model.structures import RoiTable, Rows
 
-# where every valid pair's score underflows to 0, an invalid one must still lose
+# Where every valid pair's score underflows to 0, an invalid one must still lose.
 _TINY = 1e-30
 
 

@@ -22,20 +22,33 @@ _Entry = TypeVar("_Entry")
 BACKBONES: dict[str, Backbone] = efficientnet.BACKBONES | resnet.BACKBONES
 ACTION_BACKBONES: dict[str, ActionBackbone] = i3d.ACTION_BACKBONES
 
-PUBLISHED: dict[str, Published] = {}
+
+def _published() -> dict[str, Published]:
+    """Return the public weights of all backbones by their names."""
+    published = {}
+    for backbone in BACKBONES.values():
+        for weights in backbone.published:
+            published[weights.name] = weights
+    return published
+
+
+def _conventions() -> dict[str, Convention]:
+    """Return the conventions of all sources of weights."""
+    conventions = {"own": Convention()}
+    for weights in PUBLISHED.values():
+        conventions[weights.source] = weights.convention
+    return conventions
+
+
+PUBLISHED = _published()
 """Public weights of backbones by their names, those of --init_rgb and --init_flow."""
-for _backbone in BACKBONES.values():
-    for _weights in _backbone.published:
-        PUBLISHED[_weights.name] = _weights
 PUBLISHED_OF_ACTIONS = {
     backbone.published.name: backbone.published
     for backbone in ACTION_BACKBONES.values()
 }
 """Public weights of action backbones by their names."""
-CONVENTIONS = {"own": Convention()}
+CONVENTIONS = _conventions()
 """Weight conventions by the sources of weights; 'own' is that of random ones."""
-for _weights in PUBLISHED.values():
-    CONVENTIONS[_weights.source] = _weights.convention
 
 
 def find(name: str, flag: str = "backbone") -> Backbone:

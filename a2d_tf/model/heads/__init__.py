@@ -24,8 +24,15 @@ INSTANCE_HEADS: tuple[type[InstanceHead], ...] = (
 weights of those before it stay. Of those that are on and have the same result, the
 first is used.
 """
-_terms = [*Proposals.loss_terms, *ActorHead.loss_terms, *ActionHead.loss_terms]
-for _head in INSTANCE_HEADS:
-    _terms += _head.loss_terms
-LOSS_TERMS = tuple(dict.fromkeys(_terms))
+
+
+def _loss_terms() -> tuple[str, ...]:
+    """Return the names of the loss terms of all heads, each once."""
+    names = [*Proposals.loss_terms, *ActorHead.loss_terms, *ActionHead.loss_terms]
+    for head in INSTANCE_HEADS:
+        names += head.loss_terms
+    return tuple(dict.fromkeys(names))
+
+
+LOSS_TERMS = _loss_terms()
 """Names of the loss terms in the order of their lambdas; the paper has five (Eq. 1)."""
