@@ -24,8 +24,8 @@ from a2d_tf.evaluation.metrics.behaviour_counts import Counts
 from a2d_tf.paper.folds import read_folds
 from a2d_tf.training.given_tracks import coded_rows
 from a2d_tf.training.given_tracks.fit_tracks import fit_tracks
-from a2d_tf.training.given_tracks.left_out_videos import TrackReader
 from a2d_tf.training.given_tracks.learning_curve import sizes
+from a2d_tf.training.given_tracks.left_out_videos import TrackReader
 from a2d_tf.video.library.library_videos import Job
 
 STAGES_OF_A_FOLD = ("records", "training", "scores", "videos", "objects")
