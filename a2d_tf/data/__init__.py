@@ -1,1 +1,1 @@
-"""From an A2D release on disk to batches of clips."""
+"""From an A2D release, or other annotated videos, to batches of clips."""

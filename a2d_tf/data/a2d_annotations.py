@@ -34,17 +34,18 @@ class Annotation:
     """The ground truth of one frame, at the size of the video.
 
     Attributes:
-      label_map: codes [H, W], in the label space's `code_dtype`; 0 is background.
-        Complete if all instances have masks.
-      masks: bool [N, H, W], one mask per instance; they may overlap. Empty for an
-        instance of which only the box is known.
-      codes: int32 [N].
-      boxes: float32 [N, 4], y1, x1, y2, x2, pixels, 0-based half-open, inside the
+      label_map: code of each pixel [H, W], in the label space's `code_dtype`; 0 is
+        background. An instance without a mask is not in it.
+      masks: bool [N, H, W], the instances' masks, which may overlap. The mask of an
+        instance with a box alone has no pixels.
+      codes: int32 [N], labels of the instances.
+      boxes: float32 [N, 4] (y1, x1, y2, x2), pixels from 0, half-open, inside the
         frame.
-      note: description of repairs, '' if there were none.
-      tracks: int64 [N], the identity of each instance in its video, -1 where unknown;
-        None where the source has none.
-      fields: those of `instance_fields.FIELDS`, by name, that the source has.
+      note: description of repairs; empty if there were none.
+      tracks: int64 [N], number of each instance's individual in its video, -1 if
+        unknown; None if the source has no such numbers.
+      fields: {name in `instance_fields.FIELDS`: [N, ...]}, the fields that the source
+        has.
     """
 
     label_map: np.ndarray
@@ -57,17 +58,22 @@ class Annotation:
 
     @property
     def has_mask(self) -> np.ndarray:
-        """Which instances have masks: bool [N]."""
+        """Whether each instance has a mask, bool [N]."""
         return self.masks.any(axis=(1, 2))
 
 
 def read_hdf5(
     path: pathlib.Path, size: tuple[int, int], label_space: LabelSpace
 ) -> Annotation:
-    """Read a `.mat` or `.h5` file of a frame of `size` (height, width).
+    """Read the annotation of a frame from a `.mat` or `.h5` file.
+
+    Args:
+      path: the file.
+      size: (height, width) of the frame.
+      label_space: the label space of the codes.
 
     Raises:
-      InputError: it is missing or broken; names file and field.
+      InputError: the file is missing or a field is broken; names file and field.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -82,7 +88,16 @@ def read_hdf5(
 def paint(
     masks: np.ndarray, codes: Sequence[int] | np.ndarray, dtype: type
 ) -> np.ndarray:
-    """Paint a label map [H, W] from masks bool [N, H, W], smaller over larger."""
+    """Paint a label map; smaller instances cover larger ones.
+
+    Args:
+      masks: masks of the instances, bool [N, H, W].
+      codes: labels of the instances [N].
+      dtype: type of the label map.
+
+    Returns:
+      code of each pixel [H, W], 0 for background.
+    """
     label_map: np.ndarray = np.zeros(masks.shape[1:], dtype)
     for i in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
         label_map[masks[i]] = codes[i]
@@ -99,7 +114,7 @@ class _Hdf5:
         self._notes: list[str] = []
 
     def annotation(self, label_space: LabelSpace) -> Annotation:
-        """Return the file's annotation; ValueError where a field is broken."""
+        """Return the file's annotation; raise ValueError if a field is broken."""
         if self._is_numbered:
             used = self._distinct(self._rows("instance"))
         else:
@@ -129,7 +144,7 @@ class _Hdf5:
 
     @functools.cached_property
     def _count(self) -> int:
-        """How many instances there are, as the field says that lists them."""
+        """Number of instances, from the field that numbers or lists them."""
         field = "id"
         if self._is_numbered:
             field = "instance"
@@ -140,7 +155,7 @@ class _Hdf5:
         data = self._file.get(field)
         if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "buif":
             return ()
-        # MATLAB writes an empty array as the list of its dimensions, marked by this
+        # MATLAB writes an empty array as the list of its dimensions, and sets this
         # attribute.
         if data.attrs.get("MATLAB_empty", 0):
             return (0,)
@@ -157,10 +172,17 @@ class _Hdf5:
     def _rows(
         self, field: str, shape: tuple[int, ...] = (), axis: int = 0
     ) -> np.ndarray:
-        """Read a value of each instance, [N, *shape].
+        """Read an array with a value for each instance.
 
-        `axis` of the file is that of the instances; a single instance may lack it. If a
-        field numbers the instances, others may hold more.
+        Args:
+          field: name of the array.
+          shape: shape of a value.
+          axis: the instances' axis in the file, which a file with a single instance may
+            lack.
+
+        Returns:
+          [N, *shape]. If the file numbers its instances, values beyond these are
+          dropped.
         """
         shape_in_file = self._shape(field)
         stored_count = _count_rows(shape_in_file, shape, axis)
@@ -182,7 +204,7 @@ class _Hdf5:
         return np.moveaxis(self._read(field, allowed).reshape(whole), axis, 0)
 
     def _distinct(self, numbers: np.ndarray) -> np.ndarray:
-        """Return the indices of the instances whose number no earlier one has."""
+        """Return the indices of instances, without repetitions of a number."""
         _, first = np.unique(numbers, return_index=True)
         for i in sorted(set(range(len(numbers))) - set(first)):
             self._notes.append(
@@ -195,8 +217,8 @@ class _Hdf5:
         """Return half-open boxes, clipped to the frame, float32 [N, 4].
 
         Args:
-          corners: x1, y1, x2, y2, 1-based and inclusive, [N, 4].
-          used: the index in the file of each instance, [N].
+          corners: x1, y1, x2, y2 of the outermost pixels, counted from 1, [N, 4].
+          used: index of each instance in the file, [N].
         """
         height, width = self._size
         x1, y1, x2, y2 = corners.astype(np.float64).T
@@ -215,7 +237,7 @@ class _Hdf5:
 def _count_rows(
     shape_in_file: tuple[int, ...], shape: tuple[int, ...], axis: int
 ) -> int:
-    """Return how many instances an array of the file holds; see `_Hdf5._rows`."""
+    """Return the number of instances in an array of the file; see `_Hdf5._rows`."""
     size = math.prod(shape_in_file)
     if not shape or not size:
         return size

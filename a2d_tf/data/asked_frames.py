@@ -2,7 +2,8 @@
 
   {"clip9": [12, 48], ...}
 
-Records that go on from these train the videos, so that what was corrected is learned.
+Later records that continue these put the videos into the training split, so that a
+training learns from the corrections.
 """
 
 from __future__ import annotations
@@ -17,10 +18,16 @@ FILE = "asked_frames.json"
 
 
 def read(records: str | os.PathLike) -> dict[str, list[int]]:
-    """Return {video: numbers of its frames}; none if nobody asked.
+    """Read the frames that were asked for.
+
+    Args:
+      records: folder of the records.
+
+    Returns:
+      {video: numbers of its frames}; empty if there is no such file.
 
     Raises:
-      InputError: a damaged file.
+      InputError: the file is damaged.
     """
     path = os.path.join(records, FILE)
     if not os.path.exists(path):
@@ -32,7 +39,7 @@ def add(records: str | os.PathLike, frames: Mapping[str, Collection[int]]) -> No
     """Add frames to those that were asked for before.
 
     Args:
-      records: their folder.
+      records: folder of the records.
       frames: {video: numbers of its frames}.
     """
     asked = read(records)

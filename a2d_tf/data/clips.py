@@ -22,15 +22,18 @@ from a2d_tf.ops.motion_maps import FLOW_HISTOGRAMS
 
 @dataclasses.dataclass(frozen=True)
 class ClipRecord:
-    """The contents of a record.
+    """The contents of a record: a clip of T frames.
 
     Attributes:
-      video, frame, split, clip_frames: as of `clip_records.ClipTruth`.
-      rgb: T times uint8 [h, w, 3], at the stored size.
-      flow: T times float32 [h, w, 2], (u, v), pixels of the stored frames, how far each
-        pixel has moved since the previous source frame.
-      annotation: the key frame's ground truth, at the native size.
-      motion: {name: float32 [h, w, C]}, the motion maps of the key frame, none below 0.
+      video: name of the video.
+      frame: number of the key frame, from 1.
+      split: 'train' or 'test'.
+      clip_frames: numbers of the clip's frames in the video, from 1, [T].
+      rgb: T frames uint8 [h, w, 3], at the stored size.
+      flow: T flow fields float32 [h, w, 2]: the motion (u, v) of each pixel since the
+        previous frame of the video, in pixels of the stored frames.
+      annotation: ground truth of the key frame, at the size of the video.
+      motion: {name: float32 [h, w, C]}, motion maps of the key frame, not negative.
     """
 
     video: str
@@ -49,11 +52,12 @@ class ConversionSettings:
 
     Attributes:
       flow_method: one of `flow.METHODS`.
-      image_height, image_width: size that frames are resized to fit into, keeping their
-        aspect.
-      clip_frames: T, odd.
-      clip_stride: source frames from one clip frame to the next; flow always spans one.
-      shard_videos: videos per shard.
+      image_height: largest height of stored frames, which keep their aspect ratio.
+      image_width: largest width of stored frames.
+      clip_frames: T, the number of frames in a clip, odd.
+      clip_stride: distance of a clip's frames in the video. Flow is always from the
+        previous frame of the video.
+      shard_videos: number of videos in a shard.
     """
 
     flow_method: str = "dis"
@@ -69,10 +73,10 @@ class ConversionSettings:
 
 
 class ClipFrame(NamedTuple):
-    """A frame of a clip: the number of its source frame, and whether it is clamped.
+    """A frame of a clip: its number in the video, and whether it is clamped.
 
-    Beyond an end of the video the nearest frame is taken, with zero flow: it is
-    clamped.
+    A frame before the start or after the end of the video is clamped: the nearest frame
+    takes its place, with zero flow.
     """
 
     number: int
@@ -83,9 +87,9 @@ def clip_frames(key: int, count: int, stride: int, length: int) -> list[ClipFram
     """Return the frames of a clip around a key frame.
 
     Args:
-      key: 1-based number of the key frame, as all numbers.
-      count: number of clip frames.
-      stride: source frames from one clip frame to the next.
+      key: number of the key frame, from 1.
+      count: number of frames in the clip.
+      stride: distance of the clip's frames in the video.
       length: number of frames of the video.
     """
     frames = []
@@ -104,14 +108,14 @@ class _ClipPlan(NamedTuple):
 
 
 class _VideoPlan(NamedTuple):
-    """What clips need of a video.
+    """The clips of a video, and the numbers of the frames that they need.
 
     Attributes:
-      clips: in the order of their key frames.
-      stored: the numbers of the frames that are resized for clips.
-      with_flow: the numbers of the frames of which the flow is needed.
-      in_motion: the numbers of the frames that motion maps are made from.
-      in_pairs: the numbers of those that flow histograms are made from, if any are.
+      clips: the clips in the order of their key frames.
+      stored: frames that clips store.
+      with_flow: frames whose flow clips store.
+      in_motion: frames that motion maps are made from.
+      in_pairs: frames that flow histograms are made from.
     """
 
     clips: list[_ClipPlan]
@@ -122,7 +126,7 @@ class _VideoPlan(NamedTuple):
 
 
 class _KeptFrame(NamedTuple):
-    """A decoded frame that clips share; as in a `ClipRecord`."""
+    """A decoded frame and its flow, which several clips may use."""
 
     rgb: np.ndarray
     flow: np.ndarray
@@ -135,14 +139,22 @@ def clips_of(
     skip: Skip,
     stream: MotionStream | None = None,
 ) -> Iterator[ClipRecord]:
-    """Yield the clips of a video, which is decoded once, by ascending key frame.
+    """Yield the clips of a video in the order of their key frames.
 
-    A clip comes as soon as its last frame is decoded and its motion maps are made, and
-    only frames that a later clip needs are kept, so that memory does not grow with the
-    video. Clips that need a skipped item are left out.
+    The video is decoded once. Only frames that a later clip needs are held in memory,
+    so that memory does not grow with the video's length. Clips that need a broken item
+    are left out.
 
     Args:
-      stream: a new one, which makes the clips' motion maps; by default there are none.
+      source: the annotated videos.
+      settings: contents of the records.
+      video: the video, one of the source's.
+      skip: function that is told of broken items.
+      stream: a new motion stream, which makes the motion maps; None for clips without
+        motion maps.
+
+    Raises:
+      InputError: `skip` raises it.
     """
     keys = usable_frames(source, video, skip)
     if not keys:
@@ -151,7 +163,7 @@ def clips_of(
     plan = _plan(keys, source.length(video.vid), settings, stream)
     decoded = plan.stored | plan.in_motion
     if video.frames:
-        # The video's last frame is decoded too, to show that none is missing.
+        # The last frame is decoded, too, as a proof that the video is complete.
         decoded.add(video.frames)
     maker = _ClipMaker(source, settings, video, plan, stream)
     path = source.frames_path(video.vid)
@@ -207,7 +219,7 @@ class _ClipMaker:
         self._waiting = collections.deque(plan.clips)
         self._kept_frames: dict[int, _KeptFrame] = {}
         self._previous: StoredFrame | None = None
-        self._number = 0  # of the last frame that came
+        self._number = 0  # of the last frame that was added
         self._native_size = (0, 0)
 
     def add(self, number: int, native: np.ndarray) -> None:
@@ -227,7 +239,7 @@ class _ClipMaker:
             self._previous = frame
 
     def whole_clips(self, skip: Skip) -> Iterator[ClipRecord]:
-        """Yield the clips that are whole by now; keep what later ones need."""
+        """Yield clips whose frames have all come; drop frames that none needs."""
         while self._waiting and self._is_whole(self._waiting[0]):
             clip = self._waiting.popleft()
             try:
@@ -247,12 +259,12 @@ class _ClipMaker:
                 del self._kept_frames[kept_number]
 
     def _is_whole(self, clip: _ClipPlan) -> bool:
-        """Return whether all of a planned clip has come."""
+        """Return whether all frames and motion maps of a clip have come."""
         has_frames = clip.frames[-1].number <= self._number
         return has_frames and self._stream.ready(clip.key - 1)
 
     def _record(self, clip: _ClipPlan, annotation: Annotation) -> ClipRecord:
-        """Return the record of a planned clip that is whole."""
+        """Return the record of a planned clip whose frames have all come."""
         rgb = []
         flow = []
         for frame in clip.frames:

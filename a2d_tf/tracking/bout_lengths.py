@@ -1,8 +1,7 @@
-"""Bouts without short gaps, and without short bouts.
+"""Fill short gaps between bouts, and leave out short bouts.
 
-First, gaps are filled; then, short bouts go. In this order a behaviour that is
-interrupted for a moment is one long bout; in the other one its pieces would go, each
-too short, before they could be joined.
+Gaps are filled first. So a behaviour that is interrupted for a moment is one long bout.
+In the other order, its pieces could each be too short and be left out.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ LEAST_SECONDS = 0.001
 
 @dataclasses.dataclass(frozen=True)
 class BoutLengths:
-    """How short gaps and bouts may be, in seconds.
+    """The least length of bouts and of gaps, in seconds.
 
     Attributes:
-      min_bout: shorter bouts go; 0: none goes.
-      merge_gap: shorter gaps are filled; 0: none is.
+      min_bout: shorter bouts are left out; 0 keeps all bouts.
+      merge_gap: shorter gaps are filled; 0 keeps all gaps.
     """
 
     min_bout: float = 0.0
@@ -40,8 +39,9 @@ class LabelledSpan(NamedTuple):
     """A bout of an individual.
 
     Attributes:
-      label: what the individual does; labels are compared.
-      start, end: seconds, to the millisecond, as files have them.
+      label: what the individual does; any value that can be compared.
+      start: start of the bout in seconds, rounded to milliseconds as in files.
+      end: end of the bout, likewise.
     """
 
     label: Any
@@ -49,7 +49,7 @@ class LabelledSpan(NamedTuple):
     end: float
 
     def is_shorter(self, seconds: float) -> bool:
-        """Return whether it is shorter than so many seconds."""
+        """Return whether the bout is shorter than so many seconds."""
         return seconds_between(self.start, self.end) < seconds
 
 
@@ -59,25 +59,26 @@ def seconds_between(start: float, end: float) -> float:
 
 
 def tidy(spans: Sequence[LabelledSpan], lengths: BoutLengths) -> list[LabelledSpan]:
-    """Fill the short gaps of an individual's bouts, then leave out short bouts.
+    """Fill short gaps between the bouts of an individual, then leave out short bouts.
 
     Args:
-      spans: in order of time; they do not overlap.
+      spans: the individual's bouts in order of time; they do not overlap.
+      lengths: the least lengths of bouts and gaps.
     """
     filled = fill_gaps(spans, lengths.merge_gap)
     return [span for span in filled if not span.is_shorter(lengths.min_bout)]
 
 
 def fill_gaps(spans: Sequence[LabelledSpan], merge_gap: float) -> list[LabelledSpan]:
-    """Fill the gaps between bouts of one label that are shorter than `merge_gap`.
+    """Fill short gaps between bouts of the same label.
 
-    A gap is filled from the first bout on: what the individual did meanwhile, or that
-    it was lost, no longer counts. Filling what is filled, with further spans behind it,
-    is filling all of them.
+    A bout of another label inside a filled gap is left out. Bouts may come in pieces:
+    filling the result of an earlier call together with later bouts gives the same as
+    filling all bouts at once.
 
     Args:
-      spans: as for `tidy`.
-      merge_gap: seconds.
+      spans: the individual's bouts in order of time; they do not overlap.
+      merge_gap: gaps shorter than this are filled, seconds.
     """
     filled: list[LabelledSpan] = []
     position = 0

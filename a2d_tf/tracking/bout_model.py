@@ -1,9 +1,9 @@
-"""How long actions last: a hidden Markov model of what a track does.
+"""A hidden Markov model of the actions of a track, from the mean lengths of bouts.
 
-A track goes on with its action from an answered frame to the next one with a
-probability that follows from the mean length of the bouts of this action, or begins any
-other one. What it does is hidden; the network's p(action) in each frame is what there
-is to see of it (Rabiner, "A Tutorial on Hidden Markov Models", Proceedings of the IEEE
+The hidden state is the track's action in an answered frame. The longer the bouts of an
+action are on average, the more probably it continues in the next answered frame; all
+other actions follow with equal probability. The observation is the network's p(action)
+in each frame (Rabiner, "A Tutorial on Hidden Markov Models", Proceedings of the IEEE
 1989).
 """
 
@@ -18,11 +18,12 @@ import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
 
-# Frames that follow one another show much the same, so they are no independent
-# evidence: those of a typical bout count as so many together. Measured on JHMDB, see
-# docs/real_video.md.
+# Consecutive frames look alike, so they are not independent evidence. All frames of a
+# typical bout together count as so many independent ones. The number was measured on
+# JHMDB, see docs/real_video.md.
 EVIDENCE = 9.0
-# Answered frames after a frame from which its action may be read. They wait in memory.
+# An action is read with at most so many answered frames after its frame, which are held
+# in memory.
 MOST_AHEAD = 32
 
 
@@ -40,11 +41,12 @@ class FrameActions(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class BoutModel:
-    """How long bouts last, in answered frames.
+    """How long bouts last on average, in answered frames.
 
     Attributes:
       lengths: float64 [|Y|], the mean length of each action's bouts.
-      typical: the geometric mean of the known ones: one long action does not decide.
+      typical: geometric mean of the known lengths, on which one long action has little
+        effect.
     """
 
     lengths: np.ndarray
@@ -57,12 +59,16 @@ class BoutModel:
         labels: LabelSpace,
         frames_per_second: float,
     ) -> BoutModel | None:
-        """Return the model of mean lengths in seconds; None if they are of no action.
+        """Make a model from mean lengths in seconds.
 
         Args:
-          bout_seconds: {action: mean length}; an action that it lacks has the typical
-            one.
-          frames_per_second: answered frames.
+          bout_seconds: {action: mean length of its bouts in seconds}; an action that is
+            missing gets the typical length.
+          labels: the actions.
+          frames_per_second: number of answered frames in a second.
+
+        Returns:
+          the model; None if the lengths of no action are known.
         """
         lengths = np.full(len(labels.actions), np.nan)
         for i, action in enumerate(labels.actions):
@@ -76,24 +82,24 @@ class BoutModel:
 
     @property
     def ahead(self) -> int:
-        """How many answered frames after a frame its action is read from."""
+        """Number of answered frames after a frame that its action is read from."""
         return min(math.ceil(self.typical), MOST_AHEAD)
 
     def follow(
         self, before: FrameActions | None, seen: FrameActions, valid: np.ndarray
     ) -> FrameActions:
-        """Return what a track does in a frame, as it and all frames before it say.
+        """Return p(action) of a track, given this frame and all frames before it.
 
         Args:
-          before: what `follow` returned for the track's last frame; None in the first
-            one.
-          seen: what the network says of the frame; any sum.
+          before: the result of `follow` for the track's previous frame; None for the
+            first frame.
+          seen: the network's p(action) in this frame; it need not add up to 1.
           valid: bool [|Y|], the actions that the track's actor may have.
         """
         expected = valid / valid.sum()
         if before is not None:
             actions = before.actions * valid
-            if actions.sum() > 0:  # else its actor is another one by now
+            if actions.sum() > 0:  # else the track now has another actor
                 gap = seen.frame_index - before.frame_index
                 expected = self._after(_normalized(actions), gap, valid)
         actions = _normalized(expected * self._likelihoods(seen, valid))
@@ -102,14 +108,14 @@ class BoutModel:
     def read(
         self, followed: FrameActions, later: Sequence[FrameActions], valid: np.ndarray
     ) -> np.ndarray:
-        """Return p(action) of a track in a frame, as the frames around it say: [|Y|].
+        """Return p(action) of a track, given the frames before and after: [|Y|].
 
         Args:
-          followed: of this frame, as `follow` returned it.
-          later: what the network says of later frames with the track, in order.
-          valid: as for `follow`.
+          followed: the result of `follow` for this frame.
+          later: the network's p(action) in later frames with the track, in order.
+          valid: bool [|Y|], the actions that the track's actor may have.
         """
-        likelihoods = valid.astype(np.float64)  # of all that is seen later
+        likelihoods = valid.astype(np.float64)  # of all later frames
         next_index = None
         for seen in reversed(later):
             if next_index is not None:
@@ -125,10 +131,14 @@ class BoutModel:
     def read_track(
         self, frames: Sequence[FrameActions], valid: np.ndarray
     ) -> list[np.ndarray]:
-        """Return p(action) of a track in each of its frames, in order: [|Y|] each.
+        """Return p(action) of a track in each of its frames, given all of them.
 
         Args:
-          valid: as for `follow`.
+          frames: the network's p(action) in the frames with the track, in order.
+          valid: bool [|Y|], the actions that the track's actor may have.
+
+        Returns:
+          p(action) [|Y|] for each frame.
         """
         answers = []
         followed = None
@@ -143,7 +153,7 @@ class BoutModel:
         return answers
 
     def _likelihoods(self, seen: FrameActions, valid: np.ndarray) -> np.ndarray:
-        """Return how likely each action shows what the network sees, up to a factor."""
+        """Return the likelihood of the network's answer for each action, unscaled."""
         share = min(1.0, EVIDENCE / self.typical)
         actions = np.where(valid, np.maximum(seen.actions, 1e-30), 0)
         return (actions / actions.max()) ** share
@@ -157,7 +167,7 @@ class BoutModel:
     def _before(
         self, likelihoods: np.ndarray, gap: int, valid: np.ndarray
     ) -> np.ndarray:
-        """Return how likely each action `gap` frames earlier makes what is seen."""
+        """Return the likelihood of later frames for each action `gap` frames before."""
         goes_on, changes = self._transitions(gap, valid)
         others = likelihoods.sum() - likelihoods
         return (likelihoods * goes_on + others * changes) * valid
@@ -165,9 +175,13 @@ class BoutModel:
     def _transitions(
         self, gap: int, valid: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return how likely a track goes on or changes to each other action, [|Y|].
+        """Return the probabilities that an action continues, and that another begins.
 
-        After a long gap all actions are as likely.
+        After a long gap, all actions are equally likely.
+
+        Returns:
+          for each action [|Y|], the probability that it continues, and the probability
+          that a particular other action follows.
         """
         count = valid.sum()
         others = max(count - 1, 1)

@@ -1,4 +1,4 @@
-"""Follow instances whose tracks are given: nothing is linked."""
+"""A tracker for instances whose tracks a user gave; it links nothing."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from a2d_tf.tracking.tracker import WINDOW
 
 
 class GivenTracker:
-    """Takes the tracks of instances as they are given.
+    """Reports the given tracks of each answered frame, as `Tracker` reports its own.
 
-    A track rests while it has no instance, and ends after its last one.
+    A track rests while it has no instance, and ends after its last instance.
 
     Args:
-      last_frames: {number of a track: the last frame with it}.
-      first: the number of the first answered frame.
-      every: of so many frames one is answered.
-      window: answered frames of which a track keeps its detections.
+      last_frames: {number of a track: number of the last frame with it}.
+      first: number of the first answered frame.
+      every: distance of answered frames; 1 if all frames are answered.
+      window: number of answered frames whose detections a track keeps.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class GivenTracker:
         self._index = -1
 
     def add(self, instances: NumberedInstances) -> LinkedInstances:
-        """Follow the tracks into the next answered frame."""
+        """Take the instances of the next answered frame, and return their tracks."""
         self._index += 1
         number = self._first + self._index * self._every
         present = set(instances.tracks.tolist())

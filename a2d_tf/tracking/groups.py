@@ -13,8 +13,9 @@ class Groups(NamedTuple):
     """Groups of actors; instances are linked within a group.
 
     Attributes:
-      of_actors: the group of each actor: 0, or one of its own if it has a number.
-      most_tracks: the number of individuals of each group; infinite for any number.
+      of_actors: number of each actor's group. An actor with a known number of
+        individuals has a group of its own; all others are group 0.
+      most_tracks: number of individuals in each group; infinite if it is not known.
     """
 
     of_actors: list[int]
@@ -24,11 +25,13 @@ class Groups(NamedTuple):
     def of_numbers(
         cls, labels: LabelSpace, numbers: Mapping[str, int], number: float = math.inf
     ) -> Groups:
-        """Return the groups for numbers of individuals.
+        """Make the groups for known numbers of individuals.
 
         Args:
-          numbers: of individuals, by actor.
-          number: of individuals of all other actors together; infinite for any.
+          labels: the actors.
+          numbers: {actor: number of its individuals}.
+          number: number of individuals of all other actors together; infinite if it is
+            not known.
         """
         of_actors = [0 for _ in labels.actors]
         most_tracks = [number]

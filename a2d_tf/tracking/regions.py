@@ -15,7 +15,7 @@ class Region(NamedTuple):
 
     Attributes:
       box: y1, x1, y2, x2, pixels.
-      mask: an RLE; it may be empty.
+      mask: the mask in COCO's RLE; it may have no pixels.
     """
 
     box: np.ndarray
@@ -38,7 +38,7 @@ class Region(NamedTuple):
 def iou(regions: Sequence[Region], others: Sequence[Region]) -> np.ndarray:
     """Return the IoU of N regions with K others, [N, K].
 
-    It is that of their masks, or that of their boxes if one of the masks is empty.
+    Masks are compared; if one of two masks is empty, boxes are compared.
     """
     return _overlaps(regions, others, is_crowd=False)
 
@@ -46,7 +46,7 @@ def iou(regions: Sequence[Region], others: Sequence[Region]) -> np.ndarray:
 def share_inside(regions: Sequence[Region], others: Sequence[Region]) -> np.ndarray:
     """Return the share of each of N regions that lies inside each of K others, [N, K].
 
-    It is that of their masks, or that of their boxes if one of the masks is empty.
+    Masks are compared; if one of two masks is empty, boxes are compared.
     """
     return _overlaps(regions, others, is_crowd=True)
 
@@ -54,7 +54,7 @@ def share_inside(regions: Sequence[Region], others: Sequence[Region]) -> np.ndar
 def _overlaps(
     regions: Sequence[Region], others: Sequence[Region], is_crowd: bool
 ) -> np.ndarray:
-    """Return pycocotools' overlap: IoU, or with a crowd the share of a region in it."""
+    """Return IoU [N, K], or with `is_crowd` the shares of regions inside others."""
     if not regions or not others:
         return np.zeros((len(regions), len(others)))
     masks = [region.mask for region in regions]

@@ -1,4 +1,4 @@
-"""What passes between what finds instances, what follows them and what labels them."""
+"""Structures that detection, tracking and labelling of instances hand each other."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class FoundInstances(Protocol):
 
     @property
     def scores(self) -> np.ndarray:
-        """[N], of the codes."""
+        """[N], scores of the codes."""
 
     @property
     def masks(self) -> Sequence[dict]:
-        """N RLEs."""
+        """N masks in COCO's RLE."""
 
     @property
     def actor_scores(self) -> np.ndarray:
@@ -39,20 +39,20 @@ class FoundInstances(Protocol):
 
 
 class NumberedInstances(FoundInstances, Protocol):
-    """The instances of an answered frame whose tracks are given."""
+    """The N instances of an answered frame, whose tracks a user gave."""
 
     @property
     def tracks(self) -> np.ndarray:
-        """int [N], the numbers of their tracks."""
+        """int [N], the numbers of the instances' tracks."""
 
 
 class Detection(NamedTuple):
-    """What the network says of an individual in one answered frame.
+    """The network's answer on an individual in one answered frame.
 
     Attributes:
-      frame_index: 0-based index among the answered frames.
+      frame_index: index of the frame among the answered ones, from 0.
       code: the pair of actor and action; see `LabelSpace`.
-      score: of the pair.
+      score: score of the pair.
       actor_scores: [|X|], p(actor).
       action_scores: [|Y|], p(action).
     """
@@ -65,7 +65,7 @@ class Detection(NamedTuple):
 
     @classmethod
     def of(cls, instances: FoundInstances, i: int, frame_index: int) -> Detection:
-        """Return the detection of the instance `i` of a frame."""
+        """Return the detection of instance `i` of a frame."""
         return cls(
             frame_index=frame_index,
             code=int(instances.codes[i]),
@@ -77,11 +77,11 @@ class Detection(NamedTuple):
 
 @dataclasses.dataclass(eq=False)
 class Track:
-    """An individual while it is followed.
+    """An individual that is followed through a video.
 
     Attributes:
-      id: unique in the video.
-      detections: those of the newest frames with it, in order.
+      id: number of the track, unique in the video.
+      detections: detections of the individual in its newest frames, in order.
     """
 
     id: int
@@ -89,13 +89,14 @@ class Track:
 
 
 class LinkedInstances(NamedTuple):
-    """The tracks of the N instances of a frame, and what became of the others.
+    """The tracks of the N instances of a frame, and the tracks that are lost.
 
     Attributes:
-      tracks: N tracks or None.
-      resting: ids of the tracks that are lost by this frame and may be found again.
-      ended: ids of the tracks that are lost by this frame and end.
-      extra: how many sure instances are beyond the number of individuals.
+      tracks: the track of each instance; None for an instance without a track.
+      resting: ids of the tracks that are lost from this frame on and may continue.
+      ended: ids of the tracks that are lost from this frame on and have ended.
+      extra: number of sure instances without a track, because their group has as many
+        tracks as individuals.
     """
 
     tracks: Sequence[Track | None]

@@ -11,7 +11,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.tracking.bout_model import BoutModel, FrameActions
 from a2d_tf.tracking.structures import Detection, Track
 
-# A label is replaced by another whose evidence is more than LEAD times its own.
+# A track keeps its label until another label has more than LEAD times the evidence.
 LEAD = 1.5
 
 
@@ -20,8 +20,8 @@ class TrackLabel(NamedTuple):
 
     Attributes:
       code: the pair of actor and action; see `LabelSpace`.
-      score: the mean of p(actor) p(action) over the detections that it is read from.
-      pair_scores: float64 [|X|, |Y|], such means of all pairs; 0 for an invalid pair.
+      score: mean of p(actor) p(action) over the detections that the label is read from.
+      pair_scores: float64 [|X|, |Y|], this mean for each pair; 0 for an invalid pair.
     """
 
     code: int
@@ -33,15 +33,17 @@ class LabelReader:
     """Reads the labels of tracks in one answered frame after another.
 
     Args:
-      window: a label is read from the detections in so many frames around its frame; 1
+      labels: actors and actions.
+      window: number of frames, around the label's frame, whose detections are read; 1
         keeps the network's own labels.
       joint: whether p(action) is a sum over actors, as with cartesian and hierarchical
-        labels. It then contains p(actor), and each detection is normalised to 1.
-      bout_model: how long actions last; actions are then read by it, unless the window
-        is 1.
+        labels. It then contains p(actor), and each detection's p(action) is divided by
+        its sum.
+      bout_model: model that reads the actions; None to read them from the window. A
+        window of 1 does not use the model.
 
     Attributes:
-      ahead: labels of a frame depend on so many frames after it.
+      ahead: number of frames after a frame that its labels depend on.
     """
 
     def __init__(
@@ -55,14 +57,22 @@ class LabelReader:
         self._window = window
         self._joint = joint
         self._bout_model = bout_model if window > 1 else None
-        self._last_codes: dict[int, int] = {}  # of each track
-        self._last_actions: dict[int, FrameActions] = {}  # as `BoutModel.follow` says
+        self._last_codes: dict[int, int] = {}  # {id of a track: code}
+        # {id of a track: last result of `BoutModel.follow`}
+        self._last_actions: dict[int, FrameActions] = {}
         self.ahead = window // 2
         if self._bout_model is not None:
             self.ahead = max(self.ahead, self._bout_model.ahead)
 
     def read(self, track: Track, frame_index: int) -> TrackLabel:
-        """Read the label of a track in a frame; call it for its frames in order."""
+        """Read the label of a track in a frame.
+
+        Call this for the track's frames in order.
+
+        Args:
+          track: the track, with its detections up to `ahead` frames after the frame.
+          frame_index: index of the frame among the answered ones, from 0.
+        """
         last = frame_index + self._window // 2
         first = last - self._window + 1
         window = [x for x in track.detections if first <= x.frame_index <= last]
@@ -83,10 +93,10 @@ class LabelReader:
     def _vote(self, track: Track, window: Sequence[Detection]) -> tuple[int, float]:
         """Return the code that the detections of a window vote for, and its score.
 
-        The actor is the one with the most votes, see `vote_actor`. The action is the
-        valid one with the highest sum of p(action). The previous label holds until
-        another one has more than LEAD times its sum. In a track's first frame, a single
-        detection keeps the network's answer.
+        `vote_actor` decides the actor. The action is the valid action with the highest
+        sum of p(action), but the previous action stays until another one has more than
+        LEAD times its sum. In a track's first frame, a single detection keeps the
+        network's answer.
         """
         previous_actor, previous_action = self._last_pair(track)
         if previous_actor is None and len(window) == 1:
@@ -95,7 +105,7 @@ class LabelReader:
         if actor != previous_actor:
             previous_action = None
         action_scores = self._stack_actions(window)
-        # Underflow may leave every action at 0: an invalid one must still lose.
+        # Underflow may leave every action at 0; invalid actions must still lose.
         evidence = np.where(self._labels.valid[actor], action_scores.sum(axis=0), -1)
         action = _strongest(evidence, previous_action)
         return self._label(actor, action, window, action_scores)
@@ -107,15 +117,15 @@ class LabelReader:
         frame_index: int,
         window: Sequence[Detection],
     ) -> tuple[int, float]:
-        """Return the code of a frame as the frames around it and the model say.
+        """Return the code that the bout model reads in a frame, and its score.
 
-        The actor is voted for as in `_vote`; the action is read from the frame, all
-        before it, and those after it that are there. The score is as of `_vote`.
+        `vote_actor` decides the actor. The model reads the action from the frame, all
+        frames before it and the available frames after it.
         """
         previous_actor, _ = self._last_pair(track)
         actor = vote_actor(window, self._labels, previous_actor)
         valid = self._labels.valid[actor]
-        seen = []  # in this frame and later ones
+        seen = []  # p(action) in this frame and later ones
         for detection in track.detections:
             if detection.frame_index >= frame_index:
                 actions = self._stack_actions([detection])[0]
@@ -126,7 +136,7 @@ class LabelReader:
         return self._label(actor, action, window, self._stack_actions(window))
 
     def _last_pair(self, track: Track) -> tuple[int | None, int | None]:
-        """Return the actor and the action that were last read, or None for both."""
+        """Return actor and action of the track's last label; None if it has none."""
         if track.id in self._last_codes:
             return self._labels.indices(self._last_codes[track.id])
         return None, None
@@ -144,7 +154,14 @@ class LabelReader:
         window: Sequence[Detection],
         action_scores: np.ndarray,
     ) -> tuple[int, float]:
-        """Return a code with its mean score in a window, p(action) [n, |Y|]."""
+        """Return the code of a pair, and its mean score in a window.
+
+        Args:
+          actor: index of the actor.
+          action: index of the action.
+          window: n detections.
+          action_scores: p(action) of the detections, [n, |Y|].
+        """
         actor_scores = np.array([detection.actor_scores[actor] for detection in window])
         score = float((actor_scores * action_scores[:, action]).mean())
         return self._labels.encode(actor, action), score
@@ -157,7 +174,7 @@ class LabelReader:
 
 
 def given_actor(action_scores: np.ndarray) -> np.ndarray:
-    """Return p(action) of each row without the p(actor) in it: rows that add up to 1.
+    """Return p(action) given that there is an actor: each row divided by its sum.
 
     Args:
       action_scores: float64 [N, |Y|], sums over actors of p(actor) p(action).
@@ -168,10 +185,10 @@ def given_actor(action_scores: np.ndarray) -> np.ndarray:
 def vote_actor(
     detections: Sequence[Detection], labels: LabelSpace, previous: int | None = None
 ) -> int:
-    """Return the actor that several detections vote for, a 0-based index.
+    """Return the index of the actor that several detections vote for.
 
-    Each detection votes for the actor of its own code, with p(actor). The previous
-    actor holds until another one has more than LEAD times its votes.
+    Each detection votes for the actor of its code, weighted by p(actor). The previous
+    actor stays until another one has more than LEAD times its votes.
     """
     votes = np.zeros(len(labels.actors))
     for detection in detections:

@@ -1,4 +1,7 @@
-"""Steady labels: what a track is and does is read from the frames around each frame."""
+"""Tracks and steady labels for answered frames.
+
+A steady label says what a track is and does, read from several frames around a frame.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,18 @@ class TrackedFrame(NamedTuple):
     """An answered frame with the tracks and the steady labels of its N instances.
 
     Attributes:
-      frame, instances: as they were given to `track_instances`.
-      ids: int64 [N], of the tracks; 0 is no track.
-      codes: int64 [N], the labels of the tracks; without a track the network's own.
-      scores: float64 [N], of `codes`.
-      pair_scores: float64 [N, |X|, |Y|], as of `TrackLabel`; 0 without a track.
-      resting, ended, extra: as of `LinkedInstances`.
+      frame: the frame, as the caller passed it.
+      instances: the frame's instances, as the caller passed them.
+      ids: int64 [N], numbers of the tracks; 0 for an instance without a track.
+      codes: int64 [N], labels of the tracks; the network's label for an instance
+        without a track.
+      scores: float64 [N], scores of `codes`.
+      pair_scores: float64 [N, |X|, |Y|], the score of each pair, see `TrackLabel`; 0
+        for an instance without a track.
+      resting: ids of the tracks that are lost from this frame on and may continue.
+      ended: ids of the tracks that are lost from this frame on and have ended.
+      extra: number of instances beyond the number of individuals, see
+        `LinkedInstances`.
     """
 
     frame: Any
@@ -61,20 +70,25 @@ def track_instances(
 ) -> Iterator[TrackedFrame]:
     """Add tracks and steady labels to the instances of every answered frame.
 
-    The label of an instance is read from the track's detections in the `window` frames
-    around it, so that it does not lag; a frame is yielded once the window // 2 frames
-    after it are there, or as many as the bout model looks ahead.
+    The label of an instance is read from the track's detections in `window` frames,
+    half of them before and half after its frame, so that labels do not lag. A frame is
+    yielded when its later frames have come: window // 2 of them, or as many as the bout
+    model looks ahead.
 
     Args:
-      answers: (frame, its instances) in order; a frame may be anything.
-      groups, window, patience, sure: as for `Tracker`; a window of 1 keeps the
-        network's own labels.
-      joint: as for `LabelReader`.
-      bout_model: how long actions last, in answered frames; actions are then read from
-        all frames up to `bout_model.ahead` later, unless the window is 1.
+      answers: (frame, its instances) in order; a frame may be any object.
+      labels: actors and actions.
+      groups: numbers of individuals, see `Tracker`; None if no number is known.
+      window: number of frames that a label is read from; 1 keeps the network's labels.
+      patience: number of answered frames in a row that may miss a track before it is
+        lost.
+      sure: least p(any actor) with which an instance begins a track.
+      joint: whether p(action) is a sum over actors, see `LabelReader`.
+      bout_model: model that reads the actions; None to read them from the window. A
+        window of 1 does not use the model.
 
     Returns:
-      the frames in the same order.
+      an iterator of the frames in the same order.
     """
     ahead = bout_model.ahead if bout_model else 0
     tracker = Tracker(
@@ -99,11 +113,15 @@ def read_labels(
     joint: bool = False,
     bout_model: BoutModel | None = None,
 ) -> Iterator[TrackedFrame]:
-    """Add steady labels to the instances of every answered frame, which are linked.
+    """Add steady labels to the instances of every answered frame.
 
     Args:
-      link: returns the tracks of the instances of the next answered frame.
-      answers, labels, window, joint, bout_model: as for `track_instances`.
+      answers: (frame, its instances) in order; a frame may be any object.
+      link: (instances of the next answered frame) -> their tracks.
+      labels: actors and actions.
+      window: number of frames that a label is read from; 1 keeps the network's labels.
+      joint: whether p(action) is a sum over actors, see `LabelReader`.
+      bout_model: model that reads the actions; None to read them from the window.
 
     Yields:
       the frames in the same order.

@@ -31,24 +31,26 @@ from a2d_tf.tracking.structures import (
 )
 from a2d_tf.tracking.track_labels import vote_actor
 
-# The least IoU of an instance's mask with the last mask of its track.
+# An instance continues a track if its mask has at least this IoU with the track's last.
 MIN_IOU = 0.3
-# The same, if the network now says that it is another actor.
+# The same for an instance of another actor than the track's.
 MIN_IOU_OTHER = 0.5
-# Two instances of one actor are one individual from this share of a mask in the other.
+# Two instances of the same actor are one individual if at least this share of one mask
+# lies inside the other.
 GHOST = 0.5
-# Two instances of any actors are one individual from this IoU of their masks.
+# Two instances of any actors are one individual if their masks have at least this IoU.
 SAME_PLACE = 0.4
 # The least p(any actor) with which an instance of a network begins a track.
 SURE = 0.8
 # A near instance of another actor continues a track if the smaller of the two boxes'
 # diagonals is at least this share of the larger one.
 ALIKE = 0.5
-# An instance is near a track within this share of the mean diagonal of the two boxes.
+# An instance is near a track if the distance of their centres is at most this share of
+# the mean diagonal of the two boxes.
 NEAR = 0.35
-# Answered frames from which a track's label is read.
+# Number of answered frames from which a track's label is read.
 WINDOW = 9
-# Answered frames in a row that may miss a track before it is lost.
+# Number of answered frames in a row that may miss a track before it is lost.
 PATIENCE = 8
 
 
@@ -56,13 +58,13 @@ PATIENCE = 8
 class _LinkedTrack(Track):
     """A track that instances are linked to.
 
-    Its id is 1, 2, ... in the order of appearance; it keeps the detections of the last
-    `window` + `ahead` frames with it.
+    Tracks are numbered from 1 in the order of their appearance. A track keeps the
+    detections of its last `window` + `ahead` frames.
 
     Attributes:
-      group: see `Groups`.
+      group: number of its group, see `Groups`.
       last_seen: index of the last answered frame in which it was seen.
-      region: where it was in that frame.
+      region: its box and mask in that frame.
       apart: the number of frames in which it did not overlap an instance of the same
         actor, minus the number in which it did.
     """
@@ -85,8 +87,10 @@ class _Sight:
     """An instance of the newest frame.
 
     Attributes:
-      actor: a 0-based index.
-      group: see `Groups`.
+      actor: index of the actor.
+      group: number of the actor's group, see `Groups`.
+      region: box and mask.
+      detection: the network's answer on the instance.
       sureness: p(any actor).
     """
 
@@ -101,8 +105,10 @@ class _Candidate(NamedTuple):
     """A sight that may continue a track; of two candidates the lower rank is better.
 
     Attributes:
-      rank: ends with the track's id and the sight, so that no two are equal.
+      rank: tuple that ends with the track's id and the sight's index, so that no two
+        ranks are equal.
       sight: index of the sight.
+      track: the track that it may continue.
     """
 
     rank: tuple
@@ -111,22 +117,24 @@ class _Candidate(NamedTuple):
 
 
 class _LostTracks(NamedTuple):
-    """Ids of the tracks that are lost by a frame; see `LinkedInstances`."""
+    """Ids of the tracks that are lost from a frame on; see `LinkedInstances`."""
 
     resting: list[int]
     ended: list[int]
 
 
 class _Frame:
-    """The N sights of the newest frame, and the track that each of them has so far.
+    """The N sights of the newest frame, and the tracks that they have so far.
 
-    Of sights that are one individual, one has a track.
+    If several sights are one individual, only one of them gets a track.
 
     Attributes:
-      tracks: N tracks or None.
-      same_actor: bool [N, N], the sights of one actor that are one individual.
-      same_place: bool [N, N], the sights of any actors that are one individual.
-      same: bool [N, N], one of both.
+      sights: the sights.
+      tracks: the track of each sight; None for a sight without a track.
+      same_actor: bool [N, N], whether two sights have the same actor and are one
+        individual.
+      same_place: bool [N, N], whether two sights of any actors are one individual.
+      same: bool [N, N], whether one of both is true.
     """
 
     def __init__(self, sights: Sequence[_Sight]) -> None:
@@ -146,7 +154,11 @@ class _Frame:
         return self.tracks[sight] is not None or self.has_track(self.same[sight])
 
     def has_track(self, is_chosen: np.ndarray) -> bool:
-        """Return whether any of the sights that bool [N] chooses has a track."""
+        """Return whether one of some sights has a track.
+
+        Args:
+          is_chosen: bool [N], the sights.
+        """
         for sight in np.flatnonzero(is_chosen):
             if self.tracks[sight] is not None:
                 return True
@@ -157,14 +169,16 @@ class Tracker:
     """Assigns the instances of one frame after another to tracks.
 
     Args:
-      groups: the numbers of individuals. Where a number is known, a lost track rests
-        until its individual appears again, wherever that is; else it ends, and the
-        individual begins another. None: all actors have any number.
-      window: answered frames with a track that vote for its actor.
-      ahead: further ones of which a track keeps its detections, for labels that are
-        read later.
-      patience: answered frames in a row that may miss a track before it is lost.
-      sure: the least p(any actor) with which an instance begins a track.
+      labels: actors and actions.
+      groups: numbers of individuals. If a group's number is known, a lost track rests
+        until an individual of the group appears again anywhere. If not, a lost track
+        ends, and the individual begins a new one. None: no number is known.
+      window: number of a track's last frames that vote for its actor.
+      ahead: number of frames before these whose detections the track also keeps, for
+        labels that are read later.
+      patience: number of answered frames in a row that may miss a track before it is
+        lost.
+      sure: least p(any actor) with which an instance begins a track.
     """
 
     def __init__(
@@ -183,19 +197,29 @@ class Tracker:
         self._kept = window + ahead
         self._patience = patience
         self._sure = sure
-        self._tracks: list[_LinkedTrack] = []  # those that have not ended
+        self._tracks: list[_LinkedTrack] = []  # without ended ones
         self._index = -1
         self._last_id = 0
 
     def add(self, instances: FoundInstances) -> LinkedInstances:
-        """Follow the individuals into the next answered frame.
+        """Assign the instances of the next answered frame to tracks.
 
-        An instance goes to the track whose last mask it overlaps most, first among
-        those of its own actor, then among others; else to the nearest track that this
-        frame misses, if that is near. Any other begins a track if it is sure; if the
-        number of individuals is known, and all have a track, it continues the nearest
-        one that this frame misses, wherever it is. Of instances that lie on one
-        another, one has a track.
+        In this order, an instance
+
+        1. continues the track of its actor whose last mask it overlaps most, or else
+           such a track of another actor;
+        2. continues the nearest track without an instance in this frame, if near;
+        3. begins a track, if it is sure and its group has fewer tracks than
+           individuals;
+        4. continues the nearest track without an instance in this frame, however far,
+           if its group has as many tracks as individuals.
+
+        All tracks that it may continue are of its group.
+
+        If several instances lie on one another, only one of them has a track.
+
+        Args:
+          instances: instances of the frame.
         """
         self._index += 1
         oldest = self._index - self._patience - 1
@@ -223,7 +247,7 @@ class Tracker:
         return LinkedInstances(frame.tracks, lost.resting, lost.ended, extra)
 
     def _lose_tracks(self, oldest: int) -> _LostTracks:
-        """Lose the tracks last seen just before frame `oldest`; drop those that end."""
+        """Return the tracks last seen just before `oldest`; forget those that end."""
         lost = _LostTracks([], [])
         kept_tracks = []
         for track in self._tracks:
@@ -283,16 +307,17 @@ class Tracker:
             candidates.append(_Candidate(rank, i, track))
         for candidate in sorted(candidates):
             blocking = frame.same[candidate.sight]
-            # An individual that was apart stays itself while it lies on its like.
+            # A track that has been apart from others of its actor continues while
+            # they overlap.
             if candidate.track.apart > 0:
                 blocking = frame.same_place[candidate.sight]
             self._assign(frame, candidate, blocking)
 
     def _assign_near(self, frame: _Frame, active: Sequence[_ActiveTrack]) -> None:
-        """Assign sights to the nearest tracks of their group that this frame misses.
+        """Assign sights to near tracks of their group that have none in this frame.
 
-        They are of one actor or, if the number of individuals is unknown, of about one
-        size.
+        Sight and track have the same actor or, if the number of individuals is not
+        known, boxes of similar size.
         """
         candidates = []
         for i, sight in enumerate(frame.sights):
@@ -317,10 +342,10 @@ class Tracker:
     def _begin_tracks(
         self, frame: _Frame, active: Sequence[_ActiveTrack], overlaps: np.ndarray
     ) -> list[int]:
-        """Begin tracks with the sure sights that have none.
+        """Begin tracks with the sure sights that have no track.
 
         Returns:
-          the indices of the sights whose group has as many tracks as it may have.
+          indices of the sights whose group already has as many tracks as individuals.
         """
         without_track = []
         for i, sight in enumerate(frame.sights):
@@ -345,9 +370,10 @@ class Tracker:
     def _is_misread(
         self, sight: _Sight, active: Sequence[_ActiveTrack], overlaps: np.ndarray
     ) -> bool:
-        """Return whether it is an individual of another group, of a known number.
+        """Return whether the network has taken an individual for another actor.
 
-        The network has then taken the individual for another actor.
+        That is assumed if the sight overlaps a track of another group whose number of
+        individuals is known, and that track has no sight in this frame.
         """
         for (track, _), overlap in zip(active, overlaps):
             is_missed = track.last_seen < self._index
@@ -358,7 +384,7 @@ class Tracker:
         return False
 
     def _assign_anywhere(self, frame: _Frame, without_track: Sequence[int]) -> None:
-        """Assign sights to the nearest missed tracks of their group, however far."""
+        """Assign sights to the nearest tracks without a sight, however far they are."""
         candidates = []
         for i in without_track:
             sight = frame.sights[i]
@@ -372,9 +398,13 @@ class Tracker:
     def _assign(
         self, frame: _Frame, candidate: _Candidate, blocking: np.ndarray
     ) -> None:
-        """Give a sight a track that this frame misses.
+        """Give a sight its candidate's track, unless it or a blocking sight has one.
 
-        Nothing happens if it, or a sight that is blocking (bool [N]), has a track.
+        Args:
+          frame: the frame's sights.
+          candidate: the sight and the track; if the track has another sight in this
+            frame, nothing happens.
+          blocking: bool [N], other sights that must not have a track.
         """
         if frame.tracks[candidate.sight] is not None or frame.has_track(blocking):
             return
@@ -382,7 +412,7 @@ class Tracker:
             self._give(frame, candidate.sight, candidate.track)
 
     def _give(self, frame: _Frame, i: int, track: _LinkedTrack) -> None:
-        """Give sight i a track, which goes on there."""
+        """Give sight `i` a track, and update the track."""
         sight = frame.sights[i]
         track.last_seen = self._index
         track.region = sight.region
