@@ -109,6 +109,21 @@ def test_where_nobody_watches_lines_come_early_and_then_seldom(monkeypatch, caps
     assert "200/200" in capsys.readouterr().err
 
 
+def test_lines_of_a_long_loop_count_each_item_once(capsys):
+    clock = {"now": 0.0}
+    bar = progress.progress_bar(range(12))
+    bar._time = lambda: clock["now"]
+    bar.start_t = bar.last_print_t = 0.0
+    counts = []
+    for item in bar:
+        counts.append(bar.n)
+        clock["now"] = 20.0 * (item + 1)
+    assert counts == [*range(12)]
+    lines = capsys.readouterr().err.splitlines()
+    shown = [line.split("[")[0].split()[-1] for line in lines]
+    assert shown == ["1/12", "3/12", "6/12", "9/12", "12/12", "12/12"]
+
+
 @pytest.mark.parametrize(
     "error, line",
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from tqdm import tqdm
@@ -25,6 +26,15 @@ class _SparseBar(tqdm):
     """A bar that shows itself ever less often, so that a log stays short."""
 
     mininterval: float
+
+    def __iter__(self) -> Iterator[Any]:
+        """Count each item once; tqdm's own loop misses that the interval grows."""
+        try:
+            for item in self.iterable:
+                yield item
+                self.update()
+        finally:
+            self.close()
 
     def display(self, *arguments: Any, **options: Any) -> None:
         super().display(*arguments, **options)
