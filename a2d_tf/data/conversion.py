@@ -1,9 +1,9 @@
-"""A conversion of annotated videos, as the processes see it that build its shards.
+"""A conversion of annotated videos to records, and the building of its shards.
 
-A shard is a slice of the videos of one split. A finished one is renamed into
-`OUTPUT/.partial` beside a JSON *sidecar* of its clips and a fingerprint of the settings
-and of all files that it was made from; it is kept only as long as its fingerprint
-matches.
+A shard holds the records of some videos of one split. A finished shard lies in
+`OUTPUT/.partial`, beside a JSON file, its *sidecar*. The sidecar describes the shard's
+clips and has a fingerprint of the settings and of all files that the shard was made
+from. If the fingerprint no longer matches, the shard is built again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from a2d_tf.data.sources import Source
 from a2d_tf.data.video_list import Video
 
 PARTIAL = ".partial"
-"""Folder inside the output that holds finished shards until all are published."""
+"""Folder in the output that holds finished shards until all are published."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,33 +41,35 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True)
 class MotionSettings:
-    """Which motion maps records hold, and what makes them.
+    """The motion maps that records hold, and the function that computes them.
 
     Attributes:
-      facts: as the manifest says them.
-      block_function: makes the maps of the action backbone; None without one. It is
-        pickled.
+      facts: description of the maps for the manifest.
+      block_function: computes the maps of the action backbone; None if there is none.
+        It is pickled for other processes.
     """
 
     facts: manifests.MotionFacts
     block_function: BlockFunction | None = None
 
     def stream(self) -> MotionStream:
-        """Return what makes the maps of a video."""
+        """Return a new stream, which computes the maps of one video."""
         return MotionStream(self.block_function, self.facts.flow_histograms)
 
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """A source, its settings and its output, sent to the processes that build shards.
+    """A conversion of annotated videos to records.
+
+    It is pickled for the processes that build shards.
 
     Attributes:
       source: the annotated videos.
       output: folder of the records.
-      settings: what the records contain.
+      settings: contents of the records.
       on_error: 'fail' stops at the first broken item; 'skip' leaves broken items out
         and lists them in the manifest.
-      motion: None for records without motion maps.
+      motion: motion maps of the records; None for records without motion maps.
     """
 
     source: Source
@@ -77,7 +79,7 @@ class Conversion:
     motion: MotionSettings | None = None
 
     def shards(self) -> tuple[Shard, ...]:
-        """Return the shards: train first, the videos in the source's order."""
+        """Return all shards, first those of the training split."""
         shards = []
         size = self.settings.shard_videos
         for split in manifests.SPLITS:
@@ -90,7 +92,7 @@ class Conversion:
         return tuple(shards)
 
     def build(self, shard: Shard) -> Sidecar:
-        """Build a shard in PARTIAL, unless it is there already; return its sidecar."""
+        """Build a shard in PARTIAL unless it is finished; return its sidecar."""
         from a2d_tf.data import clip_records  # late: only the workers need TensorFlow
 
         fingerprint = self.fingerprint(shard)
@@ -102,7 +104,8 @@ class Conversion:
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             temporary = os.path.join(folder, shard.name)
             clip_records.write_shard(temporary, self._records(shard, sidecar))
-            # Before another copy of this task can publish it.
+            # The size is read now, because another copy of this task may publish, and
+            # so move, the shard.
             sidecar.bytes = os.path.getsize(temporary)
             sidecar.sha256 = file_digest(temporary)
             os.replace(temporary, path)
@@ -110,7 +113,7 @@ class Conversion:
         return sidecar
 
     def _records(self, shard: Shard, sidecar: Sidecar) -> Iterator[bytes]:
-        """Yield the serialised records of a shard; note in `sidecar` what they hold."""
+        """Yield the serialised records of a shard, and describe them in `sidecar`."""
         from a2d_tf.data import clip_records
 
         def skip(path: pathlib.Path, error: InputError) -> None:
@@ -129,11 +132,11 @@ class Conversion:
                 yield clip_records.encode(clip)
 
     def _item(self, path: pathlib.Path) -> str:
-        """Return how the manifest names a file: relative to the source's folder."""
+        """Return the manifest's name for a file: its path in the source's folder."""
         return pathlib.Path(os.path.relpath(path, self.source.root)).as_posix()
 
     def build_in_worker(self, shard: Shard) -> Sidecar:
-        """Build a shard in a worker process: TensorFlow uses one core and no GPU."""
+        """Build a shard in a worker process, with one core and no GPU."""
         import tensorflow as tf
 
         devices.hide_gpus()
@@ -165,9 +168,14 @@ class Conversion:
         return self.output / PARTIAL / f"{shard.name}.json"
 
     def finished(self, shard: Shard, fingerprint: str) -> Sidecar | None:
-        """Return a shard's sidecar, or None if it was not built from these inputs.
+        """Return the sidecar of a finished shard.
 
-        `fingerprint` is that of the shard.
+        Args:
+          shard: the shard.
+          fingerprint: the shard's present fingerprint.
+
+        Returns:
+          the sidecar; None if the shard is missing or has another fingerprint.
         """
         try:
             sidecar = Sidecar.load(self.sidecar_path(shard))
@@ -177,7 +185,7 @@ class Conversion:
             return None
         if sidecar.skipped and self.on_error == "fail":
             return None
-        # It is in the output itself if publishing was interrupted.
+        # If publishing was interrupted, the shard may lie in the output itself.
         for path in (self.output / PARTIAL / shard.name, self.output / shard.name):
             # Another process may just have moved it.
             with contextlib.suppress(FileNotFoundError):

@@ -1,9 +1,8 @@
 """Convert annotated videos to records: shards built in parallel, published together.
 
-Shards are built as of `conversion`, so an interrupted conversion resumes, and its
-records are the same, byte for byte, as those of an uninterrupted one. Finally all
-shards move to OUTPUT, then the manifest is written. Several processes may share the
-shards.
+Finished shards are kept, so an interrupted conversion resumes; its records equal those
+of an uninterrupted one byte for byte. When all shards are finished, they move to the
+output, and the manifest is written. Several processes may share the shards.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ class ConversionResult(NamedTuple):
     """The result of `convert`.
 
     Attributes:
-      manifest: of the records; None while other tasks' shards are missing.
-      was_built: whether any shard was built; False if the records were there.
+      manifest: manifest of the records; None while shards of other tasks are missing.
+      was_built: whether any shard was built; False if the records already existed.
     """
 
     manifest: Manifest | None
@@ -59,21 +58,25 @@ def convert(
 ) -> ConversionResult:
     """Build the records of a source, or finish building them.
 
-    Tasks may run in any order and at once, on machines that share the disk of `output`.
-    Each builds its share of the shards, and publishes the records if now every shard is
-    whole.
+    Several tasks may share the work, in any order or at the same time, on machines that
+    share the disk of `output`. A task builds its shards. The task that finishes the
+    last shard publishes the records.
 
     Args:
-      source, output, settings, on_error, motion: as of `Conversion`.
+      source: the annotated videos.
+      output: folder of the records.
+      settings: contents of the records.
       workers: number of processes.
-      task: which shards to build.
-      builder: builds them in place of `build_all`, whose arguments it takes.
+      on_error: 'fail' stops at the first broken item; 'skip' leaves broken items out.
+      task: this task's number and the number of tasks, which determine its shards.
+      builder: function that builds the shards; by default `build_all`.
+      motion: motion maps of the records; None for records without motion maps.
 
     Raises:
-      InputError: a missing or broken item (with 'fail', which publishes nothing), or an
-        `output` that holds other records or cannot be written.
+      InputError: an item is missing or broken and `on_error` is 'fail'; or `output`
+        holds other records or cannot be written.
     """
-    Flow(settings.flow_method)  # fail early if the method is not installed
+    Flow(settings.flow_method)  # raises now if the method is not installed
     try:  # what a manifest may say
         check_json(dataclasses.asdict(settings), manifests.FACTS)
     except ValueError as error:
@@ -106,7 +109,7 @@ def convert(
 def build_all(
     conversion: Conversion, shards: Sequence[Shard], workers: int
 ) -> Iterable[tuple[str, Sidecar]]:
-    """Build shards in `workers` processes; yield (name, sidecar) of each."""
+    """Build shards in several processes; yield name and sidecar of each shard."""
     workers = min(workers, len(shards))
     build = conversion.build
     if workers > 1:
@@ -119,7 +122,7 @@ def build_all(
 
 
 def _check_missing(source: Source, on_error: str) -> None:
-    """With 'fail', raise an InputError about missing videos before any work."""
+    """Raise InputError if `on_error` is 'fail' and videos are missing."""
     paths = [source.frames_path(video.vid) for video in source.videos]
     missing = [str(path) for path in paths if not path.exists()]
     if missing and on_error == "fail":

@@ -14,12 +14,12 @@ class DecodedFrame:
     """A decoded frame.
 
     Attributes:
-      seconds: when a player shows it, from the start of the video.
-      duration: seconds for which it is shown, as the file claims; the next frame may
-        come earlier or later.
-      stamp: its time in the file's units, or None.
-      is_damaged: whether the file or the decoder says so. Frames that refer to a
-        damaged one may be damaged, too.
+      seconds: time at which a player shows the frame, from the first frame on.
+      duration: seconds for which the frame is shown according to the file; the next
+        frame may come earlier or later.
+      stamp: the frame's time in the file's units; None if it has none.
+      is_damaged: whether the file or the decoder reports damage. Frames that refer to a
+        damaged frame may be damaged, too.
     """
 
     seconds: float
@@ -30,10 +30,10 @@ class DecodedFrame:
     _converter: VideoReformatter
 
     def rgb(self) -> np.ndarray:
-        """Convert it to RGB, uint8 [H, W, 3], turned and mirrored as in a player."""
-        # As ffmpeg: by the frame's matrix and range, BT.601 where it names none. RGB
-        # itself has neither, but PyAV passes them on only where the two matrices
-        # differ.
+        """Return RGB uint8 [H, W, 3], turned and mirrored as a player shows it."""
+        # Like the program ffmpeg, this uses the frame's colour matrix and range, or
+        # BT.601 if it names none. RGB has neither, but PyAV converts between matrices
+        # only if the two differ.
         frame = self._ffmpeg_frame
         rgb = self._converter.reformat(
             frame,
@@ -51,7 +51,7 @@ class DecodedFrame:
 
 
 def _turn(rgb: np.ndarray, display_matrix: np.ndarray) -> np.ndarray:
-    """Turn and mirror an image by a display matrix, to the nearest quarter turn."""
+    """Turn an image by the nearest quarter turn of a display matrix, and mirror it."""
     # A pixel (x, y) is shown at (a x + c y, b x + d y).
     a, b, _, c, d = display_matrix[:5].tolist()
     x_direction = a

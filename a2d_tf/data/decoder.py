@@ -1,4 +1,4 @@
-"""Video files, decoded by FFmpeg: frames, and when a player shows them."""
+"""Decoding of video files by FFmpeg: frames and the times at which they are shown."""
 
 from __future__ import annotations
 
@@ -32,20 +32,22 @@ class Decoder:
     """An open video file; a context manager.
 
     Args:
-      remedy: what the user can do about a broken file; ends each message.
+      path: the video file.
+      remedy: what the user can do about a broken file; the end of each message.
 
     Attributes:
-      fps: frames a second as the file states it, on average; 25 where it does not.
-      count: how many frames it claims to have, or None; also None where it was trimmed
-        without encoding, as it then claims those of the whole film.
-      duration: seconds that it claims to last, or None.
-      film_start: when the first frame is shown, in seconds from the start of the file,
-        from which players count: sound, or what cannot be decoded, may come before it.
-        None until a frame was decoded. Times of frames count from the first one.
-      is_broken: whether a frame that cannot be decoded has ended the frames.
+      fps: average number of frames a second according to the file; 25 if it states
+        none.
+      count: number of frames according to the file; None if it states none, or if it
+        may state the frames of a longer video from which it was cut.
+      duration: length in seconds according to the file; None if it states none.
+      film_start: time of the first frame in a player, in seconds; sound, or frames that
+        cannot be decoded, may come before it. None until a frame was decoded. Times of
+        frames here count from the first frame.
+      is_broken: whether decoding ended at a frame that cannot be decoded.
 
     Raises:
-      InputError: as of `VideoFile.open`.
+      InputError: the file does not exist, cannot be decoded, or has too many pixels.
     """
 
     def __init__(self, path: Path, remedy: str) -> None:
@@ -73,13 +75,14 @@ class Decoder:
     def frames(
         self, first: int = 0, timeline: Timeline | None = None
     ) -> Iterator[DecodedFrame]:
-        """Decode to the end, or to the first broken frame; call it once.
+        """Yield frames to the end, or to the first broken frame; call this once.
 
-        Nothing is yielded behind a broken frame, so every frame keeps its number.
+        No frame after a broken one is yielded, because its number would be unknown.
 
         Args:
-          first: 0-based index of the first frame that is yielded.
-          timeline: of this video; with it, decoding begins close to that frame.
+          first: index of the first frame to yield, from 0.
+          timeline: times of this video's frames; with it, decoding can begin close to
+            the first frame.
         """
         if timeline is not None and 0 < first < len(timeline.stamps):
             frames = self._frames_from(int(timeline.stamps[first]), timeline)
@@ -91,10 +94,13 @@ class Decoder:
         )
 
     def timeline(self, until: float) -> Timeline:
-        """Find the times of frames up to some seconds; call nothing else after it.
+        """Find the times of frames; call nothing else afterwards.
 
-        Where packets tell the times, they are read to the end, without decoding. Else
-        the frames are decoded.
+        The times are read from the file's packets if these have them; otherwise the
+        frames are decoded.
+
+        Args:
+          until: seconds up to which times are needed.
         """
         if timelines.is_in_packets(self._file.format_name, self._file.codec_name):
             with contextlib.suppress(av.FFmpegError):
@@ -117,9 +123,9 @@ class Decoder:
     def _frames_from(
         self, stamp: int, timeline: Timeline
     ) -> Iterator[DecodedFrame] | None:
-        """Return the frames from a stamp on, decoded from the last key frame up to it.
+        """Return the frames from a stamp on; decoding begins at a key frame before it.
 
-        None if seeking fails; the position in the file is then its start.
+        If seeking fails, return None, and go back to the start of the file.
         """
         keys = timeline.keys[timeline.keys <= stamp]
         with contextlib.suppress(av.FFmpegError):
@@ -145,10 +151,12 @@ class Decoder:
     def _timed_frames(
         self, packets: Iterable[Any], first_stamp: int | None = None
     ) -> Iterator[DecodedFrame]:
-        """Yield the frames of packets, with their times, to the first broken one.
+        """Yield the frames of packets, with their times, to the first broken frame.
 
-        `first_stamp` is that of the film's first frame; None if the packets begin with
-        it.
+        Args:
+          packets: packets of the file, in order.
+          first_stamp: stamp of the video's first frame; None if it is the first of
+            these packets.
         """
         file = self._file
         clock = FilmClock(file.time_base, self.fps, first_stamp)
@@ -182,7 +190,7 @@ class Decoder:
 
 
 def stated_rate(*claimed_rates: float | Fraction | None) -> float:
-    """Return the first plausible one of claimed rates, frames a second; else 25."""
+    """Return the first plausible rate in frames a second; 25 if there is none."""
     for rate in claimed_rates:
         if rate and 1e-6 < rate < 1e6:
             return float(rate)

@@ -1,4 +1,4 @@
-"""How large RGB and flow of records are: their deviations over key frames."""
+"""Standard deviations of RGB and flow in the key frames of records."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 class Deviations(NamedTuple):
     """Standard deviations over key frames: roots of the channels' mean variance.
 
-    ImageNet's filters and norms expect RGB, and flow is many times smaller: hence
-    --flow_scale.
+    Filters that were trained on ImageNet expect the deviation of RGB, which is many
+    times that of flow; the setting --flow_scale makes up for this.
 
     Attributes:
-      rgb: in levels.
-      flow: in pixels.
+      rgb: deviation of RGB, in levels from 0 to 255.
+      flow: deviation of flow, in pixels.
     """
 
     rgb: float
@@ -40,8 +40,9 @@ class Moments:
         """Add the only frame of a record.
 
         Args:
-          fields: as of `clip_records.parse`, with one frame.
-          scale: pixels of the flow's unit by those of the record.
+          fields: fields of the record, as `clip_records.parse` returns them for one
+            frame.
+          scale: factor that converts flow from pixels of the record to the wanted unit.
         """
         self._rgb.append(_moments(fields["rgb"][0]))
         self._flow.append(_moments(fields["flow"][0] * scale))
@@ -64,7 +65,7 @@ def _deviation(moments_of_frames: Sequence[np.ndarray]) -> float:
 
 
 def canvas_scale(truth: ClipTruth, canvas: tuple[int, int]) -> float:
-    """Return the pixels of the canvas by those of a record."""
+    """Return the factor that converts pixels of a record to pixels of the canvas."""
     return min(canvas[0] / truth.size[0], canvas[1] / truth.size[1])
 
 
@@ -74,12 +75,13 @@ def sample_deviations(
     """Return the deviations of some of the training split's key frames.
 
     Args:
-      canvas: the network's (height, width), in whose pixels the flow counts; by default
-        it counts in those of the stored frames.
-      most: about the number of records that are decoded, evenly over the split.
+      manifest: manifest of the records.
+      canvas: (height, width) of the network's input, in whose pixels flow is measured;
+        by default it is measured in pixels of the stored frames.
+      most: about how many records are decoded, spread evenly over the split.
 
     Raises:
-      InputError: no training split, or a damaged shard.
+      InputError: there is no training split, or a shard is damaged.
     """
     every = -(-manifest.counts["train"]["records"] // most)
     moments = Moments()
@@ -92,11 +94,12 @@ def sample_deviations(
 
 
 def describe_flow(deviations: Deviations, flow_scale: float, rgb_scale: float) -> str:
-    """Describe how large the flow is beside RGB, as a network sees both.
+    """Compare the deviations of flow and RGB, as the network's input, in one line.
 
     Args:
-      flow_scale: factor on the flow in pixels.
-      rgb_scale: what the weights divide mean-free levels by.
+      deviations: the deviations.
+      flow_scale: factor of the flow.
+      rgb_scale: number by which the weights' convention divides RGB.
     """
     if not deviations.flow:
         return "flow beside RGB: nothing moves in the key frames"

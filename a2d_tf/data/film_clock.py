@@ -1,4 +1,4 @@
-"""When a player shows the frames of a video file."""
+"""Times at which a player shows the frames of a video file."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import NamedTuple
 
 
 class ShownTime(NamedTuple):
-    """When a frame is shown, and for how long, in seconds."""
+    """Time at which a frame is shown, and for how long, in seconds."""
 
     seconds: float
     duration: float
 
 
 class FilmClock:
-    """Tells when a player shows the frames of a file, by their stamps.
+    """Converts the stamps of a file's frames to the times at which a player shows them.
 
-    Where another film was appended, its times go on from the end of the one before.
+    If the file is several recordings joined together, the times of a recording continue
+    from the end of the one before.
 
     Args:
-      time_base: seconds of a unit of the stamps.
+      time_base: unit of the stamps in seconds.
       fps: frames a second, for frames without a stamp.
-      first_stamp: of the film's first frame; None if that is the next one.
+      first_stamp: stamp of the recording's first frame; None if that is the next frame.
     """
 
     def __init__(
@@ -37,13 +38,16 @@ class FilmClock:
         self._last_end = 0.0
 
     def begin_film(self) -> None:
-        """Take the next frame as the first one of another film."""
+        """Take the next frame as the first one of another recording."""
         self._first_stamp = None
 
     def show(self, stamp: int | None, claimed_duration: float | None) -> ShownTime:
-        """Return when the next frame is shown.
+        """Return when the next frame is shown; times always ascend.
 
-        Its stamp and its claim may be None. Seconds ascend, whatever the stamps.
+        Args:
+          stamp: the frame's stamp; None if it has none.
+          claimed_duration: the frame's duration in seconds according to the file; None
+            if it states none.
         """
         if self._first_stamp is None:
             self._first_stamp = stamp

@@ -1,6 +1,7 @@
-"""The frames that FFmpeg makes of the packets of a film, and which are damaged.
+"""The frames that FFmpeg decodes from a file's packets, and which are damaged.
 
-A stream may be cut anywhere, and another film may follow the first one.
+A stream may be cut anywhere, and several recordings may be joined in one file; each is
+called a film here.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import av
 from a2d_tf.data.transport_stream import GapReader
 from a2d_tf.data.video_file import VideoFile
 
-# In H.264 and HEVC, as many frames at most may be stored behind a later one.
+# In H.264 and HEVC, at most so many frames are stored after one that is shown later.
 _MAX_REORDERED = 16
 
 
@@ -23,8 +24,8 @@ class FilmFrame(NamedTuple):
 
     Attributes:
       frame: PyAV's frame.
-      begins_film: whether another film in the file begins with it.
-      is_damaged: whether the file or the decoder says so.
+      begins_film: whether the frame is the first of another film in the file.
+      is_damaged: whether the file or the decoder reports damage.
     """
 
     frame: Any
@@ -33,10 +34,10 @@ class FilmFrame(NamedTuple):
 
 
 class _FilmEnd(NamedTuple):
-    """Stands between the packets of two films.
+    """A mark between the packets of two films.
 
     Attributes:
-      clock_goes_on: whether the times of the second film go on from those of the first.
+      clock_goes_on: whether the stamps of the second film continue those of the first.
     """
 
     clock_goes_on: bool
@@ -48,13 +49,14 @@ def decode_films(
     """Yield the frames of packets.
 
     Args:
-      packets: of the file, PyAV's, in order.
-      gaps: those of the file, if it is a transport stream.
-      is_trimmed: whether the file may be a part of a film, cut without encoding.
+      file: the video file.
+      packets: the file's packets as PyAV returns them, in order.
+      gaps: reader of the file's gaps; None unless it is a transport stream.
+      is_trimmed: whether the file may have been cut from a longer one without encoding.
 
     Raises:
-      av.FFmpegError: a packet cannot be decoded, and a frame has come before it. What
-        cannot be decoded before the first frame is passed over.
+      av.FFmpegError: a packet after the first frame cannot be decoded. Packets before
+        the first frame that cannot be decoded are left out.
     """
     context = file.stream.codec_context
     damage = _Damage(gaps, is_trimmed)
@@ -83,9 +85,10 @@ def decode_films(
 def _split_films(
     file: VideoFile, packets: Iterable[Any], gaps: GapReader | None
 ) -> Iterator[Any]:
-    """Yield packets, in a stream from its first key frame on, and each _FilmEnd.
+    """Yield packets, and a _FilmEnd between films.
 
-    FFmpeg invents the pictures to which the first frames of a cut stream refer.
+    A stream's packets before its first key frame are left out, because FFmpeg would
+    invent the pictures that they refer to.
     """
     if not file.is_stream:
         yield from packets
@@ -96,8 +99,8 @@ def _split_films(
     for packet in packets:
         held_packets.append(packet)
         if packet.size and packet.dts is None and last_dts > -math.inf:
-            # In a transport stream each frame has a time. This may be the rest of a cut
-            # one, if the next packet is another film's.
+            # In a transport stream each whole frame has a time. This may be the rest of
+            # a cut frame, if the next packet belongs to another film.
             if file.is_transport_stream:
                 continue
         goes_back = packet.dts is not None and packet.dts < last_dts
@@ -116,19 +119,19 @@ def _split_films(
 
 
 def _is_after_pause(packet: Any, gaps: GapReader | None) -> bool:
-    """Return whether a packet begins a film that lacks frames before it."""
+    """Return whether a packet begins a film, and frames are missing before it."""
     if gaps is None or packet.pos is None:
         return False
     return gaps.pass_pause(packet.pos)
 
 
 class _Damage:
-    """Tells which frames are damaged, as packets and frames pass by in their order.
+    """Tells which frames are damaged, from a file's packets and frames in their order.
 
-    A frame is damaged if its packet or the decoder says so, or if the one before it is
-    missing: a packet that no player shows (`is_discard`) lies outside of the film. A
-    trimmed film has such packets, and others may end with some. Else the index of the
-    file is damaged.
+    A frame is damaged if its packet or the decoder reports damage, or if the frame
+    before it is missing. A packet that no player shows (`is_discard`) is allowed in a
+    trimmed film, and at the end of any film; elsewhere it means that the file's index
+    is damaged and a frame is missing.
     """
 
     def __init__(self, gaps: GapReader | None, is_trimmed: bool) -> None:
@@ -136,12 +139,13 @@ class _Damage:
         self._is_trimmed = is_trimmed
         self._corrupt_stamps: set[int | None] = set()
         self._has_shown_packets = False
-        # Shown packets since one that is not shown; None if there was none in the film.
+        # Number of shown packets since the last packet that is not shown; None if all
+        # packets of the film are shown.
         self._shown_since_hidden: int | None = None
         self._lacks_frame = False
 
     def pass_packet(self, packet: Any) -> None:
-        """Take note of a packet that is decoded next."""
+        """Take note of the packet that is decoded next."""
         if packet.is_corrupt and not self._is_before_join(packet):
             self._corrupt_stamps.add(packet.pts)
         if packet.is_discard:
@@ -163,11 +167,11 @@ class _Damage:
         return frame.is_corrupt or frame.pts in self._corrupt_stamps or lacks_frame
 
     def end_film(self) -> None:
-        """Forget the stamps of a film: another one may have the same."""
+        """Forget the stamps of a film, because another film may have the same."""
         self._corrupt_stamps.clear()
 
     def _is_before_join(self, packet: Any) -> bool:
-        """Return whether a packet is taken for damaged as another film follows it."""
+        """Return whether FFmpeg reports damage only because another film follows."""
         if self._gaps is None or packet.pos is None:
             return False
         return self._gaps.is_before_join(packet.pos)

@@ -1,7 +1,4 @@
-"""Clips of one shape: resized to the network's canvas, and padded to it.
-
-Batches are stacks of such clips.
-"""
+"""Resize and pad clips to the network's canvas, so that they can form batches."""
 
 from __future__ import annotations
 
@@ -16,10 +13,10 @@ from a2d_tf.ops import canvas as canvas_ops
 def resize(
     example: dict[str, tf.Tensor], canvas: tuple[int, int]
 ) -> dict[str, tf.Tensor]:
-    """Resize a clip that was made for another canvas to this one; do not pad it.
+    """Resize a clip to fit the canvas, without padding it.
 
     Args:
-      example: as of `clip_records.parse`.
+      example: fields of a clip, as `clip_records.parse` returns them.
       canvas: (height, width).
     """
     rgb, flow, size = canvas_ops.place(example["rgb"], example["flow"], canvas)
@@ -56,14 +53,15 @@ def pad(
     """Pad frames to the canvas and instances to `max_instances`, the largest first.
 
     Args:
-      example: a clip of `frames` frames, as of `resize`, with the field `annotated`.
+      example: a clip as `resize` returns it, with the field `annotated`.
       canvas: (height, width).
-      frames: of the clip.
-      max_instances: smaller ones are left out.
-      base: of the label space's codes.
+      frames: number of frames of the clip.
+      max_instances: number of instances after padding; if there are more, the smallest
+        ones are left out.
+      base: base of the label space's codes, see `LabelSpace`.
 
     Returns:
-      the fields `pipeline.CLIP` except `row`.
+      the fields of `pipeline.CLIP` except `row`.
     """
     height, width = canvas
     size = tf.shape(example["rgb"])[1:3]

@@ -1,10 +1,13 @@
 """Optical flow by OpenCV.
 
-Flow is (u, v), u to the right and v down, in pixels: the motion from the previous frame
-to the current one, as in the authors' code, but on the pixels of the current frame,
-where its masks are. It is computed back in time and negated. The authors used DualTV-L1
-on native frames, which requires opencv-contrib-python. The default here is DIS (Kroeger
-et al., ECCV 2016), 100 times as fast and more accurate on large motion.
+Flow is the motion (u, v) from the previous frame to the current one, u to the right and
+v down, in pixels. Unlike in the authors' code, a pixel is one of the current frame,
+which the masks belong to. So flow is computed from the current frame to the previous
+one and negated.
+
+The authors used DualTV-L1 on frames of the video's size, which requires
+opencv-contrib-python. The default here is DIS (Kroeger et al., ECCV 2016). It is 100
+times as fast, and more accurate on large motion.
 """
 
 from __future__ import annotations
@@ -19,21 +22,22 @@ from a2d_tf.data.resizing import resize_frame
 
 METHODS = ("dis", "tvl1")
 WORKING_PIXELS = 320 * 192
-"""Pixels of the frames that flow is computed on, where the video has them. More are
-more exact, and slow the smallest network down by more than a fifth
-(docs/experiments.md, flow).
+"""Number of pixels of the frames that flow is computed on, unless a video has fewer.
+
+With more pixels, flow is more exact, and the smallest network becomes slower by more
+than a fifth (docs/experiments.md, flow).
 """
-_LEAST_SIDE = 16  # of which the methods can make a pyramid
+_LEAST_SIDE = 16  # pixels; the methods need as many for their image pyramids
 
 
 class Flow:
-    """Computes flow between frames of a video, both as of `grey`.
+    """Computes flow between consecutive frames of a video.
 
     Args:
       method: one of METHODS.
 
     Raises:
-      InputError: TV-L1 without opencv-contrib-python.
+      InputError: the method is TV-L1, and opencv-contrib-python is not installed.
     """
 
     def __init__(self, method: str = "dis") -> None:
@@ -43,9 +47,9 @@ class Flow:
             )
         if method == "dis":
             dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-            # To the finest scale, for small objects; the presets stop at half or
-            # quarter of it. Sparser patches and less smoothing pay for it, and do not
-            # hurt.
+            # The presets stop at half or a quarter of the resolution; the finest scale
+            # is needed for small objects. Sparser patches and less smoothing save the
+            # time that it takes, and do not make the flow worse.
             dis.setFinestScale(0)
             dis.setPatchStride(5)
             dis.setVariationalRefinementIterations(1)
@@ -60,7 +64,8 @@ class Flow:
         """Compute the flow between two frames.
 
         Args:
-          previous, current: as of `grey`.
+          previous: the previous frame, as `grey` returns it.
+          current: the current frame, as `grey` returns it.
           size: (height, width) of the stored frames.
 
         Returns:
@@ -74,13 +79,13 @@ class Flow:
 
 
 def grey(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return a frame as flow is computed on it, grey uint8 [rows, columns].
+    """Return a grey image of a frame for computing flow, uint8 [rows, columns].
 
-    It has about `WORKING_PIXELS` pixels, but no side is smaller than that of the stored
-    frame.
+    It has about `WORKING_PIXELS` pixels, and its sides are at least as long as those of
+    the stored frame.
 
     Args:
-      frame: native, RGB uint8 [H, W, 3].
+      frame: the frame at the size of the video, RGB uint8 [H, W, 3].
       size: (height, width) of the stored frames.
     """
     height, width = frame.shape[:2]
