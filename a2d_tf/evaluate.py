@@ -43,7 +43,7 @@ def main(argv: list[str]) -> None:
     manifest = Manifest.load(_RECORDS.value)
     gpus = devices.prepare(_DEVICE.value)
     model = loading.load(
-        folder, Config.given(FLAGS, "inference", "compute"), _CHECKPOINT.value
+        folder, Config.named_settings(FLAGS, "inference", "compute"), _CHECKPOINT.value
     )
     devices.announce(gpus, model.config.compute.precision)
     # The name of the scores in the run: those of the best weights are kept apart.

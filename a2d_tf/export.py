@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
     source_flag, folder = model_source.of_flags(
         _CHECKPOINT.present, workdir=_WORKDIR.value, model=_MODEL.value
     )
-    settings = Config.given(FLAGS, "inference", "compute")
+    settings = Config.named_settings(FLAGS, "inference", "compute")
     if _PACK.value:
         if source_flag != "workdir":
             raise InputError("--pack packs a run; it needs --workdir")

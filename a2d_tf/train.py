@@ -53,7 +53,7 @@ def main(argv: list[str]) -> None:
 
     gpus = devices.prepare(_DEVICE.value, training.deterministic)
     # These complete the settings of the model; those of the training stay.
-    named = Config.given(FLAGS, "model", "training")
+    named = Config.named_settings(FLAGS, "model", "training")
     config = run_settings.resolve_config(config, named, _WORKDIR.value)
     config = run_settings.without_masks(config, manifest)
     tf.keras.utils.set_random_seed(training.seed)

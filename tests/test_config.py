@@ -101,7 +101,7 @@ def test_contradictions(words, complaint):
 def test_the_command_line_overrides_settings_of_inference_that_it_names_alone():
     def given(*words):
         values = parsed(*words, sections=("inference", "compute"))
-        return Config.given(values, "inference", "compute")
+        return Config.named_settings(values, "inference", "compute")
 
     made = CHANGED.with_settings(**given("--nms_threshold=0.6", "--max_detections=100"))
     wanted = dataclasses.replace(

@@ -89,7 +89,9 @@ def trainings(monkeypatch, name, further):
         for flag in ("records", "workdir", "device"):
             values.define_string(flag, "", "")
         assert flagfiles.parse(["", *words], values) == [""]
-        found.append((Config.from_flags(values), Config.given(values, "model")))
+        found.append(
+            (Config.from_flags(values), Config.named_settings(values, "model"))
+        )
     return found
 
 

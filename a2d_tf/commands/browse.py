@@ -34,6 +34,7 @@ _LIMIT = FLAGS.define_integer(
 
 
 def main(argv: list[str]) -> None:
+    """Write the page of an evaluated split, and print where it is."""
     command_line.require(argv, run=_RUN.value, records=_RECORDS.value)
     workdir = pathlib.Path(_RUN.value)
     split = _SPLIT.value.removesuffix("_best")

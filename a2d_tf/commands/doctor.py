@@ -52,6 +52,7 @@ class Computation:
 
     @property
     def seconds_per_clip(self) -> float:
+        """The time of a step by the number of its clips."""
         return self.speed.step / self.batch_size
 
     def text(self) -> str:
@@ -160,6 +161,7 @@ def hours(
 
 
 def main(argv: list[str]) -> None:
+    """Measure steps and input on this machine, and print the hours of a run."""
     config = Config.from_flags(FLAGS)
     command_line.require(argv, records=_RECORDS.value)
     manifest = Manifest.load(_RECORDS.value)
@@ -170,7 +172,7 @@ def main(argv: list[str]) -> None:
     from a2d_tf.training import run_settings
 
     gpus = devices.prepare(_DEVICE.value, config.training.deterministic)
-    config = run_settings.resolve_config(config, Config.given(FLAGS, "model"))
+    config = run_settings.resolve_config(config, Config.named_settings(FLAGS, "model"))
     config = run_settings.without_masks(config, manifest)
     devices.announce(gpus, config.compute.precision)
     print(

@@ -63,6 +63,7 @@ _VIDEO = FLAGS.define_string(
 
 
 def main(argv: list[str]) -> None:
+    """Export a prediction to an annotation tool, and print what was written."""
     command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
     if _FORMAT.value == "boris":
         print(_export_times(_PREDICTION.value, _OUTPUT.value))

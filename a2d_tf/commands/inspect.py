@@ -45,6 +45,7 @@ _LIMIT = FLAGS.define_integer(
 
 
 def main(argv: list[str]) -> None:
+    """Count, list and draw records, as the flags say."""
     command_line.require(argv, records=_RECORDS.value)
     manifest = Manifest.load(_RECORDS.value)
     devices.hide_gpus()

@@ -21,6 +21,7 @@ _WORKERS = FLAGS.define_integer(
 
 
 def main(argv: list[str]) -> None:
+    """Draw the mini A2D, and print where it is."""
     command_line.require(argv, output=_OUTPUT.value)
     release = mini_a2d.make_release(
         _OUTPUT.value, _VIDEOS.value, _SEED.value, _WORKERS.value

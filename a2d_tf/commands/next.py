@@ -76,6 +76,7 @@ class _Row(NamedTuple):
 
 
 def main(argv: list[str]) -> None:
+    """Choose frames, write them with their predictions, and print how many."""
     command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
     output = _OUTPUT.value
     check_output_folder(output)

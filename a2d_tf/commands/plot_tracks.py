@@ -29,6 +29,7 @@ _MIN_SCORE = FLAGS.define_float(
 
 
 def main(argv: list[str]) -> None:
+    """Draw the plots of predictions, and print where they are."""
     command_line.require(argv, prediction=_PREDICTION.value, output=_OUTPUT.value)
     folders = folders_of(_PREDICTION.value)
     predictions = bouts.read_all(folders, _MIN_SCORE.value)

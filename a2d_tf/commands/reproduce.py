@@ -151,6 +151,7 @@ def _keep_settings(path: pathlib.Path, folds: dict[str, list[str]]) -> None:
 
 
 def main(argv: list[str]) -> None:
+    """Train and score what is not done, then write and print the report."""
     command_line.require(
         argv, workdir=_WORKDIR.value, base=_BASE.value, seeds=_SEEDS.value
     )

@@ -19,6 +19,7 @@ class RoundFolder:
 
     @property
     def records(self) -> pathlib.Path:
+        """The records of the annotated videos."""
         return self.path / "records"
 
     @property
@@ -73,9 +74,11 @@ class RoundFolder:
 
     @property
     def logs(self) -> pathlib.Path:
+        """What the single commands print, a file for each stage."""
         return self.path / "logs"
 
     def is_trained(self) -> bool:
+        """Return whether the training has finished."""
         return (self.run / run_folder.FINISHED).is_file()
 
 

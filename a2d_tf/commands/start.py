@@ -85,6 +85,7 @@ _FOLDS = FLAGS.define_string(
 
 
 def main(argv: list[str]) -> None:
+    """Run a round: by training, by given tracks or by those of a detector."""
     # A training that is stopped then saves its step.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     program, *further_words = argv

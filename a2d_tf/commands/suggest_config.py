@@ -41,6 +41,7 @@ _MINUTES = FLAGS.define_float(
 
 
 def main(argv: list[str]) -> None:
+    """Suggest settings, and write or print them."""
     command_line.require(argv, records=_RECORDS.value)
     manifest = Manifest.load(_RECORDS.value)
     manifest.shards("train")

@@ -17,10 +17,11 @@ from a2d_tf.commands.round_time import VideoSizes
 from a2d_tf.commands.rounds import Round, stage_time
 from a2d_tf.commands.track_scoring import TrackScoring
 from a2d_tf.commands.trained_folds import CrossValidation, TrainedFolds
-from a2d_tf.core import processes
+from a2d_tf.core import flagfiles, processes
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError, join_names
 from a2d_tf.core.files import read_text, write_csv
+from a2d_tf.core.register import Register
 from a2d_tf.data import video_frames
 from a2d_tf.data.manifest import NAME, Manifest, MotionFacts
 from a2d_tf.runs import held_out_scores, run_folder, scores, training_length
@@ -34,6 +35,7 @@ from a2d_tf.training.suggestion.settings import (
     motion_flags,
 )
 from a2d_tf.video.library.library_videos import Job
+from a2d_tf.video.video_flags import VideoFlags
 
 _MOST_FRAMES = 3000  # for training: about as many as half an hour sees once or twice
 _OF_A_FOLD = ("records", "training", "scores")
@@ -152,11 +154,7 @@ class TrainedRound:
             "records",
             *sources,
             f"--output={records}",
-            f"--image_height={min(height, MOST_SIDE)}",
-            f"--image_width={min(width, MOST_SIDE)}",
-            "--clip_frames=3",
-            f"--max_frames={_MOST_FRAMES}",
-            *motion,
+            *_record_flags(min(height, MOST_SIDE), min(width, MOST_SIDE), motion),
         )
         return Manifest.load(records)
 
@@ -187,11 +185,11 @@ class TrainedRound:
         folder = self.round.folder
         record_flags = [
             *self._sources(),
-            f"--image_height={manifest.image_height}",
-            f"--image_width={manifest.image_width}",
-            "--clip_frames=3",
-            f"--max_frames={_MOST_FRAMES}",
-            *flag_words(motion_flags(manifest)),
+            *_record_flags(
+                manifest.image_height,
+                manifest.image_width,
+                flag_words(motion_flags(manifest)),
+            ),
         ]
         return TrainedFolds(
             folder=folder,
@@ -304,11 +302,13 @@ class TrainedRound:
 
     def _every(self) -> int:
         """Return of how many frames one is answered, as the user's flags say."""
-        for word in reversed(self.round.further_flags.get("predict", ())):
-            value = word.removeprefix("--every=")
-            if value.isdecimal():
-                return max(int(value), 1)
-        return 1
+        words = self.round.further_flags.get("predict", ())
+        register = Register()
+        VideoFlags.define(register)
+        flagfiles.parse_flags(
+            [word for word in words if word.startswith("--every=")], register
+        )
+        return register.every
 
     def suggest_settings(self, manifest: Manifest) -> Suggestion:
         """Suggest settings for the records, unless that was done.
@@ -462,6 +462,22 @@ class TrainedRound:
             f" --video=FILE --output=FOLDER {suggestion.predict_flag()}"
         )
         return lines
+
+
+def _record_flags(height: int, width: int, motion: Sequence[str]) -> list[str]:
+    """Return the flags of `a2d records` that say what of the videos it stores.
+
+    Args:
+      height, width: of stored frames at most, pixels.
+      motion: the flags of motion maps.
+    """
+    return [
+        f"--image_height={height}",
+        f"--image_width={width}",
+        "--clip_frames=3",
+        f"--max_frames={_MOST_FRAMES}",
+        *motion,
+    ]
 
 
 def _frame_size(jobs: Sequence[Job], records: pathlib.Path) -> tuple[int, int]:

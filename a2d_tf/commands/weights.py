@@ -65,6 +65,7 @@ _OUTPUT = FLAGS.define_string(
 
 
 def main(argv: list[str]) -> None:
+    """Import a file, if --source, --input or --output is given; else fetch by name."""
     if _SOURCE.value or _INPUT.value or _OUTPUT.value:
         command_line.require(
             argv, source=_SOURCE.value, input=_INPUT.value, output=_OUTPUT.value

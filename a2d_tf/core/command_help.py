@@ -26,14 +26,14 @@ def wants_help(words: Sequence[str]) -> bool:
     return False
 
 
-def help_text(module: str, flag_values: Register) -> str:
+def help_text(module: str, register: Register) -> str:
     """Return the text of `--help`.
 
     It has a module's docstring, the flags of its command, then the settings.
     """
     own_texts = []
     setting_texts = []
-    for group, group_flags in flag_values.flags_by_module_dict().items():
+    for group, group_flags in register.flags_by_module_dict().items():
         text = _flags_text(group_flags)
         if group == Register.__module__:
             own_texts.append(text)

@@ -25,14 +25,14 @@ Main = Callable[[list[str]], "int | None"]
 _LONGEST = 2000  # characters of a message
 
 
-def command(main: Main, flag_values: Register) -> Callable[..., None]:
+def command(main: Main, register: Register) -> Callable[..., None]:
     """Return the entry point of a command: `run`, which may be given the words."""
-    return functools.partial(run, main, flag_values)
+    return functools.partial(run, main, register)
 
 
 def run(
     main: Main,
-    flag_values: Register,
+    register: Register,
     words: Sequence[str] | None = None,
     *,
     help_module: str | None = None,
@@ -43,7 +43,7 @@ def run(
     is a fault of the code or of the machine; `--debug` shows where it arises.
 
     Args:
-      flag_values: the register of the command's flags, which gets `--debug`.
+      register: the register of the command's flags, which gets `--debug`.
       words: the program's name, then flags and other words; by default `sys.argv`.
       help_module: name of the module whose docstring `--help` shows; by default the
         module of `main`.
@@ -51,16 +51,16 @@ def run(
     process_setup.prepare()
     if words is None:
         words = sys.argv
-    if "debug" not in flag_values:
-        flag_values.define_bool("debug", False, "Show the traceback of an error.")
+    if "debug" not in register:
+        register.define_bool("debug", False, "Show the traceback of an error.")
     if command_help.wants_help(words):
         module = help_module or main.__module__
-        sys.exit(guarded(print, command_help.help_text(module, flag_values)))
+        sys.exit(guarded(print, command_help.help_text(module, register)))
     try:
-        argv = flagfiles.parse(words, flag_values)
+        argv = flagfiles.parse(words, register)
     except flags.Error as error:
         sys.exit(complain(error))
-    sys.exit(guarded(main, argv, debug=flag_values.debug))
+    sys.exit(guarded(main, argv, debug=register.debug))
 
 
 def guarded(function: Callable, *arguments: Any, debug: bool = False) -> int | None:

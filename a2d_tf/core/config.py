@@ -396,24 +396,24 @@ class Config:
 
     @staticmethod
     def define_flags(
-        flag_values: Register, sections: Iterable[str] = tuple(SECTIONS)
+        register: Register, sections: Iterable[str] = tuple(SECTIONS)
     ) -> None:
         """Define a flag for each field of the named sections."""
         for name in sections:
-            setting_flags.define(flag_values, name, SECTIONS[name])
+            setting_flags.define(register, name, SECTIONS[name])
 
     @classmethod
-    def from_flags(cls, flag_values: Register) -> Config:
+    def from_flags(cls, register: Register) -> Config:
         """Return the settings of the parsed flags.
 
         Raises:
           InputError: a setting is not finite, or settings contradict each other.
         """
         config = cls(
-            model=setting_flags.read(flag_values, ModelConfig),
-            inference=setting_flags.read(flag_values, InferenceConfig),
-            training=setting_flags.read(flag_values, TrainingConfig),
-            compute=setting_flags.read(flag_values, ComputeConfig),
+            model=setting_flags.read(register, ModelConfig),
+            inference=setting_flags.read(register, InferenceConfig),
+            training=setting_flags.read(register, TrainingConfig),
+            compute=setting_flags.read(register, ComputeConfig),
         )
         config_checks.check(config.model, config.training)
         return config
@@ -431,10 +431,10 @@ class Config:
           InputError: an unreadable file, a word that is no such flag, or contradicting
             settings.
         """
-        flag_values = Register()
-        cls.define_flags(flag_values)
-        command_line.require(flagfiles.parse_flags(words, flag_values))
-        return cls.from_flags(flag_values)
+        register = Register()
+        cls.define_flags(register)
+        command_line.require(flagfiles.parse_flags(words, register))
+        return cls.from_flags(register)
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the settings as a flagfile, atomically."""
@@ -445,16 +445,16 @@ class Config:
         write_text(path, "\n".join(lines) + "\n")
 
     @staticmethod
-    def given(flag_values: Register, *sections: str) -> dict[str, Any]:
+    def named_settings(register: Register, *sections: str) -> dict[str, Any]:
         """Return {name: value} of the settings that a command line or a flagfile names.
 
         Args:
-          flag_values: the parsed flags.
+          register: the parsed flags.
           sections: names of the sections that are looked at.
         """
         values = {}
         for name in sections:
-            values.update(setting_flags.named(flag_values, SECTIONS[name]))
+            values.update(setting_flags.named(register, SECTIONS[name]))
         return values
 
     def with_settings(self, **settings: Any) -> Config:

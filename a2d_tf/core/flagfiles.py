@@ -22,12 +22,12 @@ if not CONFIGS.is_dir():
     CONFIGS = _PACKAGE.parent / "configs"
 
 
-def parse(words: Sequence[str], flag_values: Register) -> list[str]:
+def parse(words: Sequence[str], register: Register) -> list[str]:
     """Parse a command line.
 
     Args:
       words: the program's name, then flags and other words.
-      flag_values: where the flags are defined.
+      register: where the flags are defined.
 
     Returns:
       the words that are no flags, the program's name first.
@@ -37,10 +37,10 @@ def parse(words: Sequence[str], flag_values: Register) -> list[str]:
         value, or an unreadable flagfile; one line, which begins with the flagfile and
         the line in it.
     """
-    return [words[0], *_parse_words(words[1:], flag_values)]
+    return [words[0], *_parse_words(words[1:], register)]
 
 
-def parse_flags(words: Sequence[str], flag_values: Register) -> list[str]:
+def parse_flags(words: Sequence[str], register: Register) -> list[str]:
     """Parse flags that do not come from the command line of their register.
 
     Args:
@@ -53,7 +53,7 @@ def parse_flags(words: Sequence[str], flag_values: Register) -> list[str]:
       InputError: where `parse` raises flags.Error.
     """
     try:
-        return parse(["", *words], flag_values)
+        return parse(["", *words], register)
     except flags.Error as error:
         raise InputError(str(error)) from error
 
@@ -78,7 +78,7 @@ def before_dashes(words: Sequence[str]) -> Sequence[str]:
 
 def _parse_words(
     words: Sequence[str],
-    flag_values: Register,
+    register: Register,
     place: str = "",
     outer_files: Sequence[str] = (),
 ) -> list[str]:
@@ -86,7 +86,7 @@ def _parse_words(
 
     Args:
       words: flags and other words.
-      flag_values: where the flags are defined.
+      register: where the flags are defined.
       place: begins errors; flagfile and line that the words are from.
       outer_files: the flagfiles that include the words, the outermost first.
 
@@ -100,12 +100,12 @@ def _parse_words(
             if not has_value:  # the path is the next word
                 path = later_words[0] if later_words else ""
                 later_words = later_words[1:]
-            others = _parse_words(words[:i], flag_values, place, outer_files)
-            _parse_flagfile(path, flag_values, outer_files)
-            others += _parse_words(later_words, flag_values, place, outer_files)
+            others = _parse_words(words[:i], register, place, outer_files)
+            _parse_flagfile(path, register, outer_files)
+            others += _parse_words(later_words, register, place, outer_files)
             return others
     try:
-        return flag_values(["", *words])[1:]
+        return register(["", *words])[1:]
     except flags.UnrecognizedFlagError as error:
         problem = f"{str(error).rstrip(' ?')}; --help lists the flags"
         raise flags.Error(place + problem) from error
@@ -113,9 +113,7 @@ def _parse_words(
         raise flags.Error(place + " ".join(str(error).split())) from error
 
 
-def _parse_flagfile(
-    path: str, flag_values: Register, outer_files: Sequence[str]
-) -> None:
+def _parse_flagfile(path: str, register: Register, outer_files: Sequence[str]) -> None:
     """Parse the lines of a flagfile; arguments as for `_parse_words`."""
     path = find(path)
     if path in outer_files:
@@ -131,6 +129,6 @@ def _parse_flagfile(
         line = line.strip()
         place = f"{path}, line {number}: "
         if line.startswith("-"):
-            _parse_words([line], flag_values, place, (*outer_files, path))
+            _parse_words([line], register, place, (*outer_files, path))
         elif line and not line.startswith(("#", "//")):
             raise flags.Error(f"{place}'{line}' is not a flag; write --name=value")

@@ -130,7 +130,7 @@ class ModelFlags:
         if source.flag == _DETECTOR:  # names are wrong before anything is written
             DetectorClasses.parse(flags.actors)
             kinetics_actions.chosen_classes(flags.actions)
-        for name in Config.given(flags, "inference"):
+        for name in Config.named_settings(flags, "inference"):
             if name != "score_threshold":
                 raise InputError(
                     f"--detector finds the instances, so --{name} has nothing to do;"
@@ -165,13 +165,13 @@ class ModelFlags:
         return {
             "checkpoint": self.register.checkpoint,
             "device": self.register.device,
-            "settings": Config.given(self.register, "inference", "compute"),
+            "settings": Config.named_settings(self.register, "inference", "compute"),
         }
 
     def recorded(self, source: ModelSource) -> dict[str, Any]:
         """Return {flag: value} that tell predictions of one model apart."""
         flags = self.register
-        settings: dict[str, Any] = Config.given(flags, "inference", "compute")
+        settings: dict[str, Any] = Config.named_settings(flags, "inference", "compute")
         if flags.workdir:
             settings["checkpoint"] = flags.checkpoint
         settings["actors"] = ",".join(flags.actors) or None

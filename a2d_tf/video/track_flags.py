@@ -94,7 +94,7 @@ class TrackFlags:
                 )
             return
         useless = [name for name in _OF_FINDING if flags[name].present]
-        useless += Config.given(flags, "inference")
+        useless += Config.named_settings(flags, "inference")
         if useless:
             raise InputError(
                 f"--tracks: instances are given, so --{useless[0]} has nothing to do;"
