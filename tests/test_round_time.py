@@ -92,11 +92,12 @@ def test_few_steps_are_an_error_with_the_minutes_that_are_enough(round_steps):
     assert [command for command, *_ in calls[1:]] == ["suggest-config", "train"]
 
 
-def test_few_steps_that_are_asked_for_are_trained(round_steps):
+def test_few_steps_that_are_asked_for_are_trained_with_a_warning(round_steps, capsys):
     steps, calls, suggested = round_steps
     suggested["steps"] = 1
     asked = trained_round.dataclasses.replace(steps.round, accepts_few_steps=True)
     train(TrainedRound(asked))
+    assert "warning: --minutes=30 are 1 training steps" in capsys.readouterr().out
     train(TrainedRound(asked))  # its settings stay
     assert [command for command, *_ in calls] == ["suggest-config", "train", "train"]
 

@@ -10,7 +10,6 @@ import os
 from collections.abc import Sequence
 
 from a2d_tf.core.config import Config
-from a2d_tf.core.errors import InputError
 from a2d_tf.runs import run_folder
 from a2d_tf.runs.training_length import LEAST_STEPS
 from a2d_tf.training.suggestion.settings import Suggestion
@@ -39,21 +38,24 @@ def given(words: Sequence[str]) -> int | None:
     return Config.parse(steps).training.steps
 
 
-def check(steps: int, suggestion: Suggestion) -> None:
-    """Raise InputError if a training of suggested settings is too short.
+def shortage(steps: int, suggestion: Suggestion) -> str:
+    """Say that a training of suggested settings is too short; "" if it is not.
 
     Args:
       steps: of the training.
       suggestion: with the minutes that are too few.
     """
     if steps >= LEAST_STEPS:
-        return
-    remedy = "give it more --minutes"
-    if suggestion.times:
-        seconds = suggestion.times.start + LEAST_STEPS * suggestion.times.step
-        remedy = f"give it --minutes={max(1, -(-seconds // 60)):.0f} or more"
-    raise InputError(
+        return ""
+    return (
         f"--minutes={suggestion.minutes:g} are {steps} training steps on this machine"
-        f" as busy as it is now, and fewer than {LEAST_STEPS} teach next to nothing;"
-        f" end other programs, or {remedy}, and run the same command again"
+        f" as busy as it is now, and fewer than {LEAST_STEPS} teach next to nothing"
     )
+
+
+def remedy(suggestion: Suggestion) -> str:
+    """Say with how many minutes a training is long enough."""
+    if suggestion.times is None:
+        return "give it more --minutes"
+    seconds = suggestion.times.start + LEAST_STEPS * suggestion.times.step
+    return f"give it --minutes={max(1, -(-seconds // 60)):.0f} or more"

@@ -262,13 +262,20 @@ class TrainedRound:
         folder = self.round.folder
         begun_steps = promised_steps.of_run(folder.run)
         steps = max(suggestion.steps, begun_steps)
-        if not self.round.accepts_few_steps:
-            promised_steps.check(steps, suggestion)
+        given_steps = promised_steps.given(self.round.further_flags.get("train", ()))
+        shortage = promised_steps.shortage(steps, suggestion)
+        remedy = promised_steps.remedy(suggestion)
+        if shortage and not self.round.accepts_few_steps:
+            raise InputError(
+                f"{shortage}; end other programs, or {remedy}, and run the same command"
+                " again"
+            )
+        if shortage and given_steps is None:
+            print(f"warning: {shortage}; to teach it more, {remedy}", flush=True)
         promise = []
         if steps > suggestion.steps:
             print(f"the training goes on to the {steps} steps that it began with")
             promise.append(f"--steps={steps}")
-        given_steps = promised_steps.given(self.round.further_flags.get("train", ()))
         if given_steps is not None:
             steps = given_steps
         self._expect(suggestion, steps, manifest, sizes)
