@@ -35,7 +35,7 @@ class Conventions:
       first_frame: its number of the first frame of a video.
       tracks: who has numbered the tracks.
       first_track: the lowest number of a track.
-      unit: of times.
+      unit: unit of times.
       lists_empty: whether a listed frame without shapes is known to be empty.
       gap: what it means that a track has no shape in a frame.
       blanks: values of an attribute, or of a cell, that say nothing.
@@ -60,7 +60,7 @@ class Conventions:
 
     @property
     def tracks_have_names(self) -> bool:
-        """Whether the number of a track is the one by which its user knows it."""
+        """Whether the user chose the numbers of tracks, which then name individuals."""
         return self.tracks in (Tracks.USER, Tracks.OURS)
 
 

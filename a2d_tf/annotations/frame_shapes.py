@@ -31,7 +31,7 @@ def check_size(
 
     Args:
       size: (height, width) of the video's frames.
-      path: of the video.
+      path: path of the video, for messages.
     """
     if frame.fits(size):
         return

@@ -1,4 +1,4 @@
-"""Flags that say how exports of annotation tools are read, for several commands."""
+"""Flags on how to read exports of annotation tools, which several commands have."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from a2d_tf.core.register import Register
 
 
 class ReadingFlags:
-    """Defines the flags of reading.
+    """The flags on how to read exports.
 
     Args:
-      register: of the command.
-      exports: the flag that names the exports.
+      register: the command's register of flags.
+      exports: name of the flag that names the exports.
     """
 
     NAMES = ("format", "names", "actor", "first_frame")
@@ -61,9 +61,9 @@ class ReadingFlags:
         """Return the options of reading.
 
         Args:
-          actors: those of the labels, as far as they are known: if there is one alone,
-            it is that of tracks whose file names none.
-          format_name: the format; by default that of --format.
+          actors: known actors of the labels. A single one is the actor of tracks whose
+            file names no actor.
+          format_name: name of the format; None for the value of --format.
           more: further fields of `ReadOptions`.
         """
         actor = self._actor.value

@@ -46,10 +46,10 @@ def spread_annotations(
     """Keep only the frames of some videos that differ most, see `spread`.
 
     Args:
-      annotations: {video: its annotations}; those of other videos stay.
-      vids: the names of these videos.
+      annotations: {video: its annotations}.
+      vids: names of the videos whose frames are chosen; those of others all stay.
       names: maps labels to pairs.
-      max_frames: of all these videos together.
+      max_frames: number of frames to choose, in all these videos together.
     """
     vids = list(vids)
     frames_of_pairs: dict[Pair | None, dict[str, list[int]]] = {}

@@ -11,11 +11,18 @@ from a2d_tf.annotations.track_identities import TrackIdentities
 def page_numbers(
     frames: Iterable[AnnotatedFrame], identities: TrackIdentities
 ) -> dict[int, int]:
-    """Return {identity of a track: its number on pages, from 1}.
+    """Return the numbers of tracks on pages.
 
-    It is the number by which the user knows the individual, else the tool's, which is
-    one higher if the tool counts from 0. Where another track has this number already,
-    it is the next one that is free.
+    A track has the number that the user gave to its individual. If there is none, it
+    has the annotation tool's number, plus 1 if the tool counts from 0. If another track
+    already has that number, the track gets the next free one.
+
+    Args:
+      frames: the annotated frames of a video.
+      identities: which instances of the frames are one track.
+
+    Returns:
+      {identity of a track: its number, from 1}.
     """
     of_user: dict[int, int] = {}
     of_tool: dict[int, int] = {}

@@ -125,8 +125,8 @@ class VideoTracks:
         """Count how often an answered frame lies in a track's gap of few frames.
 
         Args:
-          every: of so many frames, from the first, one is answered; a gap of fewer
-            frames is short.
+          every: distance of answered frames, counted from the first frame; a gap of
+            fewer frames is short.
         """
         frames_of_track: dict[int, list[int]] = {}
         for number in sorted(self._frames):
@@ -140,7 +140,7 @@ class VideoTracks:
         return count
 
     def digest(self) -> str:
-        """Return a digest of the places of all tracks."""
+        """Return a checksum of the boxes and masks of all tracks."""
         total = hashlib.sha256()
         for number in sorted(self._frames):
             frame = self._frames[number]

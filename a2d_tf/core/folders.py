@@ -46,17 +46,18 @@ def check_output_folder(
 
 @contextlib.contextmanager
 def whole_folder(folder: str, replace: bool = True) -> Iterator[str]:
-    """Yield a new empty folder, which afterwards becomes `folder`.
+    """Yield the path of a new empty folder, which is renamed to `folder` at the end.
 
-    After an error nothing has changed.
+    If the caller's code raises an error, `folder` stays as it was.
 
     Args:
-      folder: path.
-      replace: whether a folder there is replaced; else it must be empty or missing.
+      folder: path of the folder.
+      replace: whether an existing folder is replaced; otherwise it must be empty or
+        missing.
 
     Raises:
       InputError: the folder cannot be written.
-      OSError: one of the caller that is not of writing; see `is_of_writing`.
+      OSError: the caller's code raised it about something else than these files.
     """
     parent = os.path.dirname(os.path.abspath(folder))
     if os.path.ismount(folder):
@@ -82,13 +83,14 @@ def whole_folder(folder: str, replace: bool = True) -> Iterator[str]:
 
 
 def is_of_writing(error: OSError, *places: str) -> bool:
-    """Return whether an OSError says that files cannot be written.
+    """Return whether an OSError says that certain files cannot be written.
 
-    Other errors are of files elsewhere, such as an input, or of none, such as a
-    connection that is lost.
+    Other errors concern other files, such as an input, or no file, such as a lost
+    connection.
 
     Args:
-      places: beginnings of the paths of written files.
+      error: the error.
+      places: beginnings of the paths of the files that are written.
     """
     if not isinstance(error.filename, str):
         return error.errno in DISK_ERRORS

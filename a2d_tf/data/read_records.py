@@ -1,4 +1,4 @@
-"""Records read one by one: their truth, and if asked for, their frames and flow."""
+"""Reading of records one by one: their ground truth, and on request frames and flow."""
 
 from __future__ import annotations
 
@@ -33,15 +33,18 @@ def read_records(
     every: int = 1,
     wanted: Container[tuple[str, int]] | None = None,
 ) -> Iterator[ReadRecord]:
-    """Read records, shard after shard.
+    """Yield records, shard after shard.
 
     Args:
-      manifest, splits: which records.
-      limit: largest number of records; by default all.
-      decode: whether to decode frames, flow and masks; otherwise there are no fields.
-      frames: number of clip frames to decode, those in the middle; by default all.
-      every: only every so many records are read.
-      wanted: (video, key frame) of the records to yield; by default all.
+      manifest: manifest of the folder of records.
+      splits: the splits to read.
+      limit: largest number of records to yield; None for all.
+      decode: whether to decode frames, flow and masks; otherwise a record has only its
+        truth.
+      frames: number of frames of each clip to decode, those in its middle; None for
+        all.
+      every: 1 to read all records, n to read every nth.
+      wanted: (video, number of the key frame) of the records to yield; None for all.
 
     Raises:
       InputError: there is no such split, or a shard is missing or damaged.

@@ -53,10 +53,11 @@ class FoldScores(NamedTuple):
 
     @classmethod
     def of_objects(cls, name: str, objects: Mapping[str, Any]) -> FoldScores:
-        """Return the scores of the tracks of a fold.
+        """Return the scores of a fold whose network was scored by `a2d score objects`.
 
         Args:
-          objects: that they find, as of `a2d score objects`.
+          name: name of the fold.
+          objects: the results of that command, as its JSON file has them.
         """
         counts = {}
         for row in objects["behaviours"].values():

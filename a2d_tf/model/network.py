@@ -185,10 +185,17 @@ class Network(tf.Module):
         rgb: tf.Tensor | None = None,
         training: bool = False,
     ) -> Seen:
-        """Run `roi_heads` on RoIs [B, R, 4]; return what heads can see.
+        """Compute features of RoIs, and the outputs of the heads that run on all RoIs.
 
         Args:
-          rgb: the clips, uint8 [B, T, H, W, 3]; read only if `needs_image`.
+          features: features of the clips.
+          rois: float32 [B, R, 4] (y1, x1, y2, x2), pixels.
+          rgb: the clips, uint8 [B, T, H, W, 3]; needed only if `needs_image`.
+          training: whether the network is being trained.
+
+        Returns:
+          the inputs of all heads: features, these outputs, and the key frames if a head
+          reads them.
         """
         inputs = {"actor": features.actor, "action": features.action, "rois": rois}
         outputs = self.roi_heads(inputs, training=training)

@@ -13,14 +13,15 @@ from a2d_tf.core.errors import join_names, quoted
 
 
 class OwnedBout(NamedTuple):
-    """A bout with the individuals that it is of.
+    """A bout, and the annotated individuals that its subject is.
 
     Attributes:
-      bout: what is done from when to when.
-      frames: numbers of the annotated frames that are shown during it.
-      individuals: those that its subject is. Of a subject that is known by sight alone,
-        those that are seen: one after the other, if a track has gaps.
-      by_sight: whether its subject is known by sight alone.
+      bout: the action, its start and its end.
+      frames: numbers of the annotated frames that are shown during the bout.
+      individuals: the individuals that the subject is. If the subject is known by sight
+        alone, these are the individuals that are seen, one after the other if a track
+        has gaps.
+      by_sight: whether the subject is known by sight alone.
       doubt: if several are seen at once, when and who, as text; else ''. Such a bout
         gives nobody its action.
     """
@@ -45,12 +46,13 @@ def find_owners(
     identities: Identities,
     individuals: Mapping[str, set[Individual]],
 ) -> list[OwnedBout]:
-    """Return the bouts of a video with their individuals and frames.
+    """Find the individuals and the annotated frames of each bout of a video.
 
     Args:
-      fps: as of `BoutFrames.of_observation`.
-      identities: of the annotated frames.
-      individuals: {subject: who it is}; of those known by sight there is no entry.
+      fps: frames a second of a folder of images, see `BoutFrames.of_observation`.
+      identities: identities of the instances of the annotated frames.
+      individuals: {subject: the individuals that it is}, without subjects that are
+        known by sight alone.
 
     Raises:
       InputError: as of `BoutFrames.of_observation`.

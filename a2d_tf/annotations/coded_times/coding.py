@@ -14,12 +14,12 @@ from a2d_tf.core.errors import InputError, quoted
 
 @dataclasses.dataclass(frozen=True)
 class Coding:
-    """What people have coded of videos, and how it is used.
+    """Coded times of videos, and how they give actions to annotated instances.
 
     Attributes:
-      observations: of any videos.
-      wins: whether coded actions replace annotated ones; else only missing ones are
-        given.
+      observations: observations of any videos.
+      wins: whether a coded action replaces an annotated one; otherwise only instances
+        without an action get the coded one.
       outside: the action between the coded times of an individual; None leaves these
         frames out.
       subjects: the individuals of subjects whose names differ, and names that are left

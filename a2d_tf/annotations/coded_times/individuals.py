@@ -17,13 +17,14 @@ from a2d_tf.core.labels import normalized
 
 
 class Individual(NamedTuple):
-    """What tells the individuals of a video apart.
+    """An annotated individual of a video.
 
     Attributes:
-      actor: its class.
-      name, number: those by which the user knows it; None if there are none.
-      track: the identity in its file; None if there is none.
-      file: the file in which it has this track; '' without a track.
+      actor: its actor class.
+      name: the user's name for it; None if there is none.
+      number: the user's number for it; None if there is none.
+      track: identity of its track in the file; None if it has no track.
+      file: the file with that track; '' if it has no track.
     """
 
     actor: str

@@ -160,7 +160,7 @@ class _Coder:
         """Return the instances of a frame that take their actions from coded times.
 
         Args:
-          individuals: of all instances of the frame.
+          individuals: the individual of each instance of the frame.
         """
         instances = []
         for position, individual in enumerate(individuals):

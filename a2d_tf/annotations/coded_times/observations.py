@@ -37,12 +37,12 @@ class CodedBout(NamedTuple):
 
 @dataclasses.dataclass
 class Observation:
-    """What was coded of a video.
+    """The coded times of a video.
 
     Attributes:
-      name: of the observation.
-      video: name of the video's file without its suffix, or of its folder of images;
-        else the observation's.
+      name: name of the observation.
+      video: name of the video's file without its suffix, or of its folder of images; if
+        the file does not say it, the name of the observation.
       file: the file that holds the observation.
       folder: path of the folder that holds the video; '' if the file does not say.
       fps: frames a second of the video; None if the file does not say.

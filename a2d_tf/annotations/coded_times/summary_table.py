@@ -63,7 +63,8 @@ def _predicted_observation(line: Line, info_path: pathlib.Path) -> Observation:
     """Return the observation, without bouts, of a line of a `summary.csv`.
 
     Args:
-      info_path: of the video's `video.json`, which only a prediction's table needs.
+      info_path: path of the video's `video.json`, which only the table of a prediction
+        needs.
     """
     video = line.cells.get("video")
     if video is not None and not info_path.exists():

@@ -30,9 +30,9 @@ def read_shape(
     """Read a shape that has an area.
 
     Args:
-      label: of the shape, or of its track.
-      key: parts of one instance have the same.
-      where: the file and the place in it, for errors.
+      label: label of the shape, or of its track.
+      key: a value that the parts of one instance have in common.
+      where: the file and the position in it, for messages.
       size: the frame's (height, width).
 
     Raises:

@@ -56,7 +56,7 @@ class _Table(NamedTuple):
     """The table of a video.
 
     Attributes:
-      columns: of each column {level: name}, of `_LEVELS`.
+      columns: {level: name} for each column; `_LEVELS` has the levels.
       frames: numbers of the rows, as in the file.
       values: float64 [rows, columns].
     """

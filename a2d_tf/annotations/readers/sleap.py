@@ -119,7 +119,7 @@ def _video_name(video: Any, path: str) -> str | None:
     """Return the name of a `sleap_io.Video`; None if only the labels' file is known.
 
     Args:
-      path: of the labels' file, which may hold the images of a video itself.
+      path: path of the labels' file, which may contain the images of a video.
     """
     while video.source_video is not None:
         video = video.source_video

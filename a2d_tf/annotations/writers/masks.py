@@ -83,12 +83,12 @@ def _object_list(video: TrackedVideo, png_stems: Mapping[int, str]) -> bytes:
 def _rows(
     shapes: Sequence[TrackedShape], video_name: str, png_stems: Mapping[int, str]
 ) -> list[dict[str, Any]]:
-    """Return the rows of an object, one for each pair on end, as COLUMNS has them.
+    """Return the rows of an object, one for each period with the same pair.
 
-    The first begins, and the last ends, with the video.
+    The first period begins, and the last one ends, with the video.
 
     Args:
-      shapes: those of a number, in the order of time.
+      shapes: the shapes with the object's number, in the order of time.
     """
     rows: list[dict[str, Any]] = []
     pair = None

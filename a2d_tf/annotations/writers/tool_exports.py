@@ -33,7 +33,7 @@ class FormatWriter(NamedTuple):
     """The writer of a format.
 
     Attributes:
-      suffix: of its one file; '' if it writes a folder.
+      suffix: suffix of the file that it writes; '' if it writes a folder.
     """
 
     write: Write

@@ -23,7 +23,7 @@ class Shape:
       until: number of a later frame where the shape ends; None where it goes on to the
         next shape of its track, or to the end of the video. Mostly the track is gone
         there; but the next shape may begin in this frame.
-      score: of the detection, 0 to 1.
+      score: score of the detection, 0 to 1.
       interpolated_box: the box [x, y, width, height] that the tool interpolates in
         this frame; None in a key frame.
     """
@@ -54,7 +54,7 @@ class TrackShapes:
       shapes: one for each frame that shows it, ascending by frame.
       split_from: id of the track from which it was split, because a track has one actor
         here; None if it was not.
-      name: of the individual; None if it has none.
+      name: name of the individual; None if it has none.
     """
 
     id: int

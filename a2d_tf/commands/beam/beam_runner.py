@@ -110,7 +110,10 @@ class BeamSetup:
 
 
 def pipeline_options(words: Sequence[str]) -> Any:
-    """Return Beam's PipelineOptions of a command line; its file systems take them.
+    """Return Beam's PipelineOptions for a command line, and set up its file systems.
+
+    Args:
+      words: the words of the command line that are Beam's options.
 
     Raises:
       InputError: Beam or a plugin is not installed.

@@ -105,7 +105,7 @@ class Copies:
     urls: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def replace_urls(self, flags: command_line.Register) -> None:
-        """Give each flag with a URL, or a list of them, the local paths instead."""
+        """Replace URLs in the values of flags by paths of their local copies."""
         for name in flags:
             flag = flags[name]
             if isinstance(flag.value, str):

@@ -90,9 +90,11 @@ class Metric:
         self.labels = labels
 
     def update(self, frame: Frame) -> None:
-        """Keep what `at` and `result` need of a frame.
+        """Store what `at` and `result` need from a frame; called once for each frame.
 
-        In `a2d score segmentation` a frame has nothing but `pixel_counts`.
+        Args:
+          frame: truth and prediction of the frame. In `a2d score segmentation` it has
+            only `pixel_counts`.
         """
 
     def at(self, threshold: float) -> float | None:

@@ -35,7 +35,12 @@ class ZeroShot(Metric):
     reads = ("per_pair_ap",)
 
     def result(self, split: SplitData, earlier: dict) -> dict:
-        """Return {"zero_shot_actor_ap": of `actor_aps`, "zero_shot": of `figures`}."""
+        """Return the AP of each actor, and the zero-shot figures if one was withheld.
+
+        Returns:
+          {"zero_shot_actor_ap": what `actor_aps` returns, "zero_shot": what `figures`
+          returns}; "zero_shot" only if the action labels of an actor were withheld.
+        """
         aps = actor_aps(earlier["per_pair_ap"], self.labels)
         if not split.zero_shot_actor:
             return {"zero_shot_actor_ap": aps}

@@ -26,7 +26,13 @@ def data_url(data: bytes, kind: str = "png") -> str:
 
 
 def jpeg_url(rgb: np.ndarray, side: int, quality: int) -> str:
-    """Shrink a picture, RGB uint8 [H, W, 3], and return it as a JPEG's data URL."""
+    """Return a picture as the data URL of a JPEG.
+
+    Args:
+      rgb: RGB uint8 [H, W, 3].
+      side: largest length of the longer side in pixels; larger pictures are shrunk.
+      quality: quality of the JPEG, 0 to 100.
+    """
     image = np.ascontiguousarray(shrink(rgb, side)[..., ::-1])
     data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
     return data_url(data.tobytes(), "jpeg")
