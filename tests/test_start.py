@@ -25,6 +25,7 @@ from a2d_tf.commands.trained_round import TrainedRound
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.data import asked_frames
 from a2d_tf.data.manifest import Manifest, MotionFacts
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.metrics import segmentation, summaries
@@ -472,7 +473,7 @@ def test_the_check_of_the_annotations_is_shown_as_the_single_command_shows_it(
         (None, []),
     ],
 )
-def test_motion_maps_are_those_of_the_round_before(
+def test_motion_maps_and_asked_frames_are_those_of_the_round_before(
     maps_before, expected, tmp_path, monkeypatch
 ):
     """A first round has those that are suggested."""
@@ -489,11 +490,16 @@ def test_motion_maps_are_those_of_the_round_before(
     (records / "manifest.json").touch()
     monkeypatch.setattr(trained_round, "_frame_size", lambda *_: (64, 96))
     before = tmp_path / "before"
+    (before / "records").mkdir(parents=True)
+    asked_frames.add(before / "records", {"clip9": [3]})
     for round_before, maps in ((None, ["--suggested_motion"]), (before, expected)):
         steps = steps_of(tmp_path / "out", ["own.json"], before=round_before)
         assert steps.build_records() is manifest
         at = called["records"].index("--max_frames=3000")
         assert [*called["records"][at + 1 :]] == maps
+        # What was asked for and is not corrected yet trains in a third round.
+        asked = {"clip9": [3]} if round_before else {}
+        assert asked_frames.read(records) == asked
 
 
 def test_suggested_motion_maps_are_stored_and_stay(words, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError, join_names
 from a2d_tf.core.files import read_text, write_csv
 from a2d_tf.core.register import Register
-from a2d_tf.data import video_frames
+from a2d_tf.data import asked_frames, video_frames
 from a2d_tf.data.manifest import NAME, Manifest, MotionFacts
 from a2d_tf.runs import held_out_scores, run_folder, scores, training_length
 from a2d_tf.runs.scores import TEST
@@ -156,6 +156,11 @@ class TrainedRound:
             f"--output={records}",
             *_record_flags(min(height, MOST_SIDE), min(width, MOST_SIDE), motion),
         )
+        if before:
+            # What is not corrected yet trains in the round in which it is.
+            asked = asked_frames.read(before.records)
+            if asked:
+                asked_frames.add(records, asked)
         return Manifest.load(records)
 
     def draw_annotations(self) -> None:
