@@ -306,6 +306,7 @@ def test_killed_in_training_and_given_again(words, tmp_path):
     assert {**exported, "weights": known["weights"]} == known
     (tested,) = known["tested_on"]
     own = (page.parent / tested / "index.html").read_text()
+    assert known["unsure_below"] is None and "Fewer than 20 labels could be" in own
     assert "In 1 video held out" in own and '<span class="badge held-out">' in own
     assert sorted(path.parent.name for path in page.parent.glob("*/*.html")) == [
         "v0",
@@ -423,6 +424,7 @@ def test_scores_are_made_anew_with_flags_of_evaluate(tmp_path, monkeypatch):
     folder = tmp_path / "run/evaluation/test"
     folder.mkdir(parents=True)
     scored = {"videos": ["v"], "frames": 1, "behaviours": {}, "mistakes": {}}
+    scored["answers"] = []
     (folder / "metrics.json").write_text('{"behaviours": {}, "tested": {}}')
     (folder / "objects.json").write_text(json.dumps(scored))
     called = []
