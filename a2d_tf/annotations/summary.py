@@ -1,4 +1,4 @@
-"""What exports hold, in words: a line for each."""
+"""A summary of exports for the user, one line for each."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from a2d_tf.annotations.video_annotations import VideoAnnotations
 
 
 class LeftOut(NamedTuple):
-    """What is not used of a video, though its files have it.
+    """Annotated frames of a video that are not used, and why.
 
     Attributes:
-      document: the first one of the video.
+      document: the first document of the video.
       counts: {reason: number of frames}.
     """
 
@@ -27,7 +27,12 @@ def left_out_of_videos(
     annotations: Mapping[str, VideoAnnotations],
     counts: Mapping[str, collections.Counter[str]],
 ) -> Iterator[LeftOut]:
-    """Yield what is left out of each video, {video: {reason: number of frames}}."""
+    """Yield the frames that are left out of each video.
+
+    Args:
+      annotations: {video: its annotations}.
+      counts: {video: {reason: number of frames that are left out}}.
+    """
     for vid, counts_of_video in counts.items():
         yield LeftOut(annotations[vid].documents[0], counts_of_video)
 
@@ -37,13 +42,12 @@ def describe_exports(
     annotations: Mapping[str, VideoAnnotations],
     left_out: Sequence[LeftOut],
 ) -> list[str]:
-    """Return a line for each export.
-
-    It tells the format, the videos, how frames are numbered, and what is left out.
+    """Return a line for each export: format, videos, numbering, and what is left out.
 
     Args:
-      annotations: {video: its annotations}, those that are used.
-      left_out: what these lack of the documents.
+      exports: the exports with their documents.
+      annotations: {video: its annotations that are used}.
+      left_out: annotated frames that are not used.
     """
     lines = []
     for export, documents in exports:
@@ -63,9 +67,11 @@ def describe_exports(
 
 
 def left_out_text(documents: Sequence[Document], later: Sequence[LeftOut] = ()) -> str:
-    """Return what is left out of documents, as a text; '' if that is nothing.
+    """Describe what is left out of documents; return '' if nothing is.
 
-    `later` is what was left out after they were read, also of other documents.
+    Args:
+      documents: the documents.
+      later: frames that were left out after reading, also of other documents.
     """
     total = collections.Counter[str]()
     for document in documents:

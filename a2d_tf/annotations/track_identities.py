@@ -1,7 +1,7 @@
 """Identities of tracks in the records of a video.
 
-Files number their tracks by themselves, so that numbers of two files do not mean the
-same. An individual with a name is one in all files of its video.
+Each file numbers its tracks by itself, so the same number in two files may mean two
+individuals. A name means the same individual in all files of a video.
 """
 
 from __future__ import annotations
@@ -39,9 +39,11 @@ class TrackIdentities:
                     self._of_name[instance.name] = self._of_track(frame, instance.track)
 
     def of_frame(self, frame: AnnotatedFrame) -> np.ndarray | None:
-        """Return the identities of a frame's instances, int64 [N].
+        """Return the identities of a frame's N instances.
 
-        An instance without a track and a name has -1; None if all are without.
+        Returns:
+          int64 [N], -1 for an instance with neither track nor name; None if all
+          instances are so.
         """
         identities = []
         for instance in frame.instances:
@@ -64,7 +66,7 @@ class TrackIdentities:
 def _offsets(
     frames: Iterable[AnnotatedFrame],
 ) -> tuple[dict[pathlib.PurePath, int], int]:
-    """Return {file: what to add to its tracks}, and the first number that is free."""
+    """Return {file: number to add to its tracks}, and the first free identity."""
     highest: dict[pathlib.PurePath, int] = {}
     for frame in frames:
         highest.setdefault(frame.path, -1)
@@ -80,7 +82,7 @@ def _offsets(
 
 
 def _names_in_one_frame(frames: Iterable[AnnotatedFrame]) -> set[str]:
-    """Return the names that a frame has more than once: these are not of one each."""
+    """Return the names that a frame has twice, which name no single individual."""
     repeated = set()
     for frame in frames:
         names: set[str] = set()

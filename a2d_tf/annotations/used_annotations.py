@@ -42,20 +42,20 @@ REMEDY = "add it, re-encode it, or pass its folder as --videos"
 
 @dataclasses.dataclass(frozen=True)
 class UsedAnnotations:
-    """The annotations that are used, and what users are told of them.
+    """The annotations that are used, and notes for the user about them.
 
     Attributes:
-      exports: with their documents.
+      exports: the exports with their documents.
       of_video: {name of a video: its annotations}.
       names: maps labels to pairs of the label space.
-      label_space: as the user gave it, else that of the annotations.
-      videos: in the order of the annotations, without size and length.
-      track_identities: {name of a video: those of its tracks}.
+      label_space: the user's label space; without one, the labels of the annotations.
+      videos: the videos in the order of the annotations, without size and length.
+      track_identities: {name of a video: identities of its tracks}.
       notes: the last lines of the summary.
-      left_out: what these annotations lack of the documents.
+      left_out: annotated frames that are not used.
       doubts: notes of names that may be misspelled, unless the user gave a label space,
         and of coded times that may be of several individuals.
-      lost_behaviours: as of `coded_videos.CodedVideos`.
+      lost_behaviours: {action that was coded, but that no instance has: for how long}.
       bout_seconds: {action: mean length of its coded bouts} in training videos.
     """
 
@@ -88,9 +88,9 @@ def read_annotations(
     coding: Coding | None,
     selection: Selection,
 ) -> UsedAnnotations:
-    """Read exports, find their videos, and choose what is used.
+    """Read exports, match them to videos, and choose the annotations to use.
 
-    The arguments and errors are those of `annotated_videos.AnnotatedVideos.read`.
+    Arguments and errors are described in `annotated_videos.AnnotatedVideos.read`.
     """
     video_folder = VideoFolder.open(folder)
     exports_with_documents = read_exports(exports, options)
@@ -161,12 +161,12 @@ def read_annotations(
 
 
 def frames_path(folder: pathlib.Path, vid: str) -> pathlib.Path:
-    """Return the video file in a folder, or else the folder of its frames."""
+    """Return the path of a video in a folder: a file, or a folder of images."""
     return video_frames.find(folder, vid) or folder / f"{vid}.mp4"
 
 
 def _bout_frames(folder: pathlib.Path, vid: str) -> BoutFrames:
-    """Return what finds the frames of a video by coded times."""
+    """Return the `BoutFrames` of a video, which finds frames by coded times."""
     return BoutFrames(frames_path(folder, vid), REMEDY)
 
 
@@ -175,7 +175,7 @@ def _in_splits(
     splits: Mapping[str, str],
     test_videos: Collection[str],
 ) -> tuple[Video, ...]:
-    """Return the annotated videos in their splits, or in those that the user names."""
+    """Return the annotated videos; test videos that the user names win over splits."""
     videos = []
     for vid, video_annotations in annotations.items():
         count = len(video_annotations.frames)
@@ -186,7 +186,7 @@ def _in_splits(
 def _with_frames(
     videos: Sequence[Video], annotations: Mapping[str, VideoAnnotations]
 ) -> tuple[Video, ...]:
-    """Return the videos that have annotated frames left, with their number."""
+    """Return the videos that still have annotated frames, with the number of these."""
     remaining = []
     for video in videos:
         count = len(annotations[video.vid].frames)
@@ -196,5 +196,5 @@ def _with_frames(
 
 
 def _trained(videos: Sequence[Video]) -> list[str]:
-    """Return the names of the videos of the training split."""
+    """Return the names of the videos in the training split."""
     return [video.vid for video in videos if video.split == "train"]

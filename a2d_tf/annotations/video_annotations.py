@@ -1,4 +1,4 @@
-"""The annotations of a video, from all files that have some."""
+"""The annotations of a video, from one file or several."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class VideoAnnotations:
     Attributes:
       frames: {1-based number: frame}, in the order of the files.
       documents: the files that these frames come from.
-      notes: on how files were found to be of this video.
+      notes: for the user, how files were matched to this video.
     """
 
     frames: dict[int, AnnotatedFrame] = dataclasses.field(default_factory=dict)
@@ -25,7 +25,11 @@ class VideoAnnotations:
     def add(
         self, number: int, frame: AnnotatedFrame, document: Document
     ) -> AnnotatedFrame | None:
-        """Add a frame of a document; return the one that is there already, if any."""
+        """Add a frame of a document, unless the video has one of this number.
+
+        Returns:
+          the frame that the video already has; None if the new one was added.
+        """
         earlier = self.frames.get(number)
         if earlier is None:
             self.frames[number] = frame

@@ -1,4 +1,4 @@
-"""The folder of the user's videos: names, as tools may change them, and extents.
+"""The folder of the user's videos: their names, sizes and lengths.
 
 A video is a file, or a folder of numbered images.
 """
@@ -26,11 +26,11 @@ class VideoExtent(NamedTuple):
 
 @dataclasses.dataclass
 class VideoFiles:
-    """What has the name of a video.
+    """The files with the name of a video.
 
     Attributes:
-      paths: the video file, or the folder of images; several where there are both, or
-        files of several suffixes.
+      paths: the video file or the folder of images; several if there are both, or files
+        with several suffixes.
       first_number: the number of the first image in the folder, 0 or 1; None for a
         video file.
     """
@@ -40,11 +40,11 @@ class VideoFiles:
 
     @functools.cached_property
     def extent(self) -> VideoExtent | None:
-        """The extent of the first path; None if it is no whole video."""
+        """Size and length of the first path; None if it is no complete video."""
         path = self.paths[0]
         try:
             return VideoExtent(video_frames.size(path), video_frames.count(path))
-        except InputError:  # other things may lie in the folder
+        except InputError:  # the folder may contain other files
             return None
 
 
@@ -87,7 +87,12 @@ class VideoFolder:
     def of_paths(
         cls, path: pathlib.Path, entries: Iterable[pathlib.Path]
     ) -> VideoFolder:
-        """Return some videos, files and folders of images; `path` is for messages."""
+        """Return a folder of certain videos only.
+
+        Args:
+          path: the folder, for messages.
+          entries: the video files and folders of images.
+        """
         videos: dict[str, VideoFiles] = {}
         for entry in entries:
             name = name_of_path(entry)
@@ -99,9 +104,9 @@ class VideoFolder:
         return cls(path, videos)
 
     def without_suffix(self, name: str) -> str:
-        """Return a video's name without the suffix of its file, if it has that.
+        """Return a video's name without the suffix of its file, if it has one.
 
-        A folder may be called clip.mp4: a name that is there as a whole stays.
+        The name of an existing folder stays as it is, even if it is clip.mp4.
         """
         stem, suffix = os.path.splitext(name)
         if suffix.lower() in video_frames.VIDEOS and name not in self.videos:
@@ -109,9 +114,10 @@ class VideoFolder:
         return name
 
     def spelling(self, name: str) -> str:
-        """Return the folder's spelling of a video's name; else the name as it is.
+        """Return a video's name as the folder spells it.
 
-        A tool may have changed the name. If it fits several videos, or none, it stays.
+        A tool may have changed the name. If it fits several videos or none, it is
+        returned unchanged.
         """
         if name in self.videos:
             return name

@@ -1,4 +1,4 @@
-"""The names of videos: of files and folders, and as tools change them."""
+"""Names of videos, in the forms in which files, folders and tools write them."""
 
 from __future__ import annotations
 
@@ -14,24 +14,29 @@ _DOWNLOAD = re.compile(
 
 
 def name_of(file: str, is_folder: bool) -> str:
-    """Return the name of a video, as names of its frames contain it.
+    """Return the name of a video: that of its file, without the suffix, or its folder.
 
-    A folder of images gives its whole name, a video file its name without the suffix.
+    Args:
+      file: name of the file or folder.
+      is_folder: whether it is a folder of images, whose whole name counts.
     """
     return file if is_folder else pathlib.PurePath(file).stem
 
 
 def name_of_path(path: pathlib.Path) -> str:
-    """Return the name of a video that is there, by `name_of`."""
+    """Return the name of an existing video file or folder of images."""
     return name_of(path.name, path.is_dir())
 
 
 def name_in_download(file: str) -> str | None:
-    """Return the name of a task in that of a file or folder that CVAT has exported.
+    """Return the name of the task in the name of a file that CVAT has exported.
 
-    Such as 'clip 1' of 'task_Clip 1_annotations_2026_01_31_09_30_12_coco 1.0.zip', in
-    lower case, as most versions write it. None if the file is called otherwise, or the
-    name is a number: newer versions write that of the task, which names no video.
+    For example, the name in task_Clip 1_annotations_2026_01_31_09_30_12_coco 1.0.zip is
+    'clip 1'.
+
+    Returns:
+      the name in lower case, as most versions write it; None if the file has no such
+      name, or if it has the task's number instead, as newer versions write.
     """
     parts = _DOWNLOAD.fullmatch(file.lower())
     if parts is None or parts[1].isdigit():
@@ -40,11 +45,11 @@ def name_in_download(file: str) -> str | None:
 
 
 class NameForms(NamedTuple):
-    """Two forms of a name that are alike however a tool changed it.
+    """Two forms of a name that stay the same when a tool changes it.
 
-    Tools change cases and separators, and macOS the form of accents. A plus is no
-    separator, and what stands between numbers or is a minus is not left out: 1_1 is not
-    11, nor is temp-5 temp5.
+    Tools change case and separators, and macOS changes the form of accents. A plus is
+    no separator. A separator between numbers and a minus sign are never left out, so
+    that 1_1 is not 11, and temp-5 is not temp5.
 
     Attributes:
       separated: with a single kind of separator.

@@ -1,4 +1,4 @@
-"""The tracks of a video that a user has: who is where in each of its frames."""
+"""The tracks that a user gave for a video: the instances in each of its frames."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ FLAG = "tracks"
 
 @dataclasses.dataclass(frozen=True)
 class GivenInstances:
-    """The N instances of a frame whose places and tracks are given.
+    """The N instances of a frame in a user's tracks.
 
     Attributes:
-      boxes: float32 [N, 4], y1, x1, y2, x2, in pixels of the video.
-      masks: N RLEs; None where only the box is given.
-      tracks: int64 [N], the numbers of the tracks, from 1.
-      actors: int64 [N], 0-based; -1 where the export does not say.
-      scores: float32 [N], of the boxes that a detector found; None of those of a user.
+      boxes: float32 [N, 4] (y1, x1, y2, x2), pixels of the video.
+      masks: N masks in COCO's RLE; None for an instance with a box alone.
+      tracks: int64 [N], numbers of the tracks, from 1.
+      actors: int64 [N], indices of the actors; -1 if the export does not say it.
+      scores: float32 [N], scores of a detector's boxes; None if a user drew the boxes.
     """
 
     boxes: np.ndarray
@@ -45,8 +45,8 @@ class VideoTracks:
     """The given tracks of a video.
 
     Attributes:
-      names: {number of a track: the name of its individual}, of those that have one.
-      last_frames: {number of a track: the last frame with it}.
+      names: {number of a track: name of its individual}, if it has a name.
+      last_frames: {number of a track: number of the last frame with it}.
       has_masks: whether any instance has a mask.
     """
 
@@ -86,7 +86,7 @@ class VideoTracks:
         """Return the instances of a frame.
 
         Args:
-          number: 1-based, of the frame.
+          number: number of the frame, from 1.
           size: (height, width) of the video's frames.
 
         Raises:

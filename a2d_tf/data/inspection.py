@@ -25,9 +25,9 @@ class Summary:
     """Counts over the records of one split.
 
     Attributes:
-      pair_videos: {code: VIDs with an instance}.
-      per_clip: {instances of a key frame: clips}.
-      videos: VIDs.
+      pair_videos: {code of a pair: names of the videos with an instance of it}.
+      per_clip: {number of instances: number of key frames with so many}.
+      videos: names of the videos.
     """
 
     pair_videos: dict[int, set[str]] = dataclasses.field(
@@ -51,7 +51,7 @@ class Summary:
         return sum(self.per_clip.values())
 
     def counts(self) -> str:
-        """Return the totals in words."""
+        """Describe the totals in one line."""
         instances = 0
         for number, clips in self.per_clip.items():
             instances += number * clips
@@ -85,9 +85,10 @@ class Boxes:
         return np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
 
     def overlaps(self, sizes: Sequence) -> np.ndarray:
-        """Return each box's IoU with its best anchor, [N].
+        """Return each box's largest IoU with an anchor, [N].
 
-        `sizes` are those of the anchors, as of `anchors.generate`.
+        Args:
+          sizes: sizes of the anchors for each level, as `anchors.generate` takes them.
         """
         boxes, frame_sizes = self._arrays()
         return anchors.best_overlaps(boxes, frame_sizes, anchors.STRIDES, sizes)
@@ -104,9 +105,10 @@ class Contents:
     """Statistics of records that the settings of a run depend on.
 
     Attributes:
-      boxes: those of the training split, on the canvas.
-      deviations: of the training split's key frames, in pixels of the canvas.
-      summaries: {split: Summary} of the splits that there are.
+      boxes: boxes of the training split, on the canvas.
+      deviations: deviations of the training split's key frames; flow is in pixels of
+        the canvas.
+      summaries: {split: its counts}, for the splits that have records.
     """
 
     boxes: Boxes
@@ -115,10 +117,14 @@ class Contents:
 
 
 def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
-    """Read the records once; `canvas` is the network's (height, width).
+    """Read records once and gather their statistics.
+
+    Args:
+      manifest: manifest of the records.
+      canvas: (height, width) of the network's input.
 
     Raises:
-      InputError: no training split, or none with an instance; or a damaged shard.
+      InputError: there is no training split, it has no instance, or a shard is damaged.
     """
     summaries = {split: Summary() for split in manifest.splits}
     boxes = Boxes(canvas)

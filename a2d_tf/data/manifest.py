@@ -19,9 +19,11 @@ from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.ops import motion_maps
 
 SCHEMA = 4
-"""Format of records, run folders and exports: increase it where files change so that
-this code does not read earlier ones, or where frames or flow do, so that a network
-never sees others than it learned from. docs/releasing.md says what may change.
+"""Version of the format of records, run folders and exports.
+
+Increase it when this code can no longer read earlier files, or when frames or flow
+change, so that a network never sees other input than it learned from. docs/releasing.md
+says what may change.
 """
 FORMAT = {"schema": SCHEMA, "written_by": a2d_tf.__version__}
 """Fields of a JSON file of records, a run or an export that say what wrote it."""
@@ -105,7 +107,7 @@ class MotionFields(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class MotionFacts:
-    """Which motion maps records have (`ops.motion_maps`).
+    """The motion maps that records have (see `ops.motion_maps`).
 
     Attributes:
       action_backbone: a name in `motion_maps.BACKBONE_MAPS`; '' without its maps.
@@ -131,7 +133,7 @@ NO_MOTION = MotionFacts("", "", False)
 
 
 class ShardEntry(TypedDict):
-    """What the manifest says of a shard; old ones may name no `videos`."""
+    """The manifest's entry of a shard; entries of old versions may have no `videos`."""
 
     name: str
     split: str
@@ -236,7 +238,7 @@ class Manifest:
         write_json(os.path.join(records_dir, NAME), {**FORMAT, **fields})
 
     def check_kept(self) -> None:
-        """Raise InputError if its folder holds other or damaged records by now."""
+        """Raise InputError if the records have changed or are damaged meanwhile."""
         if Manifest.load(self.directory).source != self.source:
             raise InputError(
                 f"{self.directory}: other records than when this began; build them in a"

@@ -1,8 +1,8 @@
-"""Motion maps of a video, made while its frames pass by.
+"""Motion maps of a video, computed frame by frame.
 
-Conversion (`clips`) and prediction both make them here, so that a network sees in a
-video what it has learned from. `ops.motion_maps` says what they are; frames, blocks and
-maps are counted from 0, as there.
+Conversion (`clips`) and prediction both compute them here, so that a network sees in a
+video what it has learned from. `ops.motion_maps` describes the maps. Frames, blocks and
+maps are counted from 0.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from a2d_tf.ops.flow_histograms import flow_histograms
 from a2d_tf.ops.motion_maps import BLOCK, FLOW_HISTOGRAMS, MAPS
 
 BlockFunction = Callable[[np.ndarray], Mapping[str, np.ndarray]]
-"""Makes the maps of a block.
+"""A function that computes the maps of a block.
 
-It takes the motion frames, RGB uint8 [BLOCK, h, w, 3], and returns {name: float32
-[BLOCK / frames, h / stride, w / stride, C]} of maps in `motion_maps.BACKBONE_MAPS`; C
-may be another number of channels, such as that of logits.
+It takes the motion frames, RGB uint8 [BLOCK, h, w, 3], and returns {name of a map in
+`motion_maps.BACKBONE_MAPS`: float32 [BLOCK / frames, h / stride, w / stride, C]}. C may
+differ from the map's channels, for example if the function returns logits.
 """
 
 
 class MotionStream:
-    """Makes the motion maps of key frames from the frames of a video.
+    """Computes the motion maps of key frames from the frames of a video.
 
-    It keeps at most one block of motion frames, and the maps that were not forgotten.
-    Without maps to make it needs no frame and is always ready.
+    It holds at most one block of motion frames in memory, and the maps that were not
+    forgotten. If there are no maps to compute, it needs no frame and is always ready.
 
     Args:
-      block_function: None for no maps of an action backbone.
-      flow_histograms: whether to make those.
+      block_function: computes the maps of an action backbone; None for none of them.
+      flow_histograms: whether to compute flow histograms.
     """
 
     def __init__(
