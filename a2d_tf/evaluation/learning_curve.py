@@ -25,11 +25,14 @@ class Axes(NamedTuple):
       title: of the picture.
       x: what its numbers of videos are.
       y: what its percentages are.
+      in_rounds: whether its points are rounds one after another, which may know as many
+        videos.
     """
 
     title: str
     x: str
     y: str
+    in_rounds: bool = False
 
 
 OF_CODED_VIDEOS = Axes(
@@ -39,8 +42,9 @@ OF_CODED_VIDEOS = Axes(
 )
 OF_ROUNDS = Axes(
     title="Found in videos held out, round by round",
-    x="annotated videos that are learned from",
+    x="rounds, with the annotated videos that each learned from",
     y="F1 of objects in videos held out, %",
+    in_rounds=True,
 )
 
 
@@ -113,12 +117,22 @@ def write(folder: str | os.PathLike, points: Sequence[Point], axes: Axes) -> Non
 
     rows: list[Sequence] = [_COLUMNS]
     curves: dict[str, list[tuple[int, float]]] = {}
+    names = {}
     for number, point in enumerate(points, 1):
+        position = number if axes.in_rounds else point.videos
+        names[position] = f"{point.videos} videos"
         for behaviour, f1 in point.f1.items():
             rows.append([number, point.videos, behaviour, round(f1, 3)])
-            curves.setdefault(behaviour, []).append((point.videos, f1))
+            curves.setdefault(behaviour, []).append((position, f1))
     write_csv(table, rows)
-    content = charts.curves(curves, bold=MEAN, title=axes.title, x=axes.x, y=axes.y)
+    content = charts.curves(
+        curves,
+        bold=MEAN,
+        title=axes.title,
+        x=axes.x,
+        y=axes.y,
+        ticks=names if axes.in_rounds else None,
+    )
     write_bytes(picture, content)
 
 

@@ -79,14 +79,16 @@ def curves(
     title: str,
     x: str,
     y: str,
+    ticks: Mapping[int, str] | None = None,
 ) -> bytes:
-    """Draw percentages by a number that doubles.
+    """Draw percentages by a number that doubles, or by numbers with names.
 
     Args:
       lines: {label: (number, percentage) of each point}.
       bold: the label of the line that counts most.
       title: of the chart.
       x, y: what its axes are.
+      ticks: {number: its name}; by default the numbers double.
     """
     figure = _figure(6, 3.6)
     axes = label_axes(figure.subplots(), title, x, y)
@@ -103,9 +105,11 @@ def curves(
             color="#1c2733" if is_bold else None,
             label=f"\u200b{label}".replace("$", r"\$"),
         )
-    axes.set_xscale("log")
+    if ticks is None:
+        axes.set_xscale("log")
+        ticks = {number: str(number) for number in sorted(numbers)}
     axes.minorticks_off()
-    axes.set_xticks(sorted(numbers), [str(number) for number in sorted(numbers)])
+    axes.set_xticks(list(ticks), list(ticks.values()))
     axes.set_ylim(0, 102)
     axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return figure_png(figure)
