@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 from a2d_files import coloured_frames, write_video
-from processes import ROOT, run_python, succeeded
+from processes import ROOT, run_a2d, run_python, succeeded
 from test_mains import TINY
 
 EXAMPLE = ROOT / "tests" / "key_point.diff"
@@ -115,7 +115,7 @@ def add_lines(path, section):
 
 
 def a2d(copy, *words):
-    return succeeded(run_python("-m", "a2d_tf", *words, cwd=copy))
+    return succeeded(run_a2d(*words, cwd=copy))
 
 
 def test_a_head_with_a_label_of_its_own_touches_few_files():

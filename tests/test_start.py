@@ -370,6 +370,7 @@ def check_second_round(words, tmp_path):
     )
     page = (second / "videos/index.html").read_text()
     assert "(the round before: " in page
+    assert 'alt="learning curve"' in page
     scored = json.loads((second / "scores_before/objects.json").read_text())
     assert set(scored["videos"]) == after.videos("test") and scored["frames"] == 4
 
