@@ -290,7 +290,8 @@ def test_killed_in_training_and_given_again(words, tmp_path):
     assert len(told) == 1 and "What to do next:" in lines[lines.index(told[0]) :]
     page = output / "videos/index.html"
     text = page.read_text()
-    assert '<a href="../run/annotations/1.png">1</a>.</p>' in text
+    sheets = 'The annotations, as sheets of frames: <a href="../run/annotations/1.png">'
+    assert f"prediction.</a> {sheets}1</a>.</p>" in text
     assert cv2.imread(str(sheet)).shape[1] == 4 * 440  # four frames across
     assert '<p class="warning">This network&#39;s last training had only 12 steps' in (
         text
