@@ -90,7 +90,7 @@ def test_three_steps_with_decoupled_decay(kind, slow):
 
 
 def test_small_variables_at_once_are_updated_as_one_by_one():
-    """To the bit."""
+    """To the bit, as by the optimizer of tensorflow-addons or its equivalent."""
     training = TrainingConfig(learning_rate=0.1, warmup_steps=3, weight_decay=0.02)
     rng = np.random.default_rng(0)
     shapes = [(3, 3, 8, 16), (16,), (70, 70), (1, 1, 16, 4), ()]

@@ -1,18 +1,15 @@
-"""SGD and Adam with decoupled weight decay.
+"""SGD and Adam with decoupled weight decay, for where tensorflow-addons is missing.
 
-They derive from Keras's legacy optimizers, as those of tensorflow-addons do, and each
-reads the other's checkpoints. tensorflow-addons itself ends at TensorFlow 2.15.
+They derive from Keras's legacy optimizers, as those of tensorflow-addons do; they
+compute the same and read each other's checkpoints.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
-
-from a2d_tf.training import replicas
-from a2d_tf.training.joining import Joiner
 
 # A type checker must assume that it also has the attributes of the optimizer beside it.
 _Base: Any = object
@@ -69,39 +66,4 @@ class AdamW(_DecoupledDecay, tf.keras.optimizers.legacy.Adam):
 
 
 class SGDW(_DecoupledDecay, tf.keras.optimizers.legacy.SGD):
-    """SGD with momentum and decoupled weight decay, likewise."""
-
-    def apply_joined(
-        self,
-        grads_and_vars: Sequence[tuple[tf.Tensor, tf.Variable]],
-        joiner: Joiner,
-        *,
-        decays: bool,
-    ) -> None:
-        """Apply gradients in a replica, by a few operations on joined variables.
-
-        It does what `apply_gradients` does, to the bit, but does not count as a step.
-
-        Args:
-          grads_and_vars: at least one; the variables are small and have slots.
-          joiner: joins small variables.
-          decays: whether these variables decay.
-        """
-        gradients, variables = zip(*grads_and_vars)
-        slots = [self.get_slot(variable, "momentum") for variable in variables]
-        own_slots = replicas.own_parts(slots)
-        own_variables = replicas.own_parts(variables)
-
-        (gradient,) = joiner.join(gradients)
-        (velocity,) = joiner.join_values(own_slots)
-        (weight,) = joiner.join_values(own_variables)
-        rate = self._rate("learning_rate")
-        velocity = velocity * self._get_hyper("momentum") - gradient * rate
-        if decays:
-            weight -= self._rate("weight_decay") * weight
-        joiner.assign(own_slots, [velocity])
-        joiner.assign(own_variables, [weight + velocity])
-
-    def _rate(self, name: str) -> tf.Tensor:
-        """Return a rate of this step, which is given as a schedule."""
-        return self._get_hyper(name)(self.iterations)
+    """SGD with decoupled weight decay, likewise."""

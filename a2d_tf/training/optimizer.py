@@ -10,19 +10,57 @@ from collections.abc import Iterable, Sequence
 import tensorflow as tf
 
 from a2d_tf.core.config import TrainingConfig
-from a2d_tf.training import replicas
-from a2d_tf.training.decoupled_decay import SGDW, AdamW
+from a2d_tf.training import addons, replicas
 from a2d_tf.training.joining import ON_CPU, Joiner
 from a2d_tf.training.schedule import Schedule
 
 
-def make(training: TrainingConfig) -> AdamW | SGDW:
+class JoinedSGDW(addons.SGDW):
+    """SGD with momentum and decoupled weight decay, also of joined variables."""
+
+    def apply_joined(
+        self,
+        grads_and_vars: Sequence[tuple[tf.Tensor, tf.Variable]],
+        joiner: Joiner,
+        *,
+        decays: bool,
+    ) -> None:
+        """Apply gradients in a replica, by a few operations on joined variables.
+
+        It does what `apply_gradients` does, to the bit, but does not count as a step.
+
+        Args:
+          grads_and_vars: at least one; the variables are small and have slots.
+          joiner: joins small variables.
+          decays: whether these variables decay.
+        """
+        gradients, variables = zip(*grads_and_vars)
+        slots = [self.get_slot(variable, "momentum") for variable in variables]
+        own_slots = replicas.own_parts(slots)
+        own_variables = replicas.own_parts(variables)
+
+        (gradient,) = joiner.join(gradients)
+        (velocity,) = joiner.join_values(own_slots)
+        (weight,) = joiner.join_values(own_variables)
+        rate = self._rate("learning_rate")
+        velocity = velocity * self._get_hyper("momentum") - gradient * rate
+        if decays:
+            weight -= self._rate("weight_decay") * weight
+        joiner.assign(own_slots, [velocity])
+        joiner.assign(own_variables, [weight + velocity])
+
+    def _rate(self, name: str) -> tf.Tensor:
+        """Return a rate of this step, which is given as a schedule."""
+        return self._get_hyper(name)(self.iterations)
+
+
+def make(training: TrainingConfig) -> addons.AdamW | JoinedSGDW:
     """Return a new optimizer of a run, whose decay is times the learning rate."""
     learning_rate = Schedule(training)
     weight_decay = Schedule(training, training.weight_decay)
     if training.optimizer == "adam":
-        return AdamW(learning_rate=learning_rate, weight_decay=weight_decay)
-    return SGDW(
+        return addons.AdamW(learning_rate=learning_rate, weight_decay=weight_decay)
+    return JoinedSGDW(
         momentum=training.momentum,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
@@ -30,7 +68,7 @@ def make(training: TrainingConfig) -> AdamW | SGDW:
 
 
 def apply(
-    optimizer: AdamW | SGDW,
+    optimizer: addons.AdamW | JoinedSGDW,
     gradients: Sequence[tf.Tensor],
     variables: Sequence[tf.Variable],
     backbone: Sequence[tf.Variable],
@@ -55,7 +93,7 @@ def apply(
     before = joiner.join_values(slow)
 
     pairs = list(zip(gradients, variables))
-    if isinstance(optimizer, SGDW):
+    if isinstance(optimizer, JoinedSGDW):
         small = [pair for pair in pairs if joiner.is_small(pair[1])]
         pairs = [pair for pair in pairs if not joiner.is_small(pair[1])]
         for decays in (True, False):
