@@ -1,4 +1,4 @@
-"""Whose the bouts of a video are: their subject's, or of the one who is seen."""
+"""The individuals that do what was coded in the bouts of a video."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long the bouts of each action last that people have coded."""
+"""Mean lengths of the coded bouts of each action."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coded times, and what the user says of them."""
+"""Coded times, and the user's settings for them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Coding:
         without an action get the coded one.
       outside: the action between the coded times of an individual; None leaves these
         frames out.
-      subjects: the individuals of subjects whose names differ, and names that are left
-        out.
+      subjects: individuals of subjects that the annotations call by other names, and
+        names of subjects and behaviours to leave out.
       fps: frames a second of folders of images; None: as the observations say.
-      by_sight: whether a subject that nothing in the annotations is called like is who
-        is seen alone while it is coded; else it is an error.
+      by_sight: whether a subject whose name no annotation has is the individual that is
+        seen alone during its bouts; otherwise such a subject is an error.
     """
 
     observations: Sequence[Observation]

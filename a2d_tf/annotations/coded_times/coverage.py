@@ -1,4 +1,4 @@
-"""What annotated frames show of the subjects and behaviours that are coded."""
+"""Check which coded subjects and behaviours annotated frames show."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class Identities(NamedTuple):
     def of_subject(
         self, subject: str, where: str, others: Collection[str] = ()
     ) -> set[Individual]:
-        """Return those that the annotations call so; a name wins over the others.
+        """Return the individuals that a subject is; a name wins over a number.
 
         Args:
           others: further coded subjects.
@@ -229,7 +229,7 @@ class Identities(NamedTuple):
 
 
 def named(individuals: Iterable[Individual], word: str) -> set[Individual]:
-    """Return those of a name; in another case only if none has it as it is written."""
+    """Return the individuals of a name; case counts if one has exactly this name."""
     in_any_case = {one for one in individuals if one.is_named(word)}
     exactly = {one for one in in_any_case if normalized(one.name or "") == word}
     return exactly or in_any_case
