@@ -8,7 +8,7 @@ import os
 import pathlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 from a2d_tf.core.checked_json import check_json, load_json, number, one_of, whole
 from a2d_tf.core.errors import InputError
@@ -257,11 +257,11 @@ def read_detections(folder: str | os.PathLike, kind: Any) -> Iterator[dict]:
 
 
 def _read_items(folder: str | os.PathLike, result: str, kind: Any) -> Iterator[dict]:
-    """Yield the items of a JSON list, which has one a line.
+    """Yield the items of a JSON list.
 
-    They are read line by line, because a long video's file as a whole takes twice its
-    size in memory. A list of items on one line, as another program may have written it,
-    is read, too.
+    Our lists have an item a line and are read line by line, because a long video's file
+    as a whole takes twice its size in memory. A list in another layout, as another
+    program may have written it, is read at once.
 
     Args:
       result: kind of result, of RESULT_FILES.
@@ -271,23 +271,29 @@ def _read_items(folder: str | os.PathLike, result: str, kind: Any) -> Iterator[d
       InputError: the file is missing or damaged; names the field.
     """
     path = pathlib.Path(folder, RESULT_FILES[result])
-    last = ""  # line that is not blank
-    count = 0
     try:
         with open(path, encoding="utf-8") as file:
-            for line in file:
-                text = line.strip().rstrip(",")
-                last = text or last
-                if text in ("", "[", "]", "[]"):
-                    continue
-                value = json.loads(text)
-                items = value if isinstance(value, list) else [value]
-                for item in items:
-                    check_json(item, kind, f"[{count}]")
-                    yield item
-                    count += 1
-        if not last.endswith("]"):
-            raise ValueError("truncated")
+            for i, item in enumerate(_items_of_lines(file)):
+                check_json(item, kind, f"[{i}]")
+                yield item
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: {reason}; {REMEDY}, with its {result}") from error
+
+
+def _items_of_lines(file: TextIO) -> Iterator[Any]:
+    """Yield the items of a JSON list, line by line if each is on a line of its own."""
+    last = ""  # line that is not blank
+    for line in file:
+        text = line.strip().rstrip(",")
+        last = text or last
+        if text in ("", "[", "]", "[]"):
+            continue
+        if text in ("{", "[{"):  # an item over several lines
+            file.seek(0)
+            yield from json.load(file)
+            return
+        value = json.loads(text)
+        yield from value if isinstance(value, list) else [value]
+    if not last.endswith("]"):
+        raise ValueError("truncated")
