@@ -7,23 +7,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from a2d_tf.annotations.coded_times.bout_frames import BoutFrames
-from a2d_tf.annotations.coded_times.individuals import Identities, Individual
+from a2d_tf.annotations.coded_times.individuals import AnnotatedIndividuals, Individual
 from a2d_tf.annotations.coded_times.observations import CodedBout, Observation
 from a2d_tf.core.errors import join_names, quoted
 
 
 class OwnedBout(NamedTuple):
-    """A bout, and the annotated individuals that its subject is.
+    """A bout, and the annotated individuals that its subject means.
 
     Attributes:
       bout: the action, its start and its end.
-      frames: numbers of the annotated frames that are shown during the bout.
-      individuals: the individuals that the subject is. If the subject is known by sight
-        alone, these are the individuals that are seen, one after the other if a track
-        has gaps.
+      frames: 1-based numbers of the annotated frames of the bout.
+      individuals: the individuals that the subject means. If it is known by sight
+        alone, these are the individuals that are seen during the bout. An individual
+        whose track has gaps may count as several, one after the other.
       by_sight: whether the subject is known by sight alone.
-      doubt: if several are seen at once, when and who, as text; else ''. Such a bout
-        gives nobody its action.
+      doubt: if several individuals are seen at once, when and who, as text; else ''. A
+        bout in doubt gives no individual its action.
     """
 
     bout: CodedBout
@@ -32,10 +32,10 @@ class OwnedBout(NamedTuple):
     by_sight: bool = False
     doubt: str = ""
 
-    def is_shown(self, identities: Identities) -> bool:
+    def is_shown(self, annotated: AnnotatedIndividuals) -> bool:
         """Return whether one of its frames shows one of its individuals."""
         return any(
-            identities.count_shown(number, self.individuals) for number in self.frames
+            annotated.count_shown(number, self.individuals) for number in self.frames
         )
 
 
@@ -43,29 +43,33 @@ def find_owners(
     observations: Iterable[Observation],
     fps: float | None,
     bout_frames: BoutFrames,
-    identities: Identities,
+    annotated: AnnotatedIndividuals,
     individuals: Mapping[str, set[Individual]],
 ) -> list[OwnedBout]:
     """Find the individuals and the annotated frames of each bout of a video.
 
     Args:
+      observations: the observations of the video.
       fps: frames a second of a folder of images, see `BoutFrames.of_observation`.
-      identities: identities of the instances of the annotated frames.
-      individuals: {subject: the individuals that it is}, without subjects that are
+      bout_frames: finds the frames of the video that show a bout.
+      annotated: the annotated individuals of the video.
+      individuals: {subject: the individuals that it means}, without subjects that are
         known by sight alone.
 
     Raises:
-      InputError: as of `BoutFrames.of_observation`.
+      InputError: a bout does not fit the video, see `BoutFrames.of_observation`.
     """
-    called: set[Individual] = set().union(*individuals.values())
+    with_subject: set[Individual] = set().union(*individuals.values())
     owned_bouts = []
     for observation in observations:
         for bout, numbers in bout_frames.of_observation(observation, fps):
-            shown = [number for number in numbers if number in identities.of_frame]
+            shown = [number for number in numbers if number in annotated.by_frame]
             if bout.subject in individuals:
                 owned = OwnedBout(bout, shown, individuals[bout.subject])
             else:
-                owned = _owned_by_sight(observation, bout, shown, identities, called)
+                owned = _owned_by_sight(
+                    observation, bout, shown, annotated, with_subject
+                )
             owned_bouts.append(owned)
     return owned_bouts
 
@@ -74,23 +78,26 @@ def _owned_by_sight(
     observation: Observation,
     bout: CodedBout,
     frames: Sequence[int],
-    identities: Identities,
-    called: set[Individual],
+    annotated: AnnotatedIndividuals,
+    with_subject: set[Individual],
 ) -> OwnedBout:
-    """Return a bout with those who are seen during it.
+    """Return a bout of a subject that is known by sight alone.
+
+    Its individuals are those that are seen during it.
 
     Args:
-      called: individuals that other subjects are, who are not looked at.
+      frames: 1-based numbers of the annotated frames of the bout.
+      with_subject: the individuals of other subjects, which do not count as seen.
     """
     seen: set[Individual] = set()
     most_at_once = 0
     for number in frames:
-        seen_now = set(identities.of_frame[number]) - called
+        seen_now = set(annotated.by_frame[number]) - with_subject
         seen |= seen_now
         most_at_once = max(most_at_once, len(seen_now))
     doubt = ""
     if most_at_once > 1:
-        names = sorted(_spoken(individual) for individual in seen)
+        names = sorted(_text_of(individual) for individual in seen)
         unit = "image" if observation.counts_images else "second"
         doubt = (
             f"from {unit} {bout.start:g} to {bout.end:g} of '{observation.video}'"
@@ -100,7 +107,7 @@ def _owned_by_sight(
 
 
 def doubts_of(vid: str, owned_bouts: Iterable[OwnedBout]) -> list[str]:
-    """Return a sentence for each subject with bouts in doubt, which are left out."""
+    """Return a sentence for each subject with bouts that may be of several."""
     bouts_of_subject: dict[str, list[OwnedBout]] = {}
     for owned in owned_bouts:
         if owned.doubt:
@@ -118,8 +125,8 @@ def doubts_of(vid: str, owned_bouts: Iterable[OwnedBout]) -> list[str]:
     return sentences
 
 
-def _spoken(individual: Individual) -> str:
-    """Return the name of an individual that is seen, which is its number at least."""
+def _text_of(individual: Individual) -> str:
+    """Return what a doubt calls an individual: its own name, else actor and number."""
     if individual.number is None or individual.has_own_name():
         return individual.text()
     return f"{individual.actor} {individual.number}"

@@ -1,6 +1,6 @@
 """Individuals: the annotated animals of a video, and what tells them apart.
 
-Numbers that a tool gave to its tracks are nobody's names.
+A number that the annotation tool gave to a track names no individual.
 """
 
 from __future__ import annotations
@@ -53,137 +53,160 @@ class Individual(NamedTuple):
             return self.actor
         return f"{self.actor} (track {self.track})"
 
-    def is_named(self, word: str) -> bool:
-        """Return whether this is its name, in any case."""
-        return (
-            self.name is not None
-            and normalized(self.name).casefold() == word.casefold()
-        )
-
     def has_own_name(self) -> bool:
         """Return whether it has a name that is not only its number."""
         return self.name not in (None, "", str(self.number))
 
-    def is_of_actor(self, word: str) -> bool:
-        """Return whether this is its actor, in any case."""
+    def has_actor(self, word: str) -> bool:
+        """Return whether a word is its actor, in any case."""
         return self.actor != "" and self.actor.casefold() == word.casefold()
 
-    def has_number(self, word: str) -> bool:
-        """Return whether the user knows it by a number, '3' or 'actor 3'."""
-        return self._is_number(word, self.number)
+    def number_words(self) -> set[str]:
+        """Return the words for the user's number, in lower case: '3' and 'mouse 3'."""
+        return self._words_for(self.number)
 
-    def has_track(self, word: str) -> bool:
-        """Return whether this is the track '3' or 'actor 3' in its file."""
-        return self._is_number(word, self.number if self.track is None else self.track)
+    def track_words(self) -> set[str]:
+        """Return such words for its track, or for its number if it has no track."""
+        return self._words_for(self.number if self.track is None else self.track)
 
-    def is_in(self, file: str) -> bool:
-        """Return whether a path, or a part of it such as a zip, is its file."""
+    def is_in_file(self, file: str) -> bool:
+        """Return whether its track is in a file.
+
+        Args:
+          file: the path, or one part of it, such as a zip: 'task_17.zip'.
+        """
         return file == self.file or file in re.split(r"[\\/]", self.file)
 
     def is_numbered_by_tool(self) -> bool:
         """Return whether its only number is one that a tool chose."""
         return self.track is not None and self.number is None
 
-    def _is_number(self, word: str, number: int | None) -> bool:
-        """Return whether a word is a number, perhaps after the actor."""
-        words = (str(number), f"{self.actor} {number}".casefold())
-        return number is not None and word.casefold() in words
+    def _words_for(self, number: int | None) -> set[str]:
+        """Return a number as text, alone and after the actor; nothing for None."""
+        if number is None:
+            return set()
+        return {str(number), f"{self.actor} {number}".casefold()}
 
 
-class Identities(NamedTuple):
-    """The individuals of a video.
+class AnnotatedIndividuals(NamedTuple):
+    """The annotated individuals of a video.
 
     Attributes:
-      of_frame: {1-based number of an annotated frame: individual of each instance}.
-      first_frame: {individual: the number of its first frame}.
+      by_frame: {1-based number of an annotated frame: the individual of each of its
+        instances}.
+      first_frame: {individual: the 1-based number of its first frame}.
     """
 
-    of_frame: dict[int, list[Individual]]
+    by_frame: dict[int, list[Individual]]
     first_frame: dict[Individual, int]
 
     @classmethod
-    def of(cls, frames: Mapping[int, AnnotatedFrame], names: Names) -> Identities:
-        """Return the individuals of the annotated frames {1-based number: frame}."""
-        of_frame: dict[int, list[Individual]] = {}
-        first_frame: dict[Individual, int] = {}
-        for number, frame in sorted(frames.items()):
-            of_frame[number] = []
-            for instance in frame.instances:
-                individual = Individual.of(instance, frame, names)
-                of_frame[number].append(individual)
-                first_frame.setdefault(individual, number)
-        return cls(of_frame, first_frame)
-
-    def count_shown(self, frame: int, individuals: set[Individual]) -> int:
-        """Count the instances of a frame that are of some individuals."""
-        return sum(individual in individuals for individual in self.of_frame[frame])
-
-    def of_subject(
-        self, subject: str, where: str, others: Collection[str] = ()
-    ) -> set[Individual]:
-        """Return the individuals that a subject is; a name wins over a number.
+    def of(
+        cls, frames: Mapping[int, AnnotatedFrame], names: Names
+    ) -> AnnotatedIndividuals:
+        """Collect the individuals of a video.
 
         Args:
-          others: further coded subjects.
+          frames: {1-based number: annotated frame}.
+          names: maps labels to actors.
+        """
+        by_frame: dict[int, list[Individual]] = {}
+        first_frame: dict[Individual, int] = {}
+        for number, frame in sorted(frames.items()):
+            by_frame[number] = []
+            for instance in frame.instances:
+                individual = Individual.of(instance, frame, names)
+                by_frame[number].append(individual)
+                first_frame.setdefault(individual, number)
+        return cls(by_frame, first_frame)
+
+    def count_shown(self, frame: int, individuals: set[Individual]) -> int:
+        """Count the instances of a frame that show one of some individuals.
+
+        Args:
+          frame: the 1-based number of an annotated frame.
+        """
+        return sum(individual in individuals for individual in self.by_frame[frame])
+
+    def with_subject(
+        self, subject: str, where: str, others: Collection[str] = ()
+    ) -> set[Individual]:
+        """Return the individuals that a subject names, calls by actor, or numbers.
+
+        A name wins over an actor, and an actor over a number.
+
+        Args:
+          subject: the coded subject.
+          where: the place where it is coded, for the error.
+          others: the other coded subjects of the video.
 
         Raises:
-          InputError: the subject is an actor, and the number of another individual;
-            names `where` it is coded.
+          InputError: the subject is an actor, and also the number of an individual of
+            another actor.
         """
-        called = named(self.first_frame, subject)
-        of_actor = {one for one in self.first_frame if one.is_of_actor(subject)}
-        numbered = self._numbered(subject, others)
-        if called:
-            return called
-        if of_actor and numbered - of_actor:
+        with_name = named(self.first_frame, subject)
+        with_actor = {one for one in self.first_frame if one.has_actor(subject)}
+        with_number = self._with_number(subject, others)
+        if with_name:
+            return with_name
+        if with_actor and with_number - with_actor:
             example = json.dumps({subject: "track id or name"})
             raise InputError(
                 f"{where}: {quoted(subject)} is an actor and the number of another one;"
                 f" say in --subjects which is meant: {example}"
             )
-        return of_actor or numbered
+        return with_actor or with_number
 
-    def _numbered(self, subject: str, others: Collection[str]) -> set[Individual]:
-        """Return those that have the number of a subject.
+    def _with_number(self, subject: str, others: Collection[str]) -> set[Individual]:
+        """Return the individuals that have the number of a subject.
 
-        'dog 3' is the individual 3 also where it is taken for a cat: unless one frame
-        shows both, or 'cat 3' is another subject.
+        The annotations may take one individual for a dog in one frame and for a cat in
+        another. So 'dog 3' is also the individual 'cat 3', unless one frame shows both,
+        or 'cat 3' is another subject.
         """
-        numbered = {one for one in self.first_frame if one.has_number(subject)}
-        numbers = {one.number for one in numbered}
-        beside: set[Individual] = set()
-        for shown in self.of_frame.values():
-            if not numbered.isdisjoint(shown):
-                beside.update(shown)
+        word = subject.casefold()
+        other_words = {other.casefold() for other in others}
+        with_number = {one for one in self.first_frame if word in one.number_words()}
+        numbers = {one.number for one in with_number}
+        shown_together: set[Individual] = set()
+        for individuals in self.by_frame.values():
+            if not with_number.isdisjoint(individuals):
+                shown_together.update(individuals)
         for one in self.first_frame:
-            is_another = any(one.has_number(other) for other in others)
-            if one.number in numbers and one not in beside and not is_another:
-                numbered.add(one)
-        return numbered
+            is_another = not other_words.isdisjoint(one.number_words())
+            if one.number in numbers and one not in shown_together and not is_another:
+                with_number.add(one)
+        return with_number
 
-    def in_file(self, target: str) -> tuple[set[Individual], str]:
-        """Return the individuals of the file in 'file:word', and the word.
+    def split_target(self, target: str) -> tuple[set[Individual], str]:
+        """Split 'file:word' into the individuals of the file and the word.
 
-        Everybody, and the whole target, if it names no file.
+        Returns:
+          all individuals and the whole target, if it names no file.
         """
         file, colon, word = target.rpartition(":")
-        individuals = {one for one in self.first_frame if colon and one.is_in(file)}
+        individuals = {
+            one for one in self.first_frame if colon and one.is_in_file(file)
+        }
         if individuals:
             return individuals, word
         return set(self.first_frame), target
 
     def only_one(self, subject: str) -> set[Individual]:
-        """Return the only individual, if nothing contradicts a subject; else none.
+        """Return the only individual of the video if a subject may mean it.
 
-        Several tracks of a tool, one after the other, may be several individuals; a
-        name or a number of the user's tells that they are one. Another name, or another
-        number, contradicts it.
+        Tracks of one name, or of one number of the user's, are one individual. Tracks
+        that only a tool numbered may be several individuals, even one after the other.
+
+        Returns:
+          the tracks of the individual; none if the video shows several individuals, or
+          if the subject is another name or another number.
         """
         everybody = set(self.first_frame)
-        called = {(one.actor, one.name, one.number) for one in everybody}
-        if len(called) != 1:
+        identities = {(one.actor, one.name, one.number) for one in everybody}
+        if len(identities) != 1:
             return set()
-        if any(len(individuals) > 1 for individuals in self.of_frame.values()):
+        if any(len(individuals) > 1 for individuals in self.by_frame.values()):
             return set()
         individual = next(iter(everybody))
         if individual.name:
@@ -192,50 +215,53 @@ class Identities(NamedTuple):
             return everybody if number_in(subject) is None else set()
         return everybody if len(everybody) == 1 else set()
 
-    def may_be_seen(self, subject: str) -> bool:
-        """Return whether a subject may be somebody whom the annotations do not name.
+    def may_be_unnamed(self, subject: str) -> bool:
+        """Return whether a subject may be an individual that has no name here.
 
-        A number means a track that is not there; and beside names of the user's,
-        another one is of somebody who has no track.
+        A number means a track, and so does a name if the user has named individuals.
         """
         if number_in(subject) is not None:
             return False
         return subject == "" or not any(one.has_own_name() for one in self.first_frame)
 
     def words(self) -> list[str]:
-        """Return the names of all individuals, in lower case."""
+        """Return all actors, names and numbers, in lower case, sorted."""
         words: set[str] = set()
         for individual in self.first_frame:
             words.add(individual.actor.casefold())
             if individual.name:
                 words.add(individual.name.casefold())
-            if individual.number is not None:
-                words.add(str(individual.number))
-                words.add(f"{individual.actor} {individual.number}".casefold())
+            words |= individual.number_words()
         return sorted(words - {""})
 
-    def tracks_of_tools(self, subject: str) -> list[Individual]:
-        """Return the tracks, numbered by tools, that a numeric subject may mean."""
+    def tool_tracks(self, subject: str) -> list[Individual]:
+        """Return the tracks that a numeric subject may mean, if a tool numbered them.
+
+        Returns:
+          the tracks, by file and number; none if the subject is not numeric.
+        """
         number = number_in(subject)
         if number is None:
             return []
         actor = subject[: -len(number)].strip()
         tracks = []
         for individual in self.first_frame:
-            is_of_actor = not actor or individual.is_of_actor(actor)
-            if is_of_actor and individual.is_numbered_by_tool():
+            fits_actor = not actor or individual.has_actor(actor)
+            if fits_actor and individual.is_numbered_by_tool():
                 tracks.append(individual)
         return sorted(tracks, key=lambda one: (one.file, one.track))
 
 
 def named(individuals: Iterable[Individual], word: str) -> set[Individual]:
-    """Return the individuals of a name; case counts if one has exactly this name."""
-    in_any_case = {one for one in individuals if one.is_named(word)}
-    exactly = {one for one in in_any_case if normalized(one.name or "") == word}
-    return exactly or in_any_case
+    """Return the individuals with a name: in any case, if none has exactly this one."""
+    names = {one: normalized(one.name) for one in individuals if one.name}
+    exactly = {one for one, name in names.items() if name == word}
+    if exactly:
+        return exactly
+    return {one for one, name in names.items() if name.casefold() == word.casefold()}
 
 
 def number_in(subject: str) -> str | None:
-    """Return the number of '2' or 'mouse 2'; None of another subject."""
+    """Return the number in '2' or 'mouse 2'; None if another word ends the subject."""
     match = re.fullmatch(r"(?:.* )?([0-9]+)", subject)
     return match[1] if match else None

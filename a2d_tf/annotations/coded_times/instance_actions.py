@@ -17,7 +17,7 @@ from a2d_tf.annotations.coded_times.bout_owners import (
     find_owners,
 )
 from a2d_tf.annotations.coded_times.coding import Coding
-from a2d_tf.annotations.coded_times.individuals import Identities, Individual
+from a2d_tf.annotations.coded_times.individuals import AnnotatedIndividuals, Individual
 from a2d_tf.annotations.coded_times.observations import CodedBout, check_observations
 from a2d_tf.annotations.coded_times.subject_individuals import find_individuals
 from a2d_tf.annotations.document import AnnotatedFrame
@@ -34,11 +34,12 @@ class CodedFrames(NamedTuple):
     """The result of `give_actions`.
 
     Attributes:
-      frames: {1-based number: frame}, whose instances all have an action.
-      left_out: {reason: count}.
-      shown: the bouts during which an annotated frame shows their individual.
-      not_coded: {individual without an action that nobody coded: its frames}.
-      doubts: sentences on bouts that may be of several individuals.
+      frames: {1-based number: frame} of the frames whose instances all have an action.
+      left_out: {reason: the number of frames that were left out for it}.
+      shown: the bouts of which an annotated frame shows an individual.
+      not_coded: {individual that is coded nowhere and has no action, as text: the
+        number of its frames}.
+      doubts: a sentence for each subject with bouts that may be of several individuals.
     """
 
     frames: dict[int, AnnotatedFrame]
@@ -59,13 +60,18 @@ def give_actions(
     """Give the instances of a video the actions that were coded for their frames.
 
     An action holds from the frame that is shown when it starts to the last frame that
-    begins before it stops; the action of a point event holds in the frame that is
-    shown. `subject_individuals` tells whose it is; of a subject that is known by sight
-    alone, it is of the one who is seen.
+    begins before it stops. The action of a point event holds in the frame that is shown
+    at its time. The action is that of the individuals that `find_individuals` returns
+    for the subject; if the subject is known by sight alone, that of the individual that
+    is seen.
 
     Args:
-      frames: {1-based number: frame}.
-      actors: see `find_individuals`.
+      vid: the name of the video.
+      frames: {1-based number: annotated frame}.
+      coding: the coded times, and the user's settings for them.
+      names: maps labels to actors and actions.
+      bout_frames: finds the frames of the video that show a bout.
+      actors: the actors of all videos, in lower case.
 
     Raises:
       InputError: two observations contradict each other; a subject fits two individuals
@@ -73,20 +79,20 @@ def give_actions(
     """
     observations = coding.of_video(vid)
     check_observations(observations)
-    identities = Identities.of(frames, names)
+    annotated = AnnotatedIndividuals.of(frames, names)
     individuals = find_individuals(
         vid,
         observations,
-        identities,
+        annotated,
         coding.subjects,
         actors,
         by_sight=coding.by_sight,
     )
     owned_bouts = find_owners(
-        observations, coding.fps, bout_frames, identities, individuals
+        observations, coding.fps, bout_frames, annotated, individuals
     )
-    shown_bouts = [owned for owned in owned_bouts if owned.is_shown(identities)]
-    _check_told_apart(vid, shown_bouts, frames, identities)
+    shown_bouts = [owned for owned in owned_bouts if owned.is_shown(annotated)]
+    _check_unambiguous(vid, shown_bouts, frames, annotated)
     coder = _Coder(vid, coding, names, owned_bouts)
     result = CodedFrames(
         frames={},
@@ -96,7 +102,7 @@ def give_actions(
         doubts=doubts_of(vid, owned_bouts),
     )
     for number, frame in frames.items():
-        instances = coder.instances(number, frame, identities.of_frame[number])
+        instances = coder.instances(number, frame, annotated.by_frame[number])
         not_coded = []
         for instance in instances:
             if not instance.actions and not coder.is_coded(instance.individual):
@@ -119,9 +125,10 @@ class _CodedInstance(NamedTuple):
     """An instance that takes its action from coded times.
 
     Attributes:
-      position: its place in the frame.
-      actions: {action that is coded for its individual when the frame is shown: the
-        place in the file; None where nothing is coded}.
+      position: its index among the instances of the frame.
+      individual: the individual that it shows.
+      actions: {action of the individual in this frame: the file with the coded bout and
+        the place in it; None if the action is `Coding.outside`}.
     """
 
     position: int
@@ -171,9 +178,9 @@ class _Coder:
         return instances
 
     def _actions(self, number: int, individual: Individual) -> dict[str, str | None]:
-        """Return what an individual does in a frame; nothing if that is left out.
+        """Return the actions of an individual in a frame, see `_CodedInstance`.
 
-        As the actions of `_CodedInstance`.
+        Actions that the user leaves out, and bouts in doubt, are missing.
         """
         bouts = []
         for owned in self._bouts_of_frame[number]:
@@ -192,7 +199,11 @@ class _Coder:
 def _coded_frame(
     frame: AnnotatedFrame, coded_instances: Iterable[_CodedInstance]
 ) -> AnnotatedFrame:
-    """Return a frame with the actions of its instances, of which each has one."""
+    """Return a frame with the coded actions of its instances.
+
+    Args:
+      coded_instances: the instances that take a coded action; each has exactly one.
+    """
     instances = list(frame.instances)
     for coded in coded_instances:
         ((action, where),) = coded.actions.items()
@@ -202,18 +213,23 @@ def _coded_frame(
     return dataclasses.replace(frame, instances=tuple(instances))
 
 
-def _check_told_apart(
+def _check_unambiguous(
     vid: str,
     shown_bouts: Iterable[OwnedBout],
     frames: Mapping[int, AnnotatedFrame],
-    identities: Identities,
+    annotated: AnnotatedIndividuals,
 ) -> None:
-    """Raise InputError if a bout that is shown may be of two individuals of a frame.
+    """Raise InputError if a subject may be either of two individuals of one frame.
 
-    If its subject has a name, no frame of the video may show two that are called so:
-    where only one of them is shown, nothing tells which one it is.
+    The frames of the bout count if the subject is known by sight alone. Otherwise all
+    frames of the video count: a frame that shows one of two individuals of one name
+    does not tell which one it is.
+
+    Args:
+      shown_bouts: the bouts of which an annotated frame shows an individual.
+      frames: {1-based number: annotated frame}.
     """
-    checked: set[str] = set()  # subjects that have a name
+    checked: set[str] = set()  # subjects that the annotations name
     for owned in shown_bouts:
         subject = owned.bout.subject
         if owned.doubt or subject in checked:
@@ -223,7 +239,7 @@ def _check_told_apart(
             checked.add(subject)
             numbers += frames
         for number in numbers:
-            count = identities.count_shown(number, owned.individuals)
+            count = annotated.count_shown(number, owned.individuals)
             if count > 1:
                 raise InputError(
                     f"{frames[number].where}: subject {quoted(subject)} fits {count}"

@@ -1,8 +1,9 @@
 """Which annotated individuals the subjects of coded times are.
 
-A subject is an individual only where the annotations say so: by its name, its actor,
-the number by which the user knows it, or 'actor number'. Numbers that a tool gave to
-its tracks are nobody's names; the user says by `Subjects` which of them are meant.
+A subject means an individual if the annotations give this individual the subject as its
+name, its actor, the user's number for it, or 'actor number'. A number that the
+annotation tool gave to a track names no individual; the user says by `Subjects` which
+track is meant.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from a2d_tf.annotations.coded_times.individuals import (
-    Identities,
+    AnnotatedIndividuals,
     Individual,
     named,
     number_in,
@@ -26,17 +27,27 @@ from a2d_tf.core.errors import InputError, join_names, quoted
 def find_individuals(
     vid: str,
     observations: Sequence[Observation],
-    identities: Identities,
+    annotated: AnnotatedIndividuals,
     subjects: Subjects,
     actors: Collection[str] = (),
     *,
     by_sight: bool = False,
 ) -> dict[str, set[Individual]]:
-    """Return the individuals of each coded subject; of one that is left out, none.
+    """Find the annotated individuals that each coded subject of a video means.
 
     Args:
-      actors: of all videos, in lower case. A subject of this name is no nickname.
-      by_sight: as of `Coding`. The result lacks the subjects that are known by sight.
+      vid: the name of the video.
+      observations: its observations.
+      annotated: its annotated individuals.
+      subjects: what the user says of subjects.
+      actors: the actors of all videos, in lower case. A subject that is one of them
+        stands for no single individual.
+      by_sight: whether a subject that no annotation has may be known by sight, see
+        `Coding`.
+
+    Returns:
+      {subject: its individuals}: none for a subject that the user leaves out. Subjects
+      that are known by sight are missing.
 
     Raises:
       InputError: a subject fits no individual, or only numbers that a tool chose; or a
@@ -44,39 +55,44 @@ def find_individuals(
     """
     times = _times_of_subjects(observations)
     individuals: dict[str, set[Individual]] = {}
-    strangers = []
+    unknown = []
     for subject, time in times.items():
         targets = targets_of(subjects, subject, vid)
         if targets is None:
             others = times.keys() - {subject}
-            fitting = _individuals_called(vid, subject, others, time, identities)
+            fitting = _individuals_called(vid, subject, others, time, annotated)
             is_actor = subject.casefold() in actors
             if not fitting and len(times) == 1 and not is_actor:
-                fitting = identities.only_one(subject)
+                fitting = annotated.only_one(subject)
             if not fitting:
-                _check_tool_numbers(vid, subject, time, identities)
+                _check_tool_numbers(vid, subject, time, annotated)
             if not fitting and by_sight and not is_actor:
-                if identities.may_be_seen(subject):
+                if annotated.may_be_unnamed(subject):
                     continue
         else:
-            fitting = _individuals_meant(vid, subject, targets, identities)
+            fitting = _individuals_meant(vid, subject, targets, annotated)
         individuals[subject] = fitting
         if not fitting and targets != []:
-            strangers.append(subject)
-    if strangers:
-        raise _strangers_error(vid, strangers, times, identities, subjects)
+            unknown.append(subject)
+    if unknown:
+        raise _unknown_subjects_error(vid, unknown, times, annotated, subjects)
     return individuals
 
 
 class _CodedTime(NamedTuple):
-    """The first place where a subject is coded, and how long it is in all."""
+    """The times at which a subject is coded.
+
+    Attributes:
+      where: the file and the place in it of the first of them, for errors.
+      text: how long they are in all, as text: '2.5 s'.
+    """
 
     where: str
     text: str
 
 
 def _times_of_subjects(observations: Iterable[Observation]) -> dict[str, _CodedTime]:
-    """Return {subject: where it is coded and for how long}."""
+    """Return {subject: the times at which it is coded}."""
     bouts_of_subject: dict[str, list[CodedBout]] = collections.defaultdict(list)
     observation_of_subject: dict[str, Observation] = {}
     for observation in observations:
@@ -95,73 +111,91 @@ def _individuals_called(
     subject: str,
     others: Collection[str],
     time: _CodedTime,
-    identities: Identities,
+    annotated: AnnotatedIndividuals,
 ) -> set[Individual]:
     """Return the individuals that the annotations call by a subject's name.
 
     Args:
-      others: further subjects.
+      others: the other coded subjects of the video.
+
+    Raises:
+      InputError: as `AnnotatedIndividuals.with_subject`, or individuals of one number
+        are in several files.
     """
-    fitting = identities.of_subject(subject, time.where, others)
-    numbered = [one for one in fitting if one.has_number(subject)]
-    _check_files(vid, time.where, subject, number_in(subject), numbered)
+    fitting = annotated.with_subject(subject, time.where, others)
+    word = subject.casefold()
+    with_number = [one for one in fitting if word in one.number_words()]
+    _check_files(vid, time.where, subject, number_in(subject), with_number)
     return fitting
 
 
 def _individuals_meant(
-    vid: str, subject: str, targets: Iterable[str], identities: Identities
+    vid: str, subject: str, targets: Iterable[str], annotated: AnnotatedIndividuals
 ) -> set[Individual]:
-    """Return the individuals that the user's words for a subject mean."""
+    """Return the individuals that the user's words for a subject mean.
+
+    A name wins over the number of a track, and this over an actor.
+
+    Args:
+      targets: the user's words, as `targets_of` returns them.
+
+    Raises:
+      InputError: a track of this number is in several files.
+    """
     individuals: set[Individual] = set()
     for target in targets:
-        candidates, word = identities.in_file(target)
-        called = named(candidates, word)
-        with_track = {one for one in candidates if one.has_track(word)}
-        of_actor = {one for one in candidates if one.is_of_actor(word)}
-        if not called:
+        candidates, word = annotated.split_target(target)
+        with_name = named(candidates, word)
+        with_track = {one for one in candidates if word.casefold() in one.track_words()}
+        with_actor = {one for one in candidates if one.has_actor(word)}
+        if not with_name:
             _check_files(vid, "--subjects", subject, word, with_track)
-        individuals |= called or with_track or of_actor
+        individuals |= with_name or with_track or with_actor
     return individuals
 
 
 def _check_tool_numbers(
-    vid: str, subject: str, time: _CodedTime, identities: Identities
+    vid: str, subject: str, time: _CodedTime, annotated: AnnotatedIndividuals
 ) -> None:
-    """Raise InputError if a subject may be the number of a tool's track."""
-    tracks = identities.tracks_of_tools(subject)
+    """Raise InputError if a subject may be a number that a tool gave to a track."""
+    tracks = annotated.tool_tracks(subject)
     if tracks:
         example = json.dumps({subject: "track id or name"})
         raise InputError(
             f"{time.where}: {quoted(subject)} ({time.text}) is no name in the"
             f" annotations of '{vid}', and their tool numbers the tracks itself:"
-            f" {_listing(tracks, identities)}; say in --subjects which one is meant:"
+            f" {_listing(tracks, annotated)}; say in --subjects which one is meant:"
             f" {example}"
         )
 
 
-def _strangers_error(
+def _unknown_subjects_error(
     vid: str,
-    strangers: Sequence[str],
+    unknown: Sequence[str],
     times: Mapping[str, _CodedTime],
-    identities: Identities,
+    annotated: AnnotatedIndividuals,
     subjects: Subjects,
 ) -> InputError:
-    """Return the error of subjects that fit no individual."""
-    names = [quoted(subject) for subject in strangers]
-    coded = [f"{quoted(subject)} {times[subject].text}" for subject in strangers]
+    """Return the error that coded subjects fit no individual.
+
+    Args:
+      unknown: these subjects.
+    """
+    names = [quoted(subject) for subject in unknown]
+    coded = [f"{quoted(subject)} {times[subject].text}" for subject in unknown]
     message = (
-        f"{times[strangers[0]].where}: no annotated individual of '{vid}' is called"
-        f" {join_names(names)}; they are called {join_names(identities.words())}"
+        f"{times[unknown[0]].where}: no annotated individual of '{vid}' is called"
+        f" {join_names(names)}; they are called {join_names(annotated.words())}"
     )
-    tracks = [one for one in identities.first_frame if one.is_numbered_by_tool()]
+    tracks = [one for one in annotated.first_frame if one.is_numbered_by_tool()]
     if tracks:
-        message += f", or have tracks in {_listing(tracks, identities)}"
-    for subject in strangers:
+        message += f", or have tracks in {_listing(tracks, annotated)}"
+    for subject in unknown:
         targets = targets_of(subjects, subject, vid)
         if targets:
             words = join_names([quoted(target) for target in targets])
             message += f"; --subjects has {words} for {quoted(subject)}, also unknown"
-    example = json.dumps({strangers[0]: None})
+    example = json.dumps({unknown[0]: None})
     return InputError(
         f"{message}; coded: {join_names(coded)}; map each in --subjects, or leave it"
         f" out there: {example}"
@@ -175,11 +209,12 @@ def _check_files(
     track: str | None,
     individuals: Iterable[Individual],
 ) -> None:
-    """Raise InputError if individuals that have one number are in several files.
+    """Raise InputError if individuals of one number are in several files.
 
     Args:
-      where: names the subject's place in the error.
-      track: the number, perhaps after the actor.
+      where: the place where the subject is coded, for the error.
+      track: the number, or 'actor number'.
+      individuals: the individuals that have it.
     """
     files = sorted({one.file for one in individuals})
     if len(files) > 1:
@@ -192,11 +227,11 @@ def _check_files(
         )
 
 
-def _listing(tracks: Sequence[Individual], identities: Identities) -> str:
-    """Return tracks as text, with the files that number them."""
+def _listing(tracks: Sequence[Individual], annotated: AnnotatedIndividuals) -> str:
+    """Return tracks as text: the files, then each number, actor and first frame."""
     texts = []
     for track in tracks:
-        first_frame = identities.first_frame[track]
+        first_frame = annotated.first_frame[track]
         texts.append(f"{track.track} ({track.actor}, from frame {first_frame})")
     files = sorted({track.file for track in tracks})
     return f"{join_names(files)}: {join_names(texts)}"
