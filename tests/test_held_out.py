@@ -198,7 +198,12 @@ def test_a_browser_shows_the_videos_of_a_split_and_their_sums(library):
     assert new == [[], []]  # the track has a mean score of 0.5
     text = (library / "index.html").read_text()
     # Walking dogs were rather wrong than right, and nobody tested balls or cats.
-    assert text.count('<abbr title="found 1 of 4; 2 taken for dog') == 6
+    sign = '<abbr title="found 1 of 4; 2 taken for dog'
+    assert text.count(sign) == 3  # in both tables and beside the picture of c
+    trained = (library / "a/index.html").read_text()
+    assert "dog walking" in trained and "<abbr" not in trained
+    new = (library / "c/index.html").read_text()
+    assert new.count(sign) == 2 and "A label with <abbr>?</abbr> below" in new
 
 
 def test_pages_made_before_the_scores_get_them(library, tmp_path):

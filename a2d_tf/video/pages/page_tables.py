@@ -11,7 +11,7 @@ from a2d_tf.behaviour import action_colours, bouts
 from a2d_tf.behaviour.prediction_folder import VideoInfo
 from a2d_tf.core.files import write_text
 from a2d_tf.evaluation.reports.templates import render
-from a2d_tf.runs.video_splits import SPLITS
+from a2d_tf.runs.video_splits import SPLITS, TRAINED
 from a2d_tf.video.pages import trust
 
 _COLUMNS = ("actor", "action", "tracks", "seconds", "bouts", "mean score")
@@ -133,6 +133,7 @@ def write_html(
     name_column: str,
     rows: Sequence[TableRow],
     video_info: VideoInfo | None,
+    split: str = "",
     **values: Any,
 ) -> None:
     """Write a page with a table of rows, above it one of their sums.
@@ -143,6 +144,8 @@ def write_html(
       template: file name of the page's template.
       name_column: what the names of the rows are of.
       video_info: of a video on the page; None if there is none.
+      split: what the page's only video was to the model, whose labels in videos that it
+        was trained on are not doubted.
       **values: further ones for the template.
     """
     rows_of_all = sums(rows)
@@ -158,6 +161,7 @@ def write_html(
     columns = [name_column, *_COLUMNS]
     if unsure_below is not None:
         columns.append(_UNSURE_COLUMN)
+    doubted_rows = [row for row in rows if TRAINED not in (row.split, split)]
     html = render(
         template,
         title,
@@ -171,9 +175,10 @@ def write_html(
         unsure_below=unsure_below,
         about_unsure=trust.of_unsure(fields),
         trust=trust.of_model(fields),
-        doubts=trust.doubts(fields, {(row.actor, row.action) for row in rows}),
+        doubts=trust.doubts(fields, ((row.actor, row.action) for row in doubted_rows)),
         tables=(rows_of_all, rows),
         summed=summed,
+        split=split,
         **values,
     )
     write_text(path, html)

@@ -119,7 +119,7 @@ def write_page(folder: str | os.PathLike, video_info: VideoInfo | None = None) -
         trackless_frames=video_info.unsure_frames,
         damaged=video_info.damaged_frames,
         extra=extra,
-        split=video_info.split,
+        split=video_info.split or "",
         meaning=trust.of_split(video_info.split),
         remarks=_remarks(video_info),
     )
