@@ -1,4 +1,4 @@
-"""Users' own videos with annotations of a tool, a source of clips."""
+"""A source of clips: users' own videos with the annotations of a tool."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from a2d_tf.data.instance_fields import FIELDS
 
 
 class AnnotatedVideos:
-    """Annotated videos; broken files raise an InputError that names file and field.
+    """Annotated videos, a `sources.Source`.
 
-    `read` makes one. Masks and boxes are checked when they are read, all else at once.
+    `read` makes one. It checks all but masks and boxes, which are checked when they are
+    decoded. An error of a broken file names the file and the field.
 
     Args:
       folder: the folder with a file, or a folder of frames, for each video; see
         `video_frames.find`.
       used: the annotations.
 
-    Attributes, the others as of `sources.Source`:
-      folder: as given.
+    Attributes beside those of `sources.Source`:
+      folder: the folder of the videos.
       root: the folder of the first export.
-      documents, videos, doubts, lost_behaviours: as of `UsedAnnotations`.
-      skipped: empty.
+      documents, doubts, lost_behaviours, bout_seconds: see `UsedAnnotations`.
     """
 
     remedy = REMEDY
@@ -82,13 +82,13 @@ class AnnotatedVideos:
         Args:
           exports: the files, folders and zips of the annotations.
           folder: the folder of the videos.
-          label_space: by default `derive_label_space` of the annotations, or
-            `earlier_labels` with what these lack.
+          label_space: the label space. By default it is derived from the annotations
+            (see `derive_label_space`); if there are earlier labels, they come first.
           earlier_labels: the label space of earlier records.
           names: maps labels to actors and actions.
           options: how files are read, and which frames and shapes count.
           coding: coded times, which give the instances their actions.
-          selection: which of the annotated frames are used for what.
+          selection: which annotated frames are used, and for which split.
 
         Raises:
           InputError: a file cannot be read or is of no known format, a label has no
@@ -114,11 +114,11 @@ class AnnotatedVideos:
         return [*lines, *used.notes]
 
     def length(self, vid: str) -> int:
-        """Return the number of frames that decode.
+        """Return the number of frames of a video that decode.
 
         Raises:
-          InputError: there are fewer than an export covers. Or there are more, unless
-            the export begins later, or another one goes on where it ends.
+          InputError: an export covers more frames than decode, or fewer. It may cover
+            fewer if it begins later, or if another export continues it.
         """
         if vid in self._lengths:
             return self._lengths[vid]
@@ -152,10 +152,18 @@ class AnnotatedVideos:
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None
     ) -> Annotation:
-        """Decode the masks and boxes of one of `annotated_frames`.
+        """Decode the masks and boxes of an annotated frame.
 
-        The label map is painted from the masks, smaller over larger. `size` is the
-        (height, width) of the decoded frames, by default the first one's.
+        The label map is painted from the masks, smaller over larger.
+
+        Args:
+          vid: the name of the video.
+          frame: one of `annotated_frames`.
+          size: (height, width) of the decoded frames; by default, of the first one.
+
+        Raises:
+          InputError: a mask, a box or a field is broken, or the annotation is of
+            another frame size.
         """
         annotated = self._annotations[vid].frames[frame]
         path = self.frames_path(vid)
@@ -191,30 +199,31 @@ class AnnotatedVideos:
         )
 
     def codes(self, vid: str, frame: int) -> list[int]:
-        """Return the codes of the instances of one of `annotated_frames`."""
+        """Return the label code of each instance in one of `annotated_frames`."""
         instances = self._annotations[vid].frames[frame].instances
         return [self._code(instance) for instance in instances]
 
     def frames_path(self, vid: str) -> pathlib.Path:
-        """Return the video file, or else the folder of its frames."""
+        """Return the path of a video: its file, or the folder of its frames."""
         return frames_path(self.folder, vid)
 
     def annotation_source(self, vid: str) -> pathlib.Path:
-        """Return the file of the first annotated frame, which messages name."""
+        """Return the annotation file of the first annotated frame, for messages."""
         return self.annotation_path(vid, min(self._annotations[vid].frames))
 
     def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
-        """Return the file of a frame's annotation."""
+        """Return the file that contains the annotation of a frame."""
         return pathlib.Path(self._annotations[vid].frames[frame].path)
 
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
-        """Return the video file, or the frames in its folder."""
+        """Return the files of a video: one, or the images of its frames."""
         return video_frames.files(self.frames_path(vid))
 
     def annotation_text(self, vid: str) -> str:
-        """Return the annotations of a video as JSON, whatever the layout of the files.
+        """Return the annotations of a video as JSON.
 
-        Records depend on it: if it changes, they are converted again.
+        The text does not depend on the format and layout of the files. If it changes,
+        the records of the video are converted again.
         """
         annotations = self._annotations[vid]
         ranges = [d.frame_range for d in annotations.documents if d.frame_range]

@@ -12,10 +12,12 @@ from a2d_tf.core.errors import InputError
 
 
 class Conflicts:
-    """Documents so far, to find those that contradict each other.
+    """Finds documents that contradict each other.
+
+    It is told the documents and frames one by one, and remembers them.
 
     Args:
-      flag: the flag that names the exports, for messages.
+      flag: the name of the flag that lists the exports, for messages.
     """
 
     def __init__(self, flag: str) -> None:
@@ -28,10 +30,16 @@ class Conflicts:
         self._frames_in_folders: dict[str, AnnotatedFrame] = {}
 
     def check_document(self, document: Document, video: str, is_named: bool) -> None:
-        """Raise InputError if two documents are of one task and have other frames.
+        """Raise InputError if a document contradicts an earlier one.
 
-        Unless the user has named the video, two tasks of a whole video of one name are
-        an error, too.
+        Two documents contradict each other if they export one task with different
+        frames, or if they are different tasks, each of a whole video of this name.
+
+        Args:
+          document: the document.
+          video: the name of its video.
+          is_named: whether the user has named the video of this export. Then several
+            tasks may be of the video.
         """
         self._check_exported_again(document, video)
         if is_named or document.task is None:
@@ -48,9 +56,9 @@ class Conflicts:
             )
 
     def _check_exported_again(self, document: Document, video: str) -> None:
-        """Raise InputError if another export of the same task has other frames.
+        """Raise InputError if an earlier export of the same task has other frames.
 
-        One may be a correction of the other, which may have emptied frames.
+        One of the two may be a correction, in which frames lost their shapes.
         """
         key = (video, document.task, document.frame_range)
         other = self._exports.setdefault(key, document)
@@ -70,7 +78,7 @@ class Conflicts:
         )
 
     def check_folder(self, frame: AnnotatedFrame, video: str) -> None:
-        """Raise InputError if folders tell that two videos have one name."""
+        """Raise InputError if the frames of one video name are in two folders."""
         if not frame.folder:
             return
         other = self._frames_in_folders.setdefault(video, frame)
@@ -86,9 +94,15 @@ class Conflicts:
 def check_repetition(
     frame: AnnotatedFrame, earlier: AnnotatedFrame, video: str, number: int
 ) -> None:
-    """Raise InputError if a frame of a video is annotated twice, and differently.
+    """Raise InputError if a frame is annotated twice.
 
-    A task and its project may have it alike.
+    Two files may annotate it alike, such as the exports of a task and of its project.
+
+    Args:
+      frame: the annotation.
+      earlier: the other annotation of the frame.
+      video: the name of the video.
+      number: the 1-based number of the frame.
     """
     is_of_same_file = earlier.path == frame.path
     is_repeated = is_of_same_file and earlier.where != frame.where
@@ -106,10 +120,9 @@ def check_repetition(
 
 
 def _contents(frame: AnnotatedFrame) -> list[Instance]:
-    """Return what is annotated of each instance of a frame.
+    """Return the instances of a frame without places and without numbers of tracks.
 
-    A tool's own numbers of tracks are left out: those of a project differ from those of
-    its tasks.
+    A tool numbers the tracks of a project differently from those of its tasks.
     """
     return [
         dataclasses.replace(instance, where="", track=None)
@@ -118,7 +131,7 @@ def _contents(frame: AnnotatedFrame) -> list[Instance]:
 
 
 def file_of(entry: Document | AnnotatedFrame) -> pathlib.PurePath:
-    """Return the file of a document or a frame: for a member of a zip, the zip."""
+    """Return the file of a document or a frame; of a member of a zip, the zip."""
     for path in (entry.path, *entry.path.parents):
         if os.path.isfile(path):
             return path

@@ -1,6 +1,7 @@
 """The neutral form of an annotation export: annotated frames with their instances.
 
-The readers of formats produce it, and `matching` finds the videos that it names.
+The readers of formats produce documents, and `matching` finds the videos that they
+name.
 """
 
 from __future__ import annotations
@@ -34,18 +35,21 @@ class Instance:
       parts: the segmentations whose union is the mask; empty if only a box is
         annotated.
       where: the file and the place in it, for errors: 'own.json: annotations[3]'.
-      actor, action: the attributes of these names; None if the tool has none.
-      track: the identity in the file, unique in its video; None if there is none.
-      box: [x, y, width, height] as annotated, in pixels; None for the box of the mask.
-        An instance has parts, a box, or both.
-      name: the tool's attribute 'name', of the individual; None if there is none.
+      actor, action: the values of the attributes 'actor' and 'action'; None if the tool
+        has no such attribute.
+      track: the number of the track in the file, unique in its video; None if the
+        instance has no track.
+      box: the annotated box [x, y, width, height], in pixels; None if the box follows
+        from the mask. An instance has parts, a box, or both.
+      name: the value of the attribute 'name', which names the individual; None if there
+        is none.
       number: the number by which the user knows the individual; None if there is none.
-        It is a `name` that is a number, else the track of a file where a person, or our
-        own export, numbers tracks. Numbers that a tool chose are no names of anybody:
-        CVAT numbers the parts of all tracks from 0, anew in each export.
+        It is the `name` if that is a number. Otherwise it is the track, if a person or
+        our own export numbered the tracks of the file. A number that a tool chose does
+        not count: CVAT numbers the parts of all tracks from 0, anew in each export.
       coded: the action that was coded for the time of the frame; None if none was.
-      coded_at: the file and the place in it, where `coded` is from one.
-      fields: {name: value} of `instance_fields.FIELDS`, as in the file.
+      coded_at: the file with the coded time and the place in it; None without one.
+      fields: {name: value as in the file} of the fields in `instance_fields.FIELDS`.
     """
 
     label: str
@@ -63,12 +67,12 @@ class Instance:
 
     @property
     def action_at(self) -> str:
-        """The file with the action and the place in it, for errors."""
+        """The file that states the action and the place in it, for errors."""
         return self.coded_at or self.where
 
 
 def number_in_name(name: str | None) -> int | None:
-    """Return the number that a name is: 3 of '3'; None of 'Ann', '007' and None."""
+    """Return a name as a number: 3 for '3'; None for 'Ann', '007' and None."""
     if name and re.fullmatch("0|[1-9][0-9]{0,8}", name):
         return int(name)
     return None
@@ -89,23 +93,27 @@ def check_tracks_differ(instances: Iterable[Instance]) -> None:
 
 
 class Counted(str, enum.Enum):
-    """What the number of a frame counts."""
+    """What the number of a frame refers to."""
 
     VIDEO_FRAMES = "video"
-    """The frames of the source video, from 1."""
+    """It counts the frames of the source video, from 1."""
     IMAGE_NAMES = "names"
-    """It is the number in the name of the image, whose folder may begin at 0."""
+    """It is the number in the image's name. The folder of images may begin at 0."""
     IMAGE_NAMES_FROM_0 = "names from 0"
-    """It is the number in the name plus 1, unless the folder begins at 1."""
+    """It is the number in the image's name plus 1, unless the folder begins at 1."""
     TASK_IMAGES = "images"
-    """The images of the task, from 1: frames, if the task has all of the video's."""
+    """It counts the images of the task, from 1.
+
+    These are the frames of the video if the task has all of them.
+    """
 
 
 class Numbering(NamedTuple):
     """How a tool numbers the frames of a video.
 
     Attributes:
-      explanation: for the user, in one line: 'frame_000005 is frame 6'.
+      kind: what a frame's number refers to.
+      explanation: a line for the user: 'frame_000005 is frame 6'.
     """
 
     kind: Counted
@@ -113,7 +121,7 @@ class Numbering(NamedTuple):
 
 
 class FrameName(NamedTuple):
-    """A frame of a video; the fields are those of `AnnotatedFrame`."""
+    """What the name of an image tells of its frame; see `AnnotatedFrame`."""
 
     video: str | None
     number: int
@@ -123,18 +131,20 @@ class FrameName(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class AnnotatedFrame:
-    """One annotated frame; without instances, it shows only background.
+    """An annotated frame; one without instances shows only background.
 
     Attributes:
       path: the file; a member of a zip as 'task.zip/annotations.xml'.
       where: the file and the place in it, for errors: 'own.json: images[0]'.
       video: the video's name as in the file, without suffix; None if the file names
         none.
-      number: 1-based number of the frame; see `numbering`.
-      size: (height, width) of the image that the coordinates refer to; None for the
-        video's own.
+      number: 1-based number of the frame.
+      numbering: what `number` refers to.
+      size: (height, width) in pixels of the image that the coordinates refer to; None
+        if it is that of the video.
+      instances: the annotated instances.
       scaled: whether coordinates are scaled from `size` to the video's size, each axis
-        by itself; else another size is an error.
+        separately; otherwise another size is an error.
       split: 'train' or 'test'; None if the file does not say.
       keeps_shape: whether a `scaled` frame must have the video's aspect ratio.
       folder: the relative path of the folder that contains the video's frames or their
@@ -154,7 +164,7 @@ class AnnotatedFrame:
     folder: str = ""
 
     def fits(self, size: tuple[int, int]) -> bool:
-        """Return whether the annotation fits a video's (height, width)."""
+        """Return whether the annotation fits a video of a size (height, width)."""
         height, width = self.size or size
         if (height, width) == tuple(size):
             return True
@@ -165,7 +175,7 @@ class AnnotatedFrame:
 
 
 class ToolLabel(NamedTuple):
-    """A label, and values of its attributes, that a tool offers; as of `Instance`."""
+    """A label that a tool offers, with values of its attributes, see `Instance`."""
 
     label: str
     actor: str | None = None
@@ -174,20 +184,19 @@ class ToolLabel(NamedTuple):
 
 @dataclasses.dataclass
 class Document:
-    """The annotations of one file, which its reader adds.
+    """The annotations of one file.
 
     Attributes:
       path: the file.
       format: name of its format, one of `readers.formats.FORMATS`.
       frames: the annotated frames, in the order of the file.
-      left_out: {reason: count} of frames and shapes that were left out.
+      left_out: {reason: the number of frames or shapes that were left out for it}.
       frame_count: the number of frames of the video; None if the tool does not say.
       frame_range: the frames of the video that the file covers, counted from 0; None if
         it does not say.
-      task: number of the task in the tool; None if it has none. A task may be exported
-        only once.
-      tool_labels: one for each label, actor and action that the tool lists; empty if
-        it lists none.
+      task: the number of the task in the tool; None if the tool has no tasks.
+      tool_labels: the labels that the tool lists, one for each pair of actor and
+        action; empty if it lists none.
     """
 
     path: pathlib.PurePath
@@ -212,9 +221,9 @@ class Document:
         """Add a frame.
 
         Args:
-          where: the place in the file.
-          name: what the image's name says.
-          size, instances, fields: attributes of `AnnotatedFrame`.
+          where: the place in the file, for errors.
+          name: what the image's name tells.
+          size, instances, fields: values of attributes of `AnnotatedFrame`.
         """
         frame = AnnotatedFrame(
             self.path,
@@ -232,13 +241,12 @@ class Document:
 
 @dataclasses.dataclass(frozen=True)
 class ReadOptions:
-    """What the user says of an export.
+    """The user's settings for reading an export.
 
     Attributes:
-      format_name: one of `readers.formats.FORMATS`, whatever the content; None to
-        recognise it.
-      first_frame: 0 or 1, the number of the first frame of a video file if images are
-        numbered by name; by default 1.
+      format_name: one of `readers.formats.FORMATS`; None if the content tells it.
+      first_frame: 0 or 1, the number of the first frame of a video file if the names of
+        images number frames; None for the format's own, mostly 1.
       interpolated: whether a frame counts as annotated if all its shapes were
         interpolated.
       empty_frames: whether a listed frame without shapes counts as annotated if the
@@ -246,7 +254,8 @@ class ReadOptions:
       frame_step: the number of video frames from one sampled frame to the next.
       actor: the actor of instances whose file does not name their class; None if the
         user does not say.
-      needs_actor: whether an instance needs one of both; else its label may be "".
+      needs_actor: whether an instance needs an actor or a class number; otherwise its
+        label may be "".
     """
 
     format_name: str | None = None
@@ -260,10 +269,13 @@ class ReadOptions:
     def label(self, class_number: str | None = None) -> ToolLabel:
         """Return the label of an instance whose class has no name.
 
-        It is the actor that the user says, else the number of the class.
+        It is the actor that the user states, or else the number of the class.
+
+        Args:
+          class_number: the number of the class, as text; None if there is none.
 
         Raises:
-          InputError: there is neither; names no file.
+          InputError: there is neither. The message does not name the file.
         """
         if self.actor:
             return ToolLabel(self.actor, action="")  # a hyphen belongs to the actor

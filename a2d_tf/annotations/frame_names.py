@@ -24,18 +24,19 @@ _FROM_0 = (
     "numbers start at 0, unless the video's images start at 1: clip/00005.png is frame "
     "6; pass --first_frame=1 if those of a video file start at 1"
 )
-# A folder of frames that may be of the same videos as those beside it.
+# Names of folders of a split: several of them may contain frames of one video.
 _SPLIT = re.compile(
     r"(?i)\.?|(train|val|test)(ing|id|idation)?(20[0-9]{2}|_all_frames)?"
 )
 _KINDS = "|".join(VIDEOS).replace(".", "")
-# What Label Studio puts before the name of an uploaded file. A date is the user's own.
+# Label Studio puts 8 hexadecimal digits before the name of an uploaded file. A date
+# looks alike, but is part of the user's own name.
 _DATE = r"(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])"
 _UPLOADED = re.compile(rf"^(?!{_DATE})[0-9a-f]{{8}}(-|__)(?=.)")
 
 
 def not_a_frame(name: str) -> str:
-    """Return the problem, with its remedy, of an image whose name names no frame."""
+    """Return the message, with remedy, that the name of an image names no frame."""
     return (
         f"{quoted(name)} does not name a video frame; rename images to"
         " <video>_<number>.jpg"
@@ -43,7 +44,7 @@ def not_a_frame(name: str) -> str:
 
 
 class VideoAndNumber(NamedTuple):
-    """The video's name, None if there is none, and the frame's number in a path."""
+    """The name of the video, None if the path has none, and the frame's number."""
 
     video: str | None
     number: int
@@ -54,7 +55,9 @@ def split_frame_name(name: str) -> VideoAndNumber | None:
 
     'clip1/00005.jpg', 'clip1_00005.jpg' and r'images\\clip1\\frame-5.png' are frame 5
     of clip1; '00005.jpg' and 'frame_00005.png' are frame 5 of a video without a name.
-    None if the name ends with no number.
+
+    Returns:
+      None if the name does not end with a number.
     """
     *folders, last = name.replace("\\", "/").split("/")
     stem = last.rpartition(".")[0] or last
@@ -71,17 +74,17 @@ def split_frame_name(name: str) -> VideoAndNumber | None:
 
 
 def of_image(name: str) -> FrameName | None:
-    """Parse the path of a user's own image.
+    """Parse the path of a user's own image: 'clip1/00005.jpg', 'images/clip1_5.jpg'.
 
-    Such as 'clip1/00005.jpg' or 'images/clip1_00005.jpg'. None if it has no number.
+    Returns:
+      the frame, numbered as in the name; None if the name does not end with a number.
     """
     path = _without_images(name)
     video_and_number = split_frame_name(path)
     if not video_and_number:
         return None
     video, number = video_and_number
-    # Roots, where an annotator had the frames, and folders of splits tell nothing of
-    # the video.
+    # An absolute path, or the folder of a split, tells nothing of the video.
     path = re.sub(r"(^|/)upload/[0-9]+/", r"\1", path)
     folders = path.split("/")[:-1]
     if re.match(r"/|[A-Za-z]:|\.\./", path):
@@ -95,10 +98,13 @@ def of_image(name: str) -> FrameName | None:
 
 
 def of_cvat(name: str) -> FrameName | None:
-    """Parse a name that CVAT writes.
+    """Parse the name of an image in an export of CVAT.
 
-    It is 'frame_000005.PNG' of a video, else an image's own path. This project's
-    exports have the video as its folder: 'clip1/frame_000005.PNG'.
+    A frame of a video is 'frame_000005.PNG', in this project's exports
+    'clip1/frame_000005.PNG'. An image of a task of images keeps its own path.
+
+    Returns:
+      the frame; None if the name does not end with a number.
 
     Source: cvat-ai/cvat `dataset_manager/bindings.py`.
     """
@@ -110,7 +116,7 @@ def of_cvat(name: str) -> FrameName | None:
 
 
 def any_is_0(names: Iterable[str]) -> bool:
-    """Return whether an image has the number 0: then its file counts from 0."""
+    """Return whether an image has the number 0, so that its file counts from 0."""
     for name in names:
         video_and_number = split_frame_name(name)
         if video_and_number and video_and_number.number == 0:
@@ -119,10 +125,15 @@ def any_is_0(names: Iterable[str]) -> bool:
 
 
 def from_0(name: str, certain: bool) -> FrameName | None:
-    """Parse a name of YouTube-VIS or of a mask: 'clip1/00005.jpg' is frame 6.
+    """Parse the name of a mask or of a YouTube-VIS image: frame 6 for 'clip1/00005.png'.
 
-    Unless it is `certain` that this file counts from 0, images of the video may count
-    from 1.
+    Args:
+      name: the path of the image.
+      certain: whether the file surely counts from 0. Otherwise it counts from 1 if the
+        images of the video do.
+
+    Returns:
+      the frame; None if the name does not end with a number.
     """
     frame_name = of_image(name)
     if not frame_name:
@@ -136,9 +147,14 @@ def from_0(name: str, certain: bool) -> FrameName | None:
 
 
 def of_roboflow(name: str, step: int) -> FrameName | None:
-    """Parse a name of Roboflow's: 'clip1_mp4-5_jpg.rf.0a1b….jpg', or 'clip1_mp4-5.jpg'.
+    """Parse a name that Roboflow writes: 'clip1_mp4-5_jpg.rf.0a1b….jpg'.
 
-    `step` is the number of video frames from one sampled frame to the next.
+    Args:
+      name: the name, also without Roboflow's ending: 'clip1_mp4-5.jpg'.
+      step: the number of video frames from one sampled frame to the next.
+
+    Returns:
+      the frame; None if the name does not end with a number.
     """
     name = re.sub(r"_([A-Za-z]+)\.rf\.[^./]+\.[A-Za-z]+$", r".\1", name)
     parts = re.fullmatch(
@@ -157,9 +173,10 @@ def of_roboflow(name: str, step: int) -> FrameName | None:
 
 
 def of_label_studio(name: str) -> FrameName | None:
-    """Parse a name of Label Studio's: '0a1b2c3d-clip1_00005.jpg'.
+    """Parse a name that Label Studio writes: '0a1b2c3d-clip1_00005.jpg'.
 
-    None if it does not contain the video.
+    Returns:
+      the frame; None if the name contains no video or no number.
     """
     frame_name = of_image(re.sub(_UPLOADED, "", _last(name)))
     if frame_name and frame_name.video:
@@ -172,5 +189,5 @@ def _last(name: str) -> str:
 
 
 def _without_images(name: str) -> str:
-    """Return a path without folders of images, as of an export: images/default/."""
+    """Return a path without the folder images/ or images/default/ of an export."""
     return re.sub(r"(^|/)images/(default/)?", r"\1", name.replace("\\", "/"))

@@ -1,10 +1,16 @@
-"""Names: from a tool's labels and attributes to an actor and an action.
+"""The actor and the action that the label and attributes of an instance mean.
 
-The first of these counts: the file of `--names`; the attributes 'actor' and 'action';
-the label as the actor, with the attribute 'action'; a label 'actor-action', split at
-its first hyphen, or where --labels knows both; if the attribute 'action' is there and
-empty, only where --labels knows both. A coded action replaces the annotated one. Blanks
-around a name do not count, nor does how its accents are composed.
+The first that applies counts:
+
+1. The file of `--names` lists the label.
+2. The attribute 'action' has a value. The attribute 'actor', or else the label, is the
+   actor.
+3. The label is 'actor-action'. It is split at the hyphen at which --labels knows both
+   parts, otherwise at its first hyphen. If there is an attribute 'action', which is
+   empty, --labels must know both parts.
+
+A coded action replaces the annotated one. Blanks around names, and the composition of
+their accents, make no difference.
 """
 
 from __future__ import annotations
@@ -25,11 +31,11 @@ Pair = tuple[str, str]
 
 
 class AnnotatedNames(NamedTuple):
-    """What label and attributes say of an instance; either may be no name.
+    """The actor and the action that annotations state; either may be an invalid name.
 
     Attributes:
-      actor: '' without one.
-      action: '' or None without one.
+      actor: the actor; '' if there is none.
+      action: the action; '' or None if there is none.
     """
 
     actor: str
@@ -37,7 +43,7 @@ class AnnotatedNames(NamedTuple):
 
     @property
     def pair(self) -> Pair | None:
-        """Both, if they are names; else None."""
+        """The actor and the action, if both are valid names; otherwise None."""
         if self.action and is_name(self.actor) and is_name(self.action):
             return self.actor, self.action
         return None
@@ -48,10 +54,10 @@ class Names:
     """Maps labels to pairs of an actor and an action.
 
     Attributes:
-      by_label: {label: (actor, action)}; an action of None is that of the attribute.
-      label_space: the label space of the pairs, which tells where to split a label with
-        several hyphens; None if it follows from the pairs.
-      grows: whether pairs that this label space lacks are added to it.
+      by_label: {label: (actor, action)}; None stands for the attribute 'action'.
+      label_space: the label space of the pairs, which tells where a label with several
+        hyphens is split; None if the label space is derived from the annotations.
+      grows: whether pairs that the label space lacks are added to it.
     """
 
     by_label: Mapping[str, tuple[str, str | None]] = dataclasses.field(
@@ -62,9 +68,11 @@ class Names:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Names:
-        """Read a JSON file {"label": ["actor", "action"]}.
+        """Read the file of `--names`.
 
-        An action of null is that of the attribute.
+        Args:
+          path: a JSON file {"label": ["actor", "action"]}; an action of null stands for
+            the attribute 'action'.
 
         Raises:
           InputError: the file is missing, malformed, or contains an invalid name.
@@ -100,7 +108,7 @@ class Names:
         return self.annotated_names(label).pair
 
     def annotated_names(self, annotated: Instance | ToolLabel) -> AnnotatedNames:
-        """Return actor and action without coded times."""
+        """Return the actor and the action that label and attributes state."""
         label = normalized(annotated.label)
         actor_attribute = attribute(annotated.actor)
         action_attribute = attribute(annotated.action)
@@ -111,10 +119,10 @@ class Names:
             return AnnotatedNames(actor, action)
         if action_attribute is not None:
             return AnnotatedNames(actor_attribute or label, action_attribute)
-        # Where an action has a place of its own that is empty, a hyphen may be part of
-        # the actor: guinea-pig.
-        has_place = annotated.action is not None
-        split = self._split(label, only_known=has_place)
+        # If the attribute 'action' exists and is empty, a hyphen may be part of the
+        # actor: guinea-pig.
+        has_attribute = annotated.action is not None
+        split = self._split(label, only_known=has_attribute)
         if split.action:
             return split
         return AnnotatedNames(actor_attribute or label, split.action)
@@ -127,10 +135,17 @@ class Names:
         return int(space.encode(space.actors.index(actor), space.actions.index(action)))
 
     def _split(self, label: str, only_known: bool) -> AnnotatedNames:
-        """Split 'actor-action' as the label space knows it, else at the first hyphen.
+        """Split 'actor-action' at the hyphen that the label space tells, or the first.
 
-        One that grows may know the actor alone. The action is None if the label space
-        knows two ways, or with `only_known` none.
+        Args:
+          label: the label.
+          only_known: whether only a split counts of which the label space knows both
+            parts. Otherwise, if there is none, a split counts of which a label space
+            that grows knows the actor, and then the split at the first hyphen.
+
+        Returns:
+          the parts. If several splits or none count, the actor is the whole label, and
+          the action is None. Without a hyphen the action is ''.
         """
         splits = []
         for i, letter in enumerate(label):
@@ -164,6 +179,6 @@ def _is_pair(value: Any) -> bool:
 
 
 def attribute(value: str | None) -> str | None:
-    """Return the text of an attribute; None if it has no value."""
+    """Return the text of an attribute; None if it is missing or undefined."""
     text = normalized(value or "")
     return None if text in NO_VALUE else text

@@ -11,7 +11,14 @@ from a2d_tf.annotations.video_annotations import VideoAnnotations
 
 
 class _Faults(NamedTuple):
-    """What a split lacks, the most important first; the less, the better."""
+    """The faults of a split, the most important first; they compare as a tuple.
+
+    Attributes:
+      has_no_test: whether no video is a test video, though some should be.
+      pairs_without_training: the number of pairs that no training video shows.
+      pairs_without_test: the number of pairs of two videos or more that no test video
+        shows.
+    """
 
     has_no_test: bool
     pairs_without_training: int
@@ -27,8 +34,11 @@ def split_videos(
 
     Args:
       annotations: {video: its annotations}.
-      names: maps labels to pairs.
+      names: maps labels to pairs of actor and action.
       earlier: {video: split} of earlier records.
+
+    Returns:
+      {video: split}.
     """
     stated = {}
     videos_of_pairs: dict[Pair | None, set[str]] = {}
@@ -42,7 +52,7 @@ def split_videos(
 
 
 def stated_split(annotations: VideoAnnotations) -> str | None:
-    """Return the split that the files of a video state first, or None."""
+    """Return the first split that the files of a video state, or None."""
     for frame in annotations.frames.values():
         if frame.split:
             return frame.split
@@ -54,13 +64,13 @@ def split_by_pairs(
     videos_of_pairs: Iterable[set[str]],
     earlier: Mapping[str, str],
 ) -> dict[str, str]:
-    """Assign videos to 'train' and 'test'; both show each pair of two videos or more.
+    """Assign videos to 'train' and 'test', so that both show each pair if possible.
 
-    Videos change sides one by one. Each time, the one moves that removes most faults,
-    until no move removes any; a pair without training weighs most. Then videos move in
-    the order of a hash of their names, as long as this makes no new fault, until about
-    a fifth is tested. The result is the same on every machine and in every order of the
-    videos.
+    Only videos without a stated or an earlier split move. First the video moves to the
+    other split that removes most faults (see `_Faults`), again and again until no move
+    removes any. Then videos move in the order of a hash of their names until about a
+    fifth of them is tested, if the move makes no new fault. The result is the same on
+    every machine and in every order of the videos.
 
     Args:
       stated: {video: the split that its annotations state, or None}.
@@ -68,7 +78,7 @@ def split_by_pairs(
       earlier: {video: split} of earlier records, which may have other videos, too.
 
     Returns:
-      {video: split}. A stated split stays, else an earlier one.
+      {video: split}. It is the stated split, or else the earlier one, if there is any.
     """
     pairs = list(videos_of_pairs)
     unstated = {vid for vid, split in stated.items() if not split}
@@ -87,7 +97,7 @@ def split_by_pairs(
         return _Faults(has_no_test, without_training, without_test)
 
     def distance(tests: set[str]) -> int:
-        """Return by how many the tests differ from a fifth of the unstated videos."""
+        """Return how far the number of tests is from a fifth of the unstated videos."""
         return abs(len(tests & unstated) - test_count)
 
     tests = set()
@@ -121,10 +131,10 @@ def folds_by_pairs(
 
     Args:
       videos_of_pairs: for each pair, the videos that show it.
-      count: number of folds, at most that of the videos.
+      count: the number of folds, at most the number of videos.
 
     Returns:
-      {name of a fold, '1' and so on: its videos, sorted}.
+      {name of a fold, from '1': its videos, sorted}.
     """
     folds: list[set[str]] = [set() for _ in range(count)]
     placed: set[str] = set()
@@ -139,5 +149,5 @@ def folds_by_pairs(
 
 
 def _hash(vid: str) -> bytes:
-    """Return what orders videos by chance, but alike on every machine."""
+    """Return a key that sorts videos as if by chance, but alike on every machine."""
     return hashlib.sha256(vid.encode()).digest()

@@ -1,4 +1,4 @@
-"""Observations of a BORIS project, in which a state event starts, and then stops.
+"""Reader of a BORIS project, where two events are the start and the stop of a bout.
 
 Source: olivierfriard/BORIS, `boris/project_functions.py` (`events_start_stop`), format
 7.0. Its times have the observation's offset added.
@@ -42,7 +42,12 @@ _REMEDY = "save the project again from BORIS"
 
 
 def read(path: str | os.PathLike) -> list[Observation]:
-    """Read the observations of a project; errors as of `bout_files.read`."""
+    """Read the observations of a project.
+
+    Raises:
+      InputError: the project is malformed, a state event does not stop, or an
+        observation has several videos.
+    """
     project = load_json(path, _PROJECT, _REMEDY)
     types = {}
     for behaviour in project["behaviors_conf"].values():
@@ -78,7 +83,7 @@ def _observation(
     if counts_images:
         media = images_of([";".join(fields.get("directories_list", ()))], name, where)
     else:
-        # Of each player the files that it plays one after the other.
+        # {number of a player: the files that it plays one after the other}
         players = dict(fields["file"] or {})
         files = players.get("1", ())
         media = media_of([";".join(files)], name, where)
@@ -104,12 +109,18 @@ def _event(
     counts_images: bool,
     where: str,
 ) -> Event:
-    """Return the event of a list [time, subject, code, modifiers, comment, ...].
-
-    Of images the index and the path follow.
+    """Return the event of a list in the project.
 
     Args:
+      fields: [time, subject, code, modifiers, comment, ...]; if the observation is of
+        images, the image's index and its path follow.
+      offset: the observation's time offset, in seconds; None if it has none.
       types: {code of a behaviour: its type}.
+      counts_images: whether the observation is of images.
+      where: the file and the place in it, for errors.
+
+    Raises:
+      InputError: a field is malformed, or the project does not define the behaviour.
     """
     if len(fields) < 4 or not all(isinstance(text, str) for text in fields[1:4]):
         raise InputError(f"{where}: expected time, subject, code, modifiers; {_REMEDY}")

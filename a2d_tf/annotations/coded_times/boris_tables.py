@@ -1,4 +1,4 @@
-"""Events that BORIS exports as tables: tabular and aggregated events.
+"""Reader of the two tables that BORIS exports: tabular and aggregated events.
 
 Source: olivierfriard/BORIS, `boris/export_observation.py` (`export_tabular_events`) and
 `boris/export_events.py` (`export_aggregated_events`), format 7.0. Its times have the
@@ -44,7 +44,12 @@ _NO_TIME = (*BORIS.blanks, "NaN", "nan")
 
 
 def of_aggregated_events(lines: Iterable[Line]) -> list[Observation]:
-    """Return the observations of a table with a line for each bout."""
+    """Return the observations of a table with a line for each bout.
+
+    Raises:
+      InputError: a cell is malformed, a bout ends before it starts, or an observation
+        has several videos.
+    """
     observations: dict[str, Observation] = {}
     for line in lines:
         action = action_name(line.cells["Behavior"], line.where)
@@ -73,7 +78,12 @@ def of_aggregated_events(lines: Iterable[Line]) -> list[Observation]:
 
 
 def of_tabular_events(lines: Iterable[Line]) -> list[Observation]:
-    """Return the observations of a table with a line for each start and stop."""
+    """Return the observations of a table with a line for each start and stop.
+
+    Raises:
+      InputError: a cell is malformed, a start has no stop, or an observation has
+        several videos.
+    """
     observations: dict[str, Observation] = {}
     events: dict[str, list[Event]] = collections.defaultdict(list)
     for line in lines:
@@ -99,10 +109,13 @@ def of_tabular_events(lines: Iterable[Line]) -> list[Observation]:
 
 
 def _observation_of(line: Line, observations: dict[str, Observation]) -> Observation:
-    """Return the observation of a line, a new one if it is not there.
+    """Return the observation of a line; add it if the line is its first one.
+
+    Args:
+      observations: {name: observation} of the lines before.
 
     Raises:
-      InputError: the line is of another video than the others of the observation.
+      InputError: the line is of another video than the lines before it.
     """
     name = line.cells["Observation id"]
     counts_images = _counts_images(line)
@@ -129,10 +142,11 @@ def _observation_of(line: Line, observations: dict[str, Observation]) -> Observa
 
 
 def _counts_images(line: Line) -> bool:
-    """Return whether an event has the index of an image, and no second that counts.
+    """Return whether the times of an event are indices of images, not seconds.
 
-    Of images BORIS writes seconds only for a time lapse, or by EXIF, in a clock of the
-    camera. Of films it writes the index of a frame, too.
+    BORIS writes seconds for images only if they are a time lapse or have EXIF times,
+    and then by the camera's clock. For films it writes seconds and the index of the
+    frame.
     """
     indices = [line.cells.get("Image index"), line.cells.get("Image index start")]
     if all(index is None or index in BORIS.blanks for index in indices):
@@ -145,17 +159,17 @@ def _counts_images(line: Line) -> bool:
 
 
 def _modifiers(line: Line) -> tuple[str, ...]:
-    """Return the modifiers of an event, '' for one that is not set."""
+    """Return the modifiers of an event; a modifier that is not set is ''."""
     return tuple(line.cells[column] for column in line.cells if "Modifier" in column)
 
 
 def _second(line: Line, column: str) -> float:
-    """Return a time in the video."""
+    """Return the second in the video that a cell of a line states."""
     return second_in_video(
         line.cells[column], line.cells.get(_OFFSET), column, line.where
     )
 
 
 def _index(line: Line, column: str) -> float:
-    """Return the index of an image, from 1."""
+    """Return the index of an image, from 1, that a cell of a line states."""
     return image_index(line.cells.get(column), column, line.where)

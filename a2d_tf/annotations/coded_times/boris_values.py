@@ -1,4 +1,4 @@
-"""What BORIS writes in its tables and projects: events, media, times and names."""
+"""Values in BORIS's tables and projects: events, media, times and names."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ class Event(NamedTuple):
 
     Attributes:
       kind: START, STOP, POINT, or STATE, which is either a start or a stop.
-      modifiers: as in the file; start and stop of a bout have the same.
-      time: second in the video, or the index of an image, from 1.
+      subject: the name of the subject; '' for no one in particular.
+      action: the behaviour.
+      modifiers: the modifiers as in the file; a start and its stop have equal ones.
+      time: the second in the video, or the index of an image, from 1.
       where: the file and the place in it, for errors.
-      image: name of the image; None if the event has a second.
+      image: the file name of the image; None if the event has a second.
     """
 
     kind: str
@@ -37,14 +39,14 @@ class Event(NamedTuple):
 
 
 class Media(NamedTuple):
-    """The video of an observation; see the attributes of `Observation`."""
+    """The video of an observation: its name and its folder, see `Observation`."""
 
     video: str
     folder: str = ""
 
 
 def bouts_of_events(events: Iterable[Event]) -> list[CodedBout]:
-    """Return the bouts between starts and stops, in the order of the stops.
+    """Pair the starts with the stops, and return the bouts in the order of the stops.
 
     Raises:
       InputError: a start has no stop, or a stop no start.
@@ -60,13 +62,14 @@ def bouts_of_events(events: Iterable[Event]) -> list[CodedBout]:
         elif event.kind != "STOP" and key not in starts:
             starts[key] = event
         else:
-            raise _unpaired(event, f": {event.kind} without the other")
+            raise _unpaired_error(event, f": {event.kind} without the other")
     if starts:
-        raise _unpaired(next(iter(starts.values())), " does not stop")
+        raise _unpaired_error(next(iter(starts.values())), " does not stop")
     return bouts
 
 
 def _bout_between(start: Event, stop: Event) -> CodedBout:
+    """Return the bout between two events; InputError if it stops before it starts."""
     bout = CodedBout(
         subject=stop.subject,
         action=stop.action,
@@ -80,7 +83,8 @@ def _bout_between(start: Event, stop: Event) -> CodedBout:
     return bout
 
 
-def _unpaired(event: Event, problem: str) -> InputError:
+def _unpaired_error(event: Event, problem: str) -> InputError:
+    """Return the error that a start has no stop, or a stop no start."""
     name = f"{quoted(event.action)} of {quoted(event.subject)}"
     return InputError(
         f"{event.where}: {name}{problem}; check the state events in BORIS"
@@ -88,14 +92,18 @@ def _unpaired(event: Event, problem: str) -> InputError:
 
 
 def media_of(paths: Sequence[str], observation: str, where: str) -> Media:
-    """Return the video of an observation: its file, else it is named like it.
+    """Return the video of an observation.
+
+    Without a file the video has the name of the observation.
 
     Args:
-      paths: its files as BORIS writes them: '/a/clip1.mp4', or for two cameras 'player
+      paths: the files as BORIS writes them: '/a/clip1.mp4', or for two cameras 'player
         #1:clip1.mp4|player #2:clip2.mp4', of which the first counts.
+      observation: the name of the observation.
+      where: the file and the place in it, for errors.
 
     Raises:
-      InputError: there are several, one after the other.
+      InputError: the observation has several files, one after the other.
     """
     path = _only_path(paths, where)
     folder, _, file_name = path.rpartition("/")
@@ -111,13 +119,15 @@ def media_of(paths: Sequence[str], observation: str, where: str) -> Media:
 
 
 def images_of(folders: Sequence[str], observation: str, where: str) -> Media:
-    """Return the folder of images of an observation, which is named as a whole.
+    """Return the video of an observation of images: the folder with the images.
 
     Args:
-      folders: its folders as BORIS writes them.
+      folders: the folders as BORIS writes them.
+      observation: the name of the observation, which the video has without a folder.
+      where: the file and the place in it, for errors.
 
     Raises:
-      InputError: there are several.
+      InputError: the observation has several folders.
     """
     path = _only_path(folders, where).rstrip("/")
     folder, _, name = path.rpartition("/")
@@ -125,7 +135,11 @@ def images_of(folders: Sequence[str], observation: str, where: str) -> Media:
 
 
 def _only_path(paths: Sequence[str], where: str) -> str:
-    """Return the first of the given paths, with slashes; '' if there is none."""
+    """Return the path of the first camera, with slashes; '' if there is none.
+
+    Raises:
+      InputError: a camera has several paths.
+    """
     first_of_players = []
     for text in paths:
         first = re.sub(r"^player #\d+:", "", text).partition("|")[0]
@@ -162,10 +176,16 @@ def action_name(text: str, where: str) -> str:
 
 
 def second_in_video(time: Any, offset: Any, column: str, where: str) -> float:
-    """Return a time without the observation's offset.
+    """Return the second in the video, which is the time minus the offset.
+
+    Args:
+      time, offset: the cells or fields of the file, in seconds; an offset may be None
+        or ''.
+      column: the name of the time's column, for errors.
+      where: the file and the place in it, for errors.
 
     Raises:
-      InputError: either is not a number, or the result is too large; names the column.
+      InputError: one of them is not a number, or too large.
     """
     second = _seconds(time, column, where)
     if offset:
@@ -174,7 +194,7 @@ def second_in_video(time: Any, offset: Any, column: str, where: str) -> float:
 
 
 def _seconds(value: Any, field: str, where: str) -> float:
-    """Return a number of seconds; InputError if it is none, or too large."""
+    """Return a value as seconds; InputError if it is not a number, or too large."""
     try:
         second = float(value)
         if abs(second) < 1e9:
@@ -187,7 +207,7 @@ def _seconds(value: Any, field: str, where: str) -> float:
 
 
 def image_index(value: Any, column: str, where: str) -> float:
-    """Return the index of an image, from 1; InputError if it is none."""
+    """Return a value as the index of an image, from 1; InputError if it is not one."""
     try:
         index = float(value)  # BORIS writes 3 or 3.0
         if index >= 1 and index.is_integer():
@@ -201,16 +221,17 @@ def image_index(value: Any, column: str, where: str) -> float:
 
 
 def image_name(path: Any) -> str | None:
-    """Return the file name in the path of an image; None if none is given."""
+    """Return the file name of an image; None if the file states no path."""
     if not isinstance(path, str) or path in BORIS.blanks:
         return None
     return re.split(r"[\\/]", path)[-1]
 
 
 def stated_number(value: Any) -> float | None:
-    """Return a rate, or a duration, as BORIS writes it; None if it does not say.
+    """Return a rate or a duration that BORIS states; None if it states none.
 
-    It writes '30.000', or '30.000|25.000' for two cameras, of which the first counts.
+    Args:
+      value: '30.000', or for two cameras '30.000|25.000', of which the first counts.
     """
     try:
         number = float(str(value).partition("|")[0])

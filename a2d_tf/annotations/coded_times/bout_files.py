@@ -1,4 +1,4 @@
-"""Coded bouts: events and projects of BORIS, and a prediction's `summary.csv`."""
+"""Reader of coded bouts: BORIS's projects and tables, and a `summary.csv`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from a2d_tf.annotations.coded_times.observations import Observation
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_text
 
-_NO_TEXT = {  # first bytes of files that BORIS writes, too
+_NO_TEXT = {  # {first two bytes: what the file is, with the remedy}
     b"\x1f\x8b": "a compressed project; save it as .boris",
     b"PK": "a spreadsheet; export the events as TSV or CSV",
     b"\xd0\xcf": "a spreadsheet; export the events as TSV or CSV",
@@ -27,8 +27,8 @@ def read(path: str | os.PathLike) -> list[Observation]:
     """Read the observations of a file.
 
     Raises:
-      InputError: it is none of these files, a value is malformed, a state event does
-        not stop, or an observation has several videos, whose times BORIS counts on.
+      InputError: the file is of no known format, a value is malformed, a state event
+        does not stop, or an observation has several videos one after the other.
     """
     with open(path, "rb") as file:
         start = file.read(2)

@@ -1,4 +1,4 @@
-"""The frames of a video that show coded bouts, by their times or by their names."""
+"""The frames of a video that show a coded bout, found by times or by image names."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ class BoutFrames:
     def check_rates(
         self, observations: Iterable[Observation], fps: float | None
     ) -> None:
-        """Raise InputError if observations of a folder of images say several rates.
+        """Raise InputError if observations of one folder of images state several rates.
 
         Args:
-          fps: as of `of_observation`.
+          observations: the observations of the video.
+          fps: images a second that the user states; None if he does not.
         """
         if not self._path.is_dir():
             return
@@ -62,11 +63,13 @@ class BoutFrames:
         """Yield each bout of an observation with the 1-based numbers of its frames.
 
         Args:
-          fps: the rate of a folder of images, which wins over the observation's.
+          observation: an observation of the video.
+          fps: images a second of a folder of images, if the user states it; it wins
+            over the rate of the observation.
 
         Raises:
-          InputError: a bout does not lie in the video, the video is not as long as the
-            one that was coded, or its seconds cannot be those of the video.
+          InputError: a bout is not within the video, the video is not as long as the
+            coded one, or the rate of the images is unknown.
         """
         if not observation.bouts:
             return
@@ -101,7 +104,11 @@ class BoutFrames:
         return CodedImages(names)
 
     def _seconds(self, observation: Observation, fps: float | None) -> np.ndarray:
-        """Return when each frame begins in the clock of an observation."""
+        """Return the seconds, as the observation counts them, at which frames begin.
+
+        Returns:
+          float64 [N].
+        """
         if not self._path.is_dir():
             if observation.from_first_frame:
                 return self._film_seconds
@@ -118,7 +125,7 @@ class BoutFrames:
         """Raise InputError if an observation is of a video of another length.
 
         Args:
-          times: when each frame begins, float64 [N] seconds.
+          times: the seconds at which the frames begin, float64 [N].
         """
         fps = None
         if len(times) > 1:
@@ -133,6 +140,7 @@ class BoutFrames:
 
     @functools.cached_property
     def _film_seconds(self) -> np.ndarray:
+        """The seconds from the first frame at which frames begin, float64 [N]."""
         seconds = video_frames.seconds(self._path, self._remedy)
         if not len(seconds):
             raise InputError(f"{self._path}: no frame can be decoded; {self._remedy}")
@@ -140,19 +148,30 @@ class BoutFrames:
 
     @functools.cached_property
     def _film_start(self) -> float:
+        """The second, from the start of the file, at which the first frame begins."""
         return video_frames.film_start(self._path, self._remedy)
 
 
 def _last_duration(times: np.ndarray) -> float:
-    """Return how long the last frame is shown: as long as the one before it.
+    """Return how many seconds the last frame is shown.
 
-    0 if there is a single frame.
+    This is taken to be as long as the frame before it; it is 0 for a single frame.
+
+    Args:
+      times: the seconds at which the frames begin, float64 [N].
     """
     return np.diff(times[-2:]).sum()
 
 
 def _frames_of_seconds(bout: CodedBout, times: np.ndarray) -> range:
-    """Return the numbers of the frames that begin at `times`, float64 [N] seconds."""
+    """Return the 1-based numbers of the frames that show a bout.
+
+    Args:
+      times: the seconds at which the frames begin, float64 [N].
+
+    Raises:
+      InputError: the bout is before or behind the video.
+    """
     last_time = times[-1]
     last_duration = _last_duration(times)
     latest_end = last_time + max(PAST_END, last_duration)

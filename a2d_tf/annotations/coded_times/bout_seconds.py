@@ -14,10 +14,11 @@ from a2d_tf.annotations.coded_times.observations import CodedBout, Observation
 def mean_bout_seconds(coding: Coding, videos: Iterable[str]) -> dict[str, float]:
     """Return the mean length of the bouts of each action in coded videos, in seconds.
 
-    Those of `coding.outside` last from a subject's bout to its next one. Point events
-    have no length, and images without a rate no seconds: they do not count.
+    A bout of `coding.outside` lasts from the end of a subject's bout to the start of
+    its next one. Point events and images without a known rate do not count.
 
     Args:
+      coding: the coded times.
       videos: names of the videos whose observations count.
 
     Returns:
@@ -50,14 +51,18 @@ def mean_bout_seconds(coding: Coding, videos: Iterable[str]) -> dict[str, float]
 
 
 def _images_a_second(observation: Observation, fps: float | None) -> float | None:
-    """Return by what the times of an observation are divided to be seconds."""
+    """Return the number by which a time of an observation is divided for seconds.
+
+    Returns:
+      the images a second, None if unknown; 1 if the times are seconds.
+    """
     if not observation.counts_images:
         return 1.0
     return observation.rate_of_images(fps)
 
 
 def _gaps(bouts: Iterable[CodedBout]) -> list[float]:
-    """Return how long subjects do nothing between their bouts."""
+    """Return the lengths of the gaps between the bouts of each subject."""
     bouts_of_subject: dict[str, list[CodedBout]] = collections.defaultdict(list)
     for bout in sorted(bouts, key=lambda bout: (bout.start, bout.end)):
         bouts_of_subject[bout.subject].append(bout)

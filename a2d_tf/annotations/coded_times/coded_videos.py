@@ -21,11 +21,11 @@ class CodedVideos(NamedTuple):
     """The result of `code_videos`.
 
     Attributes:
-      annotations: {video: its annotations}, of the videos that have a frame left.
-      left_out: {video: {reason: count}} of all videos.
-      lost_behaviours: {coded behaviour that no instance shows: for how long}.
-      notes: on what was coded.
-      doubts: on bouts that may be of several individuals.
+      annotations: {video: its annotations}; videos without a frame left are missing.
+      left_out: {video: {reason: the number of frames that were left out for it}}.
+      lost_behaviours: {coded behaviour that no instance shows: its length as text}.
+      notes: sentences on the coding, for the user.
+      doubts: sentences on bouts that may be of several individuals.
     """
 
     annotations: Mapping[str, VideoAnnotations]
@@ -44,11 +44,15 @@ def code_videos(
     """Give the instances of videos their coded actions, see `give_actions`.
 
     Args:
-      open_video: takes a video's name.
+      videos: {name of a video: its annotations}.
+      coding: the coded times, and the user's settings for them.
+      names: maps labels to actors and actions.
+      open_video: takes a video's name; returns what finds its frames.
 
     Raises:
-      InputError: as of `give_actions`; a subject or a behaviour is coded at no time of
-        an annotated frame; or no frame has an action for each instance.
+      InputError: coded times contradict the annotations, see `give_actions`; no
+        annotated frame is within the coded times of a subject or a behaviour; or no
+        frame has an action for each of its instances.
     """
     if not any(coding.of_video(vid) for vid in videos):
         raise InputError(
@@ -97,9 +101,10 @@ def _note_on_coding(
     videos: Collection[str],
     coded_videos: Mapping[str, VideoAnnotations],
 ) -> str:
-    """Return a note of what was coded of `videos`.
+    """Return a note on the coding: what it gave, and what of it was not used.
 
     Args:
+      videos: the names of the annotated videos.
       coded_videos: {video: its annotations} after coded actions were given.
     """
     count = sum(instance.coded is not None for instance in instances_of(coded_videos))

@@ -17,16 +17,17 @@ class Coding:
     """Coded times of videos, and how they give actions to annotated instances.
 
     Attributes:
-      observations: observations of any videos.
+      observations: the observations; they may be of videos without annotations.
       wins: whether a coded action replaces an annotated one; otherwise only instances
         without an action get the coded one.
-      outside: the action between the coded times of an individual; None leaves these
-        frames out.
-      subjects: individuals of subjects that the annotations call by other names, and
-        names of subjects and behaviours to leave out.
-      fps: frames a second of folders of images; None: as the observations say.
-      by_sight: whether a subject whose name no annotation has is the individual that is
-        seen alone during its bouts; otherwise such a subject is an error.
+      outside: the action of an individual between its coded times; None if these frames
+        are left out.
+      subjects: what the user says of subjects: the individuals that they mean, or that
+        a subject or a behaviour is left out.
+      fps: images a second of folders of images; None for the rate of the observations.
+      by_sight: whether a subject whose name no annotation has may be known by sight: it
+        is the individual that is seen alone during its bouts. Otherwise such a subject
+        is an error.
     """
 
     observations: Sequence[Observation]
@@ -37,10 +38,13 @@ class Coding:
     by_sight: bool = False
 
     def with_videos(self, folder: VideoFolder) -> Coding:
-        """Return the coding with the names of videos as the folder spells them.
+        """Return the coding with the names of videos as a folder spells them.
+
+        Args:
+          folder: the folder with the videos.
 
         Raises:
-          InputError: the user says what a subject is in a video that is not there.
+          InputError: `subjects` names a video that is not in the folder.
         """
         observations = []
         for observation in self.observations:
@@ -87,7 +91,11 @@ class Coding:
 
 
 def _name_in(folder: VideoFolder, name: str) -> str:
-    """Return the name in a folder of a video of --subjects, perhaps with its suffix."""
+    """Return the name of a video as the folder spells it; InputError if it lacks it.
+
+    Args:
+      name: the name in --subjects, with or without suffix.
+    """
     video = folder.spelling(folder.without_suffix(name))
     if video not in folder.videos:
         raise InputError(f"--subjects: no video {quoted(name)} in {folder.path}")

@@ -1,4 +1,4 @@
-"""Check which coded subjects and behaviours annotated frames show."""
+"""Coded subjects and behaviours that no annotated frame shows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from a2d_tf.core.errors import InputError, join_names, quoted
 
 
 class _CodedName(NamedTuple):
-    """A subject or a behaviour, and its bouts in an observation."""
+    """A subject or a behaviour, its first observation, and its bouts in all videos."""
 
     kind: str
     name: str
@@ -40,7 +40,13 @@ def _coded_names(coding: Coding, videos: Iterable[str]) -> list[_CodedName]:
 def check_all_shown(
     coding: Coding, videos: Iterable[str], shown: set[CodedBout]
 ) -> None:
-    """Raise InputError if annotated frames show no bout of a subject or a behaviour."""
+    """Raise InputError if no annotated frame shows a coded subject or behaviour.
+
+    Args:
+      coding: the coded times.
+      videos: the names of the annotated videos.
+      shown: the bouts that an annotated frame shows.
+    """
     missing = []
     for coded in _coded_names(coding, videos):
         if shown.isdisjoint(coded.bouts):
@@ -68,11 +74,16 @@ def lost_behaviours(
     coded_videos: Mapping[str, VideoAnnotations],
     names: Names,
 ) -> dict[str, str]:
-    """Return {coded behaviour that no instance shows: for how long it is coded}.
+    """Return the coded behaviours that no instance shows.
 
     Args:
+      coding: the coded times.
       videos: the names of the annotated videos.
-      coded_videos: {video: its annotations} after coded actions were given.
+      coded_videos: {video: its annotations}, with the coded actions.
+      names: maps labels to actors and actions.
+
+    Returns:
+      {behaviour: the total length of its bouts, as text}.
     """
     actions = set()
     for instance in instances_of(coded_videos):

@@ -1,4 +1,4 @@
-"""Tables of coded events as text: lines of cells, which know their place."""
+"""Reader of tables of coded events: CSV or TSV, as lines of cells."""
 
 from __future__ import annotations
 
@@ -33,13 +33,15 @@ class Table(NamedTuple):
 
 
 def read_table(path: str | os.PathLike, text: str, needed: Collection[str]) -> Table:
-    """Read a table, of which `text` is the content.
+    """Read a table.
 
     Args:
-      needed: columns whose cells are missing only in a file that was cut.
+      path: the file, for errors.
+      text: its content.
+      needed: columns whose cells are missing only if the file was cut off.
 
     Raises:
-      InputError: it is malformed, or was cut.
+      InputError: the table is malformed, or was cut off.
     """
     # Spreadsheets of many languages separate cells by semicolons.
     separator = max("\t;,", key=text.partition("\n")[0].count)
@@ -56,7 +58,7 @@ def read_table(path: str | os.PathLike, text: str, needed: Collection[str]) -> T
                 " newer"
             )
         for cells in reader:
-            if None in cells:  # as of 0,5 among commas
+            if None in cells:  # such as 0,5 in a table with commas
                 raise csv.Error("more cells than columns; write seconds as in 12.5")
             absent = {column for column, cell in cells.items() if cell is None}
             # Spreadsheets leave off empty cells at the end of a line, and end the line.

@@ -1,6 +1,6 @@
-"""The images of a folder that show what was coded, in the order in which BORIS counts.
+"""The images of a folder that show a coded bout.
 
-BORIS sorts names as texts, 10.png before 2.png; frames are in the order of the numbers.
+BORIS sorts names as texts, 10.png before 2.png. Frames are in the order of the numbers.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ class CodedImages:
         return len(self._names)
 
     def of_bout(self, bout: CodedBout) -> range:
-        """Return the numbers, from 1, of the images that show a bout of images.
+        """Return the 1-based numbers of the images that show a bout.
 
-        The end is the first image without it; a point event has one image.
+        Args:
+          bout: a bout whose start and end are indices of images. The end is the first
+            image without the action; a point event has one image.
 
         Raises:
           InputError: the folder has no such images, or BORIS showed them in another
@@ -51,15 +53,19 @@ class CodedImages:
         return numbers
 
     def _is_sorted_alike(self) -> bool:
-        """Return whether the order of the texts is that of the numbers."""
+        """Return whether names sorted as texts are in the order of the numbers."""
         return self._in_order_of_texts == self._names
 
     def _position(self, index: float, name: str | None, where: str) -> int:
-        """Return which image was coded, counted from 1 in the order of the numbers.
+        """Return the 1-based position of an image in the order of the numbers.
 
         Args:
-          index: as BORIS counts it.
-          name: of the image; None if the file does not say.
+          index: the image's index as BORIS counts it.
+          name: the image's file name; None if the file does not say.
+          where: the file and the place in it, for errors.
+
+        Raises:
+          InputError: the folder has no such image, or the index may mean another one.
         """
         if name in self._positions:
             return self._positions[name]

@@ -1,4 +1,4 @@
-"""Whether a video is as long as the one that was coded."""
+"""Check that a video is as long as the coded one."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ def check_media_length(
     fps: float | None,
     has_images: bool,
 ) -> None:
-    """Raise InputError if an observation is of a video of another length.
+    """Raise InputError if the coded video has another length than this video.
 
-    Another rate alone does no harm.
+    The two may have different rates.
 
     Args:
-      seconds: how long the video lasts, in the clock of the observation.
+      observation: the observation of the coded video.
+      seconds: the length of this video, as the observation counts time.
       video: its path or name, for the error.
-      fps: frames a second of the video; None if it has one frame.
+      fps: its frames a second; None if it has one frame.
       has_images: whether it is a folder of images.
     """
     coded = observation.media_seconds
@@ -49,11 +50,13 @@ def check_media_length(
 
 
 def _are_alike(seconds: float, coded: float) -> bool:
-    """Return whether two lengths may be of one video; sound may go on, or an end lack.
+    """Return whether two lengths may be of one video.
+
+    They differ a little if the sound goes on after the picture, or the end was cut off.
 
     Args:
-      seconds: how long the video is.
-      coded: how long that was that people coded.
+      seconds: the length of the video, in seconds.
+      coded: the length of the coded video, in seconds.
     """
     shorter = min(seconds, coded)
     difference = abs(seconds - coded)

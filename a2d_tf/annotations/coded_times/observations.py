@@ -1,4 +1,4 @@
-"""Observations: who was coded to do what from when to when in a video."""
+"""Observations: which subject does what in a video, and when, as people coded it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ PAST_END = 1.0
 
 
 class CodedBout(NamedTuple):
-    """What a subject does from a time of the video to another.
+    """A period in which a subject does one thing.
 
     Attributes:
-      subject: '' for no one in particular.
-      start, end: seconds in the video; the same of a point event. Of an observation of
-        images, the indices of two images, from 1: the end is the first image without
-        the action.
+      subject: the name of the subject; '' for no one in particular.
+      action: the behaviour.
+      start, end: seconds in the video; equal for a point event. If the observation
+        counts images, the indices of two images, from 1: `end` is the first image
+        without the action.
       where: the file and the place in it, for errors.
-      start_image, end_image: names of these images; None if the file does not say.
+      start_image, end_image: file names of these images; None if the file does not
+        say.
     """
 
     subject: str
@@ -40,22 +42,22 @@ class Observation:
     """The coded times of a video.
 
     Attributes:
-      name: name of the observation.
-      video: name of the video's file without its suffix, or of its folder of images; if
-        the file does not say it, the name of the observation.
+      name: the name of the observation.
+      video: the name of the video's file without its suffix, or of its folder of
+        images; if the file does not say it, the name of the observation.
       file: the file that holds the observation.
       folder: path of the folder that holds the video; '' if the file does not say.
       fps: frames a second of the video; None if the file does not say.
-      has_assumed_times: whether the seconds are those of a prediction of images that
-        were taken to come at `fps`, though nobody said so.
-      from_first_frame: whether the seconds are those of a prediction, at its own rate
-        of images. Those of a film count from its first frame; others from the start of
-        its file, as a player counts.
-      media_seconds: how long the video lasted that was coded; None if the file does not
-        say.
-      counts_images: whether bouts have indices of images in place of seconds.
-      bouts: in the order of the file, where they end.
-      modifiers: how many events have modifiers, which are ignored.
+      has_assumed_times: whether the seconds come from a prediction of images whose rate
+        nobody stated, so that `fps` was assumed.
+      from_first_frame: whether the seconds come from a prediction. They count from the
+        first frame of a film, and for images at the rate `fps`. Seconds of other
+        observations count from the start of the film's file, as a player shows them.
+      media_seconds: the length of the coded video, in seconds; None if the file does
+        not say.
+      counts_images: whether bouts have indices of images instead of seconds.
+      bouts: the bouts, in the order in which they end in the file.
+      modifiers: the number of events with modifiers, which are ignored.
     """
 
     name: str
@@ -73,19 +75,23 @@ class Observation:
     def rate_of_images(
         self, fps: float | None, otherwise: float | None = None
     ) -> float | None:
-        """Return how many images its seconds count; None if nobody said so.
+        """Return the number of images a second; None if it is unknown.
 
         Args:
-          fps: what the user says, which wins over the file, unless the seconds of the
-            file were made by its own rate.
-          otherwise: the rate if neither says one.
+          fps: the rate that the user states. It wins over that of the file, unless the
+            seconds come from a prediction, which used its own rate.
+          otherwise: the rate if neither the user nor the file states one.
         """
         if self.from_first_frame and self.fps:
             return self.fps
         return fps or self.fps or otherwise
 
     def check_film(self, film: str) -> None:
-        """Raise InputError if the times cannot be those of a film, but of images."""
+        """Raise InputError if the times are of images, so that they do not fit a film.
+
+        Args:
+          film: the path of the film, for the error.
+        """
         problem = ""
         if self.counts_images:
             problem = "was coded from images"
@@ -98,7 +104,7 @@ class Observation:
             )
 
     def time_text(self, bouts: Sequence[CodedBout]) -> str:
-        """Return how long some bouts last: '2.5 s', '3 images' or 'point events: 2'."""
+        """Return how long bouts are in all: '2.5 s', '3 images', 'point events: 2'."""
         total = math.fsum(bout.end - bout.start for bout in bouts)
         if not total:
             return f"point events: {len(bouts)}"
@@ -123,14 +129,14 @@ def by_video(observations: Iterable[Observation]) -> dict[str, list[Observation]
 
 
 def check_observations(observations: Iterable[Observation]) -> None:
-    """Raise InputError if observations of a video may be of two, or of two coders."""
+    """Raise InputError if observations of one name are of two videos or two coders."""
     for observations_of_one in by_video(observations).values():
         _check_folders(observations_of_one)
         _check_coders(observations_of_one)
 
 
 def _check_folders(observations: Sequence[Observation]) -> None:
-    """Raise InputError if the videos of observations of one name are in two folders."""
+    """Raise InputError if observations of one video name two folders."""
     in_folders = [o for o in observations if o.folder]
     for observation in in_folders[1:]:
         other = in_folders[0]
@@ -145,10 +151,10 @@ def _check_folders(observations: Sequence[Observation]) -> None:
 
 
 def _check_coders(observations: Sequence[Observation]) -> None:
-    """Raise InputError if two observations of a video code one subject at once.
+    """Raise InputError if two observations code one subject in overlapping times.
 
-    Two coders do so, each in an observation of his own. One coder may code a video in
-    parts, one after the other.
+    Then two people coded the video. One coder may code it in parts, one after the
+    other.
     """
     for i, observation in enumerate(observations):
         for other in observations[:i]:
@@ -167,7 +173,7 @@ def _check_coders(observations: Sequence[Observation]) -> None:
 
 
 def _follow_each_other(one: Observation, other: Observation) -> bool:
-    """Return whether all bouts of an observation are before all of the other."""
+    """Return whether one observation ends before the other one begins."""
     if one.counts_images != other.counts_images:
         return False
     starts = []

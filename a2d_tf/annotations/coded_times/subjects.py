@@ -1,4 +1,4 @@
-"""Subjects: what the user says that the names in coded times mean."""
+"""Subjects: what the user says about the names in coded times."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from a2d_tf.core.checked_json import check_json, load_json
 from a2d_tf.core.errors import InputError
 
 Target = Union[str, None, list[str]]
-"""An individual, several that are one, or None for nobody."""
+"""The words for an individual, for several tracks that are one, or None for nobody."""
 Subjects = Mapping[str, Union[Target, Mapping[str, Target]]]
 """{subject: individual}, or {subject: {video: individual}}.
 
-An individual is a name, else the id of a track in its file, '3' or 'task_17.zip:3',
-else an actor, or 'actor 3'. None leaves out the subject, or the behaviour of this name.
+The words for an individual are its name, the number of its track in the file ('3',
+'mouse 3' or 'task_17.zip:3'), or its actor. None leaves out the subject, or the
+behaviour of this name.
 """
 _TARGET = (str, None, [str])
 _SUBJECTS = {str: (*_TARGET, {str: _TARGET})}
@@ -24,7 +25,14 @@ _REMEDY = 'write {"subject": "track id or name"}'
 
 
 def load_subjects(argument: str | os.PathLike) -> Subjects:
-    """Read `Subjects` from JSON, or from a file of it; InputError if malformed."""
+    """Read `Subjects` from JSON.
+
+    Args:
+      argument: the JSON, or the path of a file that contains it.
+
+    Raises:
+      InputError: the file is missing, or the JSON is malformed.
+    """
     text = os.fspath(argument)
     if not text.lstrip().startswith("{"):
         return load_json(text, _SUBJECTS, _REMEDY)
@@ -37,11 +45,16 @@ def load_subjects(argument: str | os.PathLike) -> Subjects:
 
 
 def targets_of(subjects: Subjects, name: str, vid: str) -> list[str] | None:
-    """Return what the user says that a subject of a video is.
+    """Return the user's words for a subject, or for a behaviour, in a video.
+
+    Args:
+      subjects: what the user says.
+      name: the coded name of the subject or the behaviour.
+      vid: the name of the video.
 
     Returns:
-      the words for one individual; [] if the subject is left out; None if the user does
-      not say.
+      the words for the individual; [] if the name is left out; None if the user says
+      nothing about it.
     """
     target = subjects.get(name, name)
     if isinstance(target, Mapping):

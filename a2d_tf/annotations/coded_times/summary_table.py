@@ -1,4 +1,4 @@
-"""Predicted bouts: `summary.csv` of a prediction, or of a library of predictions."""
+"""Reader of predicted bouts: the `summary.csv` of one prediction or of a library."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from a2d_tf.annotations.video_names import name_of
 from a2d_tf.core.checked_json import load_json, number
 
 COLUMNS = ("track_id", "action", "start_second", "end_second")
-"""Columns by which the table is known."""
+"""Columns by which a `summary.csv` is recognised."""
 _VIDEO_INFO = {
     "name": str,
     "images": ([str], None),
@@ -36,7 +36,16 @@ def observations_of(
 ) -> list[Observation]:
     """Return an observation for each video of a `summary.csv`.
 
-    That of a library names the videos; beside that of a prediction, `video.json` does.
+    The table of a library has a column of the videos' names. For a single prediction,
+    `video.json` beside the table names the video.
+
+    Args:
+      path: the table.
+      lines: its lines.
+
+    Raises:
+      InputError: a cell is malformed, a bout ends before it starts, or `video.json` is
+        missing or malformed.
     """
     folder = pathlib.Path(path).parent
     observations: dict[str, Observation] = {}
@@ -60,11 +69,11 @@ def observations_of(
 
 
 def _predicted_observation(line: Line, info_path: pathlib.Path) -> Observation:
-    """Return the observation, without bouts, of a line of a `summary.csv`.
+    """Return the observation of the video in a line, without its bouts.
 
     Args:
-      info_path: path of the video's `video.json`, which only the table of a prediction
-        needs.
+      info_path: the path of the video's `video.json`, which may be missing if the line
+        names the video.
     """
     video = line.cells.get("video")
     if video is not None and not info_path.exists():
