@@ -162,6 +162,8 @@ def test_tensors_of_one_name_in_two_files_are_both_accounted_for(tmp_path):
     assert len(skipped) == 7
     assert report.skipped == {"rpn/background/bias (rgb)": reason, **skipped}
     assert report.summary().endswith("; 8 tensors of it are not used")
+    whole = dataclasses.replace(report, skipped={}).summary()
+    assert "begin to learn anew" in whole and "not used" not in whole
     for name in values(network):
         assert (name in report.loaded) != (name in report.initialised)
 

@@ -35,11 +35,14 @@ class LoadReport:
             groups.add("_".join(words[:2]))
         initialised_groups = ", ".join(sorted(groups)) or "none"
         count = len(self.loaded) + len(self.initialised)
-        return (
+        text = (
             f"{self.origin}\n{len(self.loaded)} of {count} variables of the network"
             " have its weights, and the others begin to learn anew:"
-            f" {initialised_groups}; {len(self.skipped)} tensors of it are not used"
+            f" {initialised_groups}"
         )
+        if self.skipped:
+            text += f"; {len(self.skipped)} tensors of it are not used"
+        return text
 
     def __str__(self) -> str:
         lines = [self.summary(), "", "loaded:"]

@@ -51,21 +51,34 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> Skills:
         learned = np.where(instances.actors == index, -1, instances.actions)
         instances = instances._replace(actions=learned)
     skills = network.readout.fit(instances)
-    logger.info(
-        "readout: how well it labels training videos that it has not seen, from 0 for"
-        " chance to 1 for all right: actors %s, actions %s; what is below %.2f is left"
-        " to the network's heads",
-        _in_words(skills.actor),
-        _in_words(skills.action),
-        LEAST_SKILL,
-    )
+    logger.info("readout: %s", in_words(skills))
     if skills.worth:
         logger.info("readout: %s", skills.worth)
     return skills
 
 
-def _in_words(skill: float | None) -> str:
-    return "(too few videos to tell)" if skill is None else f"{skill:.2f}"
+def in_words(skills: Skills) -> str:
+    """Say how well the readout labels videos left out of its fit."""
+    known = []
+    unknown = []
+    for name, skill in (("actors", skills.actor), ("actions", skills.action)):
+        if skill is None:
+            unknown.append(name)
+        else:
+            known.append(f"{name} {skill:.2f}")
+    clauses = []
+    if known:
+        clauses.append(
+            "how well it labels training videos that it has not seen, from 0 for chance"
+            f" to 1 for all right: {', '.join(known)}; what is below"
+            f" {LEAST_SKILL:.2f} is left to the network's heads"
+        )
+    if unknown:
+        clauses.append(
+            "there are too few training videos to leave some out and say how well it"
+            f" labels {' and '.join(unknown)} in them"
+        )
+    return "; ".join(clauses)
 
 
 def _read_training_videos(
