@@ -311,8 +311,9 @@ def test_two_rounds_are_compared_on_what_both_know():
     ]
     assert table.notes == (
         "as before: cat run",
-        "new, and so without a round before: cat nap, ape run; in frames that show"
-        " them, wrong predictions of others are not counted",
+        "new, and so without a round before: cat nap, ape run; wrong predictions of"
+        " others in frames that show them (2) count in the sentences above, but not in"
+        " this table",
     )
 
 

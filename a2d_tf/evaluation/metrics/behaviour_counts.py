@@ -267,8 +267,9 @@ def compared(before: dict, now: dict, new_pairs: NewPairs = _NO_NEW_PAIRS) -> Ta
             notes.append(f"{change}: {', '.join(names)}")
     if added:
         notes.append(
-            f"new, and so without a round before: {', '.join(added)}; in frames that"
-            " show them, wrong predictions of others are not counted"
+            f"new, and so without a round before: {', '.join(added)}; wrong"
+            f" predictions of others in frames that show them ({len(new_pairs.frames)})"
+            " count in the sentences above, but not in this table"
         )
     title = "Both rounds on the same held-out frames: numbers of instances"
     return Table(title, _COLUMNS, rows, notes=tuple(notes))
