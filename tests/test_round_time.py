@@ -115,6 +115,16 @@ def test_a_run_goes_on_to_the_steps_that_it_began_with(round_steps, now, flags, 
     assert (said in capsys.readouterr().out) == bool(flags)
 
 
+def test_the_time_of_steps_that_a_user_gives_is_told(round_steps, capsys):
+    steps, *_ = round_steps
+    steps.round.further_flags["train"] = ["--steps=900"]
+    train(steps)
+    assert capsys.readouterr().out == (
+        "--steps=900 in place of the suggested 4500 steps: about 30.5 minutes of"
+        " training\n"
+    )
+
+
 def test_steps_of_a_user_are_no_promise_and_no_error(tmp_path):
     assert promised_steps.given(["--noflip"]) is None
     assert promised_steps.given(["--steps=9", "--noflip", "--steps=12"]) == 12
@@ -207,3 +217,13 @@ def test_a_network_that_was_hardly_trained_is_warned_of(tmp_path):
     for name, begin in (("ckpt-99", "This"), ("ckpt-100", ""), ("weights.npz", "")):
         (export / "a2d_tf.json").write_text(json.dumps({"checkpoint": name}))
         assert training_length.warning(str(export))[:4] == begin
+
+
+def test_the_commands_of_new_videos_follow_one_another(tmp_path):
+    manifest = types.SimpleNamespace(splits=("train",))
+    *_, predicted, chosen = steps_of(tmp_path).next_steps(manifest, suggestion_of(9))
+    assert predicted.endswith(" --video=FILE --output=FOLDER --max_tracks=1")
+    assert chosen == (
+        "to choose frames of it to correct: a2d next --prediction=FOLDER"
+        f" --records={tmp_path / 'records'} --output=FOLDER_next"
+    )

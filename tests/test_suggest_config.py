@@ -443,6 +443,9 @@ def test_the_time_of_a_prediction_has_that_of_the_motion_maps(
         return timing.describe(settings, times, mini_records)
 
     said = describe(settings)
+    assert said.startswith(
+        "on this machine: about 5.0 minutes of training (1000 steps)"
+    )
     assert "and 1.0 to predict each 1000 frames, or half of that with" in said
     measured = []
 

@@ -38,6 +38,15 @@ def given(words: Sequence[str]) -> int | None:
     return Config.parse(steps).training.steps
 
 
+def instead(steps: int, suggestion: Suggestion) -> str:
+    """Say that a user's steps are trained in place of those that are suggested."""
+    text = f"--steps={steps} in place of the suggested {suggestion.steps} steps"
+    if suggestion.times is None:
+        return text
+    seconds = suggestion.times.start + steps * suggestion.times.step
+    return f"{text}: about {seconds / 60:.1f} minutes of training"
+
+
 def shortage(steps: int, suggestion: Suggestion) -> str:
     """Say that a training of suggested settings is too short; "" if it is not.
 

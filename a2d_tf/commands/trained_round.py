@@ -283,6 +283,7 @@ class TrainedRound:
             promise.append(f"--steps={steps}")
         if given_steps is not None:
             steps = given_steps
+            print(promised_steps.instead(steps, suggestion), flush=True)
         self._expect(suggestion, steps, manifest, sizes)
         self.call(
             "training",
@@ -472,6 +473,10 @@ class TrainedRound:
         lines.append(
             f"to predict a later video: a2d predict --saved_model={folder.model}"
             f" --video=FILE --output=FOLDER {suggestion.predict_flag()}"
+        )
+        lines.append(
+            "to choose frames of it to correct: a2d next --prediction=FOLDER"
+            f" --records={folder.records} --output=FOLDER_next"
         )
         return lines
 

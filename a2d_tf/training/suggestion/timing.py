@@ -78,7 +78,8 @@ def describe(
     if times.motion:
         fewer_answers = f"{1000 * (times.answer / 2 + times.motion) / 60:.1f}"
     return (
-        f"on this machine: about {train_seconds / 60:.1f} minutes of training,"
+        f"on this machine: about {train_seconds / 60:.1f} minutes of training"
+        f" ({config.training.steps} steps),"
         f" {score_seconds / 60:.1f} of scores, and {answers / 60:.1f}"
         f" to predict each 1000 frames, or {fewer_answers} with --every=5: then a"
         " behaviour begins and ends at every fifth frame alone"
