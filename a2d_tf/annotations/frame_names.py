@@ -125,7 +125,7 @@ def any_is_0(names: Iterable[str]) -> bool:
 
 
 def from_0(name: str, certain: bool) -> FrameName | None:
-    """Parse the name of a mask or of a YouTube-VIS image: frame 6 for 'clip1/00005.png'.
+    """Parse the name of a mask or a YouTube-VIS image: 'clip1/00005.png' is frame 6.
 
     Args:
       name: the path of the image.
