@@ -192,8 +192,14 @@ def test_points_of_rounds_have_the_mean_of_what_all_of_them_know(tmp_path):
 def objects_of(fold):
     """What `a2d score objects` says of a video of a fold."""
     rows = {
-        "mouse-run": {"name": "run", "frames": 2, "instances": 2, "taken_for": {}},
-        "mouse-rest": {"name": "rest", "frames": 1, "instances": 1},
+        "mouse-run": {
+            "name": "run",
+            "frames": 2,
+            "instances": 2,
+            "taken_for": {},
+            "videos": 1,
+        },
+        "mouse-rest": {"name": "rest", "frames": 1, "instances": 1, "videos": 1},
     }
     rows["mouse-run"] |= {"found": int(fold), "findings": 2}
     rows["mouse-rest"] |= {"found": 0, "findings": 0, "taken_for": {"run": 1}}
@@ -250,8 +256,20 @@ def test_a_trained_fold_has_not_seen_its_videos_and_is_scored_by_its_tracks(
         "videos": 2,
         "frames": 6,
         "behaviours": {
-            "run": {"objects": 4, "right": 3, "predicted": 4, "taken_for": {}},
-            "rest": {"objects": 2, "right": 0, "predicted": 0, "taken_for": {"run": 2}},
+            "run": {
+                "objects": 4,
+                "videos": 2,
+                "right": 3,
+                "predicted": 4,
+                "taken_for": {},
+            },
+            "rest": {
+                "objects": 2,
+                "videos": 2,
+                "right": 0,
+                "predicted": 0,
+                "taken_for": {"run": 2},
+            },
         },
     }
     assert "F1 of objects, percent; 2 videos in 2 folds" in found.table

@@ -31,6 +31,7 @@ OBJECTS = {
         "dog running": {"objects": 10, "right": 8, "predicted": 9},
         "dog walking": {
             "objects": 4,
+            "videos": 1,
             "right": 1,
             "predicted": 5,
             "taken_for": {"cat running": 1, "dog running": 2},
@@ -45,7 +46,7 @@ OBJECTS = {
         "frames": 41,
         "behaviours": {
             "dog running": {"objects": 12, "right": 6, "predicted": 7},
-            "cat running": {"objects": 3, "right": 0, "predicted": 0},
+            "cat running": {"objects": 3, "videos": 2, "right": 0, "predicted": 0},
         },
     },
     "trained_on": ["a"],
@@ -83,8 +84,8 @@ def test_it_is_told_in_sentences():
             False,
         ),
         (
-            "dog walking: found 1 of 4; 2 taken for dog running; 1 of 5 that got this"
-            " label are right.",
+            "dog walking: found 1 of 4 in 1 video; 2 taken for dog running; 1 of 5 that"
+            " got this label are right.",
             25.0,
             20.0,
             True,
@@ -96,7 +97,7 @@ def test_it_is_told_in_sentences():
             True,
         ),
         (
-            "cat running: not tested (in cross-validation: found 0 of 3).",
+            "cat running: not tested (in cross-validation: found 0 of 3 in 2 videos).",
             None,
             None,
             True,
@@ -171,10 +172,12 @@ def test_tables_of_a_library_have_all_figures_of_its_page(library, monkeypatch):
     header, running, walking, *_ = rows_of(library / "held_out.csv")
     assert header[-3:] == ["right_in_folds", "predicted_in_folds", "unsure_below"]
     assert (
-        ",".join(running) == "dog running,objects,10,8,9,80.0,88.9,84.2,,3,9,12,6,7,0.7"
+        ",".join(running)
+        == "dog running,objects,10,,8,9,80.0,88.9,84.2,,3,9,12,,6,7,0.7"
     )
     assert ",".join(walking) == (
-        "dog walking,objects,4,1,5,25.0,20.0,22.2,cat running 1; dog running 2,,,,,,0.7"
+        "dog walking,objects,4,1,1,5,25.0,20.0,22.2,cat running 1; dog running 2"
+        ",,,,,,,0.7"
     )
 
 
@@ -198,7 +201,7 @@ def test_a_browser_shows_the_videos_of_a_split_and_their_sums(library):
     assert new == [[], []]  # the track has a mean score of 0.5
     text = (library / "index.html").read_text()
     # Walking dogs were rather wrong than right, and nobody tested balls or cats.
-    sign = '<abbr title="found 1 of 4; 2 taken for dog'
+    sign = '<abbr title="found 1 of 4 in 1 video; 2 taken for dog'
     assert text.count(sign) == 3  # in both tables and beside the picture of c
     trained = (library / "a/index.html").read_text()
     assert "dog walking" in trained and "<abbr" not in trained
@@ -223,7 +226,7 @@ def test_pages_made_before_the_scores_get_them(library, tmp_path):
     better["tested_on"] = ["c"]
     held_out_scores.write(run, better)
     renewed_pages.renew(jobs, str(run))
-    assert "dog walking: found 4 of 4; 2 taken" in page.read_text()
+    assert "dog walking: found 4 of 4 in 1 video; 2 taken" in page.read_text()
     splits = [part.split for part in parts(library).values()]
     assert splits == ["trained", "new", "held out"]
 

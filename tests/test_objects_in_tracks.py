@@ -100,14 +100,14 @@ def test_objects_are_found_by_the_label_of_the_track_and_by_masks(tmp_path):
     kept = [track for track in tracks if track["track_id"]]  # 0: followed by no track
     (tmp_path / "a/tracks.json").write_text(json.dumps(kept))
     scores = objects_in_tracks.score(truth, tmp_path, LABELS, tmp_path / "scores")
-    counts = ("frames", "instances", "found", "findings")
+    counts = ("frames", "videos", "instances", "found", "findings")
     rows = {}
     for name, row in scores["behaviours"].items():
         rows[name] = [row[count] for count in counts]
     assert rows == {
-        "mouse-run": [3, 3, 2, 4],
-        "mouse-rest": [0, 0, 0, 0],
-        "wheel-rest": [1, 1, 0, 0],
+        "mouse-run": [3, 1, 3, 2, 4],
+        "mouse-rest": [0, 0, 0, 0, 0],
+        "wheel-rest": [1, 1, 1, 0, 0],
     }
     assert (scores["videos"], scores["frames"]) == (["a"], 3)
     assert scores["mistakes"] == {"a/00001": [[22, 11]], "a/00002": [[11, 0], [0, 11]]}
@@ -197,7 +197,8 @@ def test_the_command_writes_a_table_and_a_picture(tmp_path):
     done = run_a2d("score", "objects", *words, f"--predicted={tmp_path / 'library'}")
     assert (
         succeeded(done)
-        == "mouse run: found in 1 of 1 frames, no prediction of it is wrong.\n"
+        == "mouse run: found in 1 of 1 frames of 1 video, no prediction of it is"
+        " wrong.\n"
     )
     with open(tmp_path / "s/behaviours.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -96,6 +96,7 @@ def test_each_behaviour_has_counts_and_scores():
         "frames": 3,
         "ap": 20.0,
         "iou": 75.0,
+        "videos": 1,
         "instances": 4,
         "found": 3,
         "findings": 3,
@@ -105,6 +106,7 @@ def test_each_behaviour_has_counts_and_scores():
         "frames": 0,
         "ap": None,
         "iou": None,
+        "videos": 0,
         "instances": 0,
         "found": 0,
         "findings": 2,
@@ -140,16 +142,20 @@ def test_what_was_found_is_told_in_words():
     found = behaviours()
     assert sentences(found) == {
         "mouse-run": (
-            "mouse run: found 3 of 4 times in 3 frames, no prediction of it is wrong."
+            "mouse run: found 3 of 4 times in 3 frames of 1 video, no prediction of it"
+            " is wrong."
         ),
         "mouse-rest": "mouse rest: not tested, 2 of 2 predictions of it are wrong.",
         "wheel-rest": (
-            "wheel rest: found in 0 of 2 frames, 1 of 1 predictions of it is wrong."
+            "wheel rest: found in 0 of 2 frames of 1 video, 1 of 1 predictions of it"
+            " is wrong."
         ),
     }
     text = summaries.table(found).splitlines()
     assert text[:3] == [*sentences(found, "single frames").values()]
-    assert text[0].startswith("mouse run: found 3 of 4 times in 3 single frames, no ")
+    assert text[0].startswith(
+        "mouse run: found 3 of 4 times in 3 single frames of 1 video, no "
+    )
     in_tracks = summaries.table({**found, "in_tracks": True}).splitlines()
     assert in_tracks[:3] == [*sentences(found).values()]
     assert text[-3:] == [
@@ -286,7 +292,7 @@ def test_killed_in_training_and_given_again(words, tmp_path):
     told = [
         line
         for line in lines
-        if re.match(r"(run|rest): found in [012] of 2 frames[,.]", line)
+        if re.match(r"(run|rest): found in [012] of 2 frames of 1 video[,.]", line)
     ]
     assert len(told) == 1 and "What to do next:" in lines[lines.index(told[0]) :]
     page = output / "videos/index.html"

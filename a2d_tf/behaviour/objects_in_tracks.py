@@ -69,7 +69,7 @@ def score(
 
     Returns:
       {"videos": [name], "frames": number, "behaviours": {name of a pair: {"frames",
-      "instances", "found", "findings", "name", "taken_for": {name: number}}},
+      "videos", "instances", "found", "findings", "name", "taken_for": {name: number}}},
       "mistakes": {frame: [[true code or 0, code or 0]]}, "answers": [[mean score of
       the bout, whether it is right]], one for each predicted object}.
 

@@ -163,6 +163,7 @@ class CodedSeconds:
         for behaviour in self.behaviours:
             behaviours[behaviour.name] = {
                 "seconds": behaviour.coded,
+                "videos": behaviour.videos,
                 "right": behaviour.right,
                 "predicted": behaviour.predicted,
                 "taken_for": behaviour.confused,

@@ -67,10 +67,11 @@ class MatchedFrame(NamedTuple):
 
 @dataclasses.dataclass
 class ObjectCounts:
-    """Counts over frames; each is {code: number}.
+    """Counts over frames; each is {code: number} if nothing else is said.
 
     Attributes:
       frames: frames that show a pair.
+      videos: {code: names of the videos of these frames}.
       annotated: true objects.
       right: of these, those that are found.
       predicted: predicted objects, right or wrong.
@@ -78,6 +79,7 @@ class ObjectCounts:
     """
 
     frames: Counter = dataclasses.field(default_factory=Counter)
+    videos: dict[int, set[str]] = dataclasses.field(default_factory=dict)
     annotated: Counter = dataclasses.field(default_factory=Counter)
     right: Counter = dataclasses.field(default_factory=Counter)
     predicted: Counter = dataclasses.field(default_factory=Counter)
@@ -85,7 +87,10 @@ class ObjectCounts:
 
     def add(self, name: str, true_codes: np.ndarray, matched: MatchedFrame) -> None:
         """Add a frame; `true_codes`, int [T], are those that were matched."""
-        self.frames.update(set(true_codes.tolist()))
+        shown = set(true_codes.tolist())
+        self.frames.update(shown)
+        for code in shown:
+            self.videos.setdefault(code, set()).add(name.rsplit("/", 1)[0])
         self.annotated.update(true_codes.tolist())
         self.right.update(np.delete(true_codes, matched.missed).tolist())
         self.predicted.update(matched.codes.tolist())
@@ -107,6 +112,7 @@ class ObjectCounts:
         They have the names that `behaviour_counts.Counts.of` reads.
         """
         return {
+            "videos": len(self.videos.get(code, ())),
             "instances": self.annotated[code],
             "found": self.right[code],
             "findings": self.predicted[code],

@@ -4,15 +4,17 @@ A run keeps it in `held_out.json`, an export as `held_out` in its `a2d_tf.json`,
 each prediction, but for the names of videos, in `video.json`, whose page shows it:
 
   {"videos": 3, "frames": 27, "unsure_below": 0.31,
-   "behaviours": {"rider riding": {"objects": 10, "right": 5, "predicted": 9,
+   "behaviours": {"rider riding": {"objects": 10, "videos": 1, "right": 5,
+                                   "predicted": 9,
                                    "taken_for": {"person walking": 1}}, ...},
    "before": {"rider riding": {"objects": 10, "right": 3, "predicted": 9}, ...},
    "folds": {"folds": 5, "videos": 12, "frames": 110, "behaviours": {...}},
    "trained_on": ["lucia", ...], "tested_on": ["hockey", ...]}
 
-Of so many annotated `objects` of a behaviour tracks found those that are `right`; of
-so many objects in these frames it was `predicted`. Objects of it were `taken_for`
-others. `before` is of the model that this one goes on from, on the same frames.
+Of so many annotated `objects` of a behaviour, in so many `videos`, tracks found those
+that are `right`; of so many objects in these frames it was `predicted`. Objects of it
+were `taken_for` others. `before` is of the model that this one goes on from, on the
+same frames.
 `folds` is of further models with the same settings, each trained without the videos of
 one fold, and asked about these. Of labels that were fitted to coded times it is
 
@@ -43,6 +45,7 @@ _BEHAVIOURS = {
     str: {
         "objects?": _AMOUNT,
         "seconds?": _AMOUNT,
+        "videos?": whole(),
         "right": _AMOUNT,
         "predicted": _AMOUNT,
         "taken_for?": {str: _AMOUNT},
@@ -77,6 +80,7 @@ class Behaviour(NamedTuple):
       name: of an actor and an action, as in sentences, or of an action.
       unit: "objects" or "seconds".
       amount: how many were annotated or coded.
+      videos: number of the videos that show it; None if nobody says.
       right: how many of them got this behaviour.
       predicted: how many got it, right or wrong.
       taken_for: {another behaviour: how many got that in its place}.
@@ -85,6 +89,7 @@ class Behaviour(NamedTuple):
     name: str
     unit: str
     amount: float
+    videos: int | None
     right: float
     predicted: float
     taken_for: Mapping[str, float]
@@ -114,7 +119,10 @@ class Behaviour(NamedTuple):
         """Say what was found, and what of it is right."""
         clauses = []
         if self.is_tested:
-            clauses.append(f"found {_text(self.right)} of {_text(self.amount)}")
+            found = f"found {_text(self.right)} of {_text(self.amount)}"
+            if self.videos:
+                found += f" in {_count(self.videos, 'video')}"
+            clauses.append(found)
         else:
             clauses.append("not tested")
         if self.taken_for:
@@ -140,6 +148,7 @@ def behaviours(rows: Mapping[str, Mapping[str, Any]]) -> list[Behaviour]:
                 name=name,
                 unit=unit,
                 amount=row.get(unit, 0),
+                videos=row.get("videos"),
                 right=row["right"],
                 predicted=row["predicted"],
                 taken_for=row.get("taken_for", {}),

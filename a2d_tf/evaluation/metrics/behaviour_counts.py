@@ -76,13 +76,17 @@ def sentences(metrics: dict, frames_name: str = "frames") -> dict[str, str]:
         if not counts.annotated and not counts.predicted:
             continue
         frames = row["frames"]
+        where = frames_name
+        videos = row.get("videos")  # scores of earlier versions do not say it
+        if videos:
+            where += f" of {videos} video{'' if videos == 1 else 's'}"
         share = f"{counts.right} of {counts.annotated}"
         if not frames:
             clauses = ["not tested"]
         elif counts.annotated == frames:
-            clauses = [f"found in {share} {frames_name}"]
+            clauses = [f"found in {share} {where}"]
         else:
-            clauses = [f"found {share} times in {frames} {frames_name}"]
+            clauses = [f"found {share} times in {frames} {where}"]
         if counts.predicted and not counts.wrong:
             clauses.append("no prediction of it is wrong")
         elif counts.predicted:
@@ -121,7 +125,7 @@ def added_up(parts: Sequence[dict]) -> dict:
         for of_part in rows:
             taken_for.update(of_part["taken_for"])
         behaviours[pair] = {"name": row["name"], "taken_for": dict(taken_for)}
-        for number in ("frames", "instances", "found", "findings"):
+        for number in ("frames", "videos", "instances", "found", "findings"):
             behaviours[pair][number] = sum(of_part[number] for of_part in rows)
     mistakes: dict[str, Any] = {}
     videos: list[str] = []
@@ -164,6 +168,7 @@ def held_out(metrics: dict, unknown: Collection[str] = ()) -> dict[str, dict[str
         counts = Counts.of(row)
         behaviours[row["name"]] = {
             "objects": counts.annotated,
+            "videos": row["videos"],
             "right": counts.right,
             "predicted": counts.predicted,
             "taken_for": row["taken_for"],

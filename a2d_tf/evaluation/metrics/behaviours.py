@@ -148,8 +148,8 @@ class Behaviours(Metric):
 
         Returns:
           {"behaviours": {name: figures, and of a pair also its `name` in sentences and
-          the numbers of true "instances", of those "found", and of predicted ones,
-          "findings"},
+          the numbers of "videos" that show it, of true "instances", of those "found",
+          and of predicted ones, "findings"},
           "tested": {"actors" | "actions" | "pairs": {"classes", "ap", "iou"}, the
           number of classes with truth, and means over them}, "confusions": [[name, name
           or None, percent]], "mistakes": {frame: [[code, code]]}}. A confusion is the

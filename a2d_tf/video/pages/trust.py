@@ -19,6 +19,7 @@ COLUMNS = (
     "behaviour",
     "unit",
     "annotated",
+    "videos",
     "right",
     "predicted",
     "recall",
@@ -28,6 +29,7 @@ COLUMNS = (
     "right_before",
     "predicted_before",
     "annotated_in_folds",
+    "videos_in_folds",
     "right_in_folds",
     "predicted_in_folds",
     "unsure_below",
@@ -111,15 +113,21 @@ def table(fields: Mapping[str, Any]) -> list[Sequence[Any]]:
         of_before: list[float | None] = [None, None]
         if row.name in before:
             of_before = [before[row.name].right, before[row.name].predicted]
-        of_folds: list[float | None] = [None, None, None]
+        of_folds: list[float | None] = [None] * 4
         if row.name in in_folds:
             fold_row = in_folds[row.name]
-            of_folds = [fold_row.amount, fold_row.right, fold_row.predicted]
+            of_folds = [
+                fold_row.amount,
+                fold_row.videos,
+                fold_row.right,
+                fold_row.predicted,
+            ]
         rows.append(
             [
                 row.name,
                 row.unit,
                 row.amount,
+                row.videos,
                 row.right,
                 row.predicted,
                 _percent(row.recall),
