@@ -170,6 +170,9 @@ def sentence(held_out: Mapping[str, Any]) -> str:
                 f"In cross-validation, {folds['folds']} further trainings without one"
                 f" fold each of {folds['videos']} videos {_findings(folds)}."
             )
+        sentences.append(
+            "A right label on a poor outline (IoU below .5) counts as wrong here."
+        )
         return " ".join(sentences)
     shares = []
     for name, behaviour in held_out["behaviours"].items():
