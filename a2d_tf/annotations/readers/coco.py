@@ -117,8 +117,8 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     dialect = _dialect(content, options)
     document = make_document(file, dialect, options, images.values())
     document.frame_count = _frame_count(content)
-    # Our own exports name their video, and hold some frames of it. A single image says
-    # nothing.
+    # Our own exports name their video, and contain only some of its frames. From a
+    # single image the length of the video does not follow.
     count = document.frame_count or 0
     if count > 1 and all(frame.video is None for frame in document.frames):
         document.frame_range = range(count)
@@ -126,7 +126,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
 
 
 def read_own(file: File, options: ReadOptions) -> list[Document]:
-    """Read a file of this project's own format; all of its images are annotated.
+    """Read a file of this project's own format, in which all images are annotated.
 
     Raises:
       InputError: the structure is broken, or the name of an image names no frame.
@@ -149,7 +149,14 @@ def read_own(file: File, options: ReadOptions) -> list[Document]:
 
 
 def _images_by_id(file: File, has_splits: bool = False) -> dict[int | str, CocoImage]:
-    """Return {id: image} without annotations; InputError if an id is used twice."""
+    """Return {id: image}, still without annotations.
+
+    Args:
+      has_splits: whether an image of this format may state its split.
+
+    Raises:
+      InputError: an id is used twice.
+    """
     images: dict[int | str, CocoImage] = {}
     for i, image in enumerate(file.content["images"]):
         where = f"images[{i}]"
@@ -166,7 +173,7 @@ def _images_by_id(file: File, has_splits: bool = False) -> dict[int | str, CocoI
 
 
 def _dialect(content: dict[str, Any], options: ReadOptions) -> Dialect:
-    """Return the dialect of the tool that `info` names; else CVAT's."""
+    """Return the dialect of the tool that `info` names, by default CVAT's."""
     info = content.get("info")
     if not isinstance(info, dict):
         info = {}
@@ -181,14 +188,14 @@ def _dialect(content: dict[str, Any], options: ReadOptions) -> Dialect:
         return Dialect("coco", frame_names.of_label_studio, COCO_OF_LABEL_STUDIO)
     conventions = COCO
     if description == frame_names.PREDICTION:
-        conventions = COCO_OF_OURS  # lists nothing but key frames
+        conventions = COCO_OF_OURS  # it lists only key frames
     elif _is_of_cvat(content):
         conventions = COCO_OF_CVAT
     return Dialect("coco", frame_names.of_cvat, conventions)
 
 
 def _is_of_cvat(content: dict[str, Any]) -> bool:
-    """Return whether annotations have attributes that CVAT gives to each of its own."""
+    """Return whether an annotation has an attribute that only CVAT writes."""
     for annotation in content["annotations"]:
         attributes = annotation.get("attributes") or {}
         if "occluded" in attributes or "keyframe" in attributes:

@@ -38,13 +38,13 @@ class Dialect(NamedTuple):
     """What the images and annotations of one tool mean.
 
     Attributes:
-      format: name of the format, one of `readers.formats.FORMATS`.
-      parse: the name of an image -> its frame, or None.
-      conventions: whether an image without annotations is an annotated frame without
-        instances, and whether the numbers of tracks are names.
+      format: the name of the format, one of `readers.formats.FORMATS`.
+      parse: takes the name of an image; returns its frame, None if it names none.
+      conventions: tells whether an image without annotations is an annotated frame, and
+        whether a person numbered the tracks.
       scaled: see `AnnotatedFrame.scaled`.
-      is_own: whether the format is this project's own. There, a mask may have a box
-        that is larger than its smallest one, and no box is turned.
+      is_own: whether the format is this project's own. There the box of a mask may be
+        larger than the mask, and no box is rotated.
     """
 
     format: str
@@ -62,7 +62,7 @@ class CocoAnnotation(NamedTuple):
       label: the name of its category, or its actor.
       attributes: {name in small letters: value}.
       segmentation: polygons or an RLE, as in the file; None for a box alone.
-      box: as in the file; None where there is none.
+      box: the value of `bbox` as in the file; None if it is missing.
     """
 
     where: str
@@ -77,8 +77,10 @@ class CocoImage(NamedTuple):
 
     Attributes:
       where: the place in the file, for errors: 'images[0]'.
-      size: (height, width) in pixels; None where the file has none.
-      split: 'train' or 'test'; None where the file does not say.
+      file_name: its path or name in the file.
+      size: (height, width) in pixels; None if the file does not say.
+      split: 'train' or 'test'; None if the file does not say.
+      annotations: its annotations.
     """
 
     where: str
@@ -142,11 +144,15 @@ def _instance(
     dialect: Dialect,
     left_out: collections.Counter[str],
 ) -> Instance | None:
-    """Return the instance of an annotation; None if it has neither mask nor box."""
+    """Return the instance of an annotation; None if it has neither mask nor box.
+
+    Args:
+      left_out: counts the shapes that are left out.
+    """
     attributes = annotation.attributes
     segmentation = annotation.segmentation
     parts = _parts(segmentation, left_out)
-    # An outline without area, which leaves no parts, has no box that counts either.
+    # If the outline has no area, its box does not count, either.
     is_box_alone = not isinstance(segmentation, (list, dict)) or not any(segmentation)
     box = None
     if is_box_alone or (parts and dialect.is_own):
@@ -176,9 +182,9 @@ def _instance(
 
 
 def _text(value: Any) -> str | None:
-    """Return the value of an attribute as text; None if it is no text or number.
+    """Return an attribute as text; None if it is neither text nor a number.
 
-    CVAT writes a text that looks like a number as a number.
+    CVAT writes a number for a text that looks like one.
     """
     if type(value) is float and value.is_integer():
         value = int(value)
@@ -188,9 +194,11 @@ def _text(value: Any) -> str | None:
 def _parts(
     segmentation: Any, left_out: collections.Counter[str]
 ) -> tuple[Segmentation, ...]:
-    """Return the parts of an `Instance`, () for no mask; count polygons of no area.
+    """Return the parts of an `Instance`; () if there is no mask.
 
-    The list around the polygons may be missing.
+    Args:
+      segmentation: as in the file; the list around polygons may be missing.
+      left_out: counts the polygons without area.
     """
     if isinstance(segmentation, dict):
         return (segmentation,)
@@ -208,9 +216,9 @@ def _parts(
 
 
 def _is_thin(polygon: Any) -> bool:
-    """Return whether a polygon has no area; False for a damaged one.
+    """Return whether a polygon has no area.
 
-    Whoever decodes the mask reports damage.
+    The answer for a damaged polygon is False: decoding the mask reports the damage.
     """
     with contextlib.suppress(ValueError):
         check_json(polygon, [float])
@@ -219,10 +227,13 @@ def _is_thin(polygon: Any) -> bool:
 
 
 def _box(box: Any, degrees: Any) -> Any:
-    """Return a box to be decoded later; None if there is none, or one of no area.
+    """Return the box of an annotation; None if there is none, or it has no area.
 
-    CVAT writes a box as it is before it is turned by `degrees`, if at all. Whoever
-    decodes the box reports damage.
+    Decoding the box reports damage.
+
+    Args:
+      box: as in the file, which is the box before it is rotated.
+      degrees: its rotation; None or 0 without.
     """
     if isinstance(box, list) and len(box) == 4 and 0 in box[2:]:
         return None
@@ -239,7 +250,7 @@ def _reason_to_leave_out(
     dialect: Dialect,
     options: ReadOptions,
 ) -> str | None:
-    """Return why a frame does not count as annotated; None if it does."""
+    """Return the reason why an image is no annotated frame; None if it is one."""
     if not annotations:
         if dialect.conventions.lists_empty or options.empty_frames:
             return None

@@ -1,4 +1,4 @@
-"""An annotation export and its files: one file, a folder, or a zip as downloaded."""
+"""An annotation export and its files: a single file, a folder or a zip."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _HIDDEN = re.compile(r"(^|/)(\.|__MACOSX)")
 
 
 class Container:
-    """Read access to the files of an export.
+    """Gives read access to the files of an export.
 
     Attributes:
       path: the file, folder or zip.
-      names: relative paths of its files, with '/', sorted; hidden ones are left out.
+      names: the relative paths of its files, with '/', sorted, without hidden files.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Container:
         """Open an export and list its files.
 
         Raises:
-          InputError: no such path, or a damaged zip.
+          InputError: the path does not exist, or the zip is damaged.
         """
         if path.is_dir():
             names = []
@@ -59,10 +59,7 @@ class Container:
         return cls(path, [path.name])
 
     def locate(self, name: str) -> pathlib.PurePath:
-        """Return the path of a file, as errors name it.
-
-        Of a file in a zip it is such as 'task.zip/annotations.xml'.
-        """
+        """Return a file's path for errors; in a zip, 'task.zip/annotations.xml'."""
         if self.path.is_file() and self._zip_file is None:
             return self.path
         return self.path / name
@@ -84,7 +81,7 @@ class Container:
 
 @contextlib.contextmanager
 def _readable(path: pathlib.PurePath) -> Iterator[None]:
-    """Name the file in an error that reading it raises."""
+    """Turn an error of reading a file into an InputError that names the file."""
     try:
         yield
     except UNREADABLE as error:
@@ -110,8 +107,9 @@ class File(NamedTuple):
 
     Attributes:
       container: the export.
-      name: one of its names.
-      content: the value of a .json; else the bytes, without a byte order mark.
+      name: the file's relative path in it.
+      content: the parsed value of a .json file; of others the bytes, without byte order
+        mark.
     """
 
     container: Container
@@ -134,7 +132,7 @@ class File(NamedTuple):
             return cls(container, name, json.loads(text))
 
     def text(self) -> str:
-        """Return the content, which is bytes, as text; InputError if not UTF-8."""
+        """Decode the bytes of the content as text; InputError if they are not UTF-8."""
         with _readable(self.path):
             return self.content.decode("utf-8")
 
@@ -144,17 +142,25 @@ class File(NamedTuple):
         return self.container.locate(self.name)
 
     def place(self, where: str) -> str:
-        """Return a place as errors name it, such as 'task.zip/x.json: images[0]'."""
+        """Return a place with its file, for errors: 'task.zip/x.json: images[0]'."""
         if where:
             return f"{self.path}: {where}"
         return str(self.path)
 
     def error(self, where: str, problem: str) -> InputError:
-        """Return the error of a field; `problem` ends with the remedy."""
+        """Return the error of a field.
+
+        Args:
+          where: the place in the file.
+          problem: what is wrong, and the remedy.
+        """
         return InputError(f"{self.place(where)}: {problem}")
 
     def check(self, kind: Any) -> Any:
-        """Return the content, checked by `core.checked_json.check_json`.
+        """Check the content with `core.checked_json.check_json`, and return it.
+
+        Args:
+          kind: the kind of value that is expected.
 
         Raises:
           InputError: the content is not of this kind.
@@ -165,7 +171,12 @@ class File(NamedTuple):
 
     @contextlib.contextmanager
     def at(self, where: str = "", remedy: str = _REMEDY) -> Iterator[None]:
-        """Name file, place and remedy in the error of a damaged or missing value."""
+        """Turn an error of a damaged or missing value into an InputError.
+
+        Args:
+          where: the place in the file, which the error names after the file.
+          remedy: what the user can do; an InputError has a remedy of its own.
+        """
         try:
             yield
         except KeyError as error:

@@ -1,6 +1,6 @@
 """Reader of CVAT's XML: 'CVAT for video 1.1' and 'CVAT for images 1.1'.
 
-An export is of a task, of a job of it, or of a project.
+An export contains a task, a job of a task, or a project.
 
 Source: cvat-ai/cvat, `cvat/apps/dataset_manager/formats/cvat.py`, `bindings.py`.
 """
@@ -51,14 +51,13 @@ def matches(content: Any) -> bool:
 def read(file: File, options: ReadOptions) -> list[Document]:
     """Read an XML file: a document for each task.
 
-    A frame of a video counts as annotated where a visible shape is a keyframe, with all
-    its visible shapes. Images keep no keyframes: those with shapes count. A shape on
-    one frame only has no track, unless its group recurs on other frames, as in our own
-    export of masks.
+    A frame of a video counts as annotated, with all its visible shapes, if one of them
+    is a keyframe. Images have no keyframes; an image with shapes counts. A shape on a
+    single frame has no track, unless other frames have shapes of its group, as in our
+    own export of masks.
 
     Raises:
-      InputError: no XML of CVAT, or a field of it is damaged; names the file and the
-        place.
+      InputError: the file is not XML of CVAT, or one of its fields is damaged.
     """
     try:
         root = ElementTree.fromstring(file.content)
@@ -95,11 +94,13 @@ class _Frame:
     """A frame while its shapes are collected.
 
     Attributes:
-      where, name, size: as of `Document.add`.
-      is_annotated: whether a keyframe shows that it is annotated.
-      may_be_empty: whether it is an <image>, or one that a track has left.
+      where, name, size: arguments of `Document.add`.
+      is_annotated: whether a visible shape is a keyframe; for an <image>, whether it
+        has shapes.
+      may_be_empty: whether it may be annotated without shapes: it is an <image>, or a
+        track ends there.
       has_others: whether it has shapes without an area.
-      shapes: the visible ones; parts of one instance have the same key as group.
+      shapes: the visible shapes; parts of one instance have one group.
     """
 
     where: str
@@ -112,7 +113,7 @@ class _Frame:
 
 
 class _TaskReader:
-    """Collects the frames of one task; `finish`, at the end, makes its document."""
+    """Collects the frames of one task, and finally makes its document."""
 
     def __init__(self, file: File, options: ReadOptions, task: Task) -> None:
         self._file = file
@@ -120,8 +121,8 @@ class _TaskReader:
         self._task = task
         self._images: list[_Frame] = []
         self._video_frames: dict[int, _Frame] = {}  # by number
-        # Numbers of frames that a track passes without a shape in the file, as in our
-        # own exports: CVAT interpolates there.
+        # Numbers of frames in which CVAT interpolates a track. The file may have no
+        # shape of it there, such as our own exports.
         self._passed_frames: set[int] = set()
         self._identities: dict[Key, int] = {}  # of tracks
         self._document = Document(file.path, "cvat", task=task.id)
@@ -161,7 +162,7 @@ class _TaskReader:
                         frame.is_annotated = True
 
     def _video_frame(self, number: int) -> _Frame:
-        """Return a frame of the video by its number, a new one if it is not there."""
+        """Return the frame of the video with a number; add it if it is new."""
         if number not in self._video_frames:
             numbering = _BY_FRAME
             if self._task.of_video is False:
@@ -187,7 +188,7 @@ class _TaskReader:
         self._images.append(frame)
 
     def finish(self) -> Document:
-        """Add the annotated frames to the document, count the others, and return it."""
+        """Add annotated frames to the document, count the others, and return it."""
         frames = list(self._images)
         for number in sorted(self._video_frames):
             frame = self._video_frames[number]
@@ -222,14 +223,14 @@ class _TaskReader:
         by_name = any(
             image.name.numbering.kind == Counted.IMAGE_NAMES for image in self._images
         )
-        # With a step above 1 the video may go on behind the last frame shown.
+        # With a step above 1 the video may go on behind the last frame of the task.
         if task.of_video is not None and task.count and not by_name:
             document.frame_range = task.frames
             document.frame_count = task.frames.stop if task.step == 1 else None
         return document
 
     def _tracks(self, frames: list[_Frame]) -> dict[tuple | None, int]:
-        """Return {key: track} of the keys that have shapes on several frames."""
+        """Return {group: its track} of the groups with shapes on several frames."""
         frame_counts = collections.Counter[Any]()
         for frame in frames:
             frame_counts.update({shape.group for shape in frame.shapes})
@@ -259,9 +260,17 @@ class _TaskReader:
     def _add_shape(
         self, frame: _Frame, element: Element, label: str, key: Key | None, where: str
     ) -> bool:
-        """Add a shape to a frame; return whether it has an area.
+        """Add a shape to a frame, if it has an area; otherwise count it as left out.
 
-        A shape without one is only counted.
+        Args:
+          frame: the frame.
+          element: the shape.
+          label: the label of the shape, or of its track.
+          key: the group of the shape, or its track; None if it has neither.
+          where: the place in the file, for errors.
+
+        Returns:
+          whether the shape has an area.
         """
         if element.tag not in WITH_AREA:
             self._document.left_out[f"shapes <{element.tag}>, which have no area"] += 1
@@ -273,4 +282,5 @@ class _TaskReader:
 
 
 def _place_of(element: Element) -> str:
+    """Return the place of an element for errors: '<track id="3">'."""
     return f'<{element.tag} id="{element.get("id")}">'

@@ -15,9 +15,9 @@ from a2d_tf.annotations.readers.shapes import RawShape
 from a2d_tf.data.segmentations import decode_rle
 
 Key = tuple[str, int]
-"""The group of a shape, or else its track."""
+"""The group of a shape, or its track if it is in no group."""
 WITH_AREA = ("polygon", "mask", "ellipse", "box")
-"""Tags of the shapes that have an area, or bound one."""
+"""Tags of the shapes that have an area."""
 
 
 def read_shape(
@@ -30,13 +30,14 @@ def read_shape(
     """Read a shape that has an area.
 
     Args:
-      label: label of the shape, or of its track.
-      key: a value that the parts of one instance have in common.
-      where: the file and the position in it, for messages.
-      size: the frame's (height, width).
+      element: the shape.
+      label: the label of the shape, or of its track.
+      key: the group of the shape, or its track; None if it has neither.
+      where: the file and the place in it, for errors.
+      size: (height, width) of the frame in pixels; None if unknown.
 
     Raises:
-      ValueError: a field is damaged; names no file.
+      ValueError: a field is damaged. The message does not name the file.
     """
     attributes = {}
     for attribute in element.findall("attribute"):
@@ -62,7 +63,7 @@ def read_shape(
 
 
 def group_of(element: Element) -> Key | None:
-    """Return the key of a shape that is in a group."""
+    """Return the group of a shape or a track; None if it is in no group."""
     group = integer(element, "group_id", "0")
     return ("group", group) if group else None
 
@@ -70,7 +71,8 @@ def group_of(element: Element) -> Key | None:
 def _segmentation(element: Element, size: tuple[int, int] | None) -> Segmentation:
     """Return the segmentation of a <mask>, <ellipse> or <polygon>.
 
-    `size` is the frame's (height, width).
+    Args:
+      size: (height, width) of the frame in pixels; None if unknown.
     """
     if element.tag == "mask":
         left = integer(element, "left")
@@ -101,7 +103,7 @@ def _segmentation(element: Element, size: tuple[int, int] | None) -> Segmentatio
 def _box(element: Element) -> list[float]:
     """Return the box [x, y, width, height] of a <box>.
 
-    A box that is turned about its centre has the box around it.
+    If it is rotated about its centre, this is the upright box around it.
     """
     left = float(element.get("xtl", ""))
     top = float(element.get("ytl", ""))

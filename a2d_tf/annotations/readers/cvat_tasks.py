@@ -1,4 +1,4 @@
-"""What the <meta> of CVAT's XML says of tasks and labels.
+"""The tasks and labels in the <meta> of CVAT's XML.
 
 Source: cvat-ai/cvat, `cvat/apps/dataset_manager/formats/cvat.py`, `bindings.py`.
 """
@@ -15,7 +15,8 @@ from a2d_tf.annotations.document import ToolLabel
 from a2d_tf.core.errors import quoted
 from a2d_tf.data import video_frames
 
-# Of CVAT's subsets, if one is Test; `--val_fraction` chooses the validation videos.
+# The split of each of CVAT's subsets; it counts only if the project has both splits.
+# `--val_fraction` chooses the validation videos.
 _SPLITS = {"train": "train", "validation": "train", "test": "test"}
 # Suffixes of sources: films, images and archives. A folder's name may have a dot, too:
 # clip.v2.
@@ -25,19 +26,20 @@ _SUFFIX = re.compile(f"(?i)({'|'.join(map(re.escape, _SOURCES))})$")
 
 @dataclasses.dataclass
 class Task:
-    """A task of an export, or the one job of it that is exported.
+    """A task of an export, or a job of a task.
 
     Attributes:
-      video: the video's name without suffix; None where the export has none.
-      of_video: whether it annotates a video; False for images; None where the export is
-        silent.
-      size: (height, width) of the video; None for images.
-      start, step, count: the frames of the video that the task shows; count is None if
-        unknown.
-      id: its number; None for a job, since a task has several jobs.
+      video: the video's name without suffix; None if the export does not say.
+      of_video: whether it annotates a video; False for images; None if the export does
+        not say.
+      size: (height, width) of the video in pixels; None for images.
+      start, step: the first frame of the video that the task shows, counted from 0, and
+        the number of frames to the next.
+      count: the number of frames that the task shows; None if unknown.
+      id: the number of the task; None for a job, since a task has several jobs.
       subset: the name of its part of the project; '' if it has none.
-      offset: what a project adds to the frame numbers.
-      split: 'train' or 'test'; None in another subset, or where the project lacks one
+      offset: the number that a project adds to the numbers of the task's frames.
+      split: 'train' or 'test'; None for another subset, or if the project has only one
         of the two.
     """
 
@@ -58,10 +60,14 @@ class Task:
         return range(self.start, self.start + self.step * (self.count or 0), self.step)
 
     def number(self, frame: int) -> int:
-        """Return the 1-based number in the video of a frame of the file.
+        """Return the 1-based number in the video of a frame.
+
+        Args:
+          frame: the number of the frame in the file.
 
         Raises:
-          ValueError: the task does not show the frame; names no file.
+          ValueError: the task does not show the frame. The message does not name the
+            file.
         """
         if self.count is not None and frame - self.offset not in self.frames:
             raise ValueError(f"frame {frame} is not in its task")
@@ -72,10 +78,10 @@ def read_tasks(root: Element) -> dict[str | None, Task]:
     """Return the tasks of an export.
 
     Returns:
-      {id: task} of a project, in the order of the ids; {None: task} of a task or job.
+      {id: task} for a project, in the order of the ids; {None: task} for a task or job.
 
     Raises:
-      ValueError: a field is damaged; names no file.
+      ValueError: a field is damaged. The message does not name the file.
     """
     meta = root.find("meta")
     if meta is None:
@@ -93,7 +99,7 @@ def read_tasks(root: Element) -> dict[str | None, Task]:
     if "train" in splits and "test" in splits:
         for task, split in zip(tasks, splits):
             task.split = split
-    # CVAT numbers the frames of a subset on, from task to task.
+    # In a subset, CVAT goes on counting frames from one task to the next.
     ends: dict[str, int] = {}
     for task in tasks:
         task.offset = ends.get(task.subset, 0)
@@ -102,10 +108,10 @@ def read_tasks(root: Element) -> dict[str | None, Task]:
 
 
 def read_labels(root: Element) -> Iterator[ToolLabel]:
-    """Yield each label, actor and action in the tool's list of labels.
+    """Yield a `ToolLabel` for each label, actor and action that the tool offers.
 
-    A label whose actor or action is free text yields one without a name, because its
-    names are not all in the list.
+    If the actor or the action of a label is free text, its name is '', because the list
+    does not contain all its names.
     """
     for label in root.iterfind("meta//label"):
         name = label.findtext("name", "")
@@ -125,9 +131,11 @@ def read_labels(root: Element) -> Iterator[ToolLabel]:
 
 
 def _read_task(parent: Element, task: Element | None) -> Task:
-    """Read a task that is described somewhere within `parent`.
+    """Read a task.
 
-    The export of a job has only parts of the description.
+    Args:
+      parent: an element that contains the description of the task.
+      task: the <task>; None in the export of a job, which describes a task in part.
     """
     # Of a tag that occurs several times, the first element counts.
     texts = _texts(reversed(list(parent.iter())))
@@ -152,20 +160,27 @@ def _read_task(parent: Element, task: Element | None) -> Task:
 
 
 def _texts(elements: Iterable[Element]) -> dict[str, str]:
+    """Return {tag: text} of elements; the last element with a tag counts."""
     return {element.tag: (element.text or "").strip() for element in elements}
 
 
 def _video_name(path: str) -> str | None:
-    """Return the name of a file without folders and suffix; None for no name."""
+    """Return the file name of a path without its suffix; None if there is none."""
     name = path.strip().replace("\\", "/").rpartition("/")[2]
     return _SUFFIX.sub("", name) or None
 
 
 def integer(fields: Element | Mapping[str, str], name: str, default: str = "") -> int:
-    """Return an attribute of an element, or one of some texts, as a number.
+    """Return an attribute of an element, or a text in a dictionary, as an integer.
+
+    Args:
+      fields: the element or the dictionary.
+      name: the name of the attribute, or the key.
+      default: the text if it is missing.
 
     Raises:
-      ValueError: it is missing, or no integer of at most nine digits; names no file.
+      ValueError: it is missing, or no integer of at most nine digits. The message does
+        not name the file.
     """
     text = fields.get(name, default)
     if not re.fullmatch("[0-9]{1,9}", text):

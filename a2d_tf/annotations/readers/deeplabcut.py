@@ -8,9 +8,9 @@ clip1DLC_resnet50_mice_el.csv     scorer,DLC_resnet50_mice,DLC_resnet50_mice,…
                                   0,102.5,40.1,0.99,130.2,…
 ```
 
-Rows are frames from 0. A project of a single animal has no individuals. The individual
-`single` has the points of the scene. A point is missing where its likelihood is below
-`LIKELIHOOD`.
+Rows are frames, counted from 0. A project of a single animal has no row `individuals`.
+The individual `single` stands for the scene. A point counts as missing if its
+likelihood is below `LIKELIHOOD`.
 
 Source: DeepLabCut `pose_estimation_pytorch/apis/utils.py`; pandas `io/pytables.py`.
 """
@@ -41,7 +41,7 @@ from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import UNREADABLE
 
 LIKELIHOOD = 0.6
-"""The least likelihood of a point that was found; DeepLabCut's own `pcutoff`."""
+"""The least likelihood of a point that counts; DeepLabCut's own `pcutoff`."""
 HDF5 = b"\x89HDF\r\n\x1a\n"
 _LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 _NEEDED_LEVELS = ("scorer", "bodyparts", "coords")
@@ -56,8 +56,8 @@ class _Table(NamedTuple):
     """The table of a video.
 
     Attributes:
-      columns: {level: name} for each column; `_LEVELS` has the levels.
-      frames: numbers of the rows, as in the file.
+      columns: for each column, {one of `_LEVELS`: name}.
+      frames: the number of each row as in the file, from 0.
       values: float64 [rows, columns].
     """
 
@@ -67,7 +67,7 @@ class _Table(NamedTuple):
 
 
 def matches(content: Any) -> bool:
-    """Return whether the bytes of a file are such a table, even if truncated."""
+    """Return whether the bytes of a file are a table of DeepLabCut, even if cut off."""
     if not content.startswith(HDF5):
         return content.startswith(b"scorer,")
     try:
@@ -81,8 +81,8 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     """Read the table of a video.
 
     Raises:
-      InputError: the table is damaged, has images instead of frames, or no points; or
-        nobody says which actor it shows.
+      InputError: the table is damaged, its rows are images, it has no points, or the
+        user does not state its actor.
     """
     with file.at("", _REMEDY):
         if file.content.startswith(HDF5):
@@ -119,7 +119,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
 
 
 def _read_csv(text: str) -> _Table:
-    """Return the table in a CSV; ValueError, which names no file, if it is broken."""
+    """Return the table in a CSV; ValueError, without a file's name, if broken."""
     levels: dict[str, list[str]] = {}
     frames = []
     rows = []
@@ -144,7 +144,11 @@ def _read_csv(text: str) -> _Table:
 
 
 def _read_hdf5(content: bytes) -> _Table:
-    """Return the table in an HDF5 file; InputError, which names no file, if broken."""
+    """Return the table in an HDF5 file.
+
+    Raises:
+      InputError, ValueError: it is broken. The message does not name the file.
+    """
     try:
         with h5py.File(io.BytesIO(content)) as hdf5:
             group = _stored_frame(hdf5)
@@ -168,7 +172,7 @@ def _read_hdf5(content: bytes) -> _Table:
 
 
 def _stored_frame(hdf5: h5py.File) -> h5py.Group | None:
-    """Return the table of pandas in an HDF5 file; None if there is none."""
+    """Return the group of an HDF5 file with a pandas table; None if there is none."""
     for group in hdf5.values():
         if "pandas_type" in group.attrs:
             return group
@@ -176,10 +180,10 @@ def _stored_frame(hdf5: h5py.File) -> h5py.Group | None:
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Reads lists, dictionaries, texts and numbers, and nothing that is a program."""
+    """Reads lists, dictionaries, texts and numbers, but no objects, which run code."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Raise ValueError: such a pickle has objects."""
+        """Raise ValueError, because the pickle contains an object."""
         raise ValueError(f"contains {module}.{name}, not names alone")
 
 
@@ -192,14 +196,14 @@ def _unpickled(value: bytes) -> Any:
 
 
 def _frame_number(text: str) -> int:
-    """Return the number of a row; ValueError if it is an image, as of training."""
+    """Return the number of a row; ValueError if the row is an image for training."""
     if not text.isdecimal():
         raise ValueError(f"the row {quoted(text)} is no frame of a tracked video")
     return int(text)
 
 
 def _video(file: File, table: _Table) -> str | None:
-    """Return the video: what is before the scorer in the file's name; else None."""
+    """Return the part of the file's name before the scorer; None without a scorer."""
     stem = pathlib.PurePosixPath(file.name).name.rpartition(".")[0]
     video, _, _ = stem.partition(table.columns[0]["scorer"])
     return video if video != stem else None

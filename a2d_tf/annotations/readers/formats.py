@@ -1,4 +1,4 @@
-"""The formats that are read; the content of a file tells which one it is of."""
+"""The formats that can be read, and their recognition by content."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from a2d_tf.core.errors import InputError
 
 
 class Format(NamedTuple):
-    """A format.
+    """A format of annotation files.
 
     Attributes:
-      suffixes: how the paths of its files end, in small letters.
+      suffixes: the possible ends of the paths of its files, in lower case.
       matches: takes the content of a `File`; returns whether it is of this format.
       read: the reader, which raises InputError for a damaged file.
-      reads_folder: whether it reads all files in the folder of one at once.
+      reads_folder: whether `read` takes one file, and reads all files of its folder.
     """
 
     suffixes: tuple[str, ...]
@@ -40,13 +40,13 @@ class Format(NamedTuple):
 
 
 class _UnreadFile(NamedTuple):
-    """A file of an export, and the formats whose files may be called so."""
+    """A file of an export, and the formats whose files may have its name."""
 
     file: File
     possible_formats: list[str]
 
 
-# In the order in which they are asked: the more particular ones first.
+# In the order in which they are tried: a special format before a more general one.
 _FORMATS = {
     "a2d_tf": Format((".json",), coco.is_own, coco.read_own),
     "youtube_vis": Format((".json",), youtube_vis.matches, youtube_vis.read),
@@ -62,7 +62,7 @@ _FORMATS = {
     "sleap": Format((".slp", ".h5"), sleap.matches, sleap.read),
     "mot": Format((".txt", ".csv"), mot.matches, mot.read),
 }
-# Tables and arrays of any kind: beside an export nobody takes them for annotations.
+# Files of these suffixes often are no annotations, so that no message lists them.
 _COMMON_SUFFIXES = (".txt", ".csv", ".h5")
 FORMATS = tuple(sorted(_FORMATS))
 _KINDS = (
@@ -78,7 +78,8 @@ def read_export(path: pathlib.Path, options: ReadOptions) -> list[Document]:
     It is a file, a zip as downloaded, or a folder, which may contain zips.
 
     Raises:
-      InputError: no such path, a damaged file, or not one file of a known format.
+      InputError: the path does not exist, a file is damaged, or no file is of a known
+        format.
     """
     format_name = options.format_name
     documents: list[Document] = []
@@ -119,7 +120,7 @@ def read_export(path: pathlib.Path, options: ReadOptions) -> list[Document]:
 
 
 def _first_names(names: Sequence[str]) -> str:
-    """Join the first names; '…' stands for the others, 'none' for nothing."""
+    """Join the first three names; '…' stands for the others, 'none' for no name."""
     text = ", ".join(names[:3]) or "none"
     if len(names) > 3:
         text += ", …"
@@ -137,7 +138,7 @@ def _formats_of_suffix(name: str) -> list[str]:
 
 
 def _format_of_content(file: File, possible_formats: Sequence[str]) -> str | None:
-    """Return the first of some formats that a file's content is of; None if none is."""
+    """Return the first of some formats that fits a file's content; or None."""
     for format_name in possible_formats:
         if _FORMATS[format_name].matches(file.content):
             return format_name
@@ -145,7 +146,7 @@ def _format_of_content(file: File, possible_formats: Sequence[str]) -> str | Non
 
 
 def _files(path: pathlib.Path) -> Iterator[tuple[Container, str]]:
-    """Yield (container, name) of the files of an export, and of zips in its folder."""
+    """Yield (container, name) of each file of an export, also in zips of a folder."""
     export = Container.open(path)
     for name in export.names:
         if path.is_dir() and name.lower().endswith(".zip"):

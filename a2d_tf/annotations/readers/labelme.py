@@ -1,8 +1,8 @@
 """LabelMe's JSON, one file for each image.
 
-Polygons, masks and circles are masks. Rectangles are boxes; of a turned one, the box
-around it. Shapes of one label and one `group_id` are one instance. A file without
-shapes is an annotated frame without instances.
+Polygons, masks and circles are masks. Rectangles are boxes; a rotated one is the
+upright box around it. Shapes of one label and one `group_id` are one instance. A file
+without shapes is an annotated frame without instances.
 
 Source: labelme 6.3.1 `_label_file.py`, `utils/shape.py`.
 """
@@ -48,9 +48,10 @@ def matches(content: Any) -> bool:
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read the file of one image: a document of one frame.
+    """Read the file of one image.
 
-    It is a document without frames if there are shapes, but none has an area.
+    Returns:
+      a document of one frame; without frames if there are shapes, but none has an area.
 
     Raises:
       InputError: the structure is broken, or neither the image nor the file is named
@@ -93,9 +94,9 @@ def read(file: File, options: ReadOptions) -> list[Document]:
 
 
 def _frame_name(file: File) -> FrameName:
-    """Return the frame that the image's path names; else the one the file's names.
+    """Return the frame that the path of the image names, or else the path of the file.
 
-    The image's path is relative to the file.
+    The path of the image is relative to the file.
 
     Raises:
       InputError: neither names a frame.
@@ -111,17 +112,17 @@ def _frame_name(file: File) -> FrameName:
 
 
 def _corner_count(shape: dict[str, Any]) -> int:
-    """Return how many points a box has: of a rectangle, LabelMe writes two."""
+    """Return the number of points of a box: 2 for LabelMe's rectangle, otherwise 4."""
     is_labelmes = shape["shape_type"] == "rectangle" and len(shape["points"]) != 4
-    return 2 if is_labelmes else 4  # X-AnyLabeling writes 4 of each
+    return 2 if is_labelmes else 4  # X-AnyLabeling always writes 4
 
 
 def _points(shape: dict[str, Any], count: int | None = None) -> list[list[float]]:
     """Return the points [x, y] of a shape.
 
     Raises:
-      ValueError: there are not `count` points, or by default fewer than three; or a
-        point has not two coordinates. Names no file.
+      ValueError: there are not `count` points, or if that is None, fewer than three; or
+        a point does not have two coordinates. The message does not name the file.
     """
     points = shape["points"]
     is_right_count = len(points) > 2 if count is None else len(points) == count
@@ -137,7 +138,11 @@ def _segmentation(
 ) -> Segmentation | None:
     """Return the segmentation of a shape; None if it has no area.
 
-    `size` is the image's (height, width).
+    Args:
+      size: (height, width) of the image in pixels; None if unknown.
+
+    Raises:
+      ValueError: a point or the mask is broken. The message does not name the file.
     """
     kind = shape.get("shape_type") or "polygon"
     if kind == "polygon":

@@ -1,4 +1,4 @@
-"""Folders of masks, as DAVIS, SAM 2 and Cutie write them, and a list of their objects.
+"""Reader of folders of masks, as of DAVIS, SAM 2 and Cutie, with a list of objects.
 
 ```
 objects.csv      video,object,actor,action,first,last
@@ -44,11 +44,14 @@ _UNCLEAR = 255
 
 
 class _Row(NamedTuple):
-    """What an object of a video does from a frame to another.
+    """A row of the list: a period in which an object has one actor and one action.
 
     Attributes:
       line: the place in the list, for errors: 'line 2'.
-      first, last: numbers as in the names of the PNGs, both included.
+      video: the name of the video.
+      object: the value of the object's pixels.
+      actor, action: its names.
+      first, last: numbers of frames as in the names of PNGs, both included.
     """
 
     line: str
@@ -67,7 +70,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     """Read the list and all PNGs in the folders beside it.
 
     Raises:
-      InputError: a row or a PNG is broken, or rows and folders do not fit together.
+      InputError: a row or a PNG is broken, or rows and folders contradict each other.
     """
     rows = _rows_by_video(file)
     folders = _png_folders(file)
@@ -88,7 +91,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
 def _png_folders(file: File) -> dict[str, list[str]]:
     """Return {video: names of its PNGs in the container}.
 
-    PNGs beside the list are no masks.
+    PNGs in the folder of the list itself are not masks.
     """
     prefix = file.name[: -len(LIST)]
     folders = collections.defaultdict(list)
@@ -104,8 +107,8 @@ def _rows_by_video(file: File) -> dict[str, _RowsByObject]:
     """Return {video: {object: its rows by time}}.
 
     Raises:
-      InputError: the list is no CSV, a column is missing, a row is broken, or two rows
-        of an object overlap in time.
+      InputError: the list is not a CSV, a column is missing, a row is broken, or two
+        rows of an object overlap in time.
     """
     videos: dict[str, _RowsByObject] = {}
     for row in _read_rows(file):
@@ -118,7 +121,7 @@ def _rows_by_video(file: File) -> dict[str, _RowsByObject]:
 
 
 def _read_rows(file: File) -> list[_Row]:
-    """Return the rows of the list, in its order; empty lines are left out."""
+    """Return the rows of the list in their order, without empty lines."""
     rows = []
     table = csv.DictReader(io.StringIO(file.text(), newline=""))
     try:
@@ -163,7 +166,11 @@ def _row(file: File, line: str, fields: Mapping[str, str]) -> _Row:
 
 
 def _check_disjoint(file: File, rows: Sequence[_Row]) -> None:
-    """Raise InputError if two rows of an object, in order of time, overlap."""
+    """Raise InputError if two rows overlap in time.
+
+    Args:
+      rows: the rows of an object, in the order of time.
+    """
     for row, following in zip(rows, rows[1:]):
         if following.first <= row.last:
             problem = (
@@ -184,7 +191,7 @@ def _add_video(
     """Add the frames of a video to the document.
 
     Raises:
-      InputError: a PNG is broken, or its objects are not those of the rows.
+      InputError: a PNG is broken, or PNGs and rows have different objects.
     """
     certain = frame_names.any_is_0(png_names)
     values_in_pngs: set[int] = set()
@@ -227,7 +234,12 @@ def _add_video(
 
 
 def _row_at(rows: Sequence[_Row], number: int) -> _Row | None:
-    """Return the row of an object that holds in a frame; None if there is none."""
+    """Return the row of an object for a frame; None if there is none.
+
+    Args:
+      rows: the rows of the object.
+      number: the number of the frame, as in the name of its PNG.
+    """
     for row in rows:
         if row.first <= number <= row.last:
             return row
@@ -237,12 +249,18 @@ def _row_at(rows: Sequence[_Row], number: int) -> _Row | None:
 def _check_objects(
     file: File, video: str, values_in_pngs: set[int], objects: set[int]
 ) -> None:
-    """Raise InputError if PNGs hold objects that no row names, and rows some others.
+    """Raise InputError if PNGs and rows seem to number objects differently.
 
-    Without any row, objects in the PNGs are enough for that.
+    This is so if the PNGs contain objects without a row, and rows name objects that the
+    PNGs lack, or there are no rows at all.
+
+    Args:
+      video: the name of the video.
+      values_in_pngs: the values of pixels in its PNGs.
+      objects: the objects in its rows.
     """
     background = {0}
-    if values_in_pngs & objects:  # alone in a video, the value is an object
+    if values_in_pngs & objects:  # otherwise 255 may be the number of an object
         background.add(_UNCLEAR)
     without_row = sorted(values_in_pngs - background - objects)
     without_mask = sorted(objects - values_in_pngs)
@@ -255,7 +273,7 @@ def _check_objects(
 
 
 def _read_pixels(file: File, name: str) -> np.ndarray:
-    """Return the object in each pixel of a PNG, uint8 or uint16 [H, W].
+    """Return the object of each pixel of a PNG, uint8 or uint16 [H, W].
 
     Raises:
       InputError: it is damaged, or an RGB image.

@@ -50,11 +50,11 @@ class _Row(NamedTuple):
     """A row of the file.
 
     Attributes:
-      frame: as in the file.
-      track: None of a detection without a track.
-      box: [x, y, width, height].
+      frame: the number of the frame as in the file.
+      track: the number of the track; None if the row has none.
+      box: [x, y, width, height] in pixels.
       is_ignored: whether its conf is 0.
-      class_number: the text of its class; None if it has none.
+      class_number: the number of its class as text; None if it has none.
     """
 
     frame: int
@@ -65,7 +65,7 @@ class _Row(NamedTuple):
 
     @classmethod
     def parse(cls, line: str) -> _Row:
-        """Parse a line; ValueError, which names no file, if it is no row."""
+        """Parse a line; ValueError, without the file's name, if it is not a row."""
         cells = [cell.strip() for cell in line.split(",")]
         if len(cells) < _FEWEST_COLUMNS:
             raise ValueError(f"{quoted(line)} is not {_COLUMNS}")
@@ -84,16 +84,16 @@ class _Row(NamedTuple):
 
 
 def matches(content: Any) -> bool:
-    """Return whether the bytes of a file begin with a row of MOT's."""
+    """Return whether the bytes of a file begin with a row of MOT."""
     return _ROW.match(content) is not None
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read the file of a video, which its path names.
+    """Read the file of a video; the path of the file names the video.
 
     Raises:
-      InputError: a row is broken, the class of one is not listed, nobody says which
-        actor it shows, or a track is twice in a frame.
+      InputError: a row is broken, its class is not listed, the user does not state the
+        actor of rows without a class, or a frame has a track twice.
     """
     document = Document(file.path, "mot")
     file_name = posixpath.basename(file.name).lower()
@@ -135,7 +135,7 @@ def read(file: File, options: ReadOptions) -> list[Document]:
 
 
 def _class_names(file: File) -> dict[str, str] | None:
-    """Return {number as text: name} of the file's classes; None without labels.txt."""
+    """Return {number as text: name} of the classes; None if there is no labels.txt."""
     name = posixpath.join(posixpath.dirname(file.name), _CLASSES)
     if name not in file.container.names:
         return None
@@ -148,7 +148,7 @@ def _class_names(file: File) -> dict[str, str] | None:
 def _label(
     row: _Row, class_names: Mapping[str, str] | None, options: ReadOptions
 ) -> ToolLabel:
-    """Return the label of a row: of the name of its class, else as `options` say."""
+    """Return the label of a row: the name of its class, or else that of `options`."""
     if row.class_number is None or class_names is None:
         return options.label(row.class_number)
     return ToolLabel(class_names[row.class_number])

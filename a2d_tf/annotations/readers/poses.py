@@ -1,4 +1,4 @@
-"""Poses of individuals as instances: the box around the points of each."""
+"""Poses as instances: each is the box around the points of an individual."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from a2d_tf.annotations.document import (
 from a2d_tf.annotations.readers.container import File
 
 MARGIN = 0.1
-"""How much further out than the points each side is, of the box's longer side.
+"""The margin on each side of a box, as a share of its longer side.
 
 Points are on joints and tips, and the body reaches beyond them.
 """
@@ -29,10 +29,10 @@ class Pose(NamedTuple):
     """The pose of an individual in a frame.
 
     Attributes:
-      where: as of `Instance`.
-      name: the user's name of the individual; None if there is none.
-      track: as of `Instance`.
-      box: as of `boxes_around`.
+      where: the file and the place in it, for errors.
+      name: the user's name for the individual; None if there is none.
+      track: the number of its track; None if there is none.
+      box: float64 [4] of x, y, width, height in pixels, see `boxes_around`.
     """
 
     where: str
@@ -45,11 +45,11 @@ def boxes_around(points: np.ndarray) -> np.ndarray:
     """Return the boxes around the points of poses, enlarged by `MARGIN`.
 
     Args:
-      points: float64 [..., P, 2] of x, y; NaN where a point is missing.
+      points: float64 [..., P, 2] of x, y in pixels; NaN where a point is missing.
 
     Returns:
-      float64 [..., 4] of x, y, width, height; NaN for a pose without points, and a
-      width and height of 0 for a single one.
+      float64 [..., 4] of x, y, width, height in pixels. A pose without points has NaN;
+      a pose of a single point has a width and a height of 0.
     """
     is_missing = np.isnan(points).any(axis=-1, keepdims=True)
     low = np.where(is_missing, np.inf, points).min(axis=-2)
@@ -67,13 +67,20 @@ def add_frame(
     poses: Iterable[Pose],
     options: ReadOptions,
 ) -> None:
-    """Add the frame of some poses to a document; those without points are absent.
+    """Add a frame with its poses to a document; poses without points are absent.
 
-    A frame without any is left out, unless `options` has empty frames: the tool may
-    have missed the individuals.
+    A frame without poses is left out, because the tool may have missed the individuals,
+    unless `options.empty_frames`.
+
+    Args:
+      document: the document.
+      where: the place of the frame in the file, for errors.
+      name: the frame.
+      poses: the poses of all individuals.
+      options: states the actor, and whether empty frames count.
 
     Raises:
-      InputError: two poses have one track, or nobody says which actor they show.
+      InputError: two poses have one track, or the user does not state the actor.
     """
     instances = []
     has_single_point = False
@@ -104,7 +111,7 @@ def add_frame(
 
 
 def check_any(file: File, document: Document, options: ReadOptions) -> None:
-    """Raise InputError if no pose of a file has a box, so that it has no frames."""
+    """Raise InputError if a document has no frames, because no pose has a box."""
     if not document.frames and not options.empty_frames:
         raise file.error(
             "",

@@ -1,4 +1,4 @@
-"""Shapes of annotation tools as COCO segmentations and boxes, and their instances.
+"""Shapes of annotation tools, and the instances that they are parts of.
 
 A reader turns each shape of a frame into a `RawShape`; `join` makes instances of them.
 """
@@ -23,9 +23,12 @@ _CORNERS = 96  # of an ellipse, whose area is then right to a thousandth
 def ellipse(
     x: float, y: float, radius_x: float, radius_y: float, *, angle: float = 0
 ) -> list[float]:
-    """Return the polygon [x, y, ...] of an ellipse about (x, y).
+    """Return the polygon [x, y, ...] of an ellipse, in pixels.
 
-    `angle`, in radians, turns it from the x axis to the y axis.
+    Args:
+      x, y: its centre.
+      radius_x, radius_y: its half axes.
+      angle: its rotation from the x axis to the y axis, in radians.
     """
     directions = 2 * np.pi * np.arange(_CORNERS) / _CORNERS
     along = radius_x * np.cos(directions)
@@ -36,7 +39,12 @@ def ellipse(
 
 
 def box_around_turned(box: Sequence[float], degrees: float) -> list[float]:
-    """Return the box around a box [x, y, width, height] turned about its centre."""
+    """Return the upright box around a rotated box.
+
+    Args:
+      box: [x, y, width, height] before it is rotated about its centre.
+      degrees: the rotation.
+    """
     x, y, width, height = box
     cos = abs(math.cos(math.radians(degrees)))
     sin = abs(math.sin(math.radians(degrees)))
@@ -60,15 +68,16 @@ def box_around(points: Sequence[Sequence[float]] | np.ndarray) -> list[float]:
 def rle_of_bitmap(
     bitmap: np.ndarray, left: int, top: int, image_size: tuple[int, int] | None
 ) -> dict:
-    """Return the RLE, in the whole image, of a bitmap of a part of it.
+    """Return the RLE of a mask of the whole image.
 
     Args:
-      bitmap: bool [height, width], whose corner is at (left, top).
-      image_size: (height, width); None if it is unknown.
+      bitmap: bool [height, width], the part of the mask around the object.
+      left, top: position in the image of the bitmap's corner, in pixels.
+      image_size: (height, width) of the image in pixels; None if it is unknown.
 
     Raises:
-      ValueError: the bitmap leaves the image, or the size of the image is unknown or
-        too large; names no file.
+      ValueError: the bitmap exceeds the image, or the size of the image is unknown or
+        too large. The message does not name the file.
     """
     height, width = bitmap.shape
     rows, columns = image_size or (0, 0)
@@ -82,7 +91,7 @@ def rle_of_bitmap(
 
 
 def segmentation_area(segmentation: Segmentation) -> float:
-    """Return the area in pixels; where polygons overlap, it counts twice."""
+    """Return the area in square pixels; the overlap of polygons counts twice."""
     if isinstance(segmentation, dict):
         return float(rle_tools.area(segmentation))
     total = 0.0
@@ -94,11 +103,12 @@ def segmentation_area(segmentation: Segmentation) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class RawShape:
-    """A shape as a tool has it: an instance, or a part of one.
+    """A shape of a tool: an instance, or a part of one.
 
     Attributes:
-      group: what the parts of an instance have in common; None if it has no others.
-      label, where, actor, action, track, name, number: as of `Instance`.
+      group: a value that all parts of an instance have; None if the shape is the only
+        part.
+      label, where, actor, action, track, name, number: see `Instance`.
       part: the segmentation; None for a box.
       box: [x, y, width, height]; None for a segmentation.
     """
@@ -126,12 +136,14 @@ def join(shapes: Iterable[RawShape]) -> tuple[Instance, ...]:
     """Join the shapes of a frame that are parts of one instance.
 
     Returns:
-      The instances in the order of their first parts; action and identity are the
-      largest part's, the name is that of any part. Boxes beside masks of the same
-      instance do not count; boxes alone make one around them.
+      The instances in the order of their first parts. Action and track are those of
+      the largest part, name and number those of the first part with a name. If parts
+      have masks, their boxes do not count; if all are boxes, the instance has the box
+      around them.
 
     Raises:
-      ValueError: a group joins two actors, or two names; names no file.
+      ValueError: a group joins two actors or two names. The message does not name the
+        file.
     """
     groups: dict[Hashable, list[RawShape]] = {}
     for i, shape in enumerate(shapes):
@@ -146,18 +158,19 @@ def join(shapes: Iterable[RawShape]) -> tuple[Instance, ...]:
 
 
 def _check_alike(group: tuple | None, name: str, other: str) -> None:
-    """Raise ValueError if two parts of a group have different names."""
+    """Raise ValueError if two parts of a group have different names or actors."""
     if name != other:
         group_name = " ".join(map(str, group or ()))
         raise ValueError(f"{group_name} joins {quoted(name)} and {quoted(other)}")
 
 
 def _actor(shape: RawShape) -> str:
+    """Return the actor of a shape, which may stand in a label 'actor-action'."""
     return shape.actor or shape.label.partition("-")[0]
 
 
 def _join_group(shapes: Sequence[RawShape]) -> Instance:
-    """Return the instance whose parts the shapes are."""
+    """Return the instance that consists of some shapes."""
     with_masks = []
     parts: list[Segmentation] = []
     for shape in shapes:

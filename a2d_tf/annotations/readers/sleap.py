@@ -1,4 +1,4 @@
-"""SLEAP's files of tracked videos: labels (.slp) and their analysis (.h5), by sleap-io.
+"""Reader of SLEAP's files, labels (.slp) and analysis (.h5), by sleap-io.
 
 Frames count from 0. Instances that a person drew or corrected replace the predictions
 of the same track. Individuals have the names of their tracks.
@@ -32,14 +32,14 @@ from a2d_tf.core.files import UNREADABLE
 
 _LABELS = {"metadata", "frames", "instances"}
 _ANALYSIS = {"tracks", "track_names", "node_names"}
-"""Names in the two kinds of HDF5 files."""
+"""Names of datasets that tell the two kinds of HDF5 files, .slp and .h5, apart."""
 _FROM_0 = Numbering(
     Counted.VIDEO_FRAMES, "SLEAP counts from 0: its frame 5 is frame 6 of the video"
 )
 
 
 def matches(content: Any) -> bool:
-    """Return whether the bytes of a file are SLEAP's, even if truncated."""
+    """Return whether the bytes of a file are SLEAP's, even if cut off."""
     try:
         names = _names(content)
     except UNREADABLE:  # the reader says what is wrong
@@ -51,8 +51,8 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     """Read the poses of all videos of a file.
 
     Raises:
-      InputError: sleap-io is missing, the file is damaged or has no poses, a track is
-        twice in a frame, or nobody says which actor it shows.
+      InputError: sleap-io is missing, the file is damaged or has no poses, a frame has
+        a track twice, or the user does not state the actor.
     """
     with _local_path(file) as path:
         labels = _load(file, path)
@@ -84,7 +84,7 @@ def _names(content: bytes) -> set[str]:
 
 @contextlib.contextmanager
 def _local_path(file: File) -> Iterator[str]:
-    """Give the path of a file with its content, also of one in a zip."""
+    """Yield the path of a temporary copy of a file, which may be in a zip."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / pathlib.PurePosixPath(file.name).name
         path.write_bytes(file.content)
@@ -92,7 +92,14 @@ def _local_path(file: File) -> Iterator[str]:
 
 
 def _load(file: File, path: str) -> Any:
-    """Return the `sleap_io.Labels` of a file; its videos are not opened."""
+    """Return the `sleap_io.Labels` of a file, without opening its videos.
+
+    Args:
+      path: the path of the file's copy.
+
+    Raises:
+      InputError: sleap-io is missing, or cannot read the file.
+    """
     try:
         import sleap_io
     except ImportError as error:
@@ -116,10 +123,11 @@ def _load(file: File, path: str) -> Any:
 
 
 def _video_name(video: Any, path: str) -> str | None:
-    """Return the name of a `sleap_io.Video`; None if only the labels' file is known.
+    """Return the name of a video; None if the labels do not say.
 
     Args:
-      path: path of the labels' file, which may contain the images of a video.
+      video: a `sleap_io.Video`.
+      path: the path of the labels' file, which may contain the images of the video.
     """
     while video.source_video is not None:
         video = video.source_video

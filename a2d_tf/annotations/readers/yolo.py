@@ -6,8 +6,8 @@ labels/train/clip1/00005.txt  1 0.305 0.081 0.414 0.081 0.414 0.241
 train.txt                     data/images/train/clip1/00005.jpg
 ```
 
-`yolo_labels` describes the text files. An image without one is empty, or was not
-annotated.
+`yolo_labels` describes the text files. An image without a text file has no instances,
+or was not annotated.
 
 Source: cvat-ai/datumaro `yolo/exporter.py`.
 """
@@ -41,7 +41,7 @@ _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 class _ImageKey(NamedTuple):
-    """The subset of an image, '' if it has none, and its path in it without suffix."""
+    """The subset of an image, '' if it has none, and its path there without suffix."""
 
     subset: str
     path: str
@@ -49,11 +49,11 @@ class _ImageKey(NamedTuple):
 
 @dataclasses.dataclass
 class _Image:
-    """An image of the data set; one of the two files at least is there.
+    """An image of the data set, with a text file, a path, or both.
 
     Attributes:
-      label_file: name of the text file in the container; None if there is none.
-      image_path: path in its subset, of a file or as listed; None if there is none.
+      label_file: the name of its text file in the container; None if there is none.
+      image_path: its path in its subset, of a file or in a list; None if there is none.
     """
 
     label_file: str | None = None
@@ -102,12 +102,12 @@ def read(file: File, options: ReadOptions) -> list[Document]:
 
 
 def _load(file: File) -> dict[str, Any]:
-    """Return the content of data.yaml; {} if it is no mapping.
+    """Return the content of data.yaml; {} if it is not a mapping.
 
-    All its scalars stay texts, so that a class may be called 'no'.
+    All scalars stay texts, so that a class may be called 'no'.
 
     Raises:
-      InputError: it is not YAML.
+      InputError: the file is not YAML.
     """
     try:
         dataset = yaml.load(file.content, Loader=yaml.BaseLoader)
@@ -120,7 +120,14 @@ def _load(file: File) -> dict[str, Any]:
 
 
 def _classes(file: File, dataset: dict[str, Any]) -> dict[str, str]:
-    """Return {number as text: name} of the classes of data.yaml."""
+    """Return {number as text: name} of the classes.
+
+    Args:
+      dataset: the content of data.yaml.
+
+    Raises:
+      InputError: the content lists no classes, or keypoints.
+    """
     names = dataset.get("names")
     if isinstance(names, list):
         names = {str(number): name for number, name in enumerate(names)}
@@ -140,7 +147,10 @@ def _classes(file: File, dataset: dict[str, Any]) -> dict[str, str]:
 def _images(file: File, subsets: Collection[str]) -> dict[_ImageKey, _Image]:
     """Return the images of a data set.
 
-    An image is known by its own file, its text file, or a line in the list of a subset.
+    An image has a file, a text file, or a line in the list of a subset.
+
+    Args:
+      subsets: the names of the subsets, in lower case.
     """
     folder = posixpath.dirname(file.name)
     prefix = f"{folder}/" if folder else ""
@@ -171,10 +181,16 @@ def _images(file: File, subsets: Collection[str]) -> dict[_ImageKey, _Image]:
 
 
 def _image_key(stem: str, folder: str, subsets: Collection[str]) -> _ImageKey | None:
-    """Return the key of a path in a folder of a name, 'labels' or 'images'.
+    """Return the key of an image or a text file.
 
-    The last such folder counts, and the subset is behind or before it. None if the path
-    has no such folder.
+    Args:
+      stem: its path without suffix.
+      folder: 'images' or 'labels'; the last folder with this name counts. The subset is
+        the folder within it, or else the folder that contains it.
+      subsets: the names of the subsets, in lower case.
+
+    Returns:
+      None if the path has no such folder.
     """
     *folders, last = stem.split("/")
     if folder not in folders:
@@ -190,14 +206,14 @@ def _image_key(stem: str, folder: str, subsets: Collection[str]) -> _ImageKey | 
 
 
 def _frame_name(file: File, stem: str, image_path: str | None) -> FrameName | None:
-    """Return the frame of an image; None if its name names none.
+    """Return the frame of an image; None if its name contains no number.
 
     Args:
-      stem: path of the image or text file in its subset, without suffix.
-      image_path: with suffix; None if only the text file exists.
+      stem: the path of the image or text file in its subset, without suffix.
+      image_path: the image's path with suffix; None if only the text file exists.
 
     Raises:
-      InputError: the name may be one of CVAT, which counts from 0, or not.
+      InputError: the name may be CVAT's, which counts from 0, or another one.
     """
     if image_path is None and is_named_by_cvat(stem):
         problem = (

@@ -1,8 +1,8 @@
 """The text files of YOLO: a line for each instance of an image.
 
-A line is an instance: its class, and x, y as shares of the image's width and height; or
-a box by its centre, width and height. Its track may follow, and before the track of a
-box its confidence.
+A line is the class of an instance with its polygon x1 y1 x2 y2 ..., or with the centre,
+width and height of its box. Coordinates are shares of the image's width and height. The
+track may follow; for a box, the confidence may stand before the track.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ROUNDING = 1e-4  # of shares of the image, which have six digits
 
 
 def is_named_by_cvat(stem: str) -> bool:
-    """Return whether an image's path without suffix is as CVAT names frames."""
+    """Return whether an image's path, without suffix, may be CVAT's: frame_000005."""
     return _OF_CVAT.fullmatch(stem) is not None
 
 
@@ -34,10 +34,11 @@ def read_instances(
     """Return the instances in the lines of a text file.
 
     Args:
-      label_of_class: takes the number of a class, as text.
+      file: the text file.
+      label_of_class: takes the number of a class, as text; returns its label.
 
     Raises:
-      InputError: a line is broken, or a track is there twice.
+      InputError: a line is broken, or two lines have one track.
     """
     instances = []
     for i, line in enumerate(file.text().splitlines(), 1):
@@ -78,17 +79,18 @@ def read_instances(
 
 
 def _end_with_track(words: Sequence[str], numbers: Sequence[float]) -> bool:
-    """Return whether the last of a line's words behind the class is a track.
+    """Return whether the last word of a line is a track.
 
-    CVAT's "Ultralytics YOLO Detection Track" and `yolo track` end a line with it; with
-    save_conf the confidence is before it. A box with both is told from a triangle by
-    the bounds of the image, to which boxes are cut.
+    CVAT's "Ultralytics YOLO Detection Track" and `yolo track` end a line with it. With
+    save_conf, the confidence stands before it. Six words are a box with both if the box
+    is inside the image, and otherwise a triangle.
 
     Args:
+      words: the words of the line behind the class.
       numbers: the words as numbers.
 
     Raises:
-      ValueError: a polygon has both; it would be a corner where the track is 1.
+      ValueError: a polygon has a confidence and a track, which could be another corner.
     """
     if not words or not words[-1].isdecimal():
         return False
@@ -102,6 +104,11 @@ def _end_with_track(words: Sequence[str], numbers: Sequence[float]) -> bool:
 
 
 def _is_in_image(x: float, y: float, width: float, height: float) -> bool:
-    """Return whether a box, by its centre and size, is inside the image."""
+    """Return whether a box is inside the image.
+
+    Args:
+      x, y: its centre, as shares of the image's width and height.
+      width, height: its size, likewise.
+    """
     limit = 1 + _ROUNDING
     return 2 * abs(x - 0.5) + width <= limit and 2 * abs(y - 0.5) + height <= limit

@@ -1,4 +1,4 @@
-"""The text files of `yolo track` with save_txt: labels/clip1_5.txt of frame 5.
+"""The text files of `yolo track` with save_txt: labels/clip1_5.txt for frame 5.
 
 Without data.yaml, classes have numbers and no names.
 
@@ -30,10 +30,11 @@ def matches(content: Any) -> bool:
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read all text files in the folder of one, without the names of their classes.
+    """Read all text files in the folder of a file.
 
     Returns:
-      one document; none if a data.yaml in this folder or above it has the names.
+      one document; none if this folder or one above it has a data.yaml, because `yolo`
+      reads the files then.
 
     Raises:
       InputError: a line is broken, or a file is not named after a frame.

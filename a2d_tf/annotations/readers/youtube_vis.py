@@ -1,4 +1,4 @@
-"""YouTube-VIS's JSON, which lists videos with their frames, and tracks.
+"""Reader of YouTube-VIS's JSON, which lists videos with their frames, and tracks.
 
 An annotation is a track: `segmentations[k]` belongs to `file_names[k]` of its video,
 and is null, polygons or an RLE. All listed frames are annotated. A track has one

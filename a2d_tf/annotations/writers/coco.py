@@ -19,7 +19,7 @@ from a2d_tf.annotations.writers.tracked_video import Shape, TrackedVideo, TrackS
 
 
 def _fields(track: TrackShapes, shape: Shape) -> dict[str, Any]:
-    """Return the fields of an annotation that say the same for each kind of shape."""
+    """Return the fields of an annotation that do not depend on the kind of shapes."""
     return {
         "area": int(rle_tools.area(shape.mask)),
         "bbox": shape.box(),
@@ -32,7 +32,13 @@ def _fields(track: TrackShapes, shape: Shape) -> dict[str, Any]:
 
 
 def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
-    """Yield the only file, (name, content); its shapes are masks, or else polygons."""
+    """Yield (name, content) of the only file.
+
+    Args:
+      video: the tracks.
+      masks: whether shapes are masks; otherwise polygons. Without masks in the video
+        they are boxes.
+    """
     height, width = video.size
     category_ids = {actor: i for i, actor in enumerate(video.actions, 1)}
     images: list[dict[str, Any]] = []

@@ -1,13 +1,13 @@
 """Writer of 'CVAT for video 1.1', which CVAT imports into a task of the same video.
 
-CVAT counts frames from 0, and interpolates between two key frames of a track; so a
-track has a shape that is 'outside' where it is gone. What it interpolates is written,
-too, as in its own exports: it does not import that. A label keeps its name along a
-track, the attribute 'action' may change. Parts of one instance are tracks of one group.
-The attribute 'name' is the track's number, which CVAT keeps if the label has such an
-attribute; it numbers <track>s and groups anew in each export.
-CVAT has no tracks of masks: it takes the first shape of each for a mask on one frame,
-so every mask is a track of its own.
+CVAT counts frames from 0, and interpolates between two key frames of a track; so the
+frame in which a track ends has a shape that is 'outside'. Interpolated shapes are
+written, too, as CVAT does in its own exports, though it ignores them on import. A track
+has one label; its attribute 'action' may change. Parts of one instance are tracks of
+one group. The attribute 'name' is the track's name or number, which CVAT keeps if the
+label has such an attribute; CVAT numbers <track>s and groups anew in each export.
+CVAT has no tracks of masks: of a <track> of masks it imports the first one, as a mask
+on a single frame. So every mask is a track of its own.
 
 Source: cvat-ai/cvat, `cvat/apps/dataset_manager/formats/cvat.py`.
 """
@@ -26,16 +26,19 @@ from a2d_tf.data.segmentations import encode_mask, runs_of
 
 
 class _ShapeWithParts(NamedTuple):
-    """A shape; `parts` are the XML attributes of its box or of its polygons."""
+    """A shape, and the XML attributes of its box or of each of its polygons."""
 
     shape: Shape
     parts: list[dict[str, str]]
 
 
 def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
-    """Yield the only file, (name, content); its shapes are masks, or else polygons.
+    """Yield (name, content) of the only file.
 
-    Without masks in the video they are boxes.
+    Args:
+      video: the tracks.
+      masks: whether shapes are masks; otherwise polygons. Without masks in the video
+        they are boxes.
     """
     root = Element("annotations")
     _add(root, "version", "1.1")
@@ -69,12 +72,14 @@ def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
 
 
 def _add(parent: Element, tag: str, text: Any = None) -> Element:
+    """Append an element with a text, and return it."""
     element = SubElement(parent, tag)
     element.text = None if text is None else str(text)
     return element
 
 
 def _add_attribute(shape: Element, name: str, value: Any) -> None:
+    """Append an <attribute> to a shape."""
     _add(shape, "attribute", value).set("name", name)
 
 
@@ -108,10 +113,14 @@ def _polygons(track: TrackShapes) -> list[_ShapeWithParts]:
 def _tracks_of_parts(
     track: TrackShapes, tag: str, shapes: Sequence[_ShapeWithParts]
 ) -> Iterator[Element]:
-    """Yield a <track> for the first part of each shape, one for the second, and so on.
+    """Yield a <track> for the first parts of all shapes, one for the second, and so on.
 
-    A part ends where its track ends, or at the next shape if that has fewer parts. One
-    that ends in the frame of the next shape goes on there as another <track>.
+    A part ends where its track ends, or at the next shape if that has fewer parts. If
+    it ends in the frame of the next shape, another <track> continues it there.
+
+    Args:
+      tag: the tag of the parts: 'box' or 'polygon'.
+      shapes: the shapes of the track, in the order of frames.
     """
     most = max(len(shape.parts) for shape in shapes)
     is_grouped = most > 1
@@ -137,9 +146,11 @@ def _tracks_of_parts(
 
 
 def _tracks_of_masks(track: TrackShapes, last_frame: int) -> Iterator[Element]:
-    """Yield a <track> for each mask: the mask, and its end a frame later.
+    """Yield a <track> for each mask: the mask, and its end one frame later.
 
-    CVAT refuses what lies behind the `last_frame`.
+    Args:
+      last_frame: the 1-based number of the last frame of the video; CVAT refuses shapes
+        behind it.
     """
     for shape in track.shapes:
         element = _track_element(track, is_grouped=True)
@@ -165,7 +176,12 @@ def _add_shape(
     coordinates: dict[str, str],
     outside_from: int | None = None,
 ) -> None:
-    """Append a shape to a <track>; or its end, outside from a frame on."""
+    """Append a shape to a <track>, or the end of the shape.
+
+    Args:
+      coordinates: the XML attributes of its box, polygon or mask.
+      outside_from: the frame in which the shape is gone; None for the shape itself.
+    """
     is_end = outside_from is not None
     frame = outside_from or shape.frame
     is_key_frame = is_end or shape.interpolated_box is None
@@ -182,9 +198,9 @@ def _add_shape(
 
 
 def _mask_attributes(shape: Shape) -> dict[str, str]:
-    """Return a mask's box and its runs, row by row through the box.
+    """Return the XML attributes of a mask: its box, and runs row by row through it.
 
-    The first run is of background.
+    The first run is background.
     """
     inside, left, top = crop(shape.decoded())
     height, width = inside.shape

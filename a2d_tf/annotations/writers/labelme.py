@@ -23,12 +23,15 @@ from a2d_tf.core.errors import InputError, quoted
 
 
 def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of the files; their shapes are masks, or else polygons.
+    """Yield (name, content) of each file.
 
-    Without masks in the video they are rectangles.
+    Args:
+      video: the tracks.
+      masks: whether shapes are masks; otherwise polygons. Without masks in the video
+        they are rectangles.
 
     Raises:
-      InputError: a label would be read as other names.
+      InputError: a reader would split a label at another place.
     """
     if video.boxes_only:
         shape_type = "rectangle"
@@ -67,6 +70,11 @@ def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
 
 
 def _label(actor: str, action: str) -> str:
+    """Return 'actor-action', or 'actor' without an action.
+
+    Raises:
+      InputError: an actor without an action contains a hyphen.
+    """
     if action != UNDEFINED:
         return f"{actor}-{action}"
     if "-" in actor:
@@ -81,9 +89,9 @@ class _Part(NamedTuple):
     """A part of a shape.
 
     Attributes:
-      points: [[x, y], ...].
-      png: in base64, the 0 and 1 of a mask between its two points; None for a polygon
-        or a rectangle.
+      points: [[x, y], ...] in pixels; two corners for a mask or a rectangle.
+      png: the pixels, 0 or 1, of a mask between its corners, as PNG in base64; None for
+        a polygon or a rectangle.
     """
 
     points: list
@@ -91,7 +99,7 @@ class _Part(NamedTuple):
 
 
 def _parts(shape: Shape, shape_type: str) -> list[_Part]:
-    """Return the parts of a shape."""
+    """Return the parts of a shape: 'polygon', 'rectangle' or 'mask'."""
     if shape_type == "polygon":
         outlines = polygons(shape.decoded())
         return [

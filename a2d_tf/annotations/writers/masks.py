@@ -1,9 +1,9 @@
 """Writer of folders of masks that DAVIS, SAM 2 and Cutie read.
 
-clip1/00004.png is frame 5; masks of a folder of images have the images' names. Pixels
-hold the numbers of their tracks, that of the higher score where masks overlap. A row of
-objects.csv lasts to the next one of the track, so that masks that are drawn between the
-key frames have their action.
+clip1/00004.png is frame 5; masks of a folder of images have the images' names. A pixel
+holds the number of its track; where masks overlap, that of the higher score counts. A
+row of objects.csv lasts to the next row of the track, so that masks that a tool adds
+between the key frames have an action.
 """
 
 from __future__ import annotations
@@ -28,10 +28,15 @@ _LARGEST = 2**16 - 1  # in a pixel of a grey PNG
 
 
 def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of the list and of the PNGs, which are masks always.
+    """Yield (name, content) of the list, and of each PNG.
+
+    Args:
+      video: the tracks.
+      masks: ignored, since this format has only masks.
 
     Raises:
-      InputError: the video has no masks, or a row cannot name its frames.
+      InputError: the video has no masks, the number of a track is too large for a
+        pixel, or the images' names have no numbers, which rows need.
     """
     if video.boxes_only:
         raise InputError(
@@ -66,7 +71,11 @@ def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
 
 
 def _object_list(video: TrackedVideo, png_stems: Mapping[int, str]) -> bytes:
-    """Return the content of objects.csv; `png_stems` are {frame: name of its PNG}."""
+    """Return the content of objects.csv.
+
+    Args:
+      png_stems: {frame: the name of its PNG without suffix}.
+    """
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
@@ -83,12 +92,14 @@ def _object_list(video: TrackedVideo, png_stems: Mapping[int, str]) -> bytes:
 def _rows(
     shapes: Sequence[TrackedShape], video_name: str, png_stems: Mapping[int, str]
 ) -> list[dict[str, Any]]:
-    """Return the rows of an object, one for each period with the same pair.
+    """Return the rows of an object, one for each period with one actor and action.
 
-    The first period begins, and the last one ends, with the video.
+    The first period begins with the video, and the last one ends with it.
 
     Args:
-      shapes: the shapes with the object's number, in the order of time.
+      shapes: the shapes of the object, in the order of time.
+      video_name: the name of the video.
+      png_stems: {frame: the name of its PNG without suffix}.
     """
     rows: list[dict[str, Any]] = []
     pair = None

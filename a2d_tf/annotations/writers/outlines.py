@@ -9,8 +9,8 @@ import numpy as np
 
 from a2d_tf.data.segmentations import box_of
 
-# Pixels by which a simplified outline may deviate: 0.75 straightens steps. At 0.25, for
-# parts of fewer pixels than _SMALL, no pixel's centre changes sides.
+# Pixels by which a simplified outline may deviate. 0.75 straightens steps. 0.25, for
+# parts of fewer pixels than _SMALL, keeps the centre of each pixel on its side.
 _ROUGH = 0.75
 _EXACT = 0.25
 _SMALL = 400
@@ -19,10 +19,9 @@ _SMALL = 400
 def polygons(mask: np.ndarray) -> list[list[float]]:
     """Trace a mask, one polygon for each connected part, the largest first.
 
-    Filled again by `decode_mask`, the polygons differ from the mask only in pixels at
+    If `decode_mask` fills the polygons again, the result differs from the mask only at
     its border. Pixels that touch at a corner are connected. Annotation tools know no
-    holes: a cut of no width, there and back, joins a hole to the outline, and fills no
-    pixel.
+    holes, so the outline runs to a hole, around it, and back on the same line.
 
     Args:
       mask: bool [height, width].
@@ -40,7 +39,12 @@ def polygons(mask: np.ndarray) -> list[list[float]]:
 
 
 class Crop(NamedTuple):
-    """A mask that is cut to its box: bool [height, width], and the box's corner."""
+    """A mask that is cut to its box.
+
+    Attributes:
+      mask: bool [height, width].
+      left, top: the position of the box's corner in the frame, in pixels.
+    """
 
     mask: np.ndarray
     left: int
@@ -48,15 +52,17 @@ class Crop(NamedTuple):
 
 
 def crop(mask: np.ndarray) -> Crop:
-    """Cut a mask that is not empty to its box."""
+    """Cut a mask, bool [height, width] and not empty, to its box."""
     top, left, bottom, right = box_of(mask).astype(int).tolist()
     return Crop(mask[top:bottom, left:right], left, top)
 
 
 def _trace(mask: np.ndarray) -> list[list[np.ndarray]]:
-    """Return the rings of each connected part, its holes behind the outline.
+    """Return the rings of each connected part of a mask.
 
-    A ring is int [n, 1, 2], points x, y in half pixels.
+    Returns:
+      for each part, the outline and then its holes; each ring is int [n, 1, 2] of x, y
+      in half pixels.
     """
     height, width = mask.shape
     grid = np.zeros((2 * height + 1, 2 * width + 1), np.uint8)
@@ -76,9 +82,12 @@ def _trace(mask: np.ndarray) -> list[list[np.ndarray]]:
 
 
 def _simplified(rings: list[np.ndarray]) -> np.ndarray:
-    """Return the outline [n, 2] of a part in pixels, with cuts to its holes.
+    """Join the rings of a part to one outline with fewer points.
 
-    It has fewer points than the rings; a hole that would lose its area is left out.
+    A hole that would lose its area is left out.
+
+    Returns:
+      float [n, 2] of x, y in pixels.
     """
     is_small = cv2.contourArea(rings[0]) < 4 * _SMALL
     tolerance = 2 * (_EXACT if is_small else _ROUGH)  # in half pixels
@@ -94,7 +103,11 @@ def _simplified(rings: list[np.ndarray]) -> np.ndarray:
 
 
 def _cut(outline: np.ndarray, holes: list[np.ndarray]) -> np.ndarray:
-    """Join holes to an outline, each by the shortest line between two points."""
+    """Join holes to an outline, each by the shortest line between two points.
+
+    Args:
+      outline, holes: each int [n, 2] of x, y in half pixels.
+    """
     for hole in sorted(holes, key=lambda ring: ring[:, 0].min()):
         distances = ((outline[:, None] - hole) ** 2).sum(axis=2)
         i, k = np.unravel_index(distances.argmin(), distances.shape)

@@ -1,6 +1,6 @@
-"""Tracks of a video written for annotation tools, as a file, zip or folder.
+"""Export of the tracks of a video to annotation tools: a file, a zip or a folder.
 
-They are written whole or not at all.
+An export is written completely or not at all.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from a2d_tf.core.folders import whole_folder
 
 
 class Write(Protocol):
-    """A function that makes the files of an export."""
+    """The type of the functions that make the files of an export."""
 
     def __call__(
         self, video: TrackedVideo, *, masks: bool
     ) -> Iterator[tuple[str, bytes]]:
         """Yield (name in a zip or folder, content) of each file.
 
-        If the video has masks, its shapes are `masks`, or else polygons.
+        Args:
+          video: the tracks.
+          masks: whether shapes are masks; otherwise polygons. Without masks in the
+            video they are boxes.
         """
 
 
@@ -33,7 +36,8 @@ class FormatWriter(NamedTuple):
     """The writer of a format.
 
     Attributes:
-      suffix: suffix of the file that it writes; '' if it writes a folder.
+      write: makes the files.
+      suffix: the suffix of the file; '' if the format is a folder of files.
     """
 
     write: Write
@@ -49,9 +53,14 @@ WRITERS = {
 
 
 def check_output(output: str, form: str) -> None:
-    """Raise InputError unless the path suits a format of `WRITERS`.
+    """Raise InputError unless a path suits a format.
 
-    It ends in .zip or in the suffix of the format; for a folder, not in that of a file.
+    It must end with .zip or with the suffix of the format. For a format of several
+    files it must be a .zip or a folder.
+
+    Args:
+      output: the path.
+      form: one of `WRITERS`.
     """
     suffix = pathlib.PurePath(output).suffix.lower()
     format_suffix = WRITERS[form].suffix
@@ -68,17 +77,17 @@ def check_output(output: str, form: str) -> None:
 
 
 def save(video: TrackedVideo, output: str, form: str, *, masks: bool = False) -> None:
-    """Write an export; it replaces a file, but a folder must be new or empty.
+    """Write an export. An existing file is replaced; a folder must be new or empty.
 
     Args:
       video: the tracks in the frames to write, see `keep_key_frames` and
         `select_frames`.
-      output: path of a file, a zip or a folder, see `check_output`.
+      output: the path of a file, a zip or a folder, see `check_output`.
       form: one of `WRITERS`.
-      masks: whether shapes are masks; else polygons.
+      masks: whether shapes are masks; otherwise polygons.
 
     Raises:
-      InputError: the video cannot be written in this format, or not to this path.
+      InputError: the format cannot represent the video, or the folder is not empty.
     """
     writer = WRITERS[form]
     files = writer.write(video, masks=masks)

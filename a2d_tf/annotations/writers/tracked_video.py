@@ -1,4 +1,4 @@
-"""The tracks of a video as the writers take them, and the choice of key frames."""
+"""The tracks of a video that writers export, and the choice of their key frames."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from a2d_tf.annotations.video_names import name_of
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """A track in one frame.
+    """The shape of a track in one frame.
 
     Attributes:
       frame: 1-based number of the frame.
-      action: what the actor does in it.
+      action: the action of the track in this frame.
       mask: RLE {'size': [height, width], 'counts': text}, not empty.
-      until: number of a later frame where the shape ends; None where it goes on to the
-        next shape of its track, or to the end of the video. Mostly the track is gone
-        there; but the next shape may begin in this frame.
-      score: score of the detection, 0 to 1.
-      interpolated_box: the box [x, y, width, height] that the tool interpolates in
-        this frame; None in a key frame.
+      until: number of the later frame in which the shape ends: the track is gone there,
+        or its next shape begins. None if the shape lasts to the next shape of its
+        track, or to the end of the video.
+      score: the score of the detection, 0 to 1.
+      interpolated_box: the box [x, y, width, height], in pixels, that the annotation
+        tool interpolates in this frame; None in a key frame.
     """
 
     frame: int
@@ -46,15 +46,15 @@ class Shape:
 
 @dataclasses.dataclass(frozen=True)
 class TrackShapes:
-    """An actor that is followed through a video.
+    """A track with its shapes; it has one actor.
 
     Attributes:
-      id: unique in the video.
-      actor: its class.
+      id: the number of the track, unique in the video.
+      actor: its actor class.
       shapes: one for each frame that shows it, ascending by frame.
-      split_from: id of the track from which it was split, because a track has one actor
-        here; None if it was not.
-      name: name of the individual; None if it has none.
+      split_from: the id of the track of several actors of which it is a part; None if
+        it is a whole track.
+      name: the name of the individual; None if it has none.
     """
 
     id: int
@@ -65,12 +65,12 @@ class TrackShapes:
 
     @property
     def number(self) -> int:
-        """The number of the track in pages, the overlay and summary.csv."""
+        """The number of the track on pages, in the overlay and in summary.csv."""
         return self.id if self.split_from is None else self.split_from
 
 
 class TrackedShape(NamedTuple):
-    """A shape and the track that it is of."""
+    """A shape and its track."""
 
     track: TrackShapes
     shape: Shape
@@ -81,15 +81,15 @@ class TrackedVideo:
     """The tracks of a video.
 
     Attributes:
-      source: name of the video's file, 'clip1.mp4', or of its folder of images.
-      images: file names of its images, in order; None for a video file.
-      size: (height, width) of its frames, pixels.
-      frame_count: number of its frames; None if unknown.
-      frames: 1-based numbers of the frames that were looked at, ascending.
+      source: the name of the video's file, 'clip1.mp4', or of its folder of images.
+      images: the file names of its images, in order; None for a video file.
+      size: (height, width) of its frames in pixels.
+      frame_count: the number of its frames; None if unknown.
+      frames: 1-based numbers of the frames to export, ascending.
       actions: {actor: all actions that it can have}.
       tracks: the tracks, by id.
-      boxes_only: whether masks only fill the boxes that were found. Then the boxes are
-        written.
+      boxes_only: whether the network predicted boxes, which the masks fill. Then boxes
+        are written.
     """
 
     source: str
@@ -103,12 +103,12 @@ class TrackedVideo:
 
     @property
     def name(self) -> str:
-        """The name of the video in names of frames."""
+        """The name of the video, as in the names of its frames."""
         return name_of(self.source, is_folder=self.images is not None)
 
     @property
     def last_frame(self) -> int:
-        """The number of the last frame that surely exists."""
+        """The number of the last frame that is known to exist."""
         if self.frame_count is not None:
             return self.frame_count
         return max(self.frames, default=0)
@@ -134,12 +134,15 @@ class TrackedVideo:
 
 
 def keep_key_frames(video: TrackedVideo, every: int) -> TrackedVideo:
-    """Keep the key frames of a video, with all that is in them.
+    """Keep the key frames of a video, with all their shapes.
 
-    Key frames are the first frame, the next that is `every` frames or more after it,
-    and so on, and all frames where a track begins, ends or changes its action. A track
-    that is missing for a time ends before that. So tools may interpolate between two
-    key frames, up to `Shape.until`.
+    A tool may interpolate between two key frames, up to `Shape.until`.
+
+    Args:
+      video: the tracks.
+      every: the number of frames from one key frame to the next. The frames in which a
+        track begins, ends or changes its action are key frames, too. If a track is
+        missing for some frames, it ends before them and begins again.
     """
     key_frames = set()
     latest = -every
@@ -155,11 +158,11 @@ def keep_key_frames(video: TrackedVideo, every: int) -> TrackedVideo:
 
 
 def interpolate_boxes(video: TrackedVideo, min_iou: float) -> TrackedVideo:
-    """Let CVAT interpolate the boxes of each track that need no key frame.
+    """Let CVAT interpolate boxes wherever its interpolation is close enough.
 
-    A track has key frames where it begins, ends or changes its action. Between two of
-    them, CVAT moves the box on a straight line. If the IoU of a box with the one on the
-    line is not above `min_iou`, the worst such frame becomes a key frame, too.
+    A track has key frames where it begins, ends or changes its action. Between two key
+    frames, CVAT moves the box on a straight line. If a box there has an IoU of
+    `min_iou` or less with CVAT's, the frame with the lowest IoU becomes a key frame.
     """
 
     def interpolate(shapes: Sequence[Shape]) -> list[Shape]:
@@ -169,10 +172,10 @@ def interpolate_boxes(video: TrackedVideo, min_iou: float) -> TrackedVideo:
 
 
 def select_frames(video: TrackedVideo, frames: Collection[int]) -> TrackedVideo:
-    """Keep these frames of a video.
+    """Keep some frames of a video.
 
-    Each shape ends one frame later, so that no tool interpolates between two of them,
-    even if the next of these frames has the track again.
+    Each shape ends one frame later, so that no tool interpolates between two of these
+    frames.
     """
 
     def end_each(shapes: Sequence[Shape]) -> list[Shape]:
@@ -200,8 +203,10 @@ def _change_shapes(
 
 
 def _changes(shapes: Sequence[Shape]) -> list[int]:
-    """Return the indices of the shapes where a track begins, ends or changes its
-    action, ascending.
+    """Return the indices of shapes with which a track begins, ends or changes action.
+
+    Returns:
+      the indices, ascending.
     """
     indices = {0, len(shapes) - 1}
     for index in range(1, len(shapes)):
@@ -213,7 +218,7 @@ def _changes(shapes: Sequence[Shape]) -> list[int]:
 
 
 def _interpolated(shapes: Sequence[Shape], min_iou: float) -> list[Shape]:
-    """Return the shapes of a track, with an interpolated box except in key frames."""
+    """Return the shapes of a track; those between key frames get interpolated boxes."""
     boxes = np.array([shape.box() for shape in shapes])
     frames = np.array([shape.frame for shape in shapes])
     result = list(shapes)
@@ -239,7 +244,7 @@ def _interpolated(shapes: Sequence[Shape], min_iou: float) -> list[Shape]:
 
 
 def _only_frames(video: TrackedVideo, frames: Collection[int]) -> TrackedVideo:
-    """Keep what is in these frames; drop tracks that are in none of them."""
+    """Keep the shapes in some frames; drop tracks that have none there."""
 
     def keep(shapes: Sequence[Shape]) -> list[Shape]:
         return [shape for shape in shapes if shape.frame in frames]
@@ -249,9 +254,10 @@ def _only_frames(video: TrackedVideo, frames: Collection[int]) -> TrackedVideo:
 
 
 def _end_tracks_where_gone(video: TrackedVideo) -> TrackedVideo:
-    """Set `Shape.until`.
+    """Set `Shape.until` of all shapes.
 
-    It is the next frame looked at if the track has no shape there; else None.
+    It is the next frame of the video's `frames` if the track has no shape there,
+    otherwise None.
     """
     next_frames = _next_frames(video)
 
@@ -269,9 +275,9 @@ def _end_tracks_where_gone(video: TrackedVideo) -> TrackedVideo:
 
 
 def _next_frames(video: TrackedVideo) -> dict[int, int]:
-    """Return {frame looked at: the next one}.
+    """Return {frame: the next one} of a video's `frames`.
 
-    The one after the last is a step later, if the video is that long.
+    The frame after the last one is a step later, if the video is that long.
     """
     next_frames = dict(zip(video.frames, video.frames[1:]))
     if not video.frames:
