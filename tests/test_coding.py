@@ -406,7 +406,7 @@ def test_a_film_without_a_whole_frame_has_no_times(tmp_path, monkeypatch):
     film.touch()
     nothing = np.zeros(0)
     monkeypatch.setattr(bout_frames.video_frames, "seconds", lambda *_: nothing)
-    monkeypatch.setattr(bout_frames.video_frames, "film_start", lambda *_: 0.0)
+    monkeypatch.setattr(bout_frames.video_frames, "first_frame_time", lambda *_: 0.0)
     bouts = [CodedBout("", "run", 0.0, 1.0, "o.tsv: line 2")]
     observation = Observation("o", "film", "o.tsv", bouts=bouts, media_seconds=2.0)
     problem = "film.avi: no frame can be decoded; mend it"

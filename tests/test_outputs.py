@@ -54,7 +54,7 @@ def reader(fps=10, **facts):
         "length": None,
         "count": 9,
         "damaged": {1},
-        "film_start": 0.0,
+        "first_frame_time": 0.0,
         "fps_is_assumed": False,
     }
     known |= {"lasts": 9 / fps}

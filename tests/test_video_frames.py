@@ -24,7 +24,7 @@ def test_a_players_times_are_larger_where_a_film_begins_after_its_sound(
     suffix, tmp_path
 ):
     film = write_film_with_sound(tmp_path / f"a{suffix}", grey_frames(5, *SIZE), 0.52)
-    assert video_frames.film_start(film) == pytest.approx(0.52, abs=1e-3)
+    assert video_frames.first_frame_time(film) == pytest.approx(0.52, abs=1e-3)
     expected = [0, 0.04, 0.08, 0.12, 0.16]
     np.testing.assert_allclose(video_frames.seconds(film), expected, atol=1e-3)
 
@@ -32,7 +32,11 @@ def test_a_players_times_are_larger_where_a_film_begins_after_its_sound(
 def test_films_and_images_without_sound_begin_at_once(tmp_path):
     film = write_video(tmp_path / "a.mp4", grey_frames(3, *SIZE))
     images = write_images(tmp_path / "b", grey_frames(3, *SIZE))
-    assert video_frames.film_start(film) == video_frames.film_start(images) == 0
+    assert (
+        video_frames.first_frame_time(film)
+        == video_frames.first_frame_time(images)
+        == 0
+    )
 
 
 @pytest.mark.parametrize("kind", ["mp4", ".png", ".jpg"])

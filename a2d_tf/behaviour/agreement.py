@@ -129,7 +129,7 @@ def _rate(
     rates = set()
     for observation in observations:
         if video.images is None:
-            observation.check_film(f"'{prediction.name}'")
+            observation.check_times_of_video(f"'{prediction.name}'")
             rate: float | None = video.fps
         elif observation.counts_images:
             rate = fps or video.fps
@@ -156,7 +156,7 @@ def _check_length(observation: Observation, video: VideoInfo) -> None:
         return  # of an unknown end, what was read may be less than the video
     seconds = video.seconds
     if not observation.from_first_frame:
-        seconds += video.film_start
+        seconds += video.first_frame_time
     check_media_length(
         observation,
         seconds,
@@ -186,7 +186,8 @@ def _coded_spans(
                 span = TimeSpan(bout.start, bout.end)
             else:
                 span = TimeSpan(
-                    bout.start - video.film_start, bout.end - video.film_start
+                    bout.start - video.first_frame_time,
+                    bout.end - video.first_frame_time,
                 )
             coded[bout.action].append(span)
     return coded

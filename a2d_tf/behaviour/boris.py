@@ -68,11 +68,11 @@ def _events(prediction: Prediction) -> list[_Event]:
     without length stops after its own start.
     """
     events: list[_Event] = []
-    film_start = prediction.video.film_start
+    first_frame_time = prediction.video.first_frame_time
     for track in prediction.tracks:
         for bout in track.bouts:
-            start = round(bout.start + film_start, 6)
-            end = round(bout.end + film_start, 6)
+            start = round(bout.start + first_frame_time, 6)
+            end = round(bout.end + first_frame_time, 6)
             stop_rank = int(start == end)
             number = len(events)
             events.append(_Event(start, 1, track.subject, number, bout.action, True))

@@ -92,8 +92,8 @@ class VideoInfo:
       frames_with_extra: number of frames with a sure instance beyond `max_tracks`,
         which has no track.
       damaged_frames: number of damaged frames, as far as the file or its decoder says.
-      film_start: seconds of the video's file before its first frame, from which all
-        times of a prediction count. The times of a player are larger by as much.
+      first_frame_time: time of the first frame in a player, in seconds. All times of a
+        prediction count from the first frame.
     """
 
     name: str
@@ -116,7 +116,7 @@ class VideoInfo:
     unsure_frames: int = 0
     frames_with_extra: int = 0
     damaged_frames: int = 0
-    film_start: float = 0.0
+    first_frame_time: float = 0.0
 
     @property
     def unsure_below(self) -> float | None:
@@ -166,7 +166,7 @@ def read_video_info(folder: str | os.PathLike) -> VideoInfo:
         unsure_frames=fields.get("unsure_frames", 0),
         frames_with_extra=fields.get("frames_with_extra", 0),
         damaged_frames=fields.get("damaged_frames", 0),
-        film_start=float(fields.get("film_start", 0.0)),
+        first_frame_time=float(fields.get("film_start", 0.0)),
     )
 
 

@@ -20,8 +20,8 @@ from a2d_tf.core.limits import check_size
 from a2d_tf.data import timeline as timelines
 from a2d_tf.data import transport_stream
 from a2d_tf.data.decoded_frame import DecodedFrame
-from a2d_tf.data.film_clock import FilmClock
-from a2d_tf.data.film_frames import decode_films
+from a2d_tf.data.frame_clock import FrameClock
+from a2d_tf.data.packet_frames import decode_packets
 from a2d_tf.data.timeline import Timeline
 from a2d_tf.data.video_file import VideoFile
 
@@ -41,9 +41,9 @@ class Decoder:
       count: number of frames according to the file; None if it states none, or if it
         may state the frames of a longer video from which it was cut.
       duration: length in seconds according to the file; None if it states none.
-      film_start: time of the first frame in a player, in seconds; sound, or frames that
-        cannot be decoded, may come before it. None until a frame was decoded. Times of
-        frames here count from the first frame.
+      first_frame_time: time of the first frame in a player, in seconds; sound, or
+        frames that cannot be decoded, may come before it. None until a frame was
+        decoded. Times of frames here count from the first frame.
       is_broken: whether decoding ended at a frame that cannot be decoded.
 
     Raises:
@@ -62,7 +62,7 @@ class Decoder:
         self.fps = stated_rate(stream.average_rate, stream.guessed_rate)
         self.count: int | None = stream.frames or None
         self.duration = self._file.claimed_duration()
-        self.film_start: float | None = None
+        self.first_frame_time: float | None = None
         if self.count and self.duration and self.count > self.duration * self.fps + 0.5:
             self.count = None
 
@@ -159,19 +159,21 @@ class Decoder:
             these packets.
         """
         file = self._file
-        clock = FilmClock(file.time_base, self.fps, first_stamp)
+        clock = FrameClock(file.time_base, self.fps, first_stamp)
         converter = VideoReformatter()
-        films = decode_films(file, packets, self._gaps, is_trimmed=self.count is None)
+        frames = decode_packets(
+            file, packets, self._gaps, is_trimmed=self.count is None
+        )
         try:
-            for frame, begins_film, is_damaged in films:
+            for frame, begins_recording, is_damaged in frames:
                 check_size(self._path, frame.height, frame.width, self._remedy)
-                if begins_film:
-                    clock.begin_film()
+                if begins_recording:
+                    clock.begin_recording()
                 stamp = frame.pts
                 if stamp is None or not file.has_times:
                     stamp = frame.dts
-                if first_stamp is None and self.film_start is None:
-                    self.film_start = file.film_start(stamp)
+                if first_stamp is None and self.first_frame_time is None:
+                    self.first_frame_time = file.first_frame_time(stamp)
                 claimed_duration = None
                 # Streams store no durations, and FFmpeg guesses them.
                 if frame.duration and not file.is_stream:

@@ -1,16 +1,16 @@
-"""Input pipeline: from records to batches of clips with static shapes, by tf.data.
+"""Read records into batches of clips with static shapes, by tf.data.
 
-Sources of randomness in training:
+Randomness in training:
 
-| what | depends on |
+| random draw | depends on |
 |---|---|
-| order of the clips: shards permuted, then blocks of records | (seed, epoch) |
-| mirroring; zoom and shift; brightness and contrast | (seed, position in the stream) |
+| order of the shards, then order within blocks of records | seed, epoch |
+| mirroring; zoom and shift; brightness and contrast | seed, position in the stream |
 
-A clip's context is not random: it is the frames around its key frame. All draws are
-stateless, so that a run resumed at any step sees the clips it would have seen, and
-several workers together see those of a single one. To resume, serialised records are
-skipped, which costs no decoding.
+The frames of a clip are not random: they are those around its key frame. All draws are
+stateless. A resumed run therefore sees the same clips as an uninterrupted one, and
+several workers together see the same clips as a single one. To resume, records are
+skipped before they are decoded.
 """
 
 from __future__ import annotations
@@ -38,24 +38,32 @@ CLIP: tuple[str, ...] = tuple(
     """.split()
 )
 CLIP += tuple(field.name for field in FIELDS)
-"""The fields of a batch."""
+"""Names of the fields of a batch."""
 MOTION: tuple[str, ...] = (*MAPS, "motion_size")
-"""Further fields, of records with motion maps; maps are padded at the right and below
-to the largest of a batch.
+"""Names of further fields, which records with motion maps have.
+
+In a batch, maps are padded at the right and below to the size of the largest.
 """
 
 Clip = dict[str, tf.Tensor]
-"""The fields of a clip, as of `clip_records.parse`, or of CLIP and MOTION."""
+"""A clip, {name: field}: as `clip_records.parse` returns it, or padded for a batch."""
 Augmentation = Callable[[Clip, tf.Tensor], Clip]
-"""Changes a resized clip; takes the clip and its position in the stream."""
+"""A function that changes a resized clip.
+
+It takes the clip and the clip's position in the stream, an int64 scalar.
+"""
 
 _BUCKETS = 1000
 
 
 def is_validation(video: tf.Tensor, fraction: float) -> tf.Tensor:
-    """Return whether a training video is held out, a bool tensor.
+    """Return whether a training video is held out for validation, a bool tensor.
 
-    A hash of its VID decides, so that it does not depend on the other videos.
+    A hash of the VID decides, so that the answer does not depend on other videos.
+
+    Args:
+      video: VID of the video, a string tensor.
+      fraction: share of the training videos to hold out, 0 to 1.
     """
     bucket = tf.strings.to_hash_bucket_fast(video, _BUCKETS)
     return bucket < int(round(fraction * _BUCKETS))
@@ -82,19 +90,21 @@ def training(
     """Return endless batches of augmented training clips, from `start_step` on.
 
     Args:
-      manifest: of the records.
-      config: of the run; the canvas and the number of frames are those of its network.
-      start_step: step of the first batch.
-      replicas: number of replicas that share a batch; each element is the part of one.
+      manifest: manifest of the records.
+      config: configuration of the run. Its network decides on the canvas and on the
+        number of frames.
+      start_step: training step of the first batch.
+      replicas: number of replicas that share a batch; each element of the dataset is
+        the part of one replica.
 
     Returns:
       a dataset of dicts with the fields CLIP, see `a2d_tf.dataset`. `has_mask` is False
-      where only the box of an instance is known. `annotated` is False where
-      augmentation has cut off all instances: the background is unknown then.
+      for an instance of which only the box is known. `annotated` is False for a clip of
+      which augmentation has cut off all instances; its background counts as unknown.
 
     Raises:
-      InputError: the clips are too short, the split has no record, or the replicas
-        cannot share a batch evenly.
+      InputError: the clips have too few frames, no training record has an instance, or
+        the replicas cannot share a batch evenly.
     """
     settings = config.training
     batch_size = settings.batch_size
@@ -120,9 +130,18 @@ def training(
 def _endless(
     manifest: Manifest, settings: TrainingConfig, start: int
 ) -> tf.data.Dataset:
-    """Return the training records, epoch after epoch, from the position `start` on.
+    """Return the training records, epoch after epoch, without end.
 
-    The elements are (position in the stream, serialised record).
+    Args:
+      manifest: manifest of the records.
+      settings: training settings, of which the seed and the split count.
+      start: position in the stream of the first record.
+
+    Returns:
+      a dataset of (position in the stream, serialised record).
+
+    Raises:
+      InputError: no training record has an instance.
     """
     paths = manifest.shards("train")
     fraction = settings.val_fraction
@@ -146,7 +165,7 @@ def _endless(
 def _shuffled(
     paths: Any, settings: TrainingConfig, epoch: tf.Tensor
 ) -> tf.data.Dataset:
-    """Return the serialised training records in the order of an epoch."""
+    """Return the serialised training records of an epoch, in random order."""
     run_seed = tf.constant([settings.seed, 0x5EED], tf.int64)
     seed = tf.random.experimental.stateless_fold_in(run_seed, epoch)
     order = tf.argsort(tf.random.stateless_uniform([len(paths)], seed))
@@ -170,7 +189,15 @@ def _loader(
 ) -> Callable[[tf.Tensor, tf.Tensor], Clip]:
     """Return a function (position in the stream, serialised record) -> padded clip.
 
-    `motion` are the names of motion maps.
+    Args:
+      manifest: manifest of the records.
+      config: configuration of the run.
+      batch_size: number of clips of a batch, which the field `row` counts.
+      augmentation: changes the clip; None for unchanged clips.
+      motion: names of the motion maps to load.
+
+    Raises:
+      InputError: the clips of the records have too few frames.
     """
     canvas = config.model.image_height, config.model.image_width
     frames = config.model.frames
@@ -209,16 +236,18 @@ def evaluation(
     """Return the clips of a split once, unaugmented, in the order of the records.
 
     Args:
-      manifest, config: as of `training`.
-      split: 'train' (without the held-out videos), 'val' (those alone) or 'test'.
-      batch_size: clips of a batch; the last one may be smaller.
-      fields: of the elements, by default those of `training`; no others are computed.
-        More may be asked for: `record`, the serialised records, string [B], and those
-        of MOTION, float32 [B, h, w, C] and int32 [B, 2].
-      every: 1 for all clips, N for each Nth.
+      manifest: manifest of the records.
+      config: configuration of the run.
+      split: 'train' (without the held-out videos), 'val' (the held-out videos) or
+        'test'.
+      batch_size: number of clips of a batch; the last batch may be smaller.
+      fields: names of the fields to compute, by default those of `training`. Further
+        fields are `record`, the serialised records, string [B]; the motion maps,
+        float32 [B, h, w, C]; and `motion_size`, int32 [B, 2].
+      every: 1 for all clips, N for each Nth clip.
 
     Raises:
-      InputError: the clips are too short, or the split has no shard.
+      InputError: the clips have too few frames, or the split has no records.
     """
     motion = [name for name in MAPS if name in fields]
     load = _loader(manifest, config, batch_size, motion=motion)
@@ -241,7 +270,7 @@ def evaluation(
 def _prefetched(dataset: tf.data.Dataset, batches: int) -> tf.data.Dataset:
     """Prefetch batches, without autotuning.
 
-    The thread of autotuning delays the end of the iterator by up to a minute.
+    The thread that autotunes would delay the end of an iteration by up to a minute.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -251,9 +280,12 @@ def _prefetched(dataset: tf.data.Dataset, batches: int) -> tf.data.Dataset:
 def key_frames(
     manifest: Manifest, split: str, names: Collection[str]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (name, RGB uint8 [h, w, 3]) of the stored key frames of these names.
+    """Yield stored key frames as (name, RGB uint8 [h, w, 3]).
 
-    Names are `<VID>/<%05d>`.
+    Args:
+      manifest: manifest of the records.
+      split: 'train' or 'test'.
+      names: names of the key frames, `<VID>/<%05d>`.
     """
     for path in manifest.shards(split):
         for serialized in clip_records.read_shard(path):

@@ -1,4 +1,4 @@
-"""Records are published: whole shards move to OUTPUT, then the manifest is written."""
+"""Publish records: move finished shards to the output, then write the manifest."""
 
 from __future__ import annotations
 
@@ -20,18 +20,27 @@ from a2d_tf.data.conversion import PARTIAL, Conversion, MotionSettings, Shard
 from a2d_tf.data.manifest import NO_MOTION, Manifest, MotionFacts, ShardEntry
 from a2d_tf.data.sidecar import ClipSummary, Sidecar
 
-_LOCK = ".lock"  # of the process that publishes; not in PARTIAL, which that removes
+# The lock of the process that publishes. It is not in PARTIAL, which is removed.
+_LOCK = ".lock"
 
 
 def publish_if_whole(
     conversion: Conversion, shards: Sequence[Shard], built: Mapping[str, Sidecar]
 ) -> Manifest | None:
-    """Publish the records if all shards are there; return the manifest, or None.
+    """Publish the records if all shards are finished.
 
-    `built` are those of this task, by the shard's name.
+    Args:
+      conversion: the conversion.
+      shards: all shards of the conversion.
+      built: {name of a shard: sidecar} of the shards that this task has built.
+
+    Returns:
+      the manifest; None if a shard is missing.
+
+    Raises:
+      InputError: the output has records of other settings, or there are no clips.
     """
-    # Waits for a task that publishes now, after which there is a manifest, and no
-    # PARTIAL.
+    # If another task is publishing, this waits; then there is a manifest.
     with locked(conversion.output / _LOCK):
         if (conversion.output / manifests.NAME).exists():
             return check_complete(conversion, shards)
@@ -45,7 +54,7 @@ def _all_sidecars(
     conversion: Conversion, shards: Sequence[Shard], built: Mapping[str, Sidecar]
 ) -> list[Sidecar] | None:
     """Return the sidecars of all shards, in order; None if a shard is missing."""
-    # First by existence: fingerprints read the files of every video.
+    # This test comes first, because a fingerprint reads the files of all videos.
     for shard in shards:
         if shard.name not in built and not conversion.sidecar_path(shard).exists():
             return None
@@ -61,12 +70,21 @@ def _all_sidecars(
 
 
 def check_complete(conversion: Conversion, shards: Sequence[Shard]) -> Manifest:
-    """Return the manifest of complete records; InputError if others are asked for."""
+    """Return the manifest of complete records.
+
+    Args:
+      conversion: the conversion that was asked for.
+      shards: all shards of the conversion.
+
+    Raises:
+      InputError: the records in the output have other settings, or are of another
+        source.
+    """
     output = conversion.output
     manifest = Manifest.load(output)
     differing = []
     for name, value in dataclasses.asdict(conversion.settings).items():
-        # Settings that a manifest does not say are compared by the digest below.
+        # A setting that is not in the manifest is compared by the digest below.
         if getattr(manifest, name, value) != value:
             differing.append(f"--{name}")
     differing.extend(_differing_motion(conversion.motion, manifest.motion))
@@ -92,7 +110,12 @@ def check_complete(conversion: Conversion, shards: Sequence[Shard]) -> Manifest:
 def _differing_motion(
     settings: MotionSettings | None, facts: MotionFacts | None
 ) -> list[str]:
-    """Return in what records' motion maps differ from those asked for."""
+    """Return the settings in which motion maps differ from those of the records.
+
+    Args:
+      settings: the motion maps that were asked for; None for none.
+      facts: the motion maps of the records; None for none.
+    """
     wanted = settings.facts if settings else NO_MOTION
     existing = facts or NO_MOTION
     differing = []
@@ -108,7 +131,11 @@ def _differing_motion(
 def _publish(
     conversion: Conversion, shards: Sequence[Shard], sidecars: Sequence[Sidecar]
 ) -> Manifest:
-    """Move the shards into OUTPUT, then write the manifest; return it."""
+    """Move the shards to the output, then write the manifest; return it.
+
+    Raises:
+      InputError: there are no clips.
+    """
     source = conversion.source
     output = conversion.output
     clips: list[ClipSummary] = []
@@ -133,7 +160,7 @@ def _publish(
     if not clips:
         raise InputError(f"{output}: no annotated frame of the release could be used")
     for shard in shards:
-        with contextlib.suppress(FileNotFoundError):  # an interrupted run moved it
+        with contextlib.suppress(FileNotFoundError):  # it was moved before
             os.replace(output / PARTIAL / shard.name, output / shard.name)
     settings = dataclasses.asdict(conversion.settings)
     del settings["shard_videos"]
@@ -152,7 +179,7 @@ def _publish(
         bout_seconds=dict(source.bout_seconds),
     )
     manifest.save(output)
-    # Another copy of a task may write there.
+    # Errors are ignored, because another copy of a task may still write there.
     shutil.rmtree(output / PARTIAL, ignore_errors=True)
     return Manifest.load(output)
 
@@ -181,9 +208,10 @@ def _counts_of_split(clips: Iterable[ClipSummary], split: str) -> dict[str, Any]
 
 
 def _count(values: Iterable[Any]) -> dict[Any, int]:
-    """Return {value: how often it occurs}, ordered by value."""
+    """Return {value: its number of occurrences}, ordered by value."""
     return dict(sorted(collections.Counter(values).items()))
 
 
 def _digest_of(fingerprints: Iterable[str]) -> str:
+    """Return the digest of all shards' fingerprints, the manifest's `source`."""
     return hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()

@@ -1,11 +1,12 @@
-"""Reader of an A2D release on disk: the list of videos, the frames, the annotations.
+"""Read an A2D release: its list of videos, their frames and their annotations.
 
 The layout is that of the published data set (Xu et al., CVPR 2015): `videoset.csv`,
-`clips320H/<VID>.mp4`, `Annotations/mat/<VID>/<%05d>.mat`. Frames may also be images,
-`pngs320H/<VID>/<%05d>.png`, and annotations those with instance numbers (Gavrilyuk et
-al., CVPR 2018), `a2d_annotation_with_instances/<VID>/<%05d>.h5`, in the release, in its
-`Annotations`, beside it, or in `text_annotations` beside it. Frame numbers are 1-based
-everywhere: `00030.mat` belongs to the 30th decoded frame.
+`clips320H/<VID>.mp4` and `Annotations/mat/<VID>/<%05d>.mat`. In place of a video file
+there may be images, `pngs320H/<VID>/<%05d>.png`. In place of `Annotations/mat` there may
+be annotations with instance numbers (Gavrilyuk et al., CVPR 2018),
+`a2d_annotation_with_instances/<VID>/<%05d>.h5`. That folder lies in the release, in its
+`Annotations`, beside the release, or in `text_annotations` beside the release. Frames
+are numbered from 1: `00030.mat` belongs to the 30th decoded frame.
 """
 
 from __future__ import annotations
@@ -25,10 +26,13 @@ _WITH_INSTANCES = "a2d_annotation_with_instances"
 
 
 class Release:
-    """A release; broken files raise an InputError that names file and field.
+    """A release of A2D, one of the sources of annotated videos.
 
-    Attributes, the others as of `sources.Source`:
-      root: the folder of `videoset.csv`.
+    A broken file raises an InputError that names file and field. `sources.Source`
+    describes the attributes that are not listed here.
+
+    Attributes:
+      root: the folder that holds `videoset.csv`.
       videos: the videos, in the order of `videoset.csv`.
       doubts, lost_behaviours, bout_seconds: empty, since annotations are codes.
     """
@@ -51,11 +55,13 @@ class Release:
         """Read `videoset.csv`.
 
         Args:
-          videos: text file of the VIDs to use, one a line; by default all.
-          annotations: folder with a folder of annotations per video; by default one of
-            those named above.
-          test_videos: VIDs of the test split; by default as the list says.
-          on_error: 'skip' leaves malformed rows out.
+          root: the folder that holds `videoset.csv`.
+          label_space: label space of the annotations' codes.
+          videos: text file of the VIDs to use, one a line; by default all are used.
+          annotations: folder that holds a folder of annotations for each video; by
+            default one of the folders in which a release has them.
+          test_videos: VIDs of the test split; by default those of `videoset.csv`.
+          on_error: 'skip' leaves malformed rows out; 'fail' raises an InputError.
 
         Raises:
           InputError: a list is missing or malformed.
@@ -79,7 +85,7 @@ class Release:
             self._annotation_folders = [pathlib.Path(annotations)]
 
     def frames_path(self, vid: str) -> pathlib.Path:
-        """Return the video file, or else the folder of its frames."""
+        """Return the path of a video file, or else of the folder of the video's frames."""
         clips = self.root / "clips320H"
         for folder in (clips, self.root / "pngs320H"):
             path = video_frames.find(folder, vid)
@@ -88,14 +94,14 @@ class Release:
         return clips / f"{vid}.mp4"
 
     def annotation_source(self, vid: str) -> pathlib.Path:
-        """Return the folder of a video's annotations; it need not exist."""
+        """Return the folder of a video's annotations, which need not exist."""
         for folder in self._annotation_folders:
             if (folder / vid).is_dir():
                 return folder / vid
         return self._annotation_folders[0] / vid
 
     def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
-        """Return the `.mat` of a frame, or its `.h5` if there is no `.mat`."""
+        """Return the `.mat` of a frame; its `.h5` if only that exists."""
         folder = self.annotation_source(vid)
         mat = folder / f"{frame:05d}.mat"
         h5 = folder / f"{frame:05d}.h5"
@@ -109,7 +115,7 @@ class Release:
         return (*frame_files, *self._annotation_files(vid))
 
     def annotation_text(self, vid: str) -> str:
-        """Return what else a video's records depend on, as text: nothing."""
+        """Return an empty text, because a video's records depend on its files alone."""
         return ""
 
     def length(self, vid: str) -> int:
@@ -117,7 +123,11 @@ class Release:
         return self._video_of[vid].frames
 
     def annotated_frames(self, vid: str) -> tuple[int, ...]:
-        """Return the 1-based numbers of a video's annotations, ascending."""
+        """Return the 1-based numbers of a video's annotated frames, ascending.
+
+        Raises:
+          InputError: the name of an annotation is not a frame's number.
+        """
         paths = self._annotation_files(vid)
         for path in paths:
             if not re.fullmatch(r"[0-9]{5}", path.stem) or path.stem == "00000":
@@ -131,10 +141,16 @@ class Release:
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None
     ) -> Annotation:
-        """Read the ground truth of a 1-based frame.
+        """Read the ground truth of a frame.
 
-        `size` is the (height, width) of the decoded frames, by default that of
-        `videoset.csv`.
+        Args:
+          vid: VID of the video.
+          frame: 1-based number of the frame.
+          size: (height, width) of the decoded frames, by default that of
+            `videoset.csv`.
+
+        Raises:
+          InputError: the annotation is missing or broken.
         """
         video = self._video_of[vid]
         path = self.annotation_path(vid, frame)
@@ -147,7 +163,7 @@ class Release:
 
 
 def _annotation_folders(root: pathlib.Path) -> list[pathlib.Path]:
-    """Return where annotations may be: folders with a folder for each video."""
+    """Return the folders that may hold the annotations, a folder for each video."""
     parent = root.absolute().parent
     folders = [root / "Annotations" / "mat"]
     for folder in (root, root / "Annotations", parent, parent / "text_annotations"):

@@ -1,6 +1,6 @@
-"""When the frames of a video begin, read from the packets of its file.
+"""Times at which the frames of a video begin, read from the packets of its file.
 
-Packets are read without decoding them, which is many times as fast.
+Reading packets is many times as fast as decoding them.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from av.bitstream import BitStreamFilterContext
 
 # Containers that list their key frames, so that one can seek in them.
 _INDEXED_CONTAINERS = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
-# Codecs whose packets are a frame each, except for damaged ones: packets tell the
-# frames' numbers. Value: the NAL units at which decoding may begin; None if it may at
-# every key frame. Files also list frames from which on the picture becomes whole little
-# by little (H.264's recovery points).
+# Codecs of which each undamaged packet is a frame, so that packets tell the numbers of
+# frames. The value is the types of NAL units with which decoding can begin; None if it
+# can begin with every key frame. Files also list other frames as key frames: those from
+# which on the picture is restored little by little (H.264's recovery points).
 _START_UNITS = {
     "av1": None,
     "ffv1": None,
@@ -33,14 +33,15 @@ _START_UNITS = {
 
 @dataclasses.dataclass(frozen=True)
 class Timeline:
-    """When frames begin: all frames before `until`, perhaps some after it.
+    """Times at which the frames of a video begin.
 
     Attributes:
-      until: seconds.
-      seconds: float64 [N], ascending.
-      stamps: int64 [N], the same in the file's units; empty if one cannot seek in it.
-      keys: int64 [K], the stamps of the frames with which decoding may begin.
-      end: when the last frame ends, seconds; None if there may be more frames.
+      until: seconds up to which all frames are listed; later ones may be missing.
+      seconds: times of the frames, float64 [N], ascending.
+      stamps: the same times in the file's units, int64 [N]; empty if one cannot seek in
+        the file.
+      keys: stamps of the frames with which decoding can begin, int64 [K].
+      end: time at which the last frame ends, seconds; None if there may be more frames.
     """
 
     until: float
@@ -51,16 +52,21 @@ class Timeline:
 
 
 def is_in_packets(container_name: str, codec_name: str) -> bool:
-    """Return whether packets tell the times of frames, by FFmpeg's names."""
+    """Return whether the packets of a file tell the times of its frames.
+
+    Args:
+      container_name: FFmpeg's name of the container.
+      codec_name: FFmpeg's name of the codec.
+    """
     return container_name in _INDEXED_CONTAINERS and codec_name in _START_UNITS
 
 
 def of_packets(packets: Iterable[Any], stream: Any, fps: float) -> Timeline | None:
-    """Return the timeline of a whole video; None if the packets do not tell it.
+    """Return the timeline of a whole video; None if its packets do not tell it.
 
     Args:
       packets: all packets of the stream.
-      stream: PyAV's stream, of a codec for which `is_in_packets` holds.
+      stream: PyAV's video stream, for which `is_in_packets` is true.
       fps: frames a second, for packets without a duration.
 
     Raises:
@@ -82,14 +88,15 @@ def of_packets(packets: Iterable[Any], stream: Any, fps: float) -> Timeline | No
         stamp = packet.pts
         if stamp is None:
             return None
-        # Frames before the start of a trimmed film are decoded, but not shown.
+        # Frames before the start of a trimmed video are decoded, but not shown.
         if not packet.is_discard:
             stamps.append(stamp)
             end = max(end, stamp + (packet.duration or 1 / (fps * time_base)))
         if packet.is_keyframe:
             if start_filter is None or start_filter.filter(packet):
                 keys.append(stamp)
-        # Cut within a group of pictures: what is shown depends on the decoder.
+        # The file was cut within a group of pictures; decoders differ in what they
+        # show of it.
         if not keys:
             return None
     ascending = np.unique(np.array(stamps, np.int64))

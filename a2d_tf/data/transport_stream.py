@@ -1,7 +1,7 @@
-"""Gaps in the count of an MPEG transport stream's packets: losses, and joins of films.
+"""Find gaps in the numbers of an MPEG transport stream's packets.
 
-A demuxer takes every gap for a loss. Where a whole film was appended to another, no
-frame is damaged.
+At a gap packets were lost, or one recording was appended to another. A demuxer takes
+every gap for a loss; but if recordings were joined, no frame is damaged.
 """
 
 from __future__ import annotations
@@ -14,29 +14,30 @@ import numpy as np
 
 _SIZE = 188  # bytes of a packet
 _SYNC = 0x47  # its first byte
-# Bytes from one packet to the next: alone, after a camera's time, before a check sum.
+# Bytes from one packet to the next: packets alone, each after a camera's time (4
+# bytes), or each before a check sum (16 bytes).
 _STRIDES = (188, 192, 204)
-# Bits of a packet's second and fourth byte.
+# Bits of the second and the fourth byte of a packet.
 _BEGINS_FRAME = 0x40
 _HAS_FIELD = 0x20
 _HAS_PAYLOAD = 0x10
-# Bits of the flags of its adaptation field, which is also what fills a packet up.
+# Bits of the flags of a packet's adaptation field, which also fills a packet up.
 _IS_KEY_FRAME = 0x40
 _HAS_CLOCK = 0x10
-_HAS_MORE = 0x0F  # of any length
+_HAS_MORE = 0x0F  # any of these bits announces content of unknown length
 _CLOCK_SIZE = 6  # bytes
 _HEADER_SIZE = 19  # bytes of a frame's header up to its decoding time
 _HAS_DECODING_TIME = 0x40  # a bit of the flags of a frame's header
 
 
 class Gap(NamedTuple):
-    """A gap in the count of a film's packets.
+    """A gap in the numbers of a stream's packets.
 
     Attributes:
-      position: of the packet behind it, bytes from the start of the file.
-      is_join: whether another film begins there, and no frame is damaged.
-      is_pause: whether frames are missing there by the times of these films, so that
-        those behind it must not refer to those before it.
+      position: position of the packet after the gap, bytes from the start of the file.
+      is_join: whether another recording begins at the gap, and no frame is damaged.
+      is_pause: whether time has passed between the frames before and after the gap, so
+        that the later frames must not refer to the earlier ones.
     """
 
     position: int
@@ -45,34 +46,43 @@ class Gap(NamedTuple):
 
 
 class GapReader:
-    """The gaps in a film, told while its packets pass by in their order.
+    """Tells about the gaps of a video stream while its packets are read in order.
 
-    They are found when they are first asked for.
+    The file is searched for gaps when a damaged packet comes for the first time.
 
     Args:
-      film: the number of its packets (PID).
+      path: the file.
+      pid: the number (PID) that the packets of the video stream have.
     """
 
-    def __init__(self, path: str | os.PathLike[str], film: int) -> None:
+    def __init__(self, path: str | os.PathLike[str], pid: int) -> None:
         self._path = path
-        self._film = film
+        self._pid = pid
         self._ahead: collections.deque[Gap] | None = None
 
     def is_before_join(self, position: int) -> bool:
-        """Return whether the next gap behind a damaged packet is a join of films.
+        """Return whether the next gap after a packet is a join of two recordings.
 
-        The packet is whole then: the demuxer took the gap behind it for a loss.
+        A packet that the demuxer reports as damaged is then whole: the demuxer took the
+        join for a loss.
+
+        Args:
+          position: position of the packet, bytes from the start of the file.
         """
         if self._ahead is None:
-            self._ahead = collections.deque(find_gaps(self._path, self._film))
+            self._ahead = collections.deque(find_gaps(self._path, self._pid))
         while self._ahead and self._ahead[0].position <= position:
             self._ahead.popleft()
         return bool(self._ahead) and self._ahead[0].is_join
 
     def pass_pause(self, position: int) -> bool:
-        """Pass a gap if a packet lies behind it; return whether films pause there.
+        """Return whether a packet is the first one after a join with a pause.
 
-        Nothing is passed before a damaged packet has come.
+        The gap before the packet is then done with. The result is False until
+        `is_before_join` was first called, which finds the gaps.
+
+        Args:
+          position: position of the packet, bytes from the start of the file.
         """
         if not self._ahead or position < self._ahead[0].position:
             return False
@@ -80,11 +90,15 @@ class GapReader:
         return gap.is_join and gap.is_pause
 
 
-def find_gaps(path: str | os.PathLike[str], film: int) -> list[Gap]:
-    """Find the gaps in a film, in their order; none if the packets are not in a row.
+def find_gaps(path: str | os.PathLike[str], pid: int) -> list[Gap]:
+    """Find the gaps of a video stream, in the order of the file.
 
     Args:
-      film: the number of its packets (PID).
+      path: the file.
+      pid: the number (PID) that the packets of the video stream have.
+
+    Returns:
+      the gaps; none if the file does not consist of packets at equal distances.
     """
     content = np.memmap(path, np.uint8, "r")
     for stride in _STRIDES:
@@ -93,14 +107,21 @@ def find_gaps(path: str | os.PathLike[str], film: int) -> list[Gap]:
         if stride == 192:
             packets = packets[:, stride - _SIZE :]
         if count > 0 and np.all(packets[:, 0] == _SYNC):
-            return _gaps_in(packets, film, stride)
+            return _gaps_in(packets, pid, stride)
     return []
 
 
-def _gaps_in(packets: np.ndarray, film: int, stride: int) -> list[Gap]:
-    film_numbers = (packets[:, 1] & 0x1F).astype(int) << 8 | packets[:, 2]
+def _gaps_in(packets: np.ndarray, pid: int, stride: int) -> list[Gap]:
+    """Find the gaps of a video stream in packets.
+
+    Args:
+      packets: packets of the file, uint8 [N, bytes].
+      pid: the number (PID) that the packets of the video stream have.
+      stride: bytes from one packet to the next in the file.
+    """
+    pids = (packets[:, 1] & 0x1F).astype(int) << 8 | packets[:, 2]
     has_payload = packets[:, 3] & _HAS_PAYLOAD > 0
-    rows = np.flatnonzero((film_numbers == film) & has_payload)
+    rows = np.flatnonzero((pids == pid) & has_payload)
     counters = packets[rows, 3] & 0x0F
     frame_rows = rows[packets[rows, 1] & _BEGINS_FRAME > 0]
     gaps = []
@@ -127,7 +148,7 @@ def _gaps_in(packets: np.ndarray, film: int, stride: int) -> list[Gap]:
 
 
 def _is_filled_up(packet: np.ndarray) -> bool:
-    """Return whether a packet is longer than its content, as only a frame's last is."""
+    """Return whether a packet has filling, which only the last one of a frame has."""
     if not packet[3] & _HAS_FIELD:
         return False
     size = packet[4]
@@ -141,15 +162,17 @@ def _is_filled_up(packet: np.ndarray) -> bool:
 
 
 def _begins_key_frame(packet: np.ndarray) -> bool:
+    """Return whether a packet says that it begins a key frame."""
     has_flags = packet[3] & _HAS_FIELD and packet[4] > 0
     return bool(has_flags and packet[5] & _IS_KEY_FRAME)
 
 
 def _decoding_time(packet: np.ndarray) -> int | None:
-    """Return when the frame that a packet begins is decoded, in 90,000ths of a second.
+    """Return the decoding time of the frame that a packet begins, in 1/90,000 s.
 
-    By the header of the frame (PES), of which its time to be shown comes first. None if
-    the packet ends within the header, as a damaged one may.
+    The header of the frame (PES) has the time at which it is shown, then the time at
+    which it is decoded if that differs. None if the packet ends within the header, as a
+    damaged packet may.
     """
     start = 4
     if packet[3] & _HAS_FIELD:
@@ -157,8 +180,8 @@ def _decoding_time(packet: np.ndarray) -> int | None:
     header = packet[start:].tolist()
     if len(header) < _HEADER_SIZE:
         return None
-    place = 14 if header[7] & _HAS_DECODING_TIME else 9
-    high, *middle = header[place : place + 5]
+    start_of_time = 14 if header[7] & _HAS_DECODING_TIME else 9
+    high, *middle = header[start_of_time : start_of_time + 5]
     first, second, third, fourth = middle
     return (
         (high >> 1 & 0x7) << 30

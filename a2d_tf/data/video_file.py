@@ -1,4 +1,4 @@
-"""A video file as FFmpeg opens it: its film, and what it says of itself."""
+"""A video file as FFmpeg opens it: its video stream, and what its headers say."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import Path
 from a2d_tf.core.limits import MAX_PIXELS, check_size
 
-# FFmpeg's formats that hold frames. Others are playlists, which name further files and
-# addresses to be opened, whatever a file is called.
+# FFmpeg's formats that hold frames. A file of another format may be a playlist, by
+# which FFmpeg would open further files and addresses.
 _CONTAINERS = (
     "asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,"
     "nut,ogg,rm,webm,yuv4mpegpipe"
 )
 _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
-# Streams may be cut anywhere, and go on with another film.
+# Formats that may be cut anywhere, and may go on with another recording.
 _STREAMS = ("hevc", "mpeg", "mpegts")
 
 
@@ -33,10 +33,10 @@ class VideoFile:
     """An open video file.
 
     Attributes:
-      container: PyAV's file.
-      stream: its film, PyAV's stream.
-      time_base: seconds of a unit of its stamps.
-      format_name: of the container, as FFmpeg names it.
+      container: PyAV's container.
+      stream: PyAV's stream of the video.
+      time_base: unit of the stream's stamps, seconds.
+      format_name: FFmpeg's name of the container's format.
     """
 
     container: Any
@@ -49,11 +49,12 @@ class VideoFile:
         """Open a video file.
 
         Args:
-          remedy: what the user can do about a broken file; ends each message.
+          path: the file.
+          remedy: what the user can do about a broken file; the end of each message.
 
         Raises:
-          InputError: no such file, one that cannot be decoded, or one that claims
-            frames beyond `limits.MAX_PIXELS`.
+          InputError: the file does not exist, cannot be decoded, or claims frames of
+            more than `limits.MAX_PIXELS`.
         """
         try:
             # FFmpeg would take the start of a relative path, such as http:, for a
@@ -63,12 +64,12 @@ class VideoFile:
                 metadata_errors="replace",
                 container_options=dict(_OPTIONS),
             )
-            films = []
+            video_streams = []
             for video_stream in container.streams.video:
-                # The cover of a piece of music is no video.
+                # A stream may be a still picture, such as the cover of music.
                 if not video_stream.disposition & Disposition.attached_pic:
-                    films.append(video_stream)
-            stream = films[0]
+                    video_streams.append(video_stream)
+            stream = video_streams[0]
             time_base = stream.time_base
             assert time_base  # FFmpeg gives one to every stream
             context = stream.codec_context
@@ -79,7 +80,7 @@ class VideoFile:
                 f"{path}: cannot be decoded (missing, truncated or not video); {remedy}"
             ) from error
         check_size(path, height, width, remedy)
-        # FFmpeg would take every core, in each of many worker processes.
+        # By default FFmpeg would use all cores in each of many worker processes.
         context.thread_count = cv2.getNumThreads()
         context.thread_type = "AUTO"
         context.options = {"max_pixels": str(MAX_PIXELS)}
@@ -87,31 +88,31 @@ class VideoFile:
 
     @property
     def has_times(self) -> bool:
-        """False where frames have no times but their order."""
+        """Whether the file stores the times of frames, and not only their order."""
         return self.format_name != "avi"
 
     @property
     def is_stream(self) -> bool:
-        """Whether the file may be cut anywhere."""
+        """Whether the format is one of those that may be cut anywhere."""
         return self.format_name in _STREAMS
 
     @property
     def is_transport_stream(self) -> bool:
-        """Whether it is an MPEG transport stream."""
+        """Whether the file is an MPEG transport stream."""
         return self.format_name == "mpegts"
 
     @property
     def codec_name(self) -> str:
-        """The codec of the film, as FFmpeg names it."""
+        """FFmpeg's name of the video's codec."""
         return self.stream.codec_context.codec.canonical_name
 
     def packets(self) -> Iterator[Any]:
-        """Yield the packets from the position in the file, to where it breaks off."""
+        """Yield packets from the present position to the end or to a fault."""
         with contextlib.suppress(av.FFmpegError):
             yield from self.container.demux(self.stream)
 
     def claimed_duration(self) -> float | None:
-        """Return the seconds that it claims to last; None where it claims none."""
+        """Return the length in seconds that the headers state; None without one."""
         seconds = (self.container.duration or 0) / av.time_base
         if self.stream.duration:
             seconds = float(self.stream.duration * self.time_base)
@@ -119,15 +120,15 @@ class VideoFile:
             return seconds
         return None
 
-    def film_start(self, first_stamp: int | None) -> float:
-        """Return how many seconds after its start the first frame is shown.
+    def first_frame_time(self, first_stamp: int | None) -> float:
+        """Return the time at which a player shows the first frame, in seconds.
 
         Args:
-          first_stamp: of that frame.
+          first_stamp: stamp of the first frame; None if it has none.
         """
         start = self.container.start_time
         if start is None or first_stamp is None or not self.has_times:
             return 0.0
-        # Below 0 is what a sound's decoder needs before its first sample.
+        # A start below 0 is data that a sound's decoder needs before the first sample.
         seconds = float(first_stamp * self.time_base) - max(0, start / av.time_base)
         return round(max(0.0, seconds), 6)

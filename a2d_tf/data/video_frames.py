@@ -116,13 +116,13 @@ def count(path: Path, remedy: str = _REMEDY) -> int:
 def seconds(path: Path, remedy: str = _REMEDY) -> np.ndarray:
     """Return when each frame of a video file is shown, float64 [N].
 
-    Times count from the first frame. A player's are larger by `film_start`.
+    Times count from the first frame. A player's are larger by `first_frame_time`.
     """
     with _opened(pathlib.Path(path), remedy) as video:
         return video.timeline(math.inf).seconds
 
 
-def film_start(path: Path, remedy: str = _REMEDY) -> float:
+def first_frame_time(path: Path, remedy: str = _REMEDY) -> float:
     """Return by how many seconds a player's times are above those of `seconds`.
 
     They are if sound, or what cannot be decoded, comes before the first frame.
@@ -132,7 +132,7 @@ def film_start(path: Path, remedy: str = _REMEDY) -> float:
         return 0.0
     with _opened(path, remedy) as video:
         next(video.frames(), None)
-        return video.film_start or 0.0
+        return video.first_frame_time or 0.0
 
 
 def size(path: Path, remedy: str = _REMEDY) -> tuple[int, int]:

@@ -145,7 +145,7 @@ def _counts_images(line: Line) -> bool:
     """Return whether the times of an event are indices of images, not seconds.
 
     BORIS writes seconds for images only if they are a time lapse or have EXIF times,
-    and then by the camera's clock. For films it writes seconds and the index of the
+    and then by the camera's clock. For videos it writes seconds and the index of the
     frame.
     """
     indices = [line.cells.get("Image index"), line.cells.get("Image index start")]

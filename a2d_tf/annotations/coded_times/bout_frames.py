@@ -74,7 +74,7 @@ class BoutFrames:
         if not observation.bouts:
             return
         if not self._path.is_dir():
-            observation.check_film(str(self._path))
+            observation.check_times_of_video(str(self._path))
         if observation.counts_images:
             for bout in observation.bouts:
                 yield bout, self._images.of_bout(bout)
@@ -111,8 +111,8 @@ class BoutFrames:
         """
         if not self._path.is_dir():
             if observation.from_first_frame:
-                return self._film_seconds
-            return self._film_seconds + self._film_start
+                return self._frame_seconds
+            return self._frame_seconds + self._first_frame_time
         rate = observation.rate_of_images(fps)
         if rate is None:
             raise InputError(
@@ -139,7 +139,7 @@ class BoutFrames:
         )
 
     @functools.cached_property
-    def _film_seconds(self) -> np.ndarray:
+    def _frame_seconds(self) -> np.ndarray:
         """The seconds from the first frame at which frames begin, float64 [N]."""
         seconds = video_frames.seconds(self._path, self._remedy)
         if not len(seconds):
@@ -147,9 +147,9 @@ class BoutFrames:
         return seconds
 
     @functools.cached_property
-    def _film_start(self) -> float:
+    def _first_frame_time(self) -> float:
         """The second, from the start of the file, at which the first frame begins."""
-        return video_frames.film_start(self._path, self._remedy)
+        return video_frames.first_frame_time(self._path, self._remedy)
 
 
 def _last_duration(times: np.ndarray) -> float:
@@ -182,7 +182,7 @@ def _frames_of_seconds(bout: CodedBout, times: np.ndarray) -> range:
         )
     first_time = times[0]
     first_duration = np.diff(times[:2]).sum()
-    # A film's picture may begin a little later than its sound.
+    # The frames of a video may begin a little later than its sound.
     is_early = bout.end < first_time - first_duration
     if is_early or (bout.start < -_ROUNDING and bout.end < _ROUNDING):
         raise InputError(

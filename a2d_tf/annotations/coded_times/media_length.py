@@ -40,7 +40,7 @@ def check_media_length(
         rate = f" with {fps:.4g}"
     remedy = "pass the video that was coded, or code this one"
     if has_images:
-        remedy = "pass --fps, the images a second of the film that was coded"
+        remedy = "pass --fps, the images a second of the video that was coded"
     raise InputError(
         f"{observation.file}: {quoted(observation.name)} was coded in a video of"
         f" {coded:.1f} s{coded_rate}, but {video} lasts {seconds:.1f} s{rate}, so its"

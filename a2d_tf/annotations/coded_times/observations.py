@@ -51,8 +51,8 @@ class Observation:
       has_assumed_times: whether the seconds come from a prediction of images whose rate
         nobody stated, so that `fps` was assumed.
       from_first_frame: whether the seconds come from a prediction. They count from the
-        first frame of a film, and for images at the rate `fps`. Seconds of other
-        observations count from the start of the film's file, as a player shows them.
+        first frame of a video, and for images at the rate `fps`. Seconds of other
+        observations count from the start of the video file, as a player shows them.
       media_seconds: the length of the coded video, in seconds; None if the file does
         not say.
       counts_images: whether bouts have indices of images instead of seconds.
@@ -86,11 +86,11 @@ class Observation:
             return self.fps
         return fps or self.fps or otherwise
 
-    def check_film(self, film: str) -> None:
-        """Raise InputError if the times are of images, so that they do not fit a film.
+    def check_times_of_video(self, video: str) -> None:
+        """Raise InputError if the times are of images, so that they do not fit a video.
 
         Args:
-          film: the path of the film, for the error.
+          video: the path of the video file, for the error.
         """
         problem = ""
         if self.counts_images:
@@ -99,8 +99,8 @@ class Observation:
             problem = "has seconds of images, whose rate was only assumed"
         if problem:
             raise InputError(
-                f"{self.file}: {quoted(self.name)} {problem}, but {film} is a film; use"
-                " the folder of images, or predict it again with --fps"
+                f"{self.file}: {quoted(self.name)} {problem}, but {video} is a video"
+                " file; use the folder of images, or predict it again with --fps"
             )
 
     def time_text(self, bouts: Sequence[CodedBout]) -> str:

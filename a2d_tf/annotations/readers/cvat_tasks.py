@@ -18,7 +18,7 @@ from a2d_tf.data import video_frames
 # The split of each of CVAT's subsets; it counts only if the project has both splits.
 # `--val_fraction` chooses the validation videos.
 _SPLITS = {"train": "train", "validation": "train", "test": "test"}
-# Suffixes of sources: films, images and archives. A folder's name may have a dot, too:
+# Suffixes of sources: videos, images and archives. A folder's name may have a dot, too:
 # clip.v2.
 _SOURCES = (*video_frames.VIDEOS, *video_frames.IMAGES, ".zip", ".tar", ".gz", ".tgz")
 _SUFFIX = re.compile(f"(?i)({'|'.join(map(re.escape, _SOURCES))})$")

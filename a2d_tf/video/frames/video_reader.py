@@ -42,8 +42,8 @@ class Reader(abc.ABC):
       size: (height, width).
       count: how many frames the source claims to have, or None.
       duration: seconds that a file claims to last, or None.
-      film_start: seconds of a file before its first frame, from which times count here.
-        Players show them, too.
+      first_frame_time: time of the first frame in a player, in seconds; times here
+        count from the first frame.
       length: how many frames it has; None until that is known.
       damaged: 0-based indices of the damaged frames among those read so far, as far as
         a file or its decoder says so.
@@ -57,7 +57,7 @@ class Reader(abc.ABC):
         self.size = (0, 0)
         self.count: int | None = None
         self.duration: float | None = None
-        self.film_start = 0.0
+        self.first_frame_time = 0.0
         self.length: int | None = None
         self.damaged: set[int] = set()
         self.images: tuple[str, ...] | None = None
@@ -229,7 +229,7 @@ class FileReader(Reader):
             previous = None
             for index, frame in enumerate(video.frames(start, self._timeline), start):
                 if index == 0:
-                    self.film_start = video.film_start or 0.0
+                    self.first_frame_time = video.first_frame_time or 0.0
                 self._times.append(frame.seconds)
                 if frame.is_damaged:
                     self.damaged.add(index)
@@ -316,7 +316,7 @@ def open_video(path: str | os.PathLike[str], fps: float | None = None) -> Reader
     Args:
       path: video file; or folder of images, in the order of the numbers in their names;
         or digits that name no file, the index of a camera.
-      fps: the rate of a folder of images; films and cameras have their own.
+      fps: the rate of a folder of images; video files and cameras have their own.
 
     Raises:
       InputError: there is no such file or camera, no frame can be decoded, or an image

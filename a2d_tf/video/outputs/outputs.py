@@ -273,8 +273,8 @@ class Outputs:
         }
         if reader.images is not None:
             video_info["fps_is_assumed"] = reader.fps_is_assumed
-        if reader.film_start > 0:
-            video_info["film_start"] = reader.film_start
+        if reader.first_frame_time > 0:
+            video_info["film_start"] = reader.first_frame_time
         write_json(os.path.join(self._folder, VIDEO_FILE), video_info)
 
     def _open_writers(self, kinds: Collection[str]) -> None:

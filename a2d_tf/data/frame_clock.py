@@ -14,7 +14,7 @@ class ShownTime(NamedTuple):
     duration: float
 
 
-class FilmClock:
+class FrameClock:
     """Converts the stamps of a file's frames to the times at which a player shows them.
 
     If the file is several recordings joined together, the times of a recording continue
@@ -32,12 +32,12 @@ class FilmClock:
         self._time_base = time_base
         self._usual_step = 1 / fps
         self._first_stamp = first_stamp
-        self._film_start = 0.0
+        self._recording_start = 0.0
         self._last_seconds = -math.inf
         self._last_step = 1 / fps
         self._last_end = 0.0
 
-    def begin_film(self) -> None:
+    def begin_recording(self) -> None:
         """Take the next frame as the first one of another recording."""
         self._first_stamp = None
 
@@ -51,13 +51,13 @@ class FilmClock:
         """
         if self._first_stamp is None:
             self._first_stamp = stamp
-            self._film_start = self._last_end
+            self._recording_start = self._last_end
         if stamp is None or self._first_stamp is None:
             seconds = max(0.0, self._last_seconds + self._last_step)
         else:
             base = self._time_base
             units = stamp - self._first_stamp
-            seconds = self._film_start + units * base.numerator / base.denominator
+            seconds = self._recording_start + units * base.numerator / base.denominator
             if seconds <= self._last_seconds:
                 step = min(self._last_step, self._usual_step)
                 seconds = self._last_seconds + step

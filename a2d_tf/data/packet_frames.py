@@ -1,7 +1,6 @@
 """The frames that FFmpeg decodes from a file's packets, and which are damaged.
 
-A stream may be cut anywhere, and several recordings may be joined in one file; each is
-called a film here.
+A stream may be cut anywhere, and several recordings may be joined in one file.
 """
 
 from __future__ import annotations
@@ -19,33 +18,34 @@ from a2d_tf.data.video_file import VideoFile
 _MAX_REORDERED = 16
 
 
-class FilmFrame(NamedTuple):
+class PacketFrame(NamedTuple):
     """A frame as FFmpeg decodes it.
 
     Attributes:
       frame: PyAV's frame.
-      begins_film: whether the frame is the first of another film in the file.
+      begins_recording: whether the frame is the first of another recording in the file.
       is_damaged: whether the file or the decoder reports damage.
     """
 
     frame: Any
-    begins_film: bool
+    begins_recording: bool
     is_damaged: bool
 
 
-class _FilmEnd(NamedTuple):
-    """A mark between the packets of two films.
+class _RecordingEnd(NamedTuple):
+    """A mark between the packets of two recordings.
 
     Attributes:
-      clock_goes_on: whether the stamps of the second film continue those of the first.
+      clock_goes_on: whether the stamps of the second recording continue those of
+        the first.
     """
 
     clock_goes_on: bool
 
 
-def decode_films(
+def decode_packets(
     file: VideoFile, packets: Iterable[Any], gaps: GapReader | None, is_trimmed: bool
-) -> Iterator[FilmFrame]:
+) -> Iterator[PacketFrame]:
     """Yield the frames of packets.
 
     Args:
@@ -59,13 +59,13 @@ def decode_films(
         the first frame that cannot be decoded are left out.
     """
     context = file.stream.codec_context
-    damage = _Damage(gaps, is_trimmed)
+    detector = _DamageDetector(gaps, is_trimmed)
     has_frames = False
-    begins_film = False
-    for packet in _split_films(file, packets, gaps):
-        is_end = isinstance(packet, _FilmEnd)
+    begins_recording = False
+    for packet in _split_recordings(file, packets, gaps):
+        is_end = isinstance(packet, _RecordingEnd)
         if not is_end:
-            damage.pass_packet(packet)
+            detector.add_packet(packet)
         try:
             frames = context.decode(None if is_end else packet)
         except av.FFmpegError:
@@ -73,19 +73,19 @@ def decode_films(
                 raise
             frames = []
         for frame in frames:
-            yield FilmFrame(frame, begins_film, damage.pass_frame(frame))
+            yield PacketFrame(frame, begins_recording, detector.is_damaged(frame))
             has_frames = True
-            begins_film = False
+            begins_recording = False
         if is_end:
             context.flush_buffers()
-            damage.end_film()
-            begins_film = not packet.clock_goes_on
+            detector.end_recording()
+            begins_recording = not packet.clock_goes_on
 
 
-def _split_films(
+def _split_recordings(
     file: VideoFile, packets: Iterable[Any], gaps: GapReader | None
 ) -> Iterator[Any]:
-    """Yield packets, and a _FilmEnd between films.
+    """Yield packets, and a _RecordingEnd between recordings.
 
     A stream's packets before its first key frame are left out, because FFmpeg would
     invent the pictures that they refer to.
@@ -100,12 +100,12 @@ def _split_films(
         held_packets.append(packet)
         if packet.size and packet.dts is None and last_dts > -math.inf:
             # In a transport stream each whole frame has a time. This may be the rest of
-            # a cut frame, if the next packet belongs to another film.
+            # a cut frame, if the next packet belongs to another recording.
             if file.is_transport_stream:
                 continue
         goes_back = packet.dts is not None and packet.dts < last_dts
         if goes_back or _is_after_pause(packet, gaps):
-            yield _FilmEnd(clock_goes_on=not goes_back)
+            yield _RecordingEnd(clock_goes_on=not goes_back)
             waits_for_key = True
             held_packets = [packet]
         if packet.dts is not None:
@@ -119,19 +119,23 @@ def _split_films(
 
 
 def _is_after_pause(packet: Any, gaps: GapReader | None) -> bool:
-    """Return whether a packet begins a film, and frames are missing before it."""
+    """Return whether a packet begins a recording and frames lack before it."""
     if gaps is None or packet.pos is None:
         return False
     return gaps.pass_pause(packet.pos)
 
 
-class _Damage:
-    """Tells which frames are damaged, from a file's packets and frames in their order.
+class _DamageDetector:
+    """Detects damaged frames from a file's packets and frames, in their order.
 
     A frame is damaged if its packet or the decoder reports damage, or if the frame
     before it is missing. A packet that no player shows (`is_discard`) is allowed in a
-    trimmed film, and at the end of any film; elsewhere it means that the file's index
-    is damaged and a frame is missing.
+    trimmed file, and at the end of any recording; elsewhere it means that the file's
+    index is damaged and a frame is missing.
+
+    Args:
+      gaps: reader of the file's gaps; None unless it is a transport stream.
+      is_trimmed: whether the file may have been cut from a longer one without encoding.
     """
 
     def __init__(self, gaps: GapReader | None, is_trimmed: bool) -> None:
@@ -140,17 +144,17 @@ class _Damage:
         self._corrupt_stamps: set[int | None] = set()
         self._has_shown_packets = False
         # Number of shown packets since the last packet that is not shown; None if all
-        # packets of the film are shown.
+        # packets of the recording are shown.
         self._shown_since_hidden: int | None = None
         self._lacks_frame = False
 
-    def pass_packet(self, packet: Any) -> None:
-        """Take note of the packet that is decoded next."""
+    def add_packet(self, packet: Any) -> None:
+        """Take the packet that FFmpeg decodes next."""
         if packet.is_corrupt and not self._is_before_join(packet):
             self._corrupt_stamps.add(packet.pts)
         if packet.is_discard:
-            is_in_film = self._has_shown_packets and not self._is_trimmed
-            if is_in_film and self._shown_since_hidden is None:
+            is_in_recording = self._has_shown_packets and not self._is_trimmed
+            if is_in_recording and self._shown_since_hidden is None:
                 self._shown_since_hidden = 0
         elif packet.size:
             self._has_shown_packets = True
@@ -160,18 +164,18 @@ class _Damage:
                     self._lacks_frame = True
                     self._shown_since_hidden = None
 
-    def pass_frame(self, frame: Any) -> bool:
-        """Return whether a decoded frame is damaged."""
+    def is_damaged(self, frame: Any) -> bool:
+        """Return whether the next decoded frame is damaged."""
         lacks_frame = self._lacks_frame
         self._lacks_frame = False
         return frame.is_corrupt or frame.pts in self._corrupt_stamps or lacks_frame
 
-    def end_film(self) -> None:
-        """Forget the stamps of a film, because another film may have the same."""
+    def end_recording(self) -> None:
+        """Forget the stamps of a recording; the next one may have the same."""
         self._corrupt_stamps.clear()
 
     def _is_before_join(self, packet: Any) -> bool:
-        """Return whether FFmpeg reports damage only because another film follows."""
+        """Return whether the damage that FFmpeg reports is a join of recordings."""
         if self._gaps is None or packet.pos is None:
             return False
         return self._gaps.is_before_join(packet.pos)
