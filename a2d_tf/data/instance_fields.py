@@ -1,9 +1,9 @@
 """Labels of an instance beside its class, box and mask: points, numbers or a category.
 
-An entry of FIELDS takes a field from files in this project's own format through records
-and augmentation to the heads (`BatchTruth.fields`) and metrics (`ClipTruth.fields`). A
-head that computes a result of the same name for each instance puts it into exports,
-metrics and `detections.json`.
+If a field is listed in FIELDS, it is read from annotations in this project's own
+format, stored in records, augmented, and passed to heads (`BatchTruth.fields`) and
+metrics (`ClipTruth.fields`). If a head computes a result of the same name for each
+instance, exports, metrics and `detections.json` have that result.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Field(abc.ABC):
     """A label of instances, an array [N, *shape] of `dtype`.
 
     Attributes:
-      name: its key in annotation files, records and results.
-      shape: of one instance's value.
-      dtype: of the values.
-      missing: the value of what is not annotated.
+      name: key of the field in annotation files, records and results.
+      shape: shape of the value of one instance.
+      dtype: type of the values.
+      missing: number that stands for values that are not annotated.
     """
 
     name: str
@@ -36,9 +36,11 @@ class Field(abc.ABC):
 
     @abc.abstractmethod
     def read(self, value: Any, ratio: np.ndarray) -> np.ndarray:
-        """Return the value [*shape] of an annotation, given as in files, or None.
+        """Convert a value from an annotation file to an array [*shape].
 
-        `ratio` [2] is the frame's size over the annotated size, both (height, width).
+        Args:
+          value: the value in the file; None if the instance has none.
+          ratio: size of the frame divided by the annotated size, (height, width) [2].
 
         Raises:
           InputError: the value is of another kind.
@@ -46,13 +48,15 @@ class Field(abc.ABC):
 
     @abc.abstractmethod
     def written(self, value: np.ndarray) -> Any:
-        """Return the value of an instance as in files."""
+        """Convert the value of an instance, [*shape], to a value for JSON files."""
 
     def scaled(self, values: Any, ratio: Any) -> Any:
-        """Return values [..., *shape] for frames that are resized by `ratio`.
+        """Return values for frames that are resized by `ratio`.
 
-        `ratio` [..., 2] has the axes of the values before `shape`, or some that
-        broadcast to them.
+        Args:
+          values: values of instances, [..., *shape].
+          ratio: new size divided by old size, (height, width) [..., 2]; its other axes
+            broadcast to those of the values before `shape`.
         """
         return values
 
@@ -63,7 +67,7 @@ class Field(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class Numbers(Field):
-    """Numbers, float32, NaN where they are not annotated."""
+    """Numbers, float32; NaN if they are not annotated."""
 
     name: str
     shape: tuple[int, ...] = ()
@@ -73,11 +77,11 @@ class Numbers(Field):
         return self._numbers(value).astype(np.float32)
 
     def written(self, value: np.ndarray) -> Any:
-        """Return numbers with six decimals."""
+        """Round numbers to six decimals."""
         return np.round(value, 6).tolist()
 
     def _numbers(self, value: Any) -> np.ndarray:
-        """Return the numbers of an annotation as they are; NaN where it has none."""
+        """Return the numbers of an annotation, [*shape]; NaN if it has none."""
         if value is None:
             return np.full(self.shape, np.nan)
         try:
@@ -98,7 +102,8 @@ class Numbers(Field):
 class Points(Numbers):
     """Points of the frame, float32 [..., 2], (y, x) in pixels; (x, y) in files.
 
-    They are resized, cropped and mirrored with the frame. NaN is not annotated.
+    Points are resized, cropped and mirrored with the frame. A point that is not
+    annotated is NaN.
     """
 
     shape: tuple[int, ...] = (2,)
@@ -109,7 +114,7 @@ class Points(Numbers):
         return self.scaled(points, ratio).astype(np.float32)
 
     def written(self, value: np.ndarray) -> Any:
-        """Return points with two decimals."""
+        """Round points to two decimals, (x, y)."""
         return np.round(value[..., ::-1], 2).tolist()
 
     def scaled(self, values: Any, ratio: Any) -> Any:
@@ -122,8 +127,8 @@ class Points(Numbers):
 class Category(Field):
     """One of several categories, such as the sex or the pose of an animal.
 
-    Files have the category's name, arrays its index in `categories`, int32; -1 is not
-    annotated.
+    Files hold the name of the category. Arrays hold its index in `categories`, int32,
+    or -1 if it is not annotated.
     """
 
     name: str
@@ -144,7 +149,7 @@ class Category(Field):
         return np.array(self.categories.index(value), np.int32)
 
     def written(self, value: np.ndarray) -> Any:
-        """Return the category's name; None where it is missing."""
+        """Return the name of a category; None if it is not annotated."""
         index = int(value)
         return None if index == self.missing else self.categories[index]
 
@@ -154,7 +159,15 @@ FIELDS: tuple[Field, ...] = ()
 
 
 def scale_fields(results: dict[str, Any], ratio: Any) -> dict[str, Any]:
-    """Return the results of heads by name, with those that are FIELDS scaled."""
+    """Scale those results of heads that are FIELDS.
+
+    Args:
+      results: {name: result} of the heads.
+      ratio: new size of the frame divided by its old size, see `Field.scaled`.
+
+    Returns:
+      all results, {name: result}.
+    """
     scaled = dict(results)
     for field in FIELDS:
         if field.name in results:

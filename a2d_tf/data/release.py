@@ -2,8 +2,8 @@
 
 The layout is that of the published data set (Xu et al., CVPR 2015): `videoset.csv`,
 `clips320H/<VID>.mp4` and `Annotations/mat/<VID>/<%05d>.mat`. In place of a video file
-there may be images, `pngs320H/<VID>/<%05d>.png`. In place of `Annotations/mat` there may
-be annotations with instance numbers (Gavrilyuk et al., CVPR 2018),
+there may be images, `pngs320H/<VID>/<%05d>.png`. In place of `Annotations/mat` there
+may be annotations with instance numbers (Gavrilyuk et al., CVPR 2018),
 `a2d_annotation_with_instances/<VID>/<%05d>.h5`. That folder lies in the release, in its
 `Annotations`, beside the release, or in `text_annotations` beside the release. Frames
 are numbered from 1: `00030.mat` belongs to the 30th decoded frame.
@@ -85,7 +85,7 @@ class Release:
             self._annotation_folders = [pathlib.Path(annotations)]
 
     def frames_path(self, vid: str) -> pathlib.Path:
-        """Return the path of a video file, or else of the folder of the video's frames."""
+        """Return the path of a video file, or else of the folder of its frames."""
         clips = self.root / "clips320H"
         for folder in (clips, self.root / "pngs320H"):
             path = video_frames.find(folder, vid)

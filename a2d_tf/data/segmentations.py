@@ -1,4 +1,4 @@
-"""COCO's segmentations, polygons or RLE, and its boxes, decoded with checks."""
+"""Decode COCO's segmentations (polygons or RLE) and boxes, and check them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,15 @@ def encode_mask(mask: np.ndarray) -> dict:
 
 
 def decode_mask(segmentation: list | dict, height: int, width: int) -> np.ndarray:
-    """Decode a COCO segmentation to a mask, bool [height, width]; as `decode_parts`."""
+    """Decode a COCO segmentation to a mask, bool [height, width].
+
+    Args:
+      segmentation: polygons or an RLE, in pixels of the mask; see `decode_parts`.
+      height, width: size of the mask, pixels.
+
+    Raises:
+      InputError: as `decode_parts`.
+    """
     return decode_parts([segmentation], (height, width), (height, width))
 
 
@@ -35,15 +43,16 @@ def decode_parts(
     """Decode the union of segmentations to a mask, bool [height, width].
 
     Args:
-      parts: segmentations, in pixels of an image of the size `annotated`: polygons
-        [[x1, y1, x2, y2, ...], ...] or RLEs {'size': [height, width], 'counts': text or
-        list}.
-      annotated: (height, width) of that image; (1, 1) for normalised coordinates.
-      size: (height, width) of the mask, to which coordinates are scaled, each axis by
-        itself.
+      parts: segmentations in pixels of the annotated image. Each is a list of polygons,
+        [[x1, y1, x2, y2, ...], ...], or an RLE, {'size': [height, width], 'counts':
+        text or list}.
+      annotated: (height, width) of the annotated image; (1, 1) if coordinates are
+        shares of the image's size.
+      size: (height, width) of the mask. Height and width are scaled separately.
 
     Raises:
-      InputError: malformed, of another size, or empty; names no file.
+      InputError: a segmentation is malformed or of another size, or the mask is empty.
+        The message names no file.
     """
     mask = np.logical_or.reduce([_decode(part, annotated, size) for part in parts])
     if not mask.any():
@@ -52,14 +61,14 @@ def decode_parts(
 
 
 def _decode(part: Any, annotated: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-    """Decode a segmentation to a mask, as `decode_parts` does; it may be empty."""
+    """Decode a segmentation as `decode_parts` does, to a mask that may be empty."""
     if isinstance(part, dict):
         mask = decode_rle(part, *annotated)
         if annotated == size:
             return mask
         return _resize_mask(mask, size)
     if not isinstance(part, list) or not part:
-        part = [part]  # which is no polygon, and refused as such
+        part = [part]  # refused below, because it is no polygon
     x_and_y_scale = np.divide(size, annotated)[::-1]
     polygons = []
     for polygon in part:
@@ -79,22 +88,22 @@ def _decode(part: Any, annotated: tuple[int, int], size: tuple[int, int]) -> np.
 
 
 def _resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize a mask to (height, width); one that is not empty keeps a pixel."""
+    """Resize a mask to (height, width); at least a pixel remains of an instance."""
     resized = cv2.resize(
         np.uint8(mask), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT
     )
     resized = resized.astype(bool)
-    if mask.any() and not resized.any():  # it lies between the sampled pixels
+    if mask.any() and not resized.any():  # the instance lies between the sampled pixels
         row, column = np.argwhere(mask)[0] * size // mask.shape
         resized[row, column] = True
     return resized
 
 
 def box_of(mask: np.ndarray) -> np.ndarray:
-    """Return the box of a mask bool [height, width] that is not empty.
+    """Return the box around a mask, bool [height, width], that is not empty.
 
     Returns:
-      float32 [4], y1, x1, y2, x2.
+      float32 [4], (y1, x1, y2, x2) in pixels, half-open.
     """
     rows = np.flatnonzero(mask.any(axis=1))
     columns = np.flatnonzero(mask.any(axis=0))
@@ -104,14 +113,19 @@ def box_of(mask: np.ndarray) -> np.ndarray:
 def decode_box(
     bbox: Any, annotated: tuple[int, int], size: tuple[int, int]
 ) -> np.ndarray:
-    """Return a box float32 [4], y1, x1, y2, x2, in pixels, clipped to the frame.
+    """Decode a COCO box, and clip it to the frame.
 
     Args:
-      bbox: [x, y, width, height], in pixels of an image of the size `annotated`.
-      annotated, size: as of `decode_parts`.
+      bbox: [x, y, width, height] in pixels of the annotated image.
+      annotated: (height, width) of the annotated image.
+      size: (height, width) of the frame, to which the box is scaled.
+
+    Returns:
+      float32 [4], (y1, x1, y2, x2) in pixels of the frame.
 
     Raises:
-      InputError: malformed, in other units, or outside the frame; names no file.
+      InputError: the box is malformed, in other units or outside the frame. The message
+        names no file.
     """
     numbers = _numbers(bbox)
     if len(numbers) == 4:
@@ -120,7 +134,7 @@ def decode_box(
         corners = corners * np.divide(size, annotated)
         box = np.clip(corners, 0, size).astype(np.float32)
         has_area = (box[1] > box[0]).all()
-        # A box inside the first pixel is given in shares of the frame.
+        # A box inside the first pixel was written in shares of the frame.
         is_in_pixels = corners.max() > 1
         if has_area and is_in_pixels and not _is_far(corners, size):
             return box.ravel()
@@ -132,9 +146,11 @@ def decode_box(
 
 
 def _is_far(points: np.ndarray, size: Sequence[int]) -> bool:
-    """Return whether a point is so far outside that it is in other units.
+    """Return whether a point is so far outside the frame that its unit must be wrong.
 
-    Nearer points are clipped.
+    Args:
+      points: [N, 2], in the order of `size`.
+      size: size of the frame on both axes.
     """
     is_before = points < np.negative(size)
     is_behind = points > 2 * np.array(size)
@@ -152,8 +168,12 @@ def _numbers(values: Any) -> np.ndarray:
 def decode_rle(rle: dict, height: int, width: int) -> np.ndarray:
     """Decode an RLE to a mask, bool [height, width].
 
+    Args:
+      rle: {'size': [height, width], 'counts': text or list}.
+      height, width: size that the RLE must have, pixels.
+
     Raises:
-      InputError: it is damaged, or of another size.
+      InputError: the RLE is damaged or of another size.
     """
     if rle.get("size") != [height, width]:
         problem = f"the RLE's size {quoted(rle.get('size'))} is not {[height, width]}"
@@ -164,10 +184,14 @@ def decode_rle(rle: dict, height: int, width: int) -> np.ndarray:
 
 
 def runs_of(counts: Any, pixels: int) -> list[int]:
-    """Return the run lengths of an RLE's 'counts', a text or a list.
+    """Return the run lengths of an RLE.
+
+    Args:
+      counts: 'counts' of the RLE: COCO's compressed text, or a list of run lengths.
+      pixels: number of pixels of the mask.
 
     Raises:
-      InputError: they are no run lengths, or do not add up to `pixels`.
+      InputError: `counts` is malformed, or its runs do not add up to `pixels`.
     """
     runs = counts
     if isinstance(counts, str):
@@ -185,10 +209,10 @@ def runs_of(counts: Any, pixels: int) -> list[int]:
 def _parse_runs(text: str) -> list[int] | None:
     """Return the run lengths of COCO's compressed RLE; None if it is malformed.
 
-    A number is written in base 32, its lowest digit first, a character a digit. The
-    character is '0' plus the digit, plus 32 if more digits follow. A last digit of
-    16 or more makes the number negative. From the fourth run on, a number is the
-    difference to the run two before.
+    A number is written in base 32, its lowest digit first, one character for each
+    digit. The character is '0' plus the digit, plus 32 if more digits follow. If the
+    last digit is 16 or more, the number is negative. From the fourth run on, the number
+    is the difference from the run before the previous one.
     """
     runs: list[int] = []
     run = 0

@@ -1,4 +1,4 @@
-"""The sidecar of a shard: what the converter knows of a finished one, a JSON file."""
+"""The sidecar of a finished shard: a JSON file that describes it for the manifest."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ _KIND = {
 
 @dataclasses.dataclass(frozen=True)
 class ClipSummary:
-    """What the manifest counts of a clip.
+    """The properties of a clip that the manifest counts.
 
     Attributes:
-      video, split: of the clip.
-      size, native_size: '<height>x<width>' of the stored frames, and of the video.
-      codes: of the instances.
-      boxes_only: the number of instances without masks.
+      video: VID of the clip's video.
+      split: 'train' or 'test'.
+      size: size of the stored frames in pixels, '<height>x<width>'.
+      native_size: size of the video in pixels, '<height>x<width>'.
+      codes: labels of the instances.
+      boxes_only: number of instances without masks.
     """
 
     video: str
@@ -48,7 +50,7 @@ class ClipSummary:
 
     @classmethod
     def of(cls, clip: ClipRecord) -> ClipSummary:
-        """Summarise a clip."""
+        """Return the summary of a clip."""
         annotation = clip.annotation
         height, width = clip.rgb[0].shape[:2]
         native_height, native_width = annotation.label_map.shape
@@ -63,7 +65,7 @@ class ClipSummary:
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> ClipSummary:
-        """Return the summary of the fields of a JSON file."""
+        """Return the summary that a JSON file holds in these fields."""
         return cls(
             video=fields["video"],
             split=fields["split"],
@@ -76,14 +78,16 @@ class ClipSummary:
 
 @dataclasses.dataclass
 class Sidecar:
-    """What is known of a shard.
+    """The description of a finished shard.
 
     Attributes:
-      fingerprint: hash of all that the shard is made from.
-      clips: a summary for each record.
-      skipped: list of {'item', 'reason'}, as of `manifest.Manifest`.
-      repaired: list of {'item', 'note'}, as of `manifest.Manifest`.
-      bytes, sha256: of the shard's file.
+      fingerprint: hash of the settings and of all files that the shard was made from.
+      clips: a summary for each record, in order.
+      skipped: items that were left out, a list of {'item': path, 'reason': message}.
+      repaired: annotations that were repaired, a list of {'item': path, 'note':
+        description}.
+      bytes: size of the shard's file.
+      sha256: digest of the shard's file.
     """
 
     fingerprint: str
@@ -94,21 +98,25 @@ class Sidecar:
     sha256: str = ""
 
     def to_fields(self) -> dict[str, Any]:
-        """Return the fields of the JSON file."""
+        """Return the sidecar as the fields of a JSON file."""
         return dataclasses.asdict(self)
 
     def save(self, path: Path) -> None:
-        """Write the JSON file."""
+        """Write the sidecar to a JSON file."""
         write_json(path, self.to_fields())
 
     @classmethod
     def load(cls, path: Path) -> Sidecar:
-        """Read the JSON file; InputError if it is missing or damaged."""
+        """Read a sidecar from a JSON file.
+
+        Raises:
+          InputError: the file is missing or damaged.
+        """
         return cls.from_fields(load_json(path, _KIND, "build the shard"))
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Sidecar:
-        """Return the sidecar of the fields of a JSON file."""
+        """Return the sidecar that a JSON file holds in these fields."""
         return cls(
             fingerprint=fields["fingerprint"],
             clips=[ClipSummary.from_fields(clip) for clip in fields["clips"]],

@@ -1,4 +1,4 @@
-"""The check of a source: every frame is decoded and every annotation is read."""
+"""Check a source: decode every frame and read every annotation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from a2d_tf.data.video_list import Video
 
 @dataclasses.dataclass
 class _PairCounts:
-    """How often an actor-action pair occurs in a split."""
+    """The numbers of videos, frames and instances that show an actor-action pair."""
 
     videos: int = 0
     frames: int = 0
@@ -31,15 +31,16 @@ _OF_PAIR = tuple(field.name for field in dataclasses.fields(_PairCounts))
 
 @dataclasses.dataclass
 class _VideoCheck:
-    """The check of one video.
+    """The result of checking one video.
 
     Attributes:
-      split: of the video.
-      frames: how many can be decoded.
-      annotated_frames, instances: how many can be read.
-      pairs: {code: its counts in this video}.
+      split: split of the video.
+      frames: number of frames that can be decoded.
+      annotated_frames: number of annotated frames that can be read.
+      instances: number of instances in these frames.
+      pairs: {code: counts of the pair in this video}.
       problems: messages about missing and broken items.
-      notes: items that were repaired, or that differ without harm.
+      notes: messages about repaired items and harmless differences.
     """
 
     split: str
@@ -51,13 +52,13 @@ class _VideoCheck:
     notes: list[str] = dataclasses.field(default_factory=list)
 
     def add_problem(self, error: InputError | str) -> None:
-        """Add a message, as one line; a broken video can be reported twice."""
+        """Add a message as one line, once; a broken video can be reported twice."""
         line = " ".join(str(error).split())
         if line not in self.problems:
             self.problems.append(line)
 
     def add_codes(self, codes: list[int]) -> None:
-        """Count the instances of an annotated frame."""
+        """Count the instances of an annotated frame by their codes."""
         self.annotated_frames += 1
         self.instances += len(codes)
         for code in set(codes):
@@ -70,12 +71,12 @@ class CheckReport(NamedTuple):
     """The result of `check`.
 
     Attributes:
-      text: counts the videos that are whole, in all and of each split, and the frames,
-        annotated frames and instances that can be read, also by pair and split. It
-        notes what pairs lack, names that may be misspelled, and items that were
-        repaired, or that differ without harm.
-      problems: those in the text, a line for each missing or broken item, with its
-        file, field and remedy.
+      text: the report, of several lines. It counts the whole videos of each split, and
+        the frames, annotated frames and instances that can be read, also by pair and
+        split. It lists the problems, and notes about pairs with too few videos, names
+        that may be misspelled, repaired items and harmless differences.
+      problems: the problems in the text, a line for each missing or broken item, with
+        its file, field and remedy.
     """
 
     text: str
@@ -83,7 +84,12 @@ class CheckReport(NamedTuple):
 
 
 def check(source: Source, workers: int = 2) -> CheckReport:
-    """Decode every frame and read every annotation, in several processes."""
+    """Decode every frame and read every annotation, in several processes.
+
+    Args:
+      source: the annotated videos.
+      workers: number of processes.
+    """
     videos = source.videos
     checks = imap(
         functools.partial(_check_video, source), videos, min(workers, len(videos))
@@ -126,7 +132,7 @@ def check(source: Source, workers: int = 2) -> CheckReport:
 
 
 def _check_video(source: Source, video: Video) -> _VideoCheck:
-    """Decode the frames of a video, and read its annotations."""
+    """Decode the frames of a video and read its annotations."""
     checked = _VideoCheck(video.split)
     path = source.frames_path(video.vid)
     size: tuple[int, int] | None = None
@@ -173,7 +179,12 @@ def _codes(pairs: dict[str, dict[int, _PairCounts]]) -> list[int]:
 def _table_of_pairs(
     pairs: dict[str, dict[int, _PairCounts]], labels: LabelSpace
 ) -> list[str]:
-    """Return the lines of a table: a row for each pair, its counts in each split."""
+    """Return a table as lines: a row for each pair, with its counts in each split.
+
+    Args:
+      pairs: {split: {code: counts of the pair}}.
+      labels: label space of the codes.
+    """
     codes = _codes(pairs)
     width = max(len(labels.name(code)) for code in [0, *codes])
     titles = [f"{'pair':{width}}", *_OF_PAIR, *_OF_PAIR]
@@ -189,7 +200,12 @@ def _table_of_pairs(
 
 
 def _lacks(pairs: dict[str, dict[int, _PairCounts]], labels: LabelSpace) -> list[str]:
-    """Return notes of the pairs that too few videos show to learn or to test them."""
+    """Return notes about the pairs of which there are too few videos.
+
+    Args:
+      pairs: {split: {code: counts of the pair}}.
+      labels: label space of the codes.
+    """
     without_test = []
     with_few_trainings = []
     for code in _codes(pairs):

@@ -1,4 +1,4 @@
-"""Sources of annotated videos: what the converter and the check need of one."""
+"""The protocol of a source of annotated videos, for conversion and checks."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ from a2d_tf.data.a2d_annotations import Annotation
 from a2d_tf.data.video_list import Video
 
 RESTORE = "restore the missing files, or correct that number"
-"""What to do if a listing and its files differ; ends messages."""
+"""The remedy in messages about a listing that differs from its files."""
 
 
 class Source(Protocol):
-    """Annotated videos.
+    """A source of annotated videos.
 
     `release.Release` and `annotations.annotated_videos.AnnotatedVideos` satisfy this
-    protocol. Broken files raise an InputError that names file and field. Frames are
+    protocol. A broken file raises an InputError that names file and field. Frames are
     numbered from 1.
 
     Attributes:
-      root: folder that reports name; the manifest names items relative to it.
+      root: folder of the source, which reports name; items in the manifest are paths
+        relative to it.
       label_space: label space of the annotations' codes.
-      videos: the videos of both splits; their `frames` as annotated, or 0 where that is
-        unknown.
-      listing: what lists the videos, for reports.
-      remedy: what to do about a broken video; ends messages.
-      skipped: what is wrong with entries of the listing that are left out.
-      doubts: notes of names that may be misspelled.
-      lost_behaviours: {action that was coded, but that no instance has: for how long}.
-      bout_seconds: {action: mean length of its coded bouts} in training videos; empty
-        without coded times.
+      videos: the videos of both splits; their `frames` is the number in the listing, 0
+        if the listing has none.
+      listing: name of the file that lists the videos, for messages.
+      remedy: what the user can do about a broken video; the end of messages.
+      skipped: messages about entries of the listing that are left out.
+      doubts: notes about names that may be misspelled.
+      lost_behaviours: {action: time}, actions that were coded, but that no instance
+        has, and for how long they were coded, as text.
+      bout_seconds: {action: mean length of its coded bouts in training videos,
+        seconds}; empty without coded times.
     """
 
     root: pathlib.Path
@@ -59,7 +61,7 @@ class Source(Protocol):
         """Return the files that a video's records depend on."""
 
     def annotation_text(self, vid: str) -> str:
-        """Return what else they depend on, as text."""
+        """Return further data that a video's records depend on, as text."""
 
     def length(self, vid: str) -> int:
         """Return the number of frames of a video."""
@@ -74,16 +76,19 @@ class Source(Protocol):
 
 
 Skip = Callable[[pathlib.Path, InputError], None]
-"""A function that is told of an item which is left out: its path, and why.
+"""A function that reports an item which is left out.
 
-It may raise that error instead.
+It takes the path of the item and the error that is the reason. It may raise the error.
 """
 
 
 def usable_frames(source: Source, video: Video, skip: Skip) -> tuple[int, ...]:
     """Return the numbers of a video's annotated frames that exist, ascending.
 
-    The others are skipped.
+    Args:
+      source: the source of the video.
+      video: the video.
+      skip: reports frames that do not exist, and broken or missing annotations.
     """
     vid = video.vid
     item = source.annotation_source(vid)

@@ -1,8 +1,8 @@
-"""Frames as records hold them and networks see them: resized, with their flow.
+"""Prepare frames as records hold them and networks see them: resized, with flow.
 
-Conversion (`clips`) and prediction (`video.frames`) both prepare frames here, so
-that a network sees in a video exactly what it has learned from. tools/client.py, which
-does without this package, does the same; a test compares the two.
+Conversion (`clips`) and prediction (`video.frames`) both prepare frames here, so that a
+network gets in prediction exactly the input that it was trained on. tools/client.py
+does the same without this package; a test compares the two.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class StoredFrame:
 
     Attributes:
       native: the frame as decoded, RGB uint8 [H, W, 3].
-      rgb: the same at the stored size, uint8 [h, w, 3].
+      rgb: the frame at the stored size, RGB uint8 [h, w, 3].
     """
 
     native: np.ndarray
@@ -30,22 +30,22 @@ class StoredFrame:
 
     @property
     def size(self) -> tuple[int, int]:
-        """The stored (height, width)."""
+        """The stored (height, width), pixels."""
         height, width = self.rgb.shape[:2]
         return height, width
 
     @functools.cached_property
     def grey_frame(self) -> np.ndarray:
-        """The frame as flow is computed on it, see `flow.grey`."""
+        """The grey frame from which flow is computed, see `flow.grey`."""
         return grey(self.native, self.size)
 
 
 class FramePreparer:
-    """Prepares the frames of videos as one kind of records holds them.
+    """Prepares the frames of videos as records with certain settings hold them.
 
     Args:
-      max_height, max_width: the size that stored frames fit into.
-      flow_method: one of `flow.METHODS`; None where all flow is zero.
+      max_height, max_width: largest size of stored frames, pixels.
+      flow_method: one of `flow.METHODS`; None for flow that is zero.
 
     Raises:
       InputError: the flow method is not installed.
@@ -59,7 +59,7 @@ class FramePreparer:
         self._flow = None if flow_method is None else Flow(flow_method)
 
     def prepare(self, native: np.ndarray) -> StoredFrame:
-        """Return a decoded frame, RGB uint8 [H, W, 3], at the stored size."""
+        """Resize a decoded frame, RGB uint8 [H, W, 3], to the stored size."""
         height, width = native.shape[:2]
         size = fitted_size(height, width, self._max_height, self._max_width)
         return StoredFrame(native, resize_frame(native, *size))
@@ -69,11 +69,15 @@ class FramePreparer:
         return np.zeros((*frame.size, 2), np.float32)
 
     def flow(self, previous: StoredFrame | None, frame: StoredFrame) -> np.ndarray:
-        """Return how far each pixel moved since the previous frame of the video.
+        """Compute how far each pixel moved since the previous frame of the video.
+
+        Args:
+          previous: the frame before; None for the first frame of a video.
+          frame: the frame.
 
         Returns:
-          float32 [h, w, 2], (u, v) in pixels of the stored frame; zero without a
-          previous frame, and without a flow method.
+          float32 [h, w, 2], (u, v) in pixels of the stored frame; zero if there is no
+          previous frame or no flow method.
         """
         if self._flow is None or previous is None:
             return self.no_flow(frame)
