@@ -1,3 +1,1 @@
-"""The paper's tables: rows, published figures, metrics, report, and their
-reproduction.
-"""
+"""The paper's tables: their rows, published figures, reproduction and report."""

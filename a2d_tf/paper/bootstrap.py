@@ -1,4 +1,4 @@
-"""The bootstrap of an evaluated split: its figures in samples of its videos.
+"""The bootstrap of an evaluated split: its scores in samples of its videos.
 
 Videos rather than frames are resampled, since the frames of a video are correlated.
 """
@@ -19,15 +19,15 @@ from a2d_tf.evaluation.metrics.metric import KINDS
 from a2d_tf.evaluation.scored_rois import ScoredRois
 
 LEVEL = 95
-"""Percent of the samples inside an interval."""
+"""The percentage of the samples that an interval contains."""
 
 
 class _Draws(NamedTuple):
     """S samples of the V videos of a split with F frames, drawn with replacement.
 
     Attributes:
-      video_of_frame: int [F], index of the video of each frame.
-      counts: int [S, V], how often each video is in each sample.
+      video_of_frame: the index of each frame's video, int [F].
+      counts: the number of times that each sample contains each video, int [S, V].
     """
 
     video_of_frame: np.ndarray
@@ -38,7 +38,9 @@ class _Draws(NamedTuple):
         """Draw samples of as many videos as the split has.
 
         Args:
-          frames: names of all frames, `<VID>/<%05d>`.
+          frames: the names of all frames, `<VID>/<%05d>`.
+          samples: the number of samples.
+          seed: the seed of the draws.
         """
         videos, video_of_frame = np.unique(
             [frame.rpartition("/")[0] for frame in frames], return_inverse=True
@@ -48,7 +50,7 @@ class _Draws(NamedTuple):
         return cls(video_of_frame, rng.multinomial(len(videos), shares, samples))
 
     def frame_counts(self) -> np.ndarray:
-        """Return how often each frame is in each sample: int [S, F]."""
+        """Return the number of times each sample contains each frame, int [S, F]."""
         return self.counts[:, self.video_of_frame]
 
 
@@ -59,9 +61,9 @@ def bootstrap(
 
     Args:
       folder: RUN/evaluation/<split>.
-      label_space: of the split.
-      samples: number of samples.
-      seed: of the samples; the same for folders to be compared.
+      label_space: the label space of the split.
+      samples: the number of samples.
+      seed: the seed of the draws; it must be the same for folders to be compared.
 
     Returns:
       {"segmentation": {kind: {"ave", "glo", "miou"}}, "detection": {kind}}, as in
@@ -80,7 +82,11 @@ def bootstrap(
 
 
 def interval(ours: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """Compute the (low, high) of ours - other, figures [S] of the same samples."""
+    """Return the (low, high) ends of the interval of a difference, ours - other.
+
+    Args:
+      ours, other: two figures in the same samples, float [S].
+    """
     tail = (100 - LEVEL) / 2
     low, high = np.nanpercentile(ours - other, [tail, 100 - tail])
     return float(low), float(high)
@@ -110,7 +116,7 @@ def _segmentation(
 def _detection(
     rois: ScoredRois, truth: Truth, label_space: LabelSpace, draws: _Draws
 ) -> dict[str, Any]:
-    """Return the mAP of each kind in each sample."""
+    """Return the mAP of each kind in each sample, {kind: float [S]}."""
     weights = draws.frame_counts()
     aps = detection.voc_aps(rois, truth, label_space, weights=weights)
     mean_aps = aps["detection"]

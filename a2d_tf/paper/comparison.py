@@ -1,4 +1,4 @@
-"""Rows compared: means over folds and seeds, and differences to the full model.
+"""Comparison of rows: means over folds and seeds, differences to the full model.
 
 Differences between two networks have the confidence intervals of a paired bootstrap:
 both are scored on the same samples of the videos, so that the difficulty of a sample
@@ -33,7 +33,7 @@ class Difference(NamedTuple):
 
     Attributes:
       points: the difference.
-      low, high: the ends of its interval.
+      low, high: the ends of its confidence interval.
     """
 
     points: float
@@ -46,8 +46,12 @@ def differences(
 ) -> dict[str, dict[str, Difference | None]]:
     """Compute the differences of each row to the full model of the same fold and seed.
 
-    Of several folds and seeds they are means, also in each sample, over the runs that
-    have a figure.
+    For several folds and seeds, the difference and each of its samples are means over
+    the runs that have the figure.
+
+    Args:
+      results: the results of all rows, folds and seeds.
+      labels: the label space of the records.
 
     Returns:
       {row: {tag of COMPARED: the difference, None without a figure}}.
@@ -83,8 +87,8 @@ class Spread(NamedTuple):
     """A figure over folds and seeds.
 
     Attributes:
-      mean: over the runs that have the figure; None if none has.
-      deviation: of these, with n - 1; None of fewer than two.
+      mean: the mean over the runs that have the figure; None if no run has it.
+      deviation: their standard deviation, with n - 1; None for fewer than two runs.
     """
 
     mean: float | None
@@ -117,7 +121,7 @@ def _sampled_figures(run: Result, labels: LabelSpace) -> dict[str, np.ndarray]:
     A figure that the run lacks is NaN.
     """
     print(f"bootstrap of {run.where}", flush=True)
-    # Folds are drawn apart, rows of one fold alike.
+    # All rows of a fold get the same samples.
     seed = zlib.crc32(run.fold.encode())
     figures = bootstrap.bootstrap(run.test, labels, SAMPLES, seed)
     by_tag = {}

@@ -1,4 +1,4 @@
-"""Folds of the videos: each in turn is the test split, with runs of its own."""
+"""Folds of the videos: each fold is the test split of runs of its own."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Fold(NamedTuple):
     """A fold of a reproduction.
 
     Attributes:
-      workdir: folder of the reproduction.
-      name: of the fold; "" for the whole data set with its own test split.
+      workdir: the folder of the reproduction.
+      name: the name of the fold; "" for the data set's own test split.
     """
 
     workdir: str
@@ -35,7 +35,7 @@ class Fold(NamedTuple):
 
 
 def test_videos_flag(videos: Iterable[str]) -> str:
-    """Return the flag of `a2d records` that makes videos the test split."""
+    """Return the flag of `a2d records` that makes some videos the test split."""
     names = []
     for video in videos:
         names.append(f'"{video}"' if "," in video else video)
@@ -43,7 +43,11 @@ def test_videos_flag(videos: Iterable[str]) -> str:
 
 
 def write_folds(path: str | os.PathLike, folds: Mapping[str, Iterable[str]]) -> None:
-    """Write folds as `read_folds` reads them."""
+    """Write folds as a CSV that `read_folds` reads.
+
+    Args:
+      folds: {name of a fold: its videos}.
+    """
     rows = [("video", "fold")]
     for fold, videos in folds.items():
         rows.extend((video, fold) for video in videos)
@@ -51,11 +55,18 @@ def write_folds(path: str | os.PathLike, folds: Mapping[str, Iterable[str]]) -> 
 
 
 def read_folds(path: str, tested: Sequence[str] = ()) -> dict[str, list[str]]:
-    """Read a CSV with the columns video and fold: {fold: its videos}.
+    """Read folds from a CSV with the columns video and fold.
+
+    Args:
+      path: the CSV.
+      tested: the names of folds that it must contain.
+
+    Returns:
+      {name of a fold: its videos}.
 
     Raises:
-      InputError: it cannot be read, a column or a fold of `tested` is missing, or a
-        video is there twice.
+      InputError: the file cannot be read, a column or a fold of `tested` is missing, or
+        a video has two rows.
     """
     folds: dict[str, list[str]] = {}
     videos = set()

@@ -1,7 +1,6 @@
-"""The published figures of the paper's tables.
+"""The published figures of the paper's tables, in percent, on A2D's own test split.
 
-Source of the figures: Ji et al., ECCV 2018, Tables 1 to 3, in percent, all on A2D's own
-test split.
+Source: Ji et al., ECCV 2018, Tables 1 to 3.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ class Measures(NamedTuple):
     """The measures of Tables 1 and 3 for one kind of classes, in percent.
 
     Attributes:
-      ave: mean over classes of the share of pixels that are right.
-      glo: share of all pixels that are right.
-      miou: mean over classes of the IoU; None where the paper has a dash.
+      ave: the mean over classes of the share of pixels that are right.
+      glo: the share of all pixels that are right.
+      miou: the mean IoU over classes; None if the paper has a dash.
     """
 
     ave: float
@@ -120,7 +119,7 @@ TABLE_1 = ("Trilayer", "GPM+TSP", "GPM+GBH", "TSMT+GBH", "TSMT+SM", FULL)
 
 
 def joint_miou(name: str) -> float:
-    """Return the joint mIoU of a published row; every row of Table 3 has one."""
+    """Return the joint mIoU, in percent, of a published row of Table 3."""
     miou = SEGMENTATION[name].joint.miou
     assert miou is not None
     return miou

@@ -1,4 +1,4 @@
-"""The report of a reproduction: the paper's tables and figures, ours beside them."""
+"""The report of a reproduction: our results beside the paper's tables and figures."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def write_report(
     """Write `report.md` and `report.html`; return the runs that are missing.
 
     Args:
-      workdir: folder of both.
-      results: of all rows in all folds.
+      workdir: the folder of both files.
+      results: the results of all rows in all folds.
       folds: all folds that have records.
-      data: what the records are made of, in words.
-      network: what is trained, in words.
-      own_videos: whether the data are a user's own, of which nothing is published.
+      data: the data of the records, in words.
+      network: the network that is trained, in words.
+      own_videos: whether the data are a user's own, so that no figures are published.
     """
     manifest = Manifest.load(folds[-1].records)
     clips = _count_clips(manifest, folds)
@@ -69,9 +69,9 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
     """Build the blocks of the report of the paper's tables.
 
     Args:
-      results: of all rows; the folders of those without an error are read.
-      manifest: of the records.
-      origin: introduction: the data, and what figures on it do and do not show.
+      results: the results of all rows; the folders of those without error are read.
+      manifest: the manifest of the records.
+      origin: the introduction: the data, and what its figures show.
     """
     done = without_error(results)
     blocks = _introduction(results, origin)
@@ -108,7 +108,10 @@ def build(results: list[Result], manifest: Manifest, origin: str) -> list[Block]
 def build_folds(results: list[Result], labels: LabelSpace, origin: str) -> list[Block]:
     """Build the blocks of a report across folds: means over folds and seeds.
 
-    Nothing is published beside them. Arguments are as of `build`.
+    Args:
+      results: the results of all rows in all folds.
+      labels: the label space of the records.
+      origin: the introduction.
     """
     done = without_error(results)
     blocks = _introduction(results, origin)
@@ -121,7 +124,7 @@ def build_folds(results: list[Result], labels: LabelSpace, origin: str) -> list[
 
 
 def _count_clips(manifest: Manifest, folds: Sequence[Fold]) -> str:
-    """Say how many clips there are, of some folds or in the splits of the records."""
+    """Return the numbers of clips as text, for the splits or for the folds."""
     train = manifest.counts["train"]["records"]
     test = manifest.counts["test"]["records"]
     if [fold.name for fold in folds] == [""]:
@@ -130,7 +133,7 @@ def _count_clips(manifest: Manifest, folds: Sequence[Fold]) -> str:
 
 
 def _introduction(results: Sequence[Result], origin: str) -> list[Block]:
-    """Return the origin, and what failed."""
+    """Return the introduction, and a line for each row that failed."""
     blocks: list[Block] = [Text(origin)]
     for result in results:
         if result.error:
@@ -139,7 +142,7 @@ def _introduction(results: Sequence[Result], origin: str) -> list[Block]:
 
 
 def _training_videos(done: Sequence[Result]) -> str:
-    """Tell in one line which figures are of final runs."""
+    """Return a line that tells which figures come from final runs."""
     if not any(result.final for result in done):
         return "No figure is of a final run on all training videos."
     others = []

@@ -33,10 +33,11 @@ _FRAMES = 6  # frames shown
 
 
 def frames(results: Mapping[str, Result], manifest: Manifest) -> list[Block]:
-    """Return Fig. 3; nothing if the records have boxes alone.
+    """Return Fig. 3; nothing if the records have boxes, but no masks.
 
     Args:
       results: {name of a row of ours: its result}.
+      manifest: the manifest of the records.
     """
     folders = {row: results[row].test for row in _PICTURED if row in results}
     if not folders:
@@ -74,10 +75,10 @@ class _ZeroShot(NamedTuple):
     """The figures of Fig. 4 for an actor whose action labels were withheld.
 
     Attributes:
-      actor: its name.
-      ap: without its action labels, in percent.
-      full_ap: of the full model; None if there is none.
-      chance: with actions at chance.
+      actor: the name of the actor.
+      ap: the AP in percent of the network that trained without its action labels.
+      full_ap: the AP in percent of the full model; None if there is none.
+      chance: the AP in percent if actions are guessed.
     """
 
     actor: str
@@ -98,9 +99,10 @@ class _ZeroShot(NamedTuple):
 
 
 def zero_shot(metrics: Mapping[str, dict[str, Any]], labels: LabelSpace) -> list[Block]:
-    """Return Fig. 4; nothing without rows that withhold an actor's action labels.
+    """Return Fig. 4; nothing if no row withholds an actor's action labels.
 
     Args:
+      labels: the label space of the records.
       metrics: {name of a row of ours: `metrics.json`}.
     """
     withheld = []

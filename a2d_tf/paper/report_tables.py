@@ -18,10 +18,10 @@ from a2d_tf.runs.chosen_threshold import DEFAULT
 
 
 class _PaperTable:
-    """A table of the paper while its rows are added; ours are bold.
+    """A table of the paper, to which rows are added one by one; ours are bold.
 
     Args:
-      metric: gives the columns, and the figures of our rows.
+      metric: the metric that defines the columns and the figures of our rows.
       published_rows: {name: a `SegmentationRow` or `DetectionRow`}.
       metrics: {name of a row of ours: `metrics.json`}.
     """
@@ -90,11 +90,11 @@ def of_paper(metrics: Mapping[str, dict[str, Any]]) -> list[Block]:
 
 
 def at_one_threshold(metrics: Mapping[str, dict[str, Any]]) -> list[Block]:
-    """Return the joint mIoU of our rows at the default threshold, and at the chosen.
+    """Return a table of our joint mIoU at the default and at the chosen threshold.
 
     Args:
-      metrics: {name of a row of ours: `metrics.json`}; some versions wrote none at the
-        default.
+      metrics: {name of a row of ours: `metrics.json`}. Earlier versions wrote no figure
+        at the default threshold; their rows are left out.
     """
     rows = []
     for row, our_row in OUR_ROWS.items():
@@ -208,7 +208,7 @@ def _published_difference(name: str | None) -> str | None:
 
 
 def _mean_and_deviation(spread: comparison.Spread) -> str | None:
-    """Return both in words, without the deviation of a single run; None without any."""
+    """Return 'mean ± deviation', or the mean of a single run; None without a mean."""
     if spread.mean is None:
         return None
     text = figure(spread.mean)
@@ -221,7 +221,8 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str | None]]) -> TableB
     """Return a table without its empty columns.
 
     Args:
-      rows: texts, or None for a figure that there is not.
+      heads: the headings of the columns.
+      rows: the texts of each row; None for a figure that is missing.
     """
     filled = []
     for column in range(len(heads)):

@@ -1,6 +1,7 @@
-"""Train and score the rows of the paper's tables; what is done is kept.
+"""Train and score the rows of the paper's tables, except those that are finished.
 
-Several processes may share the runs: each run is locked while one is at it.
+Several processes may share the run folders: a row is locked while a process works on
+it.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ from a2d_tf.runs import run_folder, scores
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How rows are trained and scored.
+    """The settings by which rows are trained and scored.
 
     Attributes:
-      base: flagfile of the network.
-      train: further flags: of every training, as --steps=9, or of a row, as
-        no_joint:--steps=4.
-      final: whether a row, but for the zero-shot ones, ends with a run on all training
+      base: the flagfile of the network.
+      train: further flags, for every training ('--steps=9') or for one row
+        ('no_joint:--steps=4').
+      final: whether a row, unless it is zero-shot, ends with a run on all training
         videos.
-      delete_weights: whether a row's checkpoints are deleted once it is scored.
-      device: as of `devices.prepare`.
+      delete_weights: whether a row's checkpoints are deleted when it is scored.
+      device: the device, see `devices.prepare`.
     """
 
     base: str
@@ -61,9 +62,9 @@ class Plan:
         """Raise InputError if a training of some rows would refuse its flags.
 
         Args:
-          rows: their names.
-          fold: of the runs; its records need not be there.
-          seed: of the trainings.
+          rows: the names of the rows.
+          fold: the fold of the runs; its records need not exist.
+          seed: the seed of the trainings.
         """
         for name in rows:
             for stage in self.stages(SeededRow(fold, name, seed)):
@@ -73,12 +74,12 @@ class Plan:
     def make_records(
         self, fold: Fold, source: Sequence[str], tests: Sequence[str] = ()
     ) -> None:
-        """Make the records of a fold, of the network's size, if there are none.
+        """Make the records of a fold, at the network's frame size, if there are none.
 
         Args:
-          fold: whose records they are.
-          source: flags of `a2d records` for what they are made of.
-          tests: videos of the test split; by default the source's own.
+          fold: the fold.
+          source: the flags of `a2d records` that name the data.
+          tests: the videos of the test split; by default the data's own split.
         """
         base = f"--flagfile={os.path.abspath(flagfiles.find(self.base))}"
         model = config_of([base, *self.train_flags("full")]).model
@@ -91,7 +92,9 @@ class Plan:
         ]
         if tests:
             words.append(test_videos_flag(tests))
-        processes.call(["records", *words])  # whose memory the runs need
+        processes.call(
+            ["records", *words]
+        )  # a process, which frees its memory for the runs
 
     def train_and_score(self, stage: Stage) -> None:
         """Train and score a stage; phases that are trained are not trained again.
@@ -118,11 +121,16 @@ class Plan:
         return are_those_of(written, wanted)
 
     def run_all(self, fold: Fold, seeds: list[int], rows: list[str]) -> list[Result]:
-        """Train and score what is not done yet.
+        """Train and score the rows that are not scored yet.
+
+        Args:
+          fold: the fold.
+          seeds: the seeds of the trainings.
+          rows: the names of the rows.
 
         Returns:
-          the results of these and of all earlier runs, except those that other
-          processes are still at, in the order of seeds and rows.
+          the results of these rows and of all rows begun earlier, in the order of seeds
+          and rows, except rows that other processes work on.
         """
         wanted = []
         for seed in seeds:
@@ -174,7 +182,11 @@ class Plan:
         return [*training.flagfiles, *further, *training.start]
 
     def _result(self, row: SeededRow, problem: str | None) -> Result:
-        """Return the result of a row; `problem` tells why it has no scores."""
+        """Return the result of a row.
+
+        Args:
+          problem: the reason why it has no scores; None if it has scores.
+        """
         final = Stage(row, final=True)
         return Result(
             row=row.name,
@@ -186,7 +198,7 @@ class Plan:
         )
 
     def _complete(self, row: SeededRow) -> None:
-        """Do the stages of a row that are not scored."""
+        """Train and score the stages of a row that are not scored."""
         for stage in self.stages(row):
             if self.is_scored(stage):
                 continue

@@ -18,13 +18,13 @@ class Result:
     """A row with a seed, done or failed.
 
     Attributes:
-      row: its name, see `table_rows`.
-      seed: of its trainings.
-      folder: the scored run folder.
-      error: why it has no scores; None if it has.
-      final: the scored run folder of its final run, on all training videos; None
-        without one.
-      fold: the fold that is its test split, or "".
+      row: the name of the row, see `table_rows`.
+      seed: the seed of its trainings.
+      folder: the run folder that is scored.
+      error: the reason why it has no scores; None if it has scores.
+      final: the run folder of its final run, on all training videos; None if it has no
+        final run.
+      fold: the name of the fold that is its test split; "" for the data set's own.
     """
 
     row: str
@@ -36,7 +36,7 @@ class Result:
 
     @property
     def where(self) -> str:
-        """Row, fold and seed."""
+        """Row, fold and seed as text, for messages."""
         parts = [self.row]
         if self.fold:
             parts.append(f"fold {self.fold}")
@@ -54,7 +54,7 @@ class Result:
         return load_json(self.test / "metrics.json", dict, "delete it and run again")
 
     def figures(self, tags: list[str]) -> list[float]:
-        """Return figures by their tags of `scalars`, NaN if there is none."""
+        """Return the figures with some tags of `scalars`; NaN for a missing one."""
         values = scalars(self.metrics)
         return [values.get(tag, np.nan) for tag in tags]
 

@@ -15,9 +15,9 @@ class SeededRow:
     """A row that is trained with a seed.
 
     Attributes:
-      fold: whose records it is trained on.
-      name: of the row.
-      seed: of the trainings.
+      fold: the fold with its records.
+      name: the name of the row.
+      seed: the seed of the trainings.
     """
 
     fold: Fold
@@ -37,9 +37,9 @@ class SeededRow:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """The trainings of all phases of a row, of which the last one is scored.
+    """The trainings of all phases of a row; the last one is scored.
 
-    A row has one stage, or a second one of its final runs.
+    A row has one stage, and a second stage if it has final runs.
 
     Attributes:
       row: the row and its seed.
@@ -58,9 +58,9 @@ class Stage:
 
 
 def begun_rows(fold: Fold) -> list[SeededRow]:
-    """Return the rows that were ever begun, in the order of seeds and rows.
+    """Return the rows that have been begun, in the order of seeds and rows.
 
-    Their locks stay.
+    They are known by the files of their locks, which stay.
     """
     rows = []
     order = table_rows.order()

@@ -57,16 +57,16 @@ OUR_ROWS = {
     "late_fusion": OurRow("late fusion"),
     "no_mask_strong": OurRow("w/o mask + strong segmenter"),
 }
-"""{name of a row: how the tables show it}: those of Table 3, then those beyond it."""
+"""{name of a row: how the tables show it}; the rows of Table 3 come first."""
 
 
 class Training(NamedTuple):
     """The training of one phase.
 
     Attributes:
-      run: its run folder.
-      flagfiles: its flags of the settings, --flagfile=PATH.
-      start: its flags of the weights that it starts from, and of a final run.
+      run: the run folder.
+      flagfiles: the flags --flagfile=PATH of its settings.
+      start: the flags of its first weights, and of a final run.
     """
 
     run: pathlib.Path

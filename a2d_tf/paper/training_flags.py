@@ -26,14 +26,14 @@ _READ_MAPS = ("action_backbone", "flow_histograms")
 
 
 def flags_of_row(flags: Sequence[str], row: str) -> list[str]:
-    """Select the flags of a row: those of every training come before its own.
+    """Select the flags of a row: flags for every training, then the row's own.
 
     Args:
-      flags: of every training, as --steps=9, or of a row, as no_joint:--steps=4.
-      row: its name.
+      flags: flags for every training ('--steps=9') or one row ('no_joint:--steps=4').
+      row: the name of the row.
 
     Raises:
-      InputError: a flag of no row.
+      InputError: a flag is for a row that does not exist.
     """
     common = []
     specific = []
@@ -58,10 +58,10 @@ def config_of(words: Sequence[str]) -> Config:
 
 
 def are_those_of(written: Config, wanted: Config) -> bool:
-    """Return whether a training of the wanted settings has written these.
+    """Return whether a training with the wanted settings wrote the written ones.
 
-    What it completes does not count. One that turns the readout off has no motion maps,
-    either, see `training.run_settings`.
+    Settings that a training completes are not compared. A training that turns off the
+    readout turns off its motion maps, too, see `training.run_settings`.
     """
     completed = list(_COMPLETED)
     if wanted.model.readout and not written.model.readout:
