@@ -116,16 +116,18 @@ class _Hdf5:
     def annotation(self, label_space: LabelSpace) -> Annotation:
         """Return the file's annotation; raise ValueError if a field is broken."""
         if self._is_numbered:
-            used = self._distinct(self._rows("instance"))
+            indices = self._first_indices(self._read_per_instance("instance"))
         else:
-            used = np.arange(self._count)
-        codes = self._rows("id")[used]
+            indices = np.arange(self._count)
+        codes = self._read_per_instance("id")[indices]
         _check_codes("id", codes, label_space.codes)
-        masks = self._rows("reMask", self._size[::-1]).transpose(0, 2, 1)[used] != 0
-        empty = used[~masks.any(axis=(1, 2))]
+        stored_masks = self._read_per_instance("reMask", self._size[::-1])
+        masks = stored_masks.transpose(0, 2, 1)[indices] != 0
+        empty = indices[~masks.any(axis=(1, 2))]
         if empty.size:
             raise ValueError(f"'reMask': the mask of instance {empty[0] + 1} is empty")
-        boxes = self._boxes(self._rows("reBBox", (4,), axis=1)[used], used)
+        corners = self._read_per_instance("reBBox", (4,), axis=1)
+        boxes = self._boxes(corners[indices], indices)
         if self._is_numbered and "reS_id" not in self._file:
             label_map = paint(masks, codes, label_space.code_dtype)
             self._notes.append(
@@ -169,7 +171,7 @@ class _Hdf5:
             raise ValueError(f"'{field}': {content} in HDF5, expected {shapes[0]}")
         return self._file[field][()]
 
-    def _rows(
+    def _read_per_instance(
         self, field: str, shape: tuple[int, ...] = (), axis: int = 0
     ) -> np.ndarray:
         """Read an array with a value for each instance.
@@ -203,7 +205,7 @@ class _Hdf5:
             allowed.append(shape)
         return np.moveaxis(self._read(field, allowed).reshape(whole), axis, 0)
 
-    def _distinct(self, numbers: np.ndarray) -> np.ndarray:
+    def _first_indices(self, numbers: np.ndarray) -> np.ndarray:
         """Return the indices of instances, without repetitions of a number."""
         _, first = np.unique(numbers, return_index=True)
         for i in sorted(set(range(len(numbers))) - set(first)):
@@ -213,12 +215,12 @@ class _Hdf5:
             )
         return np.sort(first)
 
-    def _boxes(self, corners: np.ndarray, used: np.ndarray) -> np.ndarray:
+    def _boxes(self, corners: np.ndarray, indices: np.ndarray) -> np.ndarray:
         """Return half-open boxes, clipped to the frame, float32 [N, 4].
 
         Args:
           corners: x1, y1, x2, y2 of the outermost pixels, counted from 1, [N, 4].
-          used: index of each instance in the file, [N].
+          indices: index of each instance in the file, [N].
         """
         height, width = self._size
         x1, y1, x2, y2 = corners.astype(np.float64).T
@@ -229,7 +231,7 @@ class _Hdf5:
             first = is_inside.argmin()
             raise ValueError(
                 f"'reBBox': box {corners[first].tolist()} (x1, y1, x2, y2) of instance"
-                f" {used[first] + 1} is outside the frame, {width}x{height}"
+                f" {indices[first] + 1} is outside the frame, {width}x{height}"
             )
         return boxes
 
@@ -237,7 +239,7 @@ class _Hdf5:
 def _count_rows(
     shape_in_file: tuple[int, ...], shape: tuple[int, ...], axis: int
 ) -> int:
-    """Return the number of instances in an array of the file; see `_Hdf5._rows`."""
+    """Return the number of instances in an array; see `_Hdf5._read_per_instance`."""
     size = math.prod(shape_in_file)
     if not shape or not size:
         return size

@@ -1,4 +1,4 @@
-"""Image files, decoded with checks: pictures, and PNGs of numbers."""
+"""Decode image files, pictures and PNGs of numbers, and check them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import Path
 from a2d_tf.core.limits import MAX_PIXELS
 
-# between the grey levels that OpenCV makes of few bits
+# Steps between the grey levels to which OpenCV scales pixels of 1, 2 or 4 bits.
 _STEPS = {"1": 255, "L;2": 85, "L;4": 17}
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 
@@ -22,11 +22,15 @@ _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 def read_image(path: Path, remedy: str) -> np.ndarray:
     """Decode a PNG, JPEG, BMP, TIFF or WebP to RGB uint8 [H, W, 3].
 
-    It is turned as its EXIF says.
+    The image is turned as its EXIF data say.
+
+    Args:
+      path: the file.
+      remedy: what the user can do about a broken file; the end of messages.
 
     Raises:
-      InputError: unreadable, truncated, too large, of several pages, or of 12 bits
-        stored as 16; ends with the remedy.
+      InputError: the image cannot be read, is truncated or too large, has several
+        pages, or has 12 bits that are stored as 16.
     """
     try:
         data = pathlib.Path(path).read_bytes()
@@ -37,7 +41,7 @@ def read_image(path: Path, remedy: str) -> np.ndarray:
     any_depth = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     pixels, image = decode_image(data, any_depth, path, remedy)
     if pixels.dtype != np.uint8:
-        # Of a camera of 12 bits; a black picture has less.
+        # The camera had up to 12 bits. A black picture has less than 8.
         if 1 << 8 <= pixels.max() < 1 << 12:
             bits = int(pixels.max()).bit_length()
             problem = f"16 bits, of which only {bits} are used"
@@ -62,16 +66,16 @@ def decode_image(
     """Decode the bytes of a PNG, JPEG, BMP, TIFF or WebP by `cv2.imdecode`.
 
     Args:
-      data: of the file.
-      flags: of `cv2.imdecode`.
-      path, remedy: begin and end a message.
+      data: bytes of the file.
+      flags: flags for `cv2.imdecode`.
+      path: the file, the beginning of messages.
+      remedy: what the user can do about a broken file, the end of messages.
 
     Returns:
-      (the pixels as OpenCV has them; Pillow's image, which has read nothing but the
-      header).
+      (pixels as OpenCV decodes them, Pillow's image with the header alone).
 
     Raises:
-      InputError: another format, damaged, or of more than MAX_PIXELS.
+      InputError: the file has another format, is damaged or has more than MAX_PIXELS.
     """
     image = _read_header(data)
     pixels = None
@@ -86,17 +90,17 @@ def decode_image(
 
 
 def _read_header(data: bytes) -> ImageFile.ImageFile | None:
-    """Return Pillow's image of some bytes; None if they are of no known format."""
-    # Of a damaged header, Pillow raises whatever its parser met.
+    """Return Pillow's image of a file's bytes; None if the format is unknown."""
+    # If a header is damaged, Pillow raises errors of many types.
     with contextlib.suppress(Exception):
         return Image.open(io.BytesIO(data), formats=_FORMATS)
     return None
 
 
 def _breaks_off(data: bytes, image_format: str | None) -> bool:
-    """Return whether a PNG or JPEG lacks its end.
+    """Return whether the end of a PNG or JPEG is missing.
 
-    It may decode nevertheless, to grey where the rest is missing.
+    Such a file may decode nevertheless, with grey pixels in place of the rest.
     """
     if image_format == "PNG":
         return b"IEND" not in data
@@ -113,11 +117,12 @@ def decode_png(
     """Decode a PNG of numbers: grey levels, a palette's indices, or colours.
 
     Returns:
-      (grey levels uint8 or uint16 [H, W], or else colours [H, W, 3 or 4], BGR and
-      alpha; the indices uint8 [H, W] of a palette, None where there is none).
+      (pixels, indices). The pixels are grey levels, uint8 or uint16 [H, W], or colours,
+      BGR or BGR and alpha [H, W, 3 or 4]. The indices are those of a palette, uint8 [H,
+      W]; None without a palette.
 
     Raises:
-      InputError: as of `decode_image`, or not a PNG.
+      InputError: as `decode_image`, or the file is not a PNG.
     """
     pixels, header = decode_image(data, cv2.IMREAD_UNCHANGED, path, remedy)
     if header.format != "PNG":  # such as a JPEG, whose numbers are no longer the same

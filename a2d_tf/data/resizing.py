@@ -1,4 +1,4 @@
-"""The size at which frames are stored, and how images are resized to it."""
+"""Compute the size of stored frames, and resize images to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 def fitted_size(
     height: int, width: int, max_height: int, max_width: int
 ) -> tuple[int, int]:
-    """Return the largest (height, width) within the limits that keeps the aspect.
+    """Return the largest (height, width) within limits that keeps the aspect ratio.
 
     Small frames are enlarged, as in the authors' code, which scales the longest side
     *to* 256.
@@ -19,7 +19,7 @@ def fitted_size(
 
 
 def resize_frame(frame: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize a frame [H, W, C] or [H, W], by area to shrink it, else bilinearly."""
+    """Resize a frame [H, W, C] or [H, W]: shrink by area, or enlarge bilinearly."""
     if frame.shape[:2] == (height, width):
         return frame
     shrinks = height * width < frame.shape[0] * frame.shape[1]

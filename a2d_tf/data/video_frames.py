@@ -1,7 +1,7 @@
-"""The frames of a video on disk: a video file, or a folder of numbered images.
+"""Read the frames of a video: of a video file, or of a folder of numbered images.
 
-Numbers are 1-based: `00001.png` is the first frame, or the second one where there is
-`00000.png`. All frames of a video must be of one size.
+Frames are numbered from 1: `00001.png` is the first frame, or the second frame if there
+is a `00000.png`. All frames of a video must have the same size.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ VIDEOS = tuple(
     .3gp .asf .flv .m2ts .m4v .mpeg .mpg .mts .mxf .ogv .ts .wmv
     """.split()
 )
-"""Suffixes of the files in a folder that are videos."""
+"""Suffixes of video files in a folder."""
 IMAGES = (".png", ".jpg", ".jpeg")
 _REMEDY = "restore it from the release"
 
@@ -40,10 +40,10 @@ class NumberedFrame(NamedTuple):
 
 
 def find(folder: Path, vid: str) -> pathlib.Path | None:
-    """Return the path of a video in a folder of videos; None if it is not there.
+    """Return the path of a video in a folder of videos; None if there is none.
 
-    It is the file `<vid>.mp4` or another of `VIDEOS`, also as `.MP4` or `.Mp4`, else
-    the folder `<vid>`.
+    The video is a file `<vid>.mp4` or with another suffix of `VIDEOS`, also in the form
+    `.MP4` or `.Mp4`; if there is no such file, it is the folder `<vid>`.
     """
     folder = pathlib.Path(folder)
     for change_case in (str.lower, str.upper, str.title):
@@ -63,13 +63,13 @@ def read(
 
     Args:
       path: a video file, or a folder of images.
-      numbers: which frames, in any order; by default all there are.
-      remedy: what the user can do about a broken file; ends each message.
+      numbers: numbers of the frames, in any order; by default all frames.
+      remedy: what the user can do about a broken file; the end of each message.
 
     Raises:
-      InputError: the file or one of these frames is absent, cannot be decoded, is of
-        another size than those before it, or is damaged, or one before it is, which it
-        may refer to.
+      InputError: the file is missing; or one of the frames is missing, cannot be
+        decoded or has another size than earlier frames; or a frame of a video file that
+        is read up to there is damaged, because later frames may refer to it.
     """
     path = pathlib.Path(path)
     ascending = None
@@ -99,7 +99,7 @@ def read(
 
 
 def count(path: Path, remedy: str = _REMEDY) -> int:
-    """Count the frames that decode, whatever a file claims; in a folder, to a gap."""
+    """Count the frames that can be decoded; a folder's, up to a missing image."""
     path = pathlib.Path(path)
     frames_so_far = 0
     if path.is_dir():
@@ -114,18 +114,20 @@ def count(path: Path, remedy: str = _REMEDY) -> int:
 
 
 def seconds(path: Path, remedy: str = _REMEDY) -> np.ndarray:
-    """Return when each frame of a video file is shown, float64 [N].
+    """Return the times at which the frames of a video file are shown.
 
-    Times count from the first frame. A player's are larger by `first_frame_time`.
+    Returns:
+      float64 [N], seconds from the first frame. Times of a player are larger by
+      `first_frame_time`.
     """
     with _opened(pathlib.Path(path), remedy) as video:
         return video.timeline(math.inf).seconds
 
 
 def first_frame_time(path: Path, remedy: str = _REMEDY) -> float:
-    """Return by how many seconds a player's times are above those of `seconds`.
+    """Return the time at which a player shows the first frame, in seconds.
 
-    They are if sound, or what cannot be decoded, comes before the first frame.
+    It is above 0 if sound, or a frame that cannot be decoded, comes before that frame.
     """
     path = pathlib.Path(path)
     if path.is_dir():
@@ -136,7 +138,7 @@ def first_frame_time(path: Path, remedy: str = _REMEDY) -> float:
 
 
 def size(path: Path, remedy: str = _REMEDY) -> tuple[int, int]:
-    """Return (height, width) of the first frame."""
+    """Return the (height, width) of the first frame, pixels."""
     frame = next(read(path, [1], remedy))
     height, width, _ = frame.rgb.shape
     return height, width
@@ -156,7 +158,7 @@ def files(path: Path, suffixes: tuple[str, ...] = IMAGES) -> tuple[pathlib.Path,
 
 
 def begins_with_zero(path: Path) -> bool:
-    """Return whether this is a folder of images whose first is numbered 0."""
+    """Return whether a path is a folder of images that are numbered from 0."""
     return any(re.fullmatch("0+", file.stem) for file in files(path))
 
 
@@ -164,7 +166,8 @@ def images(folder: Path, remedy: str = _REMEDY) -> dict[int, pathlib.Path]:
     """List the numbered images of a folder: {1-based number: path}, ascending.
 
     Raises:
-      InputError: an image whose name is no number, two of one number, or none at all.
+      InputError: the name of an image is not a number, two images have the same number,
+        or there is no image.
     """
     path_of: dict[int, pathlib.Path] = {}
     first = 0 if begins_with_zero(folder) else 1
@@ -190,7 +193,17 @@ def _decode_images(
     numbers: Iterable[int] | None,
     remedy: str,
 ) -> Iterator[NumberedFrame]:
-    """Yield the frames of a folder of images, {number: path}; `numbers` may be None."""
+    """Yield frames of a folder of images.
+
+    Args:
+      folder: the folder, for messages.
+      path_of: {number of a frame: path of its image}.
+      numbers: numbers of the frames; None for all.
+      remedy: the end of each message.
+
+    Raises:
+      InputError: an image is missing or broken.
+    """
     last = max(path_of)
     if numbers is None:
         numbers = range(1, last + 1)
@@ -207,8 +220,8 @@ def _opened(path: pathlib.Path, remedy: str) -> decoder.Decoder:
     """Open a video file.
 
     Raises:
-      InputError: as of `decoder.Decoder`; if the file is missing, it lists the videos
-        in its folder.
+      InputError: as `decoder.Decoder`; if the file is missing, the message lists the
+        videos in its folder.
     """
     if not path.exists():
         videos = []
@@ -223,7 +236,7 @@ def _opened(path: pathlib.Path, remedy: str) -> decoder.Decoder:
 def _decode_video(
     path: pathlib.Path, numbers: Sequence[int] | None, remedy: str
 ) -> Iterator[NumberedFrame]:
-    """Yield the frames of a video file; `numbers` are ascending, or None for all."""
+    """Yield frames of a video file; `numbers` are ascending, or None for all frames."""
     number = 0
     remaining = collections.deque(numbers or ())
     with _opened(path, remedy) as video:
