@@ -14,7 +14,7 @@ FILE = "videos.csv"
 
 
 def count(folds: str) -> int:
-    """Return how many folds there will be, as of `choose`."""
+    """Return the number of folds that `choose` will make."""
     if folds.isdecimal():
         return int(folds)
     return len(read_folds(folds))

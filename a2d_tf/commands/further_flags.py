@@ -60,10 +60,10 @@ def for_tracks(words: Sequence[str]) -> dict[str, list[str]]:
     """Give each flag to a round by given tracks.
 
     Returns:
-      as of `for_training`.
+      the flags of each command, see `for_training`.
 
     Raises:
-      InputError: as of `for_training`; or a flag that has no meaning here.
+      InputError: a flag is wrong, see `for_training`, or has no meaning here.
     """
     return _shares_of_tracks(words, "tracks", {})
 
@@ -72,10 +72,10 @@ def for_detector(words: Sequence[str]) -> dict[str, list[str]]:
     """Give each flag to a round by the tracks of a detector.
 
     Returns:
-      as of `for_training`.
+      the flags of each command, see `for_training`.
 
     Raises:
-      InputError: as of `for_tracks`.
+      InputError: a flag is wrong, see `for_tracks`.
     """
     detection = {detection_flags.COMMAND: {*detection_flags.FLAGS}}
     return _shares_of_tracks(words, "detector", detection)

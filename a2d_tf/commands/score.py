@@ -173,7 +173,7 @@ def score_detections(
 def score_objects(
     truth: str, predicted: str, label_space: LabelSpace, output: str
 ) -> dict:
-    """Score the tracks of a library, and write what lies beside the metrics file.
+    """Score the tracks of a library, and write further tables beside the metrics file.
 
     Raises:
       InputError: a file cannot be used, or a video has no prediction.
@@ -215,7 +215,7 @@ def score_bouts(
 
 
 class _Scored(NamedTuple):
-    """What a method has scored: the contents of the metrics file, and a text of it."""
+    """The scores of a method: the contents of the metrics file, and their text."""
 
     metrics: dict
     text: str

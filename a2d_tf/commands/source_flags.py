@@ -30,8 +30,8 @@ class SourceFlags:
     """The flags of a source of annotated videos.
 
     Attributes:
-      register: where they are defined.
-      reading: those of them that say how exports are read.
+      register: the register in which they are defined.
+      reading: the flags that tell how exports are read.
     """
 
     register: Register
@@ -104,9 +104,9 @@ class SourceFlags:
         """Return the source that the flags name.
 
         Args:
-          on_error: of a broken item of A2D, one of `convert.ON_ERROR`.
-          has_split: as of `Selection`.
-          by_sight: as of `Coding`.
+          on_error: the treatment of a broken item of A2D, one of `convert.ON_ERROR`.
+          has_split: see `Selection`.
+          by_sight: see `Coding`.
 
         Raises:
           InputError: the flags contradict each other, or the source cannot be read.

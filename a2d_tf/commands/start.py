@@ -127,7 +127,7 @@ def _reject(holders: Iterable[flags.FlagHolder], reason: str) -> None:
 
 
 def _read_round(exports: Sequence[str], shares: Mapping[str, list[str]]) -> Round:
-    """Return what the flags ask for.
+    """Return the round that the flags describe.
 
     Args:
       exports: of an annotation tool, or of tracks.
@@ -172,8 +172,8 @@ def _check_before(before: RoundFolder, folder: RoundFolder) -> None:
     """Raise InputError unless a round can go on from the one before.
 
     Args:
-      before: its folder, as of --after.
-      folder: of the round.
+      before: the folder of the round before, which --after names.
+      folder: the folder of the round.
     """
     problem = ""
     if not before.path.exists():

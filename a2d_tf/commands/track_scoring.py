@@ -38,10 +38,10 @@ class TrackScoring:
         library: pathlib.Path,
         *flags: str,
     ) -> None:
-        """Predict the videos of some names by a run; what is predicted stays.
+        """Predict videos with a run, unless they are predicted already.
 
         Args:
-          flags: more ones of `a2d predict`.
+          flags: further flags of `a2d predict`.
         """
         paths = [os.path.abspath(job.path) for job in self.jobs if job.name in names]
         listed = library.with_suffix(".txt")

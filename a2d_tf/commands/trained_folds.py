@@ -42,12 +42,12 @@ class TrainedFolds:
     """The folds of a round whose network is trained.
 
     Attributes:
-      folder: of the round.
-      chosen: of `Round.folds`.
-      call: `TrainedRound.call`.
-      record_flags: of `a2d records`, for annotations, size and motion maps.
-      labels: of the records.
-      scoring: of the tracks.
+      folder: the folder of the round.
+      chosen: the value of `Round.folds`.
+      call: runs a command, see `TrainedRound.call`.
+      record_flags: the flags of `a2d records` for annotations, size and motion maps.
+      labels: the label space of the records.
+      scoring: predicts videos and scores their tracks.
     """
 
     folder: RoundFolder
@@ -58,7 +58,7 @@ class TrainedFolds:
     scoring: TrackScoring
 
     def run(self) -> CrossValidation:
-        """Train and score each fold, and write the tables; what is done stays.
+        """Train and score each fold that is not finished, and write the tables.
 
         The settings are those of the round's own training.
         """

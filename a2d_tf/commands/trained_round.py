@@ -482,10 +482,10 @@ class TrainedRound:
 
 
 def _record_flags(height: int, width: int, motion: Sequence[str]) -> list[str]:
-    """Return the flags of `a2d records` that say what of the videos it stores.
+    """Return the flags of `a2d records` for the contents of the records.
 
     Args:
-      height, width: of stored frames at most, pixels.
+      height, width: the largest size of stored frames, in pixels.
       motion: the flags of motion maps.
     """
     return [
