@@ -91,8 +91,8 @@ def write_video(path, frames):
     return path
 
 
-def write_film(path, frames, codec, times=None, ticks=12800, **options):
-    """Write RGB frames as a film by any of FFmpeg's encoders.
+def encode_video(path, frames, codec, times=None, ticks=12800, **options):
+    """Write RGB frames as a video by any of FFmpeg's encoders.
 
     Frames begin at `times` in seconds, by default 25 of them a second; a second has
     `ticks` ticks.
@@ -117,8 +117,8 @@ def write_film(path, frames, codec, times=None, ticks=12800, **options):
     return path
 
 
-def write_film_with_sound(path, frames, delay):
-    """Write a film, 25 frames a second, that begins `delay` seconds after its sound."""
+def write_video_with_sound(path, frames, delay):
+    """Write a video, 25 frames a second, that begins `delay` s after its sound."""
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = frames[0].shape[:2]
     with av.open(str(path), "w") as file:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from a2d_files import (
     add_rows,
+    encode_video,
     mask,
     moving_frames,
     row,
-    write_film,
     write_h5,
     write_images,
     write_video,
@@ -68,7 +68,7 @@ def test_a_damaged_video_is_a_problem_and_skipped_or_ends_the_records(
     small_copy, tmp_path
 ):
     path = small_copy / "clips320H/c.mp4"
-    write_film(path, moving_frames(6, *SIZE, step=4), "libx264", crf="5")
+    encode_video(path, moving_frames(6, *SIZE, step=4), "libx264", crf="5")
     data = bytearray(path.read_bytes())
     for place in range(data.index(b"mdat") + 2000, len(data) - 1200, 40):
         data[place] ^= 8

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from a2d_files import write_film
+from a2d_files import encode_video
 from test_annotation_formats import open_source, write, xml
 from test_coding import FRAMES, TIMES, events, labels, opened
 
@@ -42,7 +42,7 @@ def task_of_yard(*tracks, **task):
 def open_cvat(folder, exports, rows, **fields):
     """Open CVAT's XML files {name: tracks} with coded rows."""
     if not (folder / "videos").exists():
-        write_film(folder / "videos" / "yard.mp4", FRAMES, "libx264", TIMES)
+        encode_video(folder / "videos" / "yard.mp4", FRAMES, "libx264", TIMES)
     texts = {}
     for task, (name, tracks) in enumerate(exports.items()):
         texts[name] = task_of_yard(*tracks, task=task)
@@ -119,7 +119,7 @@ def open_two_tasks(folder, rows, names, subjects):
         start = frames[name][0]
         text = xml(*tracks, source="yard.mp4", size=2, start=start, task=5)
         texts[f"own/{name}"] = text.replace("<width>32</width><height>24", SIZE)
-    write_film(folder / "videos" / "yard.mp4", FRAMES[:4], "libx264", TIMES[:4])
+    encode_video(folder / "videos" / "yard.mp4", FRAMES[:4], "libx264", TIMES[:4])
     write(folder, texts)
     observations = bout_files.read(events(folder / "e.csv", rows, length="0.400"))
     return open_source(
@@ -318,7 +318,7 @@ def test_two_tracks_of_cvat_that_follow_each_other_may_be_two_animals(tmp_path):
 
 
 def test_a_subject_that_is_an_actor_elsewhere_is_not_the_only_individual(tmp_path):
-    write_film(tmp_path / "videos" / "cage.mp4", FRAMES, "libx264", TIMES)
+    encode_video(tmp_path / "videos" / "cage.mp4", FRAMES, "libx264", TIMES)
     wheel = cvat_track(0, 4, label="wheel")
     cage = xml(cvat_track(0, 4), source="cage.mp4", size=10, start=0, task=8)
     write(tmp_path, {"cage.xml": cage.replace("<width>32</width><height>24", SIZE)})

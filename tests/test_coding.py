@@ -6,7 +6,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from a2d_files import moving_frames, write_film
+from a2d_files import encode_video, moving_frames
 from test_annotation_formats import coco, drawn, image, open_source, write
 
 from a2d_tf.annotations.coded_times import bout_files, bout_frames, coding
@@ -96,7 +96,7 @@ def annotations(boxes):
 
 def opened(folder, boxes, *paths, **fields):
     if not (folder / "videos").exists():
-        write_film(folder / "videos" / "yard.mp4", FRAMES, "libx264", TIMES)
+        encode_video(folder / "videos" / "yard.mp4", FRAMES, "libx264", TIMES)
     observations = [each for path in paths for each in bout_files.read(path)]
     export = write(folder, {"own.json": annotations(boxes)}) / "own.json"
     return open_source(

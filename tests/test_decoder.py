@@ -8,7 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from a2d_files import coloured_frames, write_film
+from a2d_files import coloured_frames, encode_video
 
 from a2d_tf.core import limits
 from a2d_tf.core.errors import InputError
@@ -47,7 +47,7 @@ def film(tmp_path_factory):
         codec, options = FILMS[name]
         path = folder / f"{times is None}-{height}" / name
         if not path.exists():
-            write_film(
+            encode_video(
                 path, coloured_frames(COUNT, height, width), codec, times, **options
             )
         return path
@@ -128,11 +128,11 @@ def test_colours_are_those_of_the_matrix_and_the_range_that_the_film_names(
 
 
 def test_a_film_begins_at_zero_though_its_clock_does_not_or_there_is_none(tmp_path):
-    path = write_film(
+    path = encode_video(
         tmp_path / "late.mp4", coloured_frames(COUNT, 48, 80), "libx264", 3 + VARYING
     )
     np.testing.assert_allclose(pictures(path)[0], VARYING, atol=1e-4)
-    path = write_film(tmp_path / "a.h264", coloured_frames(5, 48, 80), "libx264")
+    path = encode_video(tmp_path / "a.h264", coloured_frames(5, 48, 80), "libx264")
     assert pictures(path)[0] == pytest.approx([0, 0.04, 0.08, 0.12, 0.16])
 
 
@@ -220,7 +220,7 @@ def films_to_join(request, tmp_path_factory):
         frames = coloured_frames(count, 120, 160)
         times = start + np.arange(count) / 25
         path = folder / f"{start}{suffix}"
-        return write_film(path, frames, codec, times, ticks=25, **options)
+        return encode_video(path, frames, codec, times, ticks=25, **options)
 
     return make
 
@@ -391,7 +391,7 @@ def test_playlists_and_music_are_no_videos(film, tmp_path, text):
 
 def test_claims_of_too_many_pixels_take_no_memory(film, tmp_path, monkeypatch):
     shown = coloured_frames(3, 48, 80)
-    path = write_film(tmp_path / "a.mjpeg", shown, "mjpeg", strict="unofficial")
+    path = encode_video(tmp_path / "a.mjpeg", shown, "mjpeg", strict="unofficial")
     data, place = bytearray(path.read_bytes()), 0
     while (place := data.find(b"\xff\xc0", place + 1)) > 0:
         data[place + 5 : place + 9] = struct.pack(">HH", 60_000, 60_000)

@@ -2,7 +2,7 @@
 
 import prediction_files
 import pytest
-from a2d_files import grey_frames, write_film_with_sound
+from a2d_files import grey_frames, write_video_with_sound
 from test_annotation_formats import open_source, write
 from test_coding import annotations, events, labels
 
@@ -18,7 +18,7 @@ PRESENT = [(frame, "mouse", None, None) for frame in range(1, 11)]
 def film(tmp_path):
     """A film of 10 frames, 25 a second."""
     frames = grey_frames(10, 48, 64)
-    return write_film_with_sound(tmp_path / "videos/yard.mp4", frames, DELAY)
+    return write_video_with_sound(tmp_path / "videos/yard.mp4", frames, DELAY)
 
 
 def coded_labels(folder, observations):

@@ -9,7 +9,7 @@ import json
 
 import numpy as np
 import pytest
-from a2d_files import mask, write_film, write_images
+from a2d_files import encode_video, mask, write_images
 from test_annotation_formats import open_source
 
 from a2d_tf.annotations.coded_times import bout_files, coding
@@ -110,7 +110,7 @@ def test_each_animal_gets_its_own_action(form, kind, seed, tmp_path):
         images = tuple(f"{number:05d}.png" for number in range(1, frame_count + 1))
     else:
         times = np.arange(frame_count) / fps
-        write_film(tmp_path / "videos/clip1.mp4", frames, "libx264", times)
+        encode_video(tmp_path / "videos/clip1.mp4", frames, "libx264", times)
     tracks = draw_tracks(random, frame_count)
     actions = draw_actions(random, tracks)
     source_name = "clip1.mp4" if images is None else "clip1"

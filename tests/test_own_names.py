@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from a2d_files import write_film
+from a2d_files import encode_video
 from test_annotation_formats import open_source, write
 from test_coded_subjects import cvat_track, open_cvat, state, task_of_yard
 from test_coding import FRAMES, TIMES, labels
@@ -60,7 +60,7 @@ def tracks_of(source, frame):
 
 def open_yard(folder, texts, **settings):
     if not (folder / "videos").exists():
-        write_film(folder / "videos" / "yard.mp4", FRAMES, "libx264", TIMES)
+        encode_video(folder / "videos" / "yard.mp4", FRAMES, "libx264", TIMES)
     write(folder, texts)
     return open_source(folder, folder / "videos", **settings)
 

@@ -9,7 +9,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from a2d_files import coloured_frames, write_film, write_images, write_video
+from a2d_files import coloured_frames, encode_video, write_images, write_video
 from processes import complaint, run_a2d, succeeded
 from pycocotools import mask as rle_tools
 from test_library import empty
@@ -177,7 +177,7 @@ def test_a_window_of_one_is_the_networks_own_answer(predictor, film, tmp_path):
 
 def test_seconds_are_a_players_at_a_varying_rate(predictor, tmp_path):
     times = np.cumsum([0, *[0.02, 0.1, 0.04, 0.3] * 3])
-    film = write_film(
+    film = encode_video(
         tmp_path / "film.mp4", coloured_frames(13), "libx264", times, g="4"
     )
     reader = video_reader.open_video(film)

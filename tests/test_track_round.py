@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 import pytest
-from a2d_files import write_film
+from a2d_files import encode_video
 from processes import complaint, run_a2d, succeeded
 from test_efficientnet import state
 
@@ -54,7 +54,7 @@ def draw(folder):
                 frame[y : y + SIDE, x : x + SIDE] = texture[track - 1]
                 lines.append(f"{number + 1},{track},{x},{y},{SIDE},{SIDE},1,-1,-1,-1")
             frames.append(frame)
-        write_film(folder / "videos" / f"{video}.mp4", frames, "libx264")
+        encode_video(folder / "videos" / f"{video}.mp4", frames, "libx264")
         (folder / "tracks" / f"{video}.txt").write_text("\n".join(lines))
         if video in CODED:
             for track in (1, 2):

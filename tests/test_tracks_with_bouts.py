@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from a2d_files import write_film
+from a2d_files import encode_video
 from pose_files import deeplabcut_table, sleap_labels
 from processes import run_python, succeeded
 from test_annotation_formats import write
@@ -77,7 +77,7 @@ def deeplabcut():
 
 def check_records(folder, margin, *words, **environment):
     """Make records of tracks in `folder`; their boxes are `margin` further out."""
-    write_film(folder / "videos" / "yard.mp4", FRAMES, "libx264", TIMES)
+    encode_video(folder / "videos" / "yard.mp4", FRAMES, "libx264", TIMES)
     done = run_python(
         "-m",
         "a2d_tf",

@@ -6,7 +6,13 @@ import av
 import cv2
 import numpy as np
 import pytest
-from a2d_files import grey_frames, moving_frames, write_film, write_images, write_video
+from a2d_files import (
+    encode_video,
+    grey_frames,
+    moving_frames,
+    write_images,
+    write_video,
+)
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import decoder
@@ -104,7 +110,7 @@ def test_an_image_that_is_no_further_frame_is_refused(name, tmp_path):
 def test_a_film_of_which_nothing_decodes_after_a_seek_is_as_long_as_before(
     tmp_path, monkeypatch
 ):
-    film = write_film(tmp_path / "a.mp4", grey_frames(25, 32, 48), "libx264")
+    film = encode_video(tmp_path / "a.mp4", grey_frames(25, 32, 48), "libx264")
     reader = video_reader.open_video(film)
     start = reader.index(0.8)
     monkeypatch.setattr(decoder.Decoder, "frames", lambda *_: iter(()))
@@ -115,7 +121,7 @@ def test_a_film_of_which_nothing_decodes_after_a_seek_is_as_long_as_before(
 def test_a_film_whose_size_changes_is_refused(tmp_path):
     film = tmp_path / "a.h264"
     for height in (48, 64):
-        write_film(tmp_path / "part.h264", moving_frames(3, height, 80, 2), "libx264")
+        encode_video(tmp_path / "part.h264", moving_frames(3, height, 80, 2), "libx264")
         with open(film, "ab") as file:
             file.write((tmp_path / "part.h264").read_bytes())
     with pytest.raises(
@@ -151,7 +157,7 @@ def test_unwanted_frames_are_counted_and_not_read(kind, camera, tmp_path, monkey
 def test_a_time_leads_to_the_frame_that_begins_then_or_next(tmp_path, codec):
     scene = list(np.stack(moving_frames(24, 48, 64, 2)))
     reader = video_reader.open_video(
-        write_film(tmp_path / "a.mp4", scene, codec, TIMES)
+        encode_video(tmp_path / "a.mp4", scene, codec, TIMES)
     )
     for seconds in (
         0,
@@ -173,7 +179,7 @@ def test_a_time_of_a_table_leads_to_its_frame(tmp_path):
     """Tables round to milliseconds; 29.97 frames a second begin between them."""
     times = np.arange(60) * 1001 / 30000
     scene = list(np.stack(moving_frames(60, 48, 64, 2)))
-    film = write_film(tmp_path / "a.mp4", scene, "libx264", times)
+    film = encode_video(tmp_path / "a.mp4", scene, "libx264", times)
     reader = video_reader.open_video(film)
     assert [reader.index(round(time, 3)) for time in times] == list(range(60))
 

@@ -5,11 +5,11 @@ import cv2
 import numpy as np
 import pytest
 from a2d_files import (
+    encode_video,
     grey_frames,
-    write_film,
-    write_film_with_sound,
     write_images,
     write_video,
+    write_video_with_sound,
 )
 from PIL import Image
 
@@ -23,7 +23,7 @@ SIZE = (32, 48)
 def test_a_players_times_are_larger_where_a_film_begins_after_its_sound(
     suffix, tmp_path
 ):
-    film = write_film_with_sound(tmp_path / f"a{suffix}", grey_frames(5, *SIZE), 0.52)
+    film = write_video_with_sound(tmp_path / f"a{suffix}", grey_frames(5, *SIZE), 0.52)
     assert video_frames.first_frame_time(film) == pytest.approx(0.52, abs=1e-3)
     expected = [0, 0.04, 0.08, 0.12, 0.16]
     np.testing.assert_allclose(video_frames.seconds(film), expected, atol=1e-3)
@@ -124,7 +124,9 @@ def flip_bit(film, box, offset, folder):
 
 def test_a_frame_that_a_damaged_index_hides(tmp_path):
     options = {"x264-params": "bframes=2:b-adapt=0:scenecut=0"}
-    film = write_film(tmp_path / "a.mp4", grey_frames(30, *SIZE), "libx264", **options)
+    film = encode_video(
+        tmp_path / "a.mp4", grey_frames(30, *SIZE), "libx264", **options
+    )
     # The third entry of `ctts`, each 8 bytes: two frames are 65536 units later.
     path = flip_bit(film, b"ctts", 4 + 8 + 2 * 8 + 5, tmp_path)
     with decoder.Decoder(path, "") as video:
@@ -136,7 +138,7 @@ def test_a_frame_that_a_damaged_index_hides(tmp_path):
 
 
 def test_a_film_whose_last_frame_has_no_duration_is_whole_but_for_it(tmp_path):
-    film = write_film(tmp_path / "a.mp4", grey_frames(20, *SIZE), "libx264")
+    film = encode_video(tmp_path / "a.mp4", grey_frames(20, *SIZE), "libx264")
     path = tmp_path / "b.mp4"
     with av.open(str(film)) as source, av.open(str(path), "w") as file:
         stream = file.add_stream_from_template(source.streams.video[0])
