@@ -31,9 +31,11 @@ class Video:
     """An annotated video, as a row of `videoset.csv` lists it.
 
     Attributes:
-      frames, annotated: how many frames it has, and how many of them are annotated.
+      vid: VID, the name of the video.
+      frames: number of frames.
+      annotated: number of annotated frames.
       split: "train" or "test".
-      height, width: of its annotations in pixels; 0 where these tell their size.
+      height, width: size of the annotations in pixels; 0 if they state it themselves.
     """
 
     vid: str
@@ -62,7 +64,7 @@ def read_videoset(path: pathlib.Path) -> VideoList:
     """Read `videoset.csv`, with or without a header line.
 
     Raises:
-      InputError: it cannot be read, or describes no video.
+      InputError: the file cannot be read, or no row describes a video.
     """
     rows = []
     try:
@@ -100,7 +102,7 @@ def read_videoset(path: pathlib.Path) -> VideoList:
 
 
 def _is_header(cells: Sequence[str]) -> bool:
-    """Return whether a row has words where the others have numbers."""
+    """Return whether a row has words in the columns of numbers."""
     cells_of_numbers = cells[4:]
     if not any(cells_of_numbers):
         return False
@@ -136,12 +138,15 @@ def _parse_row(where: str, cells: Sequence[str]) -> Video:
 
 
 def keep_only(video_list: VideoList, path: pathlib.Path, videoset: str) -> VideoList:
-    """Return the rows of which a text file lists the VIDs, one a line.
+    """Return the rows whose VIDs a text file lists.
 
-    `videoset` is the path of the whole list, for messages.
+    Args:
+      video_list: all rows.
+      path: the text file, with one VID a line.
+      videoset: path of the list of all rows, for messages.
 
     Raises:
-      InputError: the text file lists none, or one that the whole list does not have.
+      InputError: the text file lists no VID, or a VID that has no row.
     """
     vids = {line.strip() for line in read_text(path).splitlines()}
     vids.discard("")

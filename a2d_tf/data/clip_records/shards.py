@@ -1,4 +1,4 @@
-"""Shards: TFRecord files of serialised records, and the errors of reading them."""
+"""Read and write shards: TFRecord files of serialised records."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ def read_shard(path: str | os.PathLike) -> Iterator[bytes]:
 def naming(path: str | os.PathLike) -> Iterator[None]:
     """Reraise errors of reading records as an InputError that names the shard.
 
-    `path` is the shard, or the folder of the records: then the damaged shard in it is
-    searched and named.
+    Args:
+      path: the shard, or the folder of the records, in which the damaged shard is then
+        searched.
     """
     try:
         yield
