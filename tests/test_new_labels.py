@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_network
+from pycocotools import mask as coco_mask
 
 from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
@@ -211,6 +212,13 @@ def test_a_run_is_scored_alike_on_records_with_more_labels(
     of_run = json.loads((folder / "instances.json").read_text())
     scores = [instance.pop("score") for instance in instances]
     assert scores == pytest.approx([x.pop("score") for x in of_run], abs=1e-5)
+    # Pixels on a mask's edge and hundredths of a box may differ by rounding.
+    masks = coco_mask.decode([instance.pop("segmentation") for instance in instances])
+    of_run_masks = coco_mask.decode([x.pop("segmentation") for x in of_run])
+    assert (masks != of_run_masks).sum((0, 1)).max() <= 5
+    boxes = np.array([instance.pop("bbox") for instance in instances])
+    of_run_boxes = np.array([x.pop("bbox") for x in of_run])
+    np.testing.assert_allclose(boxes, of_run_boxes, atol=0.05)
     assert instances == of_run
 
 
