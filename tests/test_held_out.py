@@ -65,10 +65,11 @@ def test_it_is_told_in_sentences():
         check_json(fields, held_out_scores.KIND)
     assert held_out_scores.sentence(OBJECTS) == (
         "In 2 videos held out of the training (30 annotated frames), tracks found 9 of"
-        " 14 objects, and 9 of their 16 labels are right. In cross-validation, 3"
-        " further trainings without one fold each of 5 videos (41 annotated frames),"
-        " tracks found 6 of 15 objects, and 6 of their 7 labels are right. A right"
-        " label on a poor outline (IoU below .5) counts as wrong here."
+        " 14 annotated objects; of the 16 labels given, 9 are right. In"
+        " cross-validation, 3 further trainings without one fold each of 5 videos (41"
+        " annotated frames), tracks found 6 of 15 annotated objects; of the 7 labels"
+        " given, 6 are right. A right label on a poor outline (IoU below .5) counts as"
+        " wrong here, so seconds may be better than these figures."
     )
     assert held_out_scores.sentence(SECONDS) == (
         "In 2 coded videos, each left out of the fit in turn, 50 % of the coded seconds"

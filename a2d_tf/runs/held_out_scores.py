@@ -171,7 +171,8 @@ def sentence(held_out: Mapping[str, Any]) -> str:
                 f" fold each of {folds['videos']} videos {_findings(folds)}."
             )
         sentences.append(
-            "A right label on a poor outline (IoU below .5) counts as wrong here."
+            "A right label on a poor outline (IoU below .5) counts as wrong here, so"
+            " seconds may be better than these figures."
         )
         return " ".join(sentences)
     shares = []
@@ -239,8 +240,8 @@ def _findings(scores: Mapping[str, Any]) -> str:
     right = _text(sum(row.right for row in rows))
     return (
         f"({_count(scores['frames'], 'annotated frame')}), tracks found {right} of"
-        f" {_text(sum(row.amount for row in rows))} objects, and {right} of their"
-        f" {_text(sum(row.predicted for row in rows))} labels are right"
+        f" {_text(sum(row.amount for row in rows))} annotated objects; of the"
+        f" {_text(sum(row.predicted for row in rows))} labels given, {right} are right"
     )
 
 

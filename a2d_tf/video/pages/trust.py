@@ -36,12 +36,13 @@ COLUMNS = (
 )
 _ENOUGH = 0.5  # of what gets a label is right: more right than wrong
 _OF_SPLIT = {
-    TRAINED: "the model was trained on this video, so it looks better here than in new"
-    " ones",
-    HELD_OUT: "annotated, but held out of the training: the figures here are of such"
-    " videos",
-    NEW: "nobody annotated this video; expect what videos held out say, and that a"
-    " behaviour which was never annotated gets the name of one that was",
+    TRAINED: "the model was trained on this video: right labels here prove nothing for"
+    " new ones",
+    HELD_OUT: "annotated, but held out of the training: this video is one of those that"
+    " the figures above count",
+    NEW: "nobody annotated this video. The model knows no behaviours but those it was"
+    " taught, and gives anything else one of their names: play the video, and see"
+    " whether the names below fit",
 }
 
 
