@@ -72,7 +72,6 @@ def _train(config: Config, manifest: Manifest, workdir: str) -> None:
       InputError: another process trains there.
     """
     from a2d_tf.model.network import Network
-    from a2d_tf.runs import run_folder
     from a2d_tf.training import initial_weights
     from a2d_tf.training.fit import fit
     from a2d_tf.training.fit_readout import fit_readout

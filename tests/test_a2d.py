@@ -26,7 +26,7 @@ for name, path in MODULES.items():
     assert callable(module.run), name
     registers[name] = module.FLAGS
 assert len(set(map(id, registers.values()))) == len(MODULES) == 18
-importlib.import_module("a2d_tf.commands.track_round")  # of start --tracks
+importlib.import_module("a2d_tf.commands.rounds.track_round")  # of start --tracks
 assert set(flags.FLAGS) == before and "tensorflow" not in sys.modules
 assert "minutes" in registers["start"] and "steps" not in registers["start"]
 """

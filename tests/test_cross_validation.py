@@ -11,11 +11,11 @@ import pytest
 from test_track_round import LABELS, coded_features
 
 from a2d_tf.annotations.split import folds_by_pairs
-from a2d_tf.commands import chosen_folds, trained_folds
-from a2d_tf.commands.rounds import RoundFolder
-from a2d_tf.commands.track_folds import TrackFolds
-from a2d_tf.commands.track_scoring import TrackScoring
-from a2d_tf.commands.trained_folds import TrainedFolds
+from a2d_tf.commands.rounds import chosen_folds, trained_folds
+from a2d_tf.commands.rounds.start_round import RoundFolder
+from a2d_tf.commands.rounds.track_folds import TrackFolds
+from a2d_tf.commands.rounds.track_scoring import TrackScoring
+from a2d_tf.commands.rounds.trained_folds import TrainedFolds
 from a2d_tf.core.errors import InputError
 from a2d_tf.evaluation import fold_scores, learning_curve
 from a2d_tf.evaluation.fold_scores import FoldScores

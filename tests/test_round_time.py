@@ -8,9 +8,9 @@ import pytest
 from a2d_files import coloured_frames, write_video
 from test_start import steps_of
 
-from a2d_tf.commands import promised_steps, round_time, trained_round
-from a2d_tf.commands.round_time import VideoSizes
-from a2d_tf.commands.trained_round import TrainedRound
+from a2d_tf.commands.rounds import promised_steps, round_time, trained_round
+from a2d_tf.commands.rounds.round_time import VideoSizes
+from a2d_tf.commands.rounds.trained_round import TrainedRound
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.runs import training_length

@@ -19,9 +19,10 @@ from a2d_files import coloured_frames, write_video
 from processes import ROOT, complaint, run_a2d, succeeded
 from test_mains import TINY
 
-from a2d_tf.commands import further_flags, start, trained_round
-from a2d_tf.commands.rounds import Round, RoundFolder
-from a2d_tf.commands.trained_round import TrainedRound
+from a2d_tf.commands import start
+from a2d_tf.commands.rounds import further_flags, trained_round
+from a2d_tf.commands.rounds.start_round import Round, RoundFolder
+from a2d_tf.commands.rounds.trained_round import TrainedRound
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace

@@ -168,7 +168,7 @@ def _tidied_bouts(track: TrackBouts, lengths: BoutLengths) -> tuple[Bout, ...]:
     Where the actor alone changes, both bouts are as long as both together. The score of
     a bout with filled gaps is the mean of those of its parts.
     """
-    if lengths.are_any:
+    if lengths.are_unlimited:
         return track.bouts
     bouts: list[Bout] = []
     for span in spans_of_actions(track, lengths):

@@ -201,7 +201,7 @@ def score_bouts(
       InputError: a file cannot be used, or the two do not fit each other.
     """
     if os.path.isfile(predicted):
-        if not lengths.are_any:
+        if not lengths.are_unlimited:
             raise InputError(
                 f"--min_bout, --merge_gap: are for predictions, and {predicted} is a"
                 " file of coded times"

@@ -41,10 +41,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from absl import flags
 
-from a2d_tf.commands import detection_flags, further_flags, promised_steps
-from a2d_tf.commands.rounds import Round, RoundFolder
-from a2d_tf.commands.track_round import TrackRound
-from a2d_tf.commands.trained_round import TrainedRound
+from a2d_tf.commands.rounds import detection_flags, further_flags, promised_steps
+from a2d_tf.commands.rounds.start_round import Round, RoundFolder
+from a2d_tf.commands.rounds.track_round import TrackRound
+from a2d_tf.commands.rounds.trained_round import TrainedRound
 from a2d_tf.core import command_line, flagfiles
 from a2d_tf.core.errors import InputError
 from a2d_tf.video.library import library_videos

@@ -27,7 +27,7 @@ class BoutLengths:
     merge_gap: float = 0.0
 
     @property
-    def are_any(self) -> bool:
+    def are_unlimited(self) -> bool:
         """Whether bouts and gaps may have any length."""
         return not self.min_bout and not self.merge_gap
 

@@ -32,7 +32,7 @@ def tidy_frames(
     they may still be too short or a gap, at most some `min_bout` and `merge_gap`
     seconds.
     """
-    if lengths.are_any:
+    if lengths.are_unlimited:
         yield from frames
         return
     tracks = _Tracks(lengths, labels)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from a2d_tf.behaviour import time_budget
 from a2d_tf.behaviour.prediction_folder import VIDEOS_FILE
-from a2d_tf.video.library.library_page import PAGE_NAME
 from a2d_tf.video.pages import trust
 
 SUMMARY = "summary.csv"
 SUMS = "sums.csv"
 FAILED = "failed.csv"
+PAGE_NAME = re.compile(r"index(_[0-9]+)?\.html")
 
 
 def is_own(name: str) -> bool:

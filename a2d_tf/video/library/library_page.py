@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import os
 import pathlib
-import re
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -21,8 +20,6 @@ from a2d_tf.video.pages import trust
 from a2d_tf.video.pages.page_tables import TableRow, write_html
 
 _MOST_PICTURES = 200  # of a page, of 6 to 14 kB each
-PAGE_NAME = re.compile(r"index(_[0-9]+)?\.html")
-"""Names of the pages of a library."""
 
 
 class _Page(NamedTuple):

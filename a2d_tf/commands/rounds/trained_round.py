@@ -12,11 +12,11 @@ import pathlib
 import time
 from collections.abc import Sequence
 
-from a2d_tf.commands import chosen_folds, promised_steps, round_curve, round_time
-from a2d_tf.commands.round_time import VideoSizes
-from a2d_tf.commands.rounds import Round, stage_time
-from a2d_tf.commands.track_scoring import TrackScoring
-from a2d_tf.commands.trained_folds import CrossValidation, TrainedFolds
+from a2d_tf.commands.rounds import chosen_folds, promised_steps, round_curve, round_time
+from a2d_tf.commands.rounds.round_time import VideoSizes
+from a2d_tf.commands.rounds.start_round import Round, stage_time
+from a2d_tf.commands.rounds.track_scoring import TrackScoring
+from a2d_tf.commands.rounds.trained_folds import CrossValidation, TrainedFolds
 from a2d_tf.core import flagfiles, processes
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError, join_names

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from a2d_tf import evaluate, export, predict, train
-from a2d_tf.commands import detection_flags, records, track_round
+from a2d_tf.commands import records
+from a2d_tf.commands.rounds import detection_flags, track_round
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.register import Register
 

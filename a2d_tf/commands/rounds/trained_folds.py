@@ -9,9 +9,9 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from a2d_tf.commands import chosen_folds
-from a2d_tf.commands.rounds import RoundFolder
-from a2d_tf.commands.track_scoring import TrackScoring
+from a2d_tf.commands.rounds import chosen_folds
+from a2d_tf.commands.rounds.start_round import RoundFolder
+from a2d_tf.commands.rounds.track_scoring import TrackScoring
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.manifest import Manifest

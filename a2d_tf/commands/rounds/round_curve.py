@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from a2d_tf.commands.rounds import RoundFolder
+from a2d_tf.commands.rounds.start_round import RoundFolder
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import learning_curve
 from a2d_tf.evaluation.learning_curve import Point
