@@ -91,7 +91,7 @@ def _train(config: Config, manifest: Manifest, workdir: str) -> None:
         creation.create(workdir, config, manifest)
         if report:
             print(report.summary(), flush=True)
-            write_text(os.path.join(workdir, "weights.txt"), str(report))
+            write_text(os.path.join(workdir, run_folder.WEIGHTS), str(report))
         validate = _validation(network, config, manifest, workdir)
         fit(network, manifest, config, workdir, validate=validate)
 

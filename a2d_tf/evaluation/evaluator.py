@@ -36,7 +36,7 @@ from a2d_tf.runs import chosen_threshold, scores
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Least p(actor) of instances: below every threshold, yet it bounds the number of masks.
 FLOOR = 0.05
-_MARKS = ("metrics.json", "truth.json")  # a folder of scores has these
+_MARKS = (scores.METRICS, "truth.json")  # a folder of scores has these
 
 
 class _WrittenFrame(NamedTuple):
@@ -264,5 +264,5 @@ class Evaluator:
         figures.update(notes or {}, score_threshold=float(threshold))
         if "behaviours" in figures:
             behaviour_files.write(folder, figures, self.labels)
-        write_json(folder / "metrics.json", figures, sort_keys=True)
+        write_json(folder / scores.METRICS, figures, sort_keys=True)
         return figures

@@ -51,7 +51,7 @@ class Result:
     @functools.cached_property
     def metrics(self) -> dict:
         """Its `metrics.json`; InputError if it is missing or damaged."""
-        return load_json(self.test / "metrics.json", dict, "delete it and run again")
+        return load_json(self.test / scores.METRICS, dict, "delete it and run again")
 
     def figures(self, tags: list[str]) -> list[float]:
         """Return the figures with some tags of `scalars`; NaN for a missing one."""

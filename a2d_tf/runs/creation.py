@@ -111,7 +111,12 @@ def _is_done(workdir: str, config: Config) -> bool:
 def _forget(workdir: str) -> None:
     """Remove what an earlier training has left whose checkpoints are gone."""
     shutil.rmtree(run_folder.checkpoint_folder(workdir, "best"), ignore_errors=True)
-    names = (run_folder.FINISHED, chosen_threshold.FILE, "weights.txt", notices.FILE)
+    names = (
+        run_folder.FINISHED,
+        chosen_threshold.FILE,
+        run_folder.WEIGHTS,
+        notices.FILE,
+    )
     for name in names:
         pathlib.Path(workdir, name).unlink(missing_ok=True)
     for path in pathlib.Path(workdir, "tensorboard").rglob(run_folder.EVENTS):

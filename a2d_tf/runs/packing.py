@@ -114,4 +114,4 @@ def _copy_current_scores(workdir: str, folder: str) -> None:
     scores_folder = scores.folder_of(workdir)
     records = run_folder.record_facts(workdir)["source"]
     if scores.are_current(workdir, scores_folder, records):
-        shutil.copy(os.path.join(scores_folder, "metrics.json"), folder)
+        shutil.copy(os.path.join(scores_folder, scores.METRICS), folder)

@@ -54,6 +54,8 @@ RECORDS = "records.json"
 SHEETS = "annotations"
 """A folder with sheets of annotated frames, 1.png and so on, which a2d start makes."""
 FINISHED = "finished.json"
+WEIGHTS = "weights.txt"
+"""What was loaded before the first step, for people."""
 EVENTS = "events.out.tfevents.*"
 """Files of TensorBoard, in `tensorboard/` and its folders."""
 CHECKPOINTS = {"last": "checkpoints", "best": "best"}

@@ -15,6 +15,8 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.files import file_digest
 from a2d_tf.runs import chosen_threshold, run_folder
 
+METRICS = "metrics.json"
+"""In a folder of scores: all figures."""
 ORIGIN = "origin.json"
 """In a folder of scores: the `origin` of its `metrics.json`."""
 TEST = "test"
@@ -69,7 +71,7 @@ def are_current(
     origin_path = os.path.join(folder, ORIGIN)
     if not os.path.isfile(origin_path):
         return False
-    if not os.path.isfile(os.path.join(folder, "metrics.json")):
+    if not os.path.isfile(os.path.join(folder, METRICS)):
         return False
     stored_origin = load_json(
         origin_path, {"weights": (str, None)}, "delete it and run again"

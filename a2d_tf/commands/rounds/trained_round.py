@@ -396,7 +396,7 @@ class TrainedRound:
         from a2d_tf.evaluation.metrics import behaviour_counts, summaries
 
         folder = self.round.folder
-        metrics = load_json(folder.scores / "metrics.json", {}, "delete it")
+        metrics = load_json(folder.scores / scores.METRICS, {}, "delete it")
         if "behaviours" not in metrics:  # the labels are those of A2D
             return [summaries.table(metrics)]
         scoring = self._track_scoring(suggestion)

@@ -24,6 +24,7 @@ from a2d_tf.evaluation.metrics import behaviour_counts, segmentation, summaries
 from a2d_tf.evaluation.metrics.tables import Table, figure
 from a2d_tf.evaluation.reports import templates
 from a2d_tf.ops import visualize
+from a2d_tf.runs.scores import METRICS
 
 _SIDE = 320  # longest side of a picture, pixels
 _QUALITY = 80  # of JPEGs
@@ -175,7 +176,7 @@ def page(
       OSError: a label map is missing.
     """
     truth = box_data.Truth.load(folder / "truth.json", labels)
-    metrics = load_json(folder / "metrics.json", dict, "evaluate it again")
+    metrics = load_json(folder / METRICS, dict, "evaluate it again")
     predicted = folder / "label_maps"
     objects = folder / behaviour_files.OBJECTS
     if objects.is_file():
