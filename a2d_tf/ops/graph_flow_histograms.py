@@ -9,7 +9,7 @@ from a2d_tf.ops.flow_histograms import BORDER, CELL, DIRECTIONS, LEAST_COSINE
 
 
 def flow_histograms_in_graph(flow: tf.Tensor) -> tf.Tensor:
-    """Compute three histograms of each flow field, in each cell.
+    """Compute `flow_histograms.flow_histograms` of each field.
 
     Args:
       flow: float32 [N, h, w, 2], (u, v) in pixels of the motion frame.

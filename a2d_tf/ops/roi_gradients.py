@@ -63,10 +63,10 @@ def sparse(
 def segments(
     cells: tf.Tensor, joined: JoinedPyramid, grid: SampleGrid, batch_size: tf.Tensor
 ) -> tf.Tensor:
-    """Backpropagate from cells to pixels by sums over all cells that read a pixel.
+    """Backpropagate from RoIAlign's cells to pixels by sums over each pixel's cells.
 
-    Neither loops nor sizes of tensors depend on the data. Arguments and result are
-    those of `sparse`.
+    Loops and shapes do not depend on the data. Arguments and result are those of
+    `sparse`.
     """
     sources = _sources_of_cells(joined, grid, tf.int64)
     segment_ids = tf.reshape(sources.pixels, [-1])

@@ -193,14 +193,15 @@ class AnnotatedIndividuals(NamedTuple):
         return set(self.first_frame), target
 
     def only_one(self, subject: str) -> set[Individual]:
-        """Return the only individual of the video if a subject may mean it.
+        """Return the tracks of the video's only individual if a subject may mean it.
 
-        Tracks of one name, or of one number of the user's, are one individual. Tracks
-        that only a tool numbered may be several individuals, even one after the other.
+        A named individual needs an empty subject. One that the user numbered needs a
+        subject without a number. Otherwise any subject fits a single track; several
+        tracks of a tool may be several individuals.
 
         Returns:
-          the tracks of the individual; none if the video shows several individuals, or
-          if the subject is another name or another number.
+          the tracks; none if the video shows several individuals, or the subject does
+          not fit.
         """
         everybody = set(self.first_frame)
         identities = {(one.actor, one.name, one.number) for one in everybody}

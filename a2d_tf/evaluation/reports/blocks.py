@@ -31,7 +31,7 @@ class Text:
     kind: ClassVar = "text"
 
     def markdown(self) -> str:
-        """Return its text."""
+        """Return `text`."""
         return self.text
 
 

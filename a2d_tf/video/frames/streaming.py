@@ -46,7 +46,7 @@ _Item = TypeVar("_Item")
 def find_instances(
     predictor: Finder, frames: Iterable[np.ndarray | None], span: Span = EVERY_FRAME
 ) -> Generator[Answer, None, None]:
-    """Find the instances in the frames of a span; see `answer_clips`."""
+    """Find the instances in a span; `frames` as of `clips_of_span`."""
 
     def find(clip: Clip) -> Instances:
         return predictor.instances(clip.features, clip.size, clip.motion)

@@ -65,12 +65,12 @@ def labelled(
     draws_masks: bool,
     fields: dict[str, np.ndarray] | None = None,
 ) -> GivenAnswer:
-    """Return the answer to a frame whose instances have scores of labels.
+    """Label the given instances of a frame by p(actor) and p(action).
 
-    The actor is the given one, else the likeliest; the action is the likeliest valid
-    one. The score is that of this pair, whoever named the actor. A detector's score of
-    a box goes into p(actor) by its root, which ranks instances as well as the score
-    itself, or better (docs/real_video.md).
+    The actor is the given one, else the likeliest; the action is the likeliest that is
+    valid for it. The score is p(actor) p(action) of this pair, also for a given actor.
+    A detector's score of a box multiplies p(actor) by its square root
+    (docs/real_video.md).
 
     Args:
       given: N instances, at least one.
