@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -76,32 +76,20 @@ def find_candidates(
     Raises:
       InputError: a file of the prediction is missing or damaged.
     """
-    video_info = prediction_folder.read_video_info(folder)
-    times = prediction_folder.frame_times(folder)
-    video = _name(video_info)
-    if video in records.held_out:
+    video = _Video.read(folder, records)
+    if video is None:
         return []
-    reasons = find_reasons(folder, video_info, times, records.counts)
-    annotated_frames = records.annotated_frames.get(video, ())
-    annotated_seconds = _seconds_of(annotated_frames, times, video_info.fps)
+    reasons = find_reasons(folder, video.info, video.times, records.counts)
     candidates = []
-    for position, (frame, seconds) in enumerate(times.items(), 1):
-        frame_reasons = sorted(reasons.get(frame, ()), reverse=True)
-        is_apart = np.all(abs(seconds - annotated_seconds) >= APART - 1e-6)
-        if frame_reasons and is_apart:
-            candidates.append(
-                Candidate(
-                    folder=pathlib.Path(folder),
-                    video=video,
-                    frame=frame,
-                    position=position,
-                    seconds=seconds,
-                    score=sum(reason.value for reason in frame_reasons),
-                    reasons=tuple(reason.text for reason in frame_reasons),
-                )
-            )
-    if not candidates and not annotated_frames and records.counts is not None:
-        return find_least_near(folder, records)
+    for candidate in video.answered_frames():
+        frame_reasons = sorted(reasons.get(candidate.frame, ()), reverse=True)
+        distances = abs(candidate.seconds - video.annotated_seconds)
+        if frame_reasons and np.all(distances >= APART - 1e-6):
+            score = sum(reason.value for reason in frame_reasons)
+            texts = tuple(reason.text for reason in frame_reasons)
+            candidates.append(candidate._replace(score=score, reasons=texts))
+    if not candidates and not video.annotated_frames and records.counts is not None:
+        return _least_near(video)
     return candidates
 
 
@@ -115,33 +103,68 @@ def find_least_near(
 
     Args, errors: as of `find_candidates`.
     """
-    video_info = prediction_folder.read_video_info(folder)
-    times = prediction_folder.frame_times(folder)
-    video = _name(video_info)
-    if video in records.held_out:
+    video = _Video.read(folder, records)
+    if video is None:
         return []
-    annotated_frames = records.annotated_frames.get(video, ())
-    annotated_seconds = _seconds_of(annotated_frames, times, video_info.fps)
-    candidates = []
-    for position, (frame, seconds) in enumerate(times.items(), 1):
-        if frame in annotated_frames:
-            continue
-        score = UNSEEN
-        reason = "no frame of this video is annotated"
-        if annotated_frames:
-            score = float(np.min(abs(seconds - annotated_seconds)))
-            reason = f"{score:.2f} s from the nearest annotated frame"
-        candidates.append(
-            Candidate(
-                folder=pathlib.Path(folder),
-                video=video,
+    return _least_near(video)
+
+
+class _Video(NamedTuple):
+    """A predicted video that is not held out, and its annotated frames.
+
+    Attributes:
+      folder: of the prediction.
+      info: of the video.
+      times: {number of an answered frame: seconds}.
+      annotated_frames: numbers of the annotated frames.
+      annotated_seconds: [number of annotated frames], when these begin.
+    """
+
+    folder: pathlib.Path
+    info: prediction_folder.VideoInfo
+    times: Mapping[int, float]
+    annotated_frames: Collection[int]
+    annotated_seconds: np.ndarray
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike, records: RecordsInfo) -> _Video | None:
+        """Read it from a prediction; None if the records hold the video out."""
+        info = prediction_folder.read_video_info(folder)
+        times = prediction_folder.frame_times(folder)
+        name = _name(info)
+        if name in records.held_out:
+            return None
+        frames = records.annotated_frames.get(name, ())
+        seconds = _seconds_of(frames, times, info.fps)
+        return cls(pathlib.Path(folder), info, times, frames, seconds)
+
+    def answered_frames(self) -> Iterator[Candidate]:
+        """Yield all answered frames, as yet without a score or a reason."""
+        for position, (frame, seconds) in enumerate(self.times.items(), 1):
+            yield Candidate(
+                folder=self.folder,
+                video=_name(self.info),
                 frame=frame,
                 position=position,
                 seconds=seconds,
-                score=score,
-                reasons=(reason,),
+                score=0.0,
+                reasons=(),
             )
-        )
+
+
+def _least_near(video: _Video) -> list[Candidate]:
+    """Return the frames of a video as `find_least_near` does."""
+    candidates = []
+    for candidate in video.answered_frames():
+        if candidate.frame in video.annotated_frames:
+            continue
+        score = UNSEEN
+        reason = "no frame of this video is annotated"
+        if video.annotated_frames:
+            distances = abs(candidate.seconds - video.annotated_seconds)
+            score = float(np.min(distances))
+            reason = f"{score:.2f} s from the nearest annotated frame"
+        candidates.append(candidate._replace(score=score, reasons=(reason,)))
     return candidates
 
 
