@@ -19,35 +19,35 @@ class JoinedSGDW(addons.SGDW):
     """SGD with momentum and decoupled weight decay, also of joined variables."""
 
     def apply_joined(
-        self,
-        grads_and_vars: Sequence[tuple[tf.Tensor, tf.Variable]],
-        joiner: Joiner,
-        *,
-        decays: bool,
+        self, grads_and_vars: Sequence[tuple[tf.Tensor, tf.Variable]], joiner: Joiner
     ) -> None:
         """Apply gradients in a replica, by a few operations on joined variables.
 
         It does what `apply_gradients` does, to the bit, but does not count as a step.
 
         Args:
-          grads_and_vars: at least one; the variables are small and have slots.
+          grads_and_vars: of small variables, which have slots.
           joiner: joins small variables.
-          decays: whether these variables decay.
         """
-        gradients, variables = zip(*grads_and_vars)
-        slots = [self.get_slot(variable, "momentum") for variable in variables]
-        own_slots = replicas.own_parts(slots)
-        own_variables = replicas.own_parts(variables)
-
-        (gradient,) = joiner.join(gradients)
-        (velocity,) = joiner.join_values(own_slots)
-        (weight,) = joiner.join_values(own_variables)
         rate = self._rate("learning_rate")
-        velocity = velocity * self._get_hyper("momentum") - gradient * rate
-        if decays:
-            weight -= self._rate("weight_decay") * weight
-        joiner.assign(own_slots, [velocity])
-        joiner.assign(own_variables, [weight + velocity])
+        weight_decay = self._rate("weight_decay")
+        for decays in (True, False):
+            pairs = [pair for pair in grads_and_vars if _decays(pair[1]) == decays]
+            if not pairs:
+                continue
+            gradients, variables = zip(*pairs)
+            slots = [self.get_slot(variable, "momentum") for variable in variables]
+            own_slots = replicas.own_parts(slots)
+            own_variables = replicas.own_parts(variables)
+
+            (gradient,) = joiner.join(gradients)
+            (velocity,) = joiner.join_values(own_slots)
+            (weight,) = joiner.join_values(own_variables)
+            velocity = velocity * self._get_hyper("momentum") - gradient * rate
+            if decays:
+                weight -= weight_decay * weight
+            joiner.assign(own_slots, [velocity])
+            joiner.assign(own_variables, [weight + velocity])
 
     def _rate(self, name: str) -> tf.Tensor:
         """Return a rate of this step, which is given as a schedule."""
@@ -96,10 +96,8 @@ def apply(
     if isinstance(optimizer, JoinedSGDW):
         small = [pair for pair in pairs if joiner.is_small(pair[1])]
         pairs = [pair for pair in pairs if not joiner.is_small(pair[1])]
-        for decays in (True, False):
-            joined = [pair for pair in small if _decays(pair[1]) == decays]
-            if joined:
-                optimizer.apply_joined(joined, joiner, decays=decays)
+        if small:
+            optimizer.apply_joined(small, joiner)
     if pairs:
         decaying = [variable for _, variable in pairs if _decays(variable)]
         optimizer.apply_gradients(
