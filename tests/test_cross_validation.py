@@ -187,6 +187,9 @@ def test_points_of_rounds_have_the_mean_of_what_all_of_them_know(tmp_path):
     (tmp_path / learning_curve.TABLE).write_text(table[:-3])
     with pytest.raises(InputError, match="learning_curve.csv: truncated; delete it"):
         learning_curve.read(tmp_path)
+    (tmp_path / learning_curve.TABLE).write_text(table.replace("40.0", "4o.0"))
+    with pytest.raises(InputError, match="f1 is '4o.0', which is no number; delete"):
+        learning_curve.read(tmp_path)
 
 
 def objects_of(fold):

@@ -82,6 +82,24 @@ def read_csv(path: Path, remedy: str, count: int | None = None) -> list[list[str
     return rows
 
 
+def cell_number(cell: str, path: Path, column: str, remedy: str) -> float:
+    """Return the number in a cell of a CSV.
+
+    Args:
+      path, column: of the cell, for the error.
+      remedy: what to do about a damaged file; ends the error.
+
+    Raises:
+      InputError: it is no number.
+    """
+    try:
+        return float(cell)
+    except ValueError as error:
+        raise InputError(
+            f"{path}: {column} is {cell!r}, which is no number; {remedy}"
+        ) from error
+
+
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """Read the arrays of an .npz, none of them pickled.
 

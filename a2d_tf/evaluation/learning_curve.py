@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from a2d_tf.core.files import read_csv, write_bytes, write_csv
+from a2d_tf.core.files import cell_number, read_csv, write_bytes, write_csv
 from a2d_tf.evaluation.fold_scores import MEAN, FoldScores
 
 TABLE = "learning_curve.csv"
@@ -99,8 +99,10 @@ def read(folder: str | os.PathLike) -> list[Point]:
         return []
     points: dict[str, Point] = {}
     for number, videos, behaviour, f1 in read_csv(path, _REMEDY):
-        point = points.setdefault(number, Point(int(videos), {}))
-        points[number] = point._replace(f1={**point.f1, behaviour: float(f1)})
+        video_count = int(cell_number(videos, path, "videos", _REMEDY))
+        percent = cell_number(f1, path, "f1", _REMEDY)
+        point = points.setdefault(number, Point(video_count, {}))
+        points[number] = point._replace(f1={**point.f1, behaviour: percent})
     return list(points.values())
 
 

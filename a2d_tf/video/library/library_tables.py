@@ -18,8 +18,7 @@ from a2d_tf.behaviour.prediction_folder import (
     VIDEOS_FILE,
     read_video_info,
 )
-from a2d_tf.core.errors import InputError
-from a2d_tf.core.files import read_csv, write_csv
+from a2d_tf.core.files import cell_number, read_csv, write_csv
 from a2d_tf.core.folders import remove_abandoned_folders
 from a2d_tf.core.tasks import ALONE, Task
 from a2d_tf.video.library.library_files import FAILED, SUMMARY, SUMS, is_own
@@ -125,7 +124,8 @@ def _write_files(
             path = os.path.join(output, name, RESULT_FILES["summary"])
             for row in read_csv(path, CSV_REMEDY):
                 individual = f"{name}_{row[0]}"
-                unsure = _unsure(_score_of(row, path), unsure_below)
+                score = cell_number(row[_SCORE], path, "mean_score", CSV_REMEDY)
+                unsure = _unsure(score, unsure_below)
                 summary.append((*video, individual, *row, unsure, split))
     for name in filter(is_own, os.listdir(output)):  # those of an earlier call
         pathlib.Path(output, name).unlink(missing_ok=True)
@@ -156,20 +156,6 @@ def _write_files(
             warning=request.warning,
             curve=request.curve,
         )
-
-
-def _score_of(row: Sequence[str], path: str) -> float:
-    """Return the mean score of a row of a prediction's summary.
-
-    Raises:
-      InputError: it is no number; names the file.
-    """
-    try:
-        return float(row[_SCORE])
-    except ValueError as error:
-        raise InputError(
-            f"{path}: mean_score is {row[_SCORE]!r}, which is no number; {CSV_REMEDY}"
-        ) from error
 
 
 def _unsure(score: float, unsure_below: float | None) -> int | None:
