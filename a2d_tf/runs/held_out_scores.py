@@ -162,13 +162,13 @@ def sentence(held_out: Mapping[str, Any]) -> str:
     if "frames" in held_out:
         sentences = [
             f"In {_count(held_out['videos'], 'video')} held out of the training"
-            f" {_findings(held_out)}."
+            f" {_track_counts(held_out)}."
         ]
         if "folds" in held_out:
             folds = held_out["folds"]
             sentences.append(
                 f"In cross-validation, {folds['folds']} further trainings without one"
-                f" fold each of {folds['videos']} videos {_findings(folds)}."
+                f" fold each of {folds['videos']} videos {_track_counts(folds)}."
             )
         sentences.append(
             "A right label on a poor outline (IoU below .5) counts as wrong here, so"
@@ -234,7 +234,7 @@ def _newest_weights(run: str | os.PathLike) -> str | None:
     return file_digest(os.path.join(folder, f"ckpt-{max(steps)}.index"))
 
 
-def _findings(scores: Mapping[str, Any]) -> str:
+def _track_counts(scores: Mapping[str, Any]) -> str:
     """Say what tracks found in the annotated frames of some videos."""
     rows = behaviours(scores["behaviours"])
     right = _text(sum(row.right for row in rows))

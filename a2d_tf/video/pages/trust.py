@@ -39,7 +39,7 @@ _OF_SPLIT = {
     TRAINED: "the model was trained on this video: right labels here prove nothing for"
     " new ones",
     HELD_OUT: "annotated, but held out of the training: this video is one of those that"
-    " the figures above count",
+    " the figures below count",
     NEW: "nobody annotated this video. The model knows no behaviours but those it was"
     " taught, and gives anything else one of their names: play the video, and see"
     " whether the names below fit",
