@@ -65,19 +65,34 @@ def test_imports_point_downward():
     assert not upward
 
 
-def test_the_folders_of_video_import_one_another_in_one_direction():
-    imported = {}
-    for path in sorted((PACKAGE / "video").glob("*/*.py")):
+def imported_parts(room):
+    """{folder of a room: folders of this room that it imports}; "" for no folder."""
+    parts = {}
+    for path in sorted((PACKAGE / room).rglob("*.py")):
+        folder = path.relative_to(PACKAGE / room).parent.as_posix().strip(".")
+        imported = parts.setdefault(folder, set())
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module:
-                parts = node.module.split(".")
-                if parts[:2] == ["a2d_tf", "video"] and len(parts) > 2:
-                    imported.setdefault(path.parent.name, set()).add(parts[2])
-    sorter = graphlib.TopologicalSorter(
-        {folder: others - {folder} for folder, others in imported.items()}
-    )
-    order = list(sorter.static_order())
+                words = node.module.split(".")
+                names = words[2:] or [alias.name for alias in node.names]
+                if words[:2] == ["a2d_tf", room]:
+                    is_folder = (PACKAGE / room / names[0]).is_dir()
+                    imported.add(names[0] if is_folder else "")
+    return {folder: others - {folder} for folder, others in parts.items()}
+
+
+def test_the_folders_of_video_import_one_another_in_one_direction():
+    parts = imported_parts("video")
+    order = list(graphlib.TopologicalSorter(parts).static_order())
     assert order.index("frames") < order.index("predictors") < order.index("library")
+
+
+def test_the_folders_of_training_import_one_another_in_one_direction():
+    assert imported_parts("training") == {
+        "": set(),
+        "suggestion": {""},
+        "given_tracks": {"", "suggestion"},
+    }
 
 
 def defined(path):

@@ -327,5 +327,5 @@ def test_two_rounds_are_compared_on_what_both_know():
 
 def test_a_new_label_with_a_side_ends_mirroring():
     names = rules._names_of_labels(NARROW.with_pairs([("cat", "turn left")]))
-    (setting,) = rules._mirroring_settings(names)
+    (setting,) = rules._mirroring(names)
     assert setting.flags == {"flip": False} and "turn left" in setting.reason

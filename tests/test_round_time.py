@@ -15,9 +15,9 @@ from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.runs import training_length
 from a2d_tf.training.suggestion.host import Host
-from a2d_tf.training.suggestion.settings import (
+from a2d_tf.training.suggestion.settings import Settings
+from a2d_tf.training.suggestion.suggestion_file import (
     MeasuredTimes,
-    Settings,
     Suggestion,
     json_path,
 )

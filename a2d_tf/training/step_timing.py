@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 from a2d_tf.core.config import Config
 from a2d_tf.data import clip_records
@@ -10,13 +11,24 @@ from a2d_tf.data.manifest import Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.training import replicas
 from a2d_tf.training.phases import set_phase
-from a2d_tf.training.suggestion.host import Speed
 from a2d_tf.training.train_step import TrainState, make_train_step
 
 _MEASURED = 10.0  # seconds of steps that are timed
 
 
-def time_steps(network: Network, manifest: Manifest, config: Config) -> Speed:
+class StepTimes(NamedTuple):
+    """Seconds of a training on this machine, as measured.
+
+    Attributes:
+      start: before its second step.
+      step: of a later step.
+    """
+
+    start: float
+    step: float
+
+
+def time_steps(network: Network, manifest: Manifest, config: Config) -> StepTimes:
     """Measure the first step, which compiles, and later ones; they change the weights.
 
     The second step counts as neither.
@@ -44,4 +56,6 @@ def time_steps(network: Network, manifest: Manifest, config: Config) -> Speed:
         while steps < 3 or last_end - second_end < _MEASURED:
             last_end = end_of(steps)
             steps += 1
-    return Speed(start=first_end - start, step=(last_end - second_end) / (steps - 2))
+    return StepTimes(
+        start=first_end - start, step=(last_end - second_end) / (steps - 2)
+    )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from a2d_tf.core.config import Config
 from a2d_tf.runs import run_folder
 from a2d_tf.runs.training_length import LEAST_STEPS
-from a2d_tf.training.suggestion.settings import Suggestion
+from a2d_tf.training.suggestion.suggestion_file import Suggestion
 
 
 def of_run(run: str | os.PathLike) -> int:

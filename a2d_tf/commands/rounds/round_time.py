@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.training.suggestion.host import Host
-from a2d_tf.training.suggestion.settings import MOST_SIDE, MeasuredTimes
+from a2d_tf.training.suggestion.settings import MOST_SIDE
+from a2d_tf.training.suggestion.suggestion_file import MeasuredTimes
 from a2d_tf.video.frames import video_reader
 from a2d_tf.video.library.library_videos import Job
 

@@ -29,11 +29,10 @@ from a2d_tf.runs.scores import TEST
 from a2d_tf.training.suggestion.host import Host
 from a2d_tf.training.suggestion.settings import (
     MOST_SIDE,
-    Suggestion,
     flag_words,
-    json_path,
     motion_flags,
 )
+from a2d_tf.training.suggestion.suggestion_file import Suggestion, json_path
 from a2d_tf.video.library.library_videos import Job
 from a2d_tf.video.video_flags import VideoFlags
 

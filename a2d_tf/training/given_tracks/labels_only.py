@@ -22,8 +22,8 @@ from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs.loading import Run, facts_without_records
 from a2d_tf.training import initial_weights, run_settings
 from a2d_tf.training.suggestion.presets import (
-    STILL,
-    motion_maps_at_hand,
+    SINGLE_FRAME,
+    available_motion_maps,
     single_frame_config,
 )
 from a2d_tf.training.suggestion.settings import MOST_SIDE
@@ -56,8 +56,10 @@ class LabelsOnly:
         for video_height, video_width in sizes:
             height = max(height, min(video_height, MOST_SIDE))
             width = max(width, min(video_width, MOST_SIDE))
-        canvas_height, canvas_width = canvas_for(height, width, STILL.most_pixels)
-        maps = motion_maps_at_hand()
+        canvas_height, canvas_width = canvas_for(
+            height, width, SINGLE_FRAME.most_pixels
+        )
+        maps = available_motion_maps()
         action_backbone = maps.get("action_backbone", "")
         digest = ""
         if action_backbone:

@@ -1,1 +1,9 @@
-"""Suggested settings: their rules, and the machine and records that they follow."""
+"""Suggested settings of a training, for records and a machine.
+
+- What is suggested for: `basis` (records, machine, time), `host`.
+- Measured: how well a readout tells actions (`preset_choice`), and how long steps and
+  predictions take (`durations`).
+- Decided: `presets` is the table of networks to start from; `rules` goes through the
+  rules, of which `starting_point`, `sizes` and `length` have the longer ones.
+- Written: `settings` (flags with a reason), `record_remarks`, `suggestion_file`.
+"""

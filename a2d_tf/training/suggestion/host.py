@@ -1,9 +1,8 @@
-"""The machine that trains: its cores, memory and GPU, and its measured speed."""
+"""The machine that trains: its cores, memory and GPU."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
 
 from a2d_tf.core import devices
 
@@ -39,15 +38,3 @@ class Host:
         if self.gpu is not None:
             return f"a GPU of {self.gpu / 2**30:.0f} GB"
         return f"a CPU of {self.memory / 2**30:.0f} GB, cores: {self.cores}"
-
-
-class Speed(NamedTuple):
-    """Measured seconds of a training on this machine.
-
-    Attributes:
-      start: before its second step.
-      step: of a later step.
-    """
-
-    start: float
-    step: float

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 from a2d_tf.core.config import TrainingConfig
-from a2d_tf.data.inspection import Contents
-from a2d_tf.training.suggestion.host import Host, Speed
+from a2d_tf.training.suggestion.basis import Basis
+from a2d_tf.training.suggestion.host import Host
 from a2d_tf.training.suggestion.presets import SQUARE, USABLE_MEMORY, Preset
 from a2d_tf.training.suggestion.settings import Settings
 
@@ -17,26 +18,18 @@ _HOURS = 3.0  # a first run on a CPU may take
 
 
 def training_settings(
-    *,
-    contents: Contents,
-    records_size: int,
-    host: Host,
-    preset: Preset,
-    training: TrainingConfig,
-    minutes: float | None,
-    speed: Speed | None,
+    basis: Basis, preset: Preset, training: TrainingConfig
 ) -> list[Settings]:
-    """Return batch, steps, what depends on the steps, and the order of the clips.
+    """Suggest batch, steps, what depends on the steps, and the order of the clips.
 
     Args:
-      contents: of the records, on the network's canvas.
-      records_size: bytes of the training split.
-      training: settings that these change.
-      minutes: of training at most; by default 180 on a CPU.
-      speed: of a training with these settings; by default estimated from the preset's.
+      preset: what the training takes.
+      training: the settings that these change.
     """
-    pixels = math.prod(contents.boxes.canvas)
-    clips = contents.summaries["train"].clips
+    host = basis.host
+    step_times = basis.step_times
+    pixels = math.prod(basis.contents.boxes.canvas)
+    clips = basis.contents.summaries["train"].clips
     settings = []
 
     batch = _fitting_batch(host, preset, pixels)
@@ -48,19 +41,19 @@ def training_settings(
             reason += "; the rate scales with the batch"
         settings.append(Settings(flags, reason))
 
-    if speed:
-        start_hours = speed.start / 3600
-        step_hours = speed.step / 3600
+    if step_times:
+        start_hours = step_times.start / 3600
+        step_hours = step_times.step / 3600
     else:
         start_hours = 0.0
         cores = 1 if preset.on_gpu else host.cores
-        step_hours = batch * pixels * preset.seconds / 3600 / cores
+        step_hours = batch * pixels * preset.seconds_per_pixel / 3600 / cores
     steps = _number_of_steps(
         preset=preset,
         wanted_steps=clips * preset.epochs / batch,
         start_hours=start_hours,
         step_hours=step_hours,
-        minutes=minutes,
+        minutes=basis.minutes,
     )
     passes = steps * batch / clips
     estimate = round(60 * (start_hours + steps * step_hours))
@@ -69,8 +62,8 @@ def training_settings(
         f"{passes:.1f} passes over {clips} clips; an estimated {estimate} {unit} on"
         f" {host}"
     )
-    if speed:
-        reason += f", of {speed.step:.2g} s a step as measured"
+    if step_times:
+        reason += f", of {step_times.step:.2g} s a step as measured"
     settings.append(Settings({"steps": steps}, reason))
 
     validate_every = max(1, min(training.validate_every, steps // 3))
@@ -83,7 +76,9 @@ def training_settings(
         flags["average_decay"] = 0.99
     settings.append(Settings(flags, f"to match {steps} steps"))
 
-    if clips > training.shuffle_buffer and records_size < host.memory / 8:
+    shards = basis.manifest.shards("train")
+    stored_bytes = sum(os.path.getsize(path) for path in shards)
+    if clips > training.shuffle_buffer and stored_bytes < host.memory / 8:
         settings.append(
             Settings(
                 {"shuffle_buffer": clips},
@@ -96,8 +91,8 @@ def training_settings(
 
 def _fitting_batch(host: Host, preset: Preset, pixels: int) -> int:
     """Return the largest power of two of clips that fits the memory."""
-    memory = USABLE_MEMORY * (host.gpu or host.memory) - preset.weights_memory
-    most_clips = max(1, memory / (preset.clip_memory * pixels / SQUARE))
+    memory = USABLE_MEMORY * (host.gpu or host.memory) - preset.network_bytes
+    most_clips = max(1, memory / (preset.clip_bytes * pixels / SQUARE))
     return min(preset.batch, 2 ** int(math.log2(most_clips)))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from a2d_tf.core.errors import join_names
 from a2d_tf.data.inspection import Contents
 from a2d_tf.data.manifest import Manifest
-from a2d_tf.training.suggestion.presets import STILL, Preset
+from a2d_tf.training.suggestion.presets import SINGLE_FRAME, Preset
 from a2d_tf.training.suggestion.sizes import largest_size
 
 _SMALL_SIDE = 8  # pixels below which the smallest anchors hardly meet a box
@@ -61,7 +61,7 @@ def _remark_on_size(
             f"{100 * small_share:.0f} % of the boxes have sides below {_SMALL_SIDE}"
             f" pixels: {again}"
         )
-    if preset.single_frames and height * width <= STILL.most_pixels / 2:
+    if preset.single_frame_reason and height * width <= SINGLE_FRAME.most_pixels / 2:
         return f"larger frames show more to ImageNet's features: {again}"
     return None
 

@@ -1,7 +1,7 @@
-"""Whether actions of few videos are read from single frames and from motion maps.
+"""The choice of a preset: single frames and motion maps, if these show the actions.
 
-A readout is fitted as in a training, and has to tell the actions of videos that are
-left out of the fit.
+Whether they do is measured. A readout is fitted as in a training, and has to tell the
+actions of videos that are left out of the fit.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from a2d_tf.training.fit_readout import Skills, fit_readout
 from a2d_tf.training.suggestion.presets import (
     ACTION_BACKBONE,
     INSTALL_ACTION_BACKBONE,
-    STILL,
-    STILL_UNTESTED,
-    STILL_WITH_MOTION,
+    SINGLE_FRAME,
+    SINGLE_FRAME_UNTESTED,
+    SINGLE_FRAME_WITH_MOTION,
     Preset,
     single_frame_config,
 )
@@ -29,50 +29,52 @@ from a2d_tf.training.suggestion.sizes import canvas
 
 
 @dataclasses.dataclass(frozen=True)
-class Reading:
-    """How a training with a readout tells actions.
+class PresetChoice:
+    """The preset that a training starts from.
 
     Attributes:
-      preset: what it starts from.
-      motion: the motion maps that are read, None for none.
-      remark: what a user should know of these, "" for nothing.
+      preset: the chosen one.
+      motion_maps: flags of those that the network reads; None for none.
+      remark: what a user should know of the motion maps, "" for nothing.
     """
 
     preset: Preset
-    motion: Settings | None = None
+    motion_maps: Settings | None = None
     remark: str = ""
 
 
-def choose_reading(manifest: Manifest, preset: Preset) -> Reading:
-    """Choose single frames, with the motion maps of the records, if these show actions.
+def choose_preset(manifest: Manifest, preset: Preset) -> PresetChoice:
+    """Choose single frames, with the motion maps of the records, if they show actions.
 
-    Single frames are also best if nothing tells: of seven videos 571 steps fit the time
-    of 62 with flow and temporal context. All motion maps are read then.
+    Single frames are also chosen if the videos are too few to tell: of seven videos 571
+    steps fit the time of 62 with flow and temporal context. All motion maps are read
+    then.
 
     Args:
       preset: for actions that neither shows.
     """
     maps = motion_flags(manifest)
-    skills = fit_to_left_out(manifest, maps)
-    remark = _missing_maps(maps)
+    skills = measure_skills(manifest, maps)
+    remark = _remark_on_missing_maps(maps)
     if skills.action is not None and skills.action < LEAST_SKILL:
-        return Reading(preset, None, remark)
+        return PresetChoice(preset, None, remark)
     if maps.get("action_backbone") in skills.unread:
         del maps["action_backbone"]
     if "flow_histograms" in skills.unread:
         del maps["flow_histograms"]
     if not maps:
-        known = STILL_UNTESTED if skills.action is None else STILL
-        return Reading(known, None, remark)
+        untested = skills.action is None
+        single_frame = SINGLE_FRAME_UNTESTED if untested else SINGLE_FRAME
+        return PresetChoice(single_frame, None, remark)
     worth = "too few videos to tell what each kind of map is worth: all are read"
     if skills.worth:
         worth = skills.worth
-    motion = Settings(maps, f"{worth} (docs/real_video.md)")
-    return Reading(STILL_WITH_MOTION, motion, remark)
+    motion_maps = Settings(maps, f"{worth} (docs/real_video.md)")
+    return PresetChoice(SINGLE_FRAME_WITH_MOTION, motion_maps, remark)
 
 
-def fit_to_left_out(manifest: Manifest, maps: dict[str, Any]) -> Skills:
-    """Return how well a readout of single frames knows the actions of other videos.
+def measure_skills(manifest: Manifest, maps: dict[str, Any]) -> Skills:
+    """Measure how well a readout of single frames labels videos left out of its fit.
 
     It is fitted without each video in turn, whose actions it has to tell; see
     `ridge.skill`.
@@ -80,7 +82,7 @@ def fit_to_left_out(manifest: Manifest, maps: dict[str, Any]) -> Skills:
     Args:
       maps: flags of the motion maps that it reads, too.
     """
-    height, width = canvas(manifest.sizes, STILL.most_pixels)
+    height, width = canvas(manifest.sizes, SINGLE_FRAME.most_pixels)
     config = single_frame_config(height, width, maps).with_settings(val_fraction=0.0)
     config = run_settings.resolve_config(config, ())
     initial_weights.check_motion(config, manifest)
@@ -89,8 +91,8 @@ def fit_to_left_out(manifest: Manifest, maps: dict[str, Any]) -> Skills:
     return fit_readout(network, manifest, config)
 
 
-def _missing_maps(maps: dict[str, Any]) -> str:
-    """Return how to get the features of an action backbone, "" if they are there."""
+def _remark_on_missing_maps(maps: dict[str, Any]) -> str:
+    """Say how to get the maps of an action backbone, "" if the records have them."""
     if "action_backbone" in maps:
         return ""
     install = ""

@@ -15,18 +15,18 @@ from a2d_tf.data.motion_stream import BlockFunction, MotionStream
 from a2d_tf.model import backbones
 from a2d_tf.model.network import Network
 from a2d_tf.ops.motion_maps import BLOCK
-from a2d_tf.training import step_timing
-from a2d_tf.training.suggestion.host import Speed
-from a2d_tf.training.suggestion.settings import MeasuredTimes, Settings, words_of
+from a2d_tf.training.step_timing import StepTimes, time_steps
+from a2d_tf.training.suggestion.settings import Settings, words_of
 from a2d_tf.training.suggestion.sizes import largest_size
+from a2d_tf.training.suggestion.suggestion_file import MeasuredTimes
 
 _ANSWER = 0.5  # time of an answer to a frame, as a share of a clip's in a training step
 
 
-def measure_speed(
+def measure_steps(
     settings: Sequence[Settings], manifest: Manifest, startup: float
-) -> Speed:
-    """Measure a training with suggested settings, from random weights.
+) -> StepTimes:
+    """Measure the steps of a training with suggested settings, from random weights.
 
     Args:
       startup: seconds that TensorFlow took to start. The start of the training includes
@@ -39,14 +39,14 @@ def measure_speed(
     )
     network = Network(config.model, manifest.label_space, config.compute)
     built = time.monotonic() - start
-    speed = step_timing.time_steps(network, manifest, config)
-    return speed._replace(start=startup + built + speed.start)
+    step_times = time_steps(network, manifest, config)
+    return step_times._replace(start=startup + built + step_times.start)
 
 
 def measure(
-    settings: Sequence[Settings], speed: Speed, manifest: Manifest
+    settings: Sequence[Settings], step_times: StepTimes, manifest: Manifest
 ) -> MeasuredTimes:
-    """Return what training, scores and prediction take.
+    """Return the times that training, scores and prediction take.
 
     An answer takes a share of a training step, as measured on a CPU.
     """
@@ -55,9 +55,9 @@ def measure(
     if config.model.action_backbone or config.model.flow_histograms:
         motion = _measure_motion(config.model, manifest)
     return MeasuredTimes(
-        start=speed.start,
-        step=speed.step,
-        answer=_ANSWER * speed.step / config.training.batch_size,
+        start=step_times.start,
+        step=step_times.step,
+        answer=_ANSWER * step_times.step / config.training.batch_size,
         motion=motion,
     )
 

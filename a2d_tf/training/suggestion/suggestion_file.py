@@ -1,0 +1,158 @@
+"""A suggestion of settings: for people a flagfile, for commands a JSON file beside it.
+
+`a2d suggest-config` writes both, and `a2d start` reads the JSON file. No TensorFlow
+here, since `a2d start` leaves it to the commands it runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import textwrap
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from a2d_tf.core.checked_json import load_json, number, whole
+from a2d_tf.core.files import write_json
+from a2d_tf.training.suggestion.settings import Settings
+
+_WIDTH = 100  # columns of a comment
+_SECONDS = number(0, 1e9)
+_FIELDS = {
+    "title": str,
+    "settings": [{"flags": dict, "reason": str}],
+    "remarks": [str],
+    "individuals": whole(0),
+    "source": str,
+    "minutes": (float, None),
+    "after": (str, None),
+    "duration": (str, None),
+    "times?": {
+        "start": _SECONDS,
+        "step": _SECONDS,
+        "answer": _SECONDS,
+        "motion": _SECONDS,
+    },
+}
+
+
+class MeasuredTimes(NamedTuple):
+    """Seconds on a machine, as measured.
+
+    Attributes:
+      start: of a training before its second step, or of another command that loads the
+        network.
+      step: of a later step.
+      answer: of a frame that is answered.
+      motion: of the motion maps of a frame of a video.
+    """
+
+    start: float
+    step: float
+    answer: float
+    motion: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Suggestion:
+    """Settings for records on a machine, with what a user should know about them.
+
+    Attributes:
+      title: what the settings were suggested for.
+      settings: the flagfile that they start from, then the flags that change it.
+      remarks: what no flag can say about the records.
+      individuals: most individuals in an annotated frame.
+      source: digest of what the records were made from.
+      minutes: of training at most, if they were given.
+      after: absolute path of the run folder to go on from, if one was given.
+      duration: how long training, scores and prediction take, if it was measured.
+      times: of what this is told; those of earlier versions have none.
+    """
+
+    title: str
+    settings: Sequence[Settings]
+    remarks: Sequence[str]
+    individuals: int
+    source: str
+    minutes: float | None = None
+    after: str | None = None
+    duration: str | None = None
+    times: MeasuredTimes | None = None
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> Suggestion:
+        """Read the file that `write` wrote; InputError if it is missing or damaged."""
+        fields = load_json(path, _FIELDS, "delete it and run again")
+        names = [field.name for field in dataclasses.fields(cls)]
+        values = {name: fields[name] for name in names if name in fields}
+        values["settings"] = [Settings(**part) for part in fields["settings"]]
+        if "times" in fields:
+            values["times"] = MeasuredTimes(**fields["times"])
+        return cls(**values)
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write the suggestion as a JSON file."""
+        fields = dataclasses.asdict(self)
+        del fields["times"]
+        if self.times:
+            fields["times"] = self.times._asdict()
+        write_json(path, fields)
+
+    def is_for(self, source: str, minutes: float, after: str | None) -> bool:
+        """Return whether the suggestion is for these records, minutes and run.
+
+        Args:
+          source: of the records, as in their manifest.
+          minutes: of training at most, in the precision of a command line.
+          after: run folder to go on from.
+        """
+        if self.source != source or self.minutes is None:
+            return False
+        if f"{self.minutes:g}" != f"{minutes:g}":
+            return False
+        return self.after == (os.path.abspath(after) if after else None)
+
+    @property
+    def steps(self) -> int:
+        """The number of training steps."""
+        flags: dict[str, Any] = {}
+        for part in self.settings:
+            flags.update(part.flags)
+        return flags["steps"]
+
+    def predict_flag(self) -> str:
+        """Return the flag of a2d predict for the number of individuals."""
+        return f"--max_tracks={self.individuals}"
+
+    def notes(self) -> list[str]:
+        """Return the remarks, then the duration, if there is one."""
+        if self.duration is None:
+            return list(self.remarks)
+        return [*self.remarks, self.duration]
+
+    def flagfile(self) -> str:
+        """Return the text of a flagfile, with each reason above its flags."""
+        head = [*_comment(self.title), "#"]
+        for note in self.notes():
+            head += _comment(f"- {note}", indent="  ")
+        blocks = ["\n".join(head)]
+        for part in self.settings:
+            lines = [*_comment(part.reason), *part.words()]
+            blocks.append("\n".join(lines))
+        return "\n\n".join(blocks) + "\n"
+
+
+def json_path(flagfile: str | os.PathLike) -> str:
+    """Return where the JSON file beside a suggested flagfile is."""
+    stem, _ = os.path.splitext(flagfile)
+    return f"{stem}.suggestion.json"
+
+
+def _comment(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent="# ",
+        subsequent_indent=f"# {indent}",
+        break_on_hyphens=False,
+    )
