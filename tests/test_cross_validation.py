@@ -22,10 +22,10 @@ from a2d_tf.evaluation.fold_scores import FoldScores
 from a2d_tf.evaluation.learning_curve import Point
 from a2d_tf.evaluation.metrics.behaviour_counts import Counts
 from a2d_tf.paper.folds import read_folds
-from a2d_tf.training.given_tracks import coded_rows
+from a2d_tf.training.given_tracks import coded_instances
 from a2d_tf.training.given_tracks.fit_tracks import fit_tracks
-from a2d_tf.training.given_tracks.learning_curve import sizes
-from a2d_tf.training.given_tracks.left_out_videos import TrackReader
+from a2d_tf.training.given_tracks.left_out_videos import LeftOutPredictor
+from a2d_tf.training.given_tracks.smaller_fits import sizes
 from a2d_tf.video.library.library_videos import Job
 
 STAGES_OF_A_FOLD = ("records", "training", "scores", "videos", "objects")
@@ -96,10 +96,10 @@ def test_the_table_has_each_fold_their_mean_and_all_together(tmp_path):
 
 def track_folds(folds):
     videos, codes = coded_features()
-    rows = coded_rows.find(videos, codes, every=4)
+    rows = coded_instances.find(videos, codes, every=4)
     fit = fit_tracks(videos, rows, LABELS)
-    reader = TrackReader(LABELS, videos, every=4, bout_seconds={}, window=5)
-    return TrackFolds(folds, fit, rows, reader)
+    predictor = LeftOutPredictor(LABELS, videos, every=4, bout_seconds={}, window=5)
+    return TrackFolds(folds, fit, rows, predictor)
 
 
 def test_a_fold_of_tracks_is_told_by_a_fit_without_all_its_videos():
@@ -110,7 +110,7 @@ def test_a_fold_of_tracks_is_told_by_a_fit_without_all_its_videos():
         right = 0
         for row in folds.rows:
             if row.video in videos:
-                features = folds.reader.videos[row.video].groups
+                features = folds.predictor.videos[row.video].groups
                 told = weights.probabilities(features).actions[row.row].argmax()
                 right += told == LABELS.indices(row.code)[1]
         found = sum(counts.right for counts in fold.counts.values())
@@ -129,10 +129,10 @@ def test_a_learning_curve_is_of_fits_to_fewer_of_the_other_videos(tmp_path):
     told = []
     for video in "pqrs":
         others = [row for row in folds.rows if row.video != video]
-        weights = fit_tracks(folds.reader.videos, others, LABELS).weights
+        weights = fit_tracks(folds.predictor.videos, others, LABELS).weights
         for row in folds.rows:
             if row.video == video:
-                features = folds.reader.videos[video].groups
+                features = folds.predictor.videos[video].groups
                 answer = weights.probabilities(features).actions[row.row].argmax()
                 told.append(answer == LABELS.indices(row.code)[1])
     found = sum(counts.right for counts in curve[3].counts.values())

@@ -13,9 +13,9 @@ from test_efficientnet import state
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.coded_seconds import CodedSeconds
 from a2d_tf.pretrained import layouts
-from a2d_tf.training.given_tracks import coded_rows, track_features
+from a2d_tf.training.given_tracks import coded_instances, track_features
 from a2d_tf.training.given_tracks.fit_tracks import fit_tracks
-from a2d_tf.training.given_tracks.left_out_videos import TrackReader
+from a2d_tf.training.given_tracks.left_out_videos import LeftOutPredictor
 from a2d_tf.training.given_tracks.track_features import TrackFeatures
 
 SIDE = 12
@@ -291,10 +291,10 @@ def coded_features():
 
 def fitted(videos, codes, bout_seconds):
     """The coded rows of videos, their fit, and these rows by the fits without them."""
-    rows = coded_rows.find(videos, codes, every=4)
+    rows = coded_instances.find(videos, codes, every=4)
     fit = fit_tracks(videos, rows, LABELS)
-    reader = TrackReader(LABELS, videos, 4, bout_seconds)
-    scored = reader.predict_left_out(fit, rows)
+    predictor = LeftOutPredictor(LABELS, videos, 4, bout_seconds)
+    scored = predictor.predict_left_out(fit, rows)
     return rows, fit, scored
 
 
@@ -331,7 +331,7 @@ def test_an_instance_stands_for_the_frames_that_are_coded_alike():
     run, other = LABELS.codes[:2]
     codes["p"] = {(1, 2): run, (2, 2): run, (3, 2): other, (9, 2): run}
     codes["p"].update({(number, 2): run for number in (5, 6, 7, 8)})
-    rows = coded_rows.find(videos, codes, every=4)
+    rows = coded_instances.find(videos, codes, every=4)
     seconds = [row.seconds for row in rows if row.video == "p"]
     assert seconds == pytest.approx([0.1, 0.2, 0.05])
 
@@ -368,5 +368,5 @@ def test_a_video_is_told_by_a_fit_without_it():
 
 def test_a_single_coded_video_is_not_left_out():
     videos, codes = coded_features()
-    rows = coded_rows.find(videos, {"p": codes["p"]}, every=4)
-    assert not fit_tracks(videos, rows, LABELS).leaves_out
+    rows = coded_instances.find(videos, {"p": codes["p"]}, every=4)
+    assert not fit_tracks(videos, rows, LABELS).can_leave_out

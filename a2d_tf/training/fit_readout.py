@@ -93,12 +93,12 @@ def _read_training_videos(
         manifest, "train", config, _BATCH_SIZE, fields=fields, every=every
     )
     rng = np.random.default_rng(0)
-    features = pooled_features.make(network)
+    pool = pooled_features.make_pooling(network)
     parts = []
     with clip_records.naming(manifest.directory):
         batches = -(-counts["records"] // (every * _BATCH_SIZE))
         for batch in progress_bar(clips, "features", batches, unit="batch"):
-            parts.append(_read_instances(batch, features, rng))
+            parts.append(_read_instances(batch, pool, rng))
     if not parts:
         return None
     return tf.nest.map_structure(lambda *rows: np.concatenate(rows), *parts)
@@ -106,10 +106,14 @@ def _read_training_videos(
 
 def _read_instances(
     batch: Mapping[str, tf.Tensor],
-    features: Callable[..., dict[str, tf.Tensor]],
+    pool: Callable[..., dict[str, tf.Tensor]],
     rng: np.random.Generator,
 ) -> ReadoutInstances:
-    """Return the instances of a batch of clips: their true boxes, then moved ones."""
+    """Return the instances of a batch of clips: their true boxes, then moved ones.
+
+    Args:
+      pool: of `make_pooling`.
+    """
     boxes = batch["boxes"].numpy()
     present = batch["present"].numpy()
     sides = np.tile(boxes[..., 2:] - boxes[..., :2], 2)
@@ -121,7 +125,7 @@ def _read_instances(
     counted = np.tile(present, copies)
     exact = np.zeros(counted.shape, bool)
     exact[:, : present.shape[1]] = True
-    groups = features(batch, tf.constant(moved))
+    groups = pool(batch, tf.constant(moved))
     return ReadoutInstances(
         features={name: x.numpy()[counted] for name, x in groups.items()},
         actors=np.tile(batch["actors"].numpy(), copies)[counted],

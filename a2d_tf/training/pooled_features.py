@@ -1,4 +1,4 @@
-"""The features of instances that the readout is fitted to, pooled in boxes."""
+"""Features of instances, pooled in their boxes, that a readout is fitted to."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from a2d_tf.model.readout.box_halves import average_map, average_motion_map
 from a2d_tf.model.readout.feature_groups import APPEARANCE
 
 
-def make(network: Network) -> Callable[..., dict[str, tf.Tensor]]:
-    """Return the function (batch, boxes [B, N, 4]) -> {group: features [B, N, 2 D]}."""
+def make_pooling(network: Network) -> Callable[..., dict[str, tf.Tensor]]:
+    """Compile (batch, boxes [B, N, 4]) -> {group of features: float32 [B, N, 2 D]}."""
     readout = network.readout
     readout_maps = network.readout_maps
     assert readout is not None and readout_maps is not None
 
     @tf.function(reduce_retracing=True, autograph=False)
-    def features(
-        batch: Mapping[str, tf.Tensor], boxes: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def pool(batch: Mapping[str, tf.Tensor], boxes: tf.Tensor) -> dict[str, tf.Tensor]:
         clips = network.middle_frames(batch["rgb"])
         frames = tf.reshape(clips, [-1, *clips.shape[2:]])
         pooled = []
@@ -44,10 +42,13 @@ def make(network: Network) -> Callable[..., dict[str, tf.Tensor]]:
             groups[name] = _joined(pooled)
         return groups
 
-    return features
+    return pool
 
 
 def _joined(pooled: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Join what maps have of the halves, [B, N, 2, C]: [B, N, 2 D], upper first."""
+    """Join maps' features of both halves of boxes, [B, N, 2, C]: [B, N, 2 D].
+
+    Those of the upper half come first.
+    """
     halves = tf.concat(pooled, axis=-1)
     return tf.concat(tf.unstack(halves, axis=2), axis=-1)

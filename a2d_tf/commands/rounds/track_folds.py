@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.fold_scores import FoldScores
 from a2d_tf.evaluation.metrics.behaviour_counts import Counts
-from a2d_tf.training.given_tracks import learning_curve
-from a2d_tf.training.given_tracks.coded_rows import CodedRow
+from a2d_tf.training.given_tracks.coded_instances import CodedInstance
 from a2d_tf.training.given_tracks.fit_tracks import TrackFit
-from a2d_tf.training.given_tracks.left_out_videos import ScoredRow, TrackReader
+from a2d_tf.training.given_tracks.left_out_videos import (
+    LeftOutPredictor,
+    ScoredInstance,
+)
+from a2d_tf.training.given_tracks.smaller_fits import smaller_fits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,31 +26,31 @@ class TrackFolds:
       folds: {name: its videos}.
       fit: to all coded videos.
       rows: all coded instances.
-      reader: predicts these.
+      predictor: predicts these.
     """
 
     folds: Mapping[str, Sequence[str]]
     fit: TrackFit
-    rows: Sequence[CodedRow]
-    reader: TrackReader
+    rows: Sequence[CodedInstance]
+    predictor: LeftOutPredictor
 
     def scores(self) -> list[FoldScores]:
         """Score each fold by the fit without its videos."""
         scores = []
         for name, videos in self.folds.items():
-            scored = self.reader.predict_left_out(self.fit, self.rows, [videos])
+            scored = self.predictor.predict_left_out(self.fit, self.rows, [videos])
             scores.append(_count(name, scored, self.fit.labels))
         return scores
 
     def curve(self) -> dict[int, FoldScores]:
         """Score all folds by fits to fewer of the other videos: {their number: it}."""
-        scored_of: dict[int, list[ScoredRow]] = collections.defaultdict(list)
-        smaller_fits = learning_curve.smaller_fits(
-            self.reader.videos, self.rows, self.fit.labels, list(self.folds.values())
+        scored_of: dict[int, list[ScoredInstance]] = collections.defaultdict(list)
+        fits = smaller_fits(
+            self.predictor.videos, self.rows, self.fit.labels, list(self.folds.values())
         )
-        for smaller in smaller_fits:
-            scored_of[smaller.videos] += self.reader.predict(
-                smaller.weights, smaller.rows
+        for smaller in fits:
+            scored_of[smaller.videos] += self.predictor.predict(
+                smaller.weights, smaller.left_out
             )
         scores = {}
         for number, scored in scored_of.items():
@@ -55,7 +58,9 @@ class TrackFolds:
         return scores
 
 
-def _count(name: str, scored: Sequence[ScoredRow], labels: LabelSpace) -> FoldScores:
+def _count(
+    name: str, scored: Sequence[ScoredInstance], labels: LabelSpace
+) -> FoldScores:
     """Count the seconds of scored instances."""
     coded: dict[int, float] = collections.defaultdict(float)
     right: dict[int, float] = collections.defaultdict(float)

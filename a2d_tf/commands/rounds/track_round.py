@@ -39,7 +39,7 @@ from a2d_tf.evaluation.coded_seconds import NOTE, CodedSeconds
 from a2d_tf.evaluation.fold_scores import FoldScores
 from a2d_tf.evaluation.unsure import unsure_below
 from a2d_tf.runs import model_source
-from a2d_tf.training.given_tracks.coded_rows import CodedRow, CodesOfVideo
+from a2d_tf.training.given_tracks.coded_instances import CodedInstance, CodesOfVideo
 from a2d_tf.video.frames import video_reader
 from a2d_tf.video.frames.track_settings import TrackSettings
 from a2d_tf.video.library import library_prediction, library_request, library_tables
@@ -50,8 +50,8 @@ from a2d_tf.video.video_flags import kinds_of_results
 if TYPE_CHECKING:
     from a2d_tf.commands.rounds.track_folds import TrackFolds
     from a2d_tf.training.given_tracks.fit_tracks import TrackFit
-    from a2d_tf.training.given_tracks.labels_only import LabelsOnly
-    from a2d_tf.training.given_tracks.left_out_videos import TrackReader
+    from a2d_tf.training.given_tracks.labelling_network import LabellingNetwork
+    from a2d_tf.training.given_tracks.left_out_videos import LeftOutPredictor
     from a2d_tf.training.given_tracks.track_features import TrackFeatures
 
 COMMAND = "start --tracks"
@@ -204,9 +204,9 @@ class TrackRound:
 
     def run(self) -> None:
         """Do all steps; each leaves out what is done."""
-        from a2d_tf.training.given_tracks import coded_rows
+        from a2d_tf.training.given_tracks import coded_instances
         from a2d_tf.training.given_tracks.fit_tracks import fit_tracks
-        from a2d_tf.training.given_tracks.labels_only import LabelsOnly
+        from a2d_tf.training.given_tracks.labelling_network import LabellingNetwork
         from a2d_tf.training.suggestion.presets import INSTALL_ACTION_BACKBONE
         from a2d_tf.video.library.feature_folder import FeatureFolder
 
@@ -215,7 +215,7 @@ class TrackRound:
         self._note_gaps()
         with _stage("features"):
             sizes = [video_frames.size(job.path) for job in self.jobs]
-            settings = LabelsOnly.suggest(sizes)
+            settings = LabellingNetwork.for_videos(sizes)
             if not settings.motion.action_backbone:
                 note = _WITHOUT_MOTION.format(install=INSTALL_ACTION_BACKBONE)
                 print(note, file=sys.stderr, flush=True)
@@ -226,7 +226,7 @@ class TrackRound:
         if self.folds:
             print("--folds: follow from the fit in closed form; nothing is trained")
         with _stage("fit"):
-            rows = coded_rows.find(features, self._codes(), self.every)
+            rows = coded_instances.find(features, self._codes(), self.every)
             if not rows:
                 raise InputError(
                     f"--every={self.every}: no answered frame has a coded time; answer"
@@ -282,22 +282,22 @@ class TrackRound:
         self,
         fit: TrackFit,
         features: Mapping[str, TrackFeatures],
-        rows: Sequence[CodedRow],
+        rows: Sequence[CodedInstance],
     ) -> _Trust:
         """Score the coded videos by fits without them, and write the scores."""
-        from a2d_tf.training.given_tracks.left_out_videos import TrackReader
+        from a2d_tf.training.given_tracks.left_out_videos import LeftOutPredictor
 
-        if not fit.leaves_out:
+        if not fit.can_leave_out:
             self._draw_curve([])  # that of an earlier call goes
             return _Trust(None, [_NOTHING_LEFT_OUT])
-        reader = TrackReader(
+        predictor = LeftOutPredictor(
             labels=fit.labels,
             videos=features,
             every=self.every,
             bout_seconds=self.source.bout_seconds,
             window=self.track_settings.window,
         )
-        scored_rows = reader.predict_left_out(fit, rows)
+        scored_rows = predictor.predict_left_out(fit, rows)
         scores = CodedSeconds.count(
             fit.labels.actions,
             videos=[row.coded.video for row in scored_rows],
@@ -317,7 +317,7 @@ class TrackRound:
             right=np.array([row.action == row.predicted for row in scored_rows]),
             seconds=np.array([row.coded.seconds for row in scored_rows]),
         )
-        folds = self._folds(fit, rows, reader)
+        folds = self._folds(fit, rows, predictor)
         curve = folds.curve()
         self._draw_curve(learning_curve.points_of_fits(curve))
         if len(curve) > 1:
@@ -329,7 +329,7 @@ class TrackRound:
         learning_curve.write(self.output, points, axes)
 
     def _folds(
-        self, fit: TrackFit, rows: Sequence[CodedRow], reader: TrackReader
+        self, fit: TrackFit, rows: Sequence[CodedInstance], predictor: LeftOutPredictor
     ) -> TrackFolds:
         """Return the folds that are wanted, or usual ones for the learning curve."""
         from a2d_tf.commands.rounds.track_folds import TrackFolds
@@ -343,11 +343,11 @@ class TrackRound:
             folds=chosen_folds.choose(self.folds or number, videos_of_actions, folder),
             fit=fit,
             rows=rows,
-            reader=reader,
+            predictor=predictor,
         )
 
     def _write_model(
-        self, settings: LabelsOnly, fit: TrackFit, held_out: dict[str, Any] | None
+        self, settings: LabellingNetwork, fit: TrackFit, held_out: dict[str, Any] | None
     ) -> None:
         """Export the network with the fit, unless it is there."""
         bout_seconds = self.source.bout_seconds
@@ -391,11 +391,11 @@ class TrackRound:
 
         def labeller_of(name: str) -> KeptLabeller:
             weights = fit.weights
-            if name in fit.videos and fit.leaves_out:
+            if name in fit.videos and fit.can_leave_out:
                 weights = fit.without(name)
             return KeptLabeller(weights, fit.labels, features[name], info)
 
-        coded = dict.fromkeys(fit.videos, LEFT_OUT if fit.leaves_out else SEEN)
+        coded = dict.fromkeys(fit.videos, LEFT_OUT if fit.can_leave_out else SEEN)
         predictor = TrackPredictor(
             info, fit.labels, self.given, labeller_of, coded, self.detector
         )

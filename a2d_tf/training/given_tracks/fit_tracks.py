@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from a2d_tf.model.readout.label_fit import (
     fit_labels,
 )
 from a2d_tf.ops.softmax import softmax
-from a2d_tf.training.given_tracks.coded_rows import CodedRow
+from a2d_tf.training.given_tracks.coded_instances import CodedInstance
 from a2d_tf.training.given_tracks.track_features import TrackFeatures
 
 _INSTANCES = 1000  # the most that are fitted; the time grows with the third power
@@ -32,11 +32,11 @@ class Probabilities(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class TrackWeights:
-    """Say what instances are and do, by their kept features.
+    """The weights that label instances by their kept features.
 
     Attributes:
       groups: names of the groups of features, in the order of the kernels.
-      actor, action: the weights.
+      actor, action: the weights of the actors, and of the actions.
     """
 
     groups: tuple[str, ...]
@@ -64,13 +64,13 @@ class TrackWeights:
 
 @dataclasses.dataclass(frozen=True)
 class TrackFit:
-    """The fit to the coded instances.
+    """The fit of the labels to coded instances.
 
     Attributes:
-      labels: what it labels instances with.
+      labels: the label space of the weights.
       groups: names of the groups of features, in the order of the kernels.
-      fitted: the fit, as a network's readout takes it.
-      videos: names of the videos of these instances.
+      fitted: the weights, as a network's readout takes them.
+      videos: names of the videos that it is fitted to.
     """
 
     labels: LabelSpace
@@ -84,12 +84,12 @@ class TrackFit:
         return TrackWeights(self.groups, self.fitted.actor, self.fitted.action)
 
     @property
-    def leaves_out(self) -> bool:
-        """Whether coded videos can be left out: several, of several actions."""
+    def can_leave_out(self) -> bool:
+        """Whether videos can be left out: there are several, of several actions."""
         return len(self.videos) > 1 and self.fitted.action.fit is not None
 
     def without(self, *videos: str) -> TrackWeights:
-        """Return the weights of the fit without videos, if it `leaves_out` videos."""
+        """Return the weights of the fit without videos, if it `can_leave_out` any."""
         return TrackWeights(
             self.groups,
             actor=self.fitted.actor.without(*videos),
@@ -98,31 +98,22 @@ class TrackFit:
 
 
 def fit_tracks(
-    videos: Mapping[str, TrackFeatures], rows: Sequence[CodedRow], labels: LabelSpace
+    videos: Mapping[str, TrackFeatures],
+    coded: Sequence[CodedInstance],
+    labels: LabelSpace,
 ) -> TrackFit:
-    """Fit to coded instances, evenly chosen if there are many.
+    """Fit labels to coded instances, evenly chosen if there are many.
 
     Args:
       videos: {name: features}.
-      rows: the coded instances, at least one.
+      coded: the coded instances, at least one.
       labels: the label space of their codes.
     """
-    fitted_rows = rows[:: -(-len(rows) // _INSTANCES)]
-    groups = tuple(videos[fitted_rows[0].video].groups)
-    features = {}
-    for name in groups:
-        values = [videos[row.video].groups[name][row.row] for row in fitted_rows]
-        features[name] = np.stack(values)
-    actors, actions = labels.indices(np.array([row.code for row in fitted_rows]))
-    instances = ReadoutInstances(
-        features=features,
-        actors=np.asarray(actors),
-        actions=np.asarray(actions),
-        videos=np.array([row.video for row in fitted_rows]),
-        exact=np.ones(len(fitted_rows), bool),
-    )
+    every = -(-len(coded) // _INSTANCES)
+    chosen = coded[::every]
+    groups = tuple(videos[chosen[0].video].groups)
     fitted = fit_labels(
-        instances,
+        _readout_instances(videos, chosen, labels, groups),
         len(labels.actors),
         len(labels.actions),
         [name for name in groups if name != APPEARANCE],
@@ -132,5 +123,27 @@ def fit_tracks(
         labels=labels,
         groups=groups,
         fitted=fitted,
-        videos=frozenset(row.video for row in fitted_rows),
+        videos=frozenset(instance.video for instance in chosen),
+    )
+
+
+def _readout_instances(
+    videos: Mapping[str, TrackFeatures],
+    coded: Sequence[CodedInstance],
+    labels: LabelSpace,
+    groups: Iterable[str],
+) -> ReadoutInstances:
+    """Return coded instances with their features, as a readout is fitted to them."""
+    features = {}
+    for name in groups:
+        rows = [videos[instance.video].groups[name][instance.row] for instance in coded]
+        features[name] = np.stack(rows)
+    codes = np.array([instance.code for instance in coded])
+    actors, actions = labels.indices(codes)
+    return ReadoutInstances(
+        features=features,
+        actors=np.asarray(actors),
+        actions=np.asarray(actions),
+        videos=np.array([instance.video for instance in coded]),
+        exact=np.ones(len(coded), bool),
     )

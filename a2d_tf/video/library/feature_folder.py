@@ -19,7 +19,7 @@ from a2d_tf.video.library.library_request import Request
 from a2d_tf.video.library.library_videos import Job
 
 if TYPE_CHECKING:
-    from a2d_tf.training.given_tracks.labels_only import LabelsOnly
+    from a2d_tf.training.given_tracks.labelling_network import LabellingNetwork
 
 _SECONDS = 0.03  # that a frame's features take on one core, with I3D
 
@@ -37,7 +37,7 @@ class FeatureFolder:
     """
 
     path: pathlib.Path
-    settings: LabelsOnly
+    settings: LabellingNetwork
     given: GivenTracks
     every: int
     fps: float | None

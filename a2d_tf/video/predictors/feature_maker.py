@@ -26,7 +26,7 @@ class FeatureMaker:
     """Makes the features of given instances; a `FrameNetwork` that keeps the pixels.
 
     Args:
-      run: of `LabelsOnly.build`.
+      run: of `LabellingNetwork.build`.
 
     Attributes:
       info, labels: as of `FrameNetwork`.
@@ -34,7 +34,7 @@ class FeatureMaker:
 
     def __init__(self, run: Run) -> None:
         self._network = run.network
-        self._pool = pooled_features.make(run.network)
+        self._pool = pooled_features.make_pooling(run.network)
         self._block_function = None
         if run.motion is not None and run.motion.action_backbone:
             self._block_function = ActionFeatures.get(run.motion.action_backbone)

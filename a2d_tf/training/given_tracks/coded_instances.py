@@ -1,4 +1,4 @@
-"""The coded instances of videos, as rows of their kept features."""
+"""The coded instances of videos, which labels are fitted to and scored by."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ CodesOfVideo = Mapping[tuple[int, int], int]
 """{(number of a frame, number of a track): code of its coded pair}."""
 
 
-class CodedRow(NamedTuple):
+class CodedInstance(NamedTuple):
     """A coded instance of an answered frame.
 
     Attributes:
       video: name.
       row: its row in the features of the video.
-      code: what was coded.
+      code: of the coded pair.
       seconds: how long it stands for: its frame, and those up to the next answered one
         that are coded alike.
     """
@@ -30,25 +30,26 @@ class CodedRow(NamedTuple):
 
 def find(
     videos: Mapping[str, TrackFeatures], codes: Mapping[str, CodesOfVideo], every: int
-) -> list[CodedRow]:
+) -> list[CodedInstance]:
     """Return the coded instances of all videos, those of a video together.
 
     Args:
       videos: {name: features}.
       codes: {name of a coded video: codes of its instances}.
-      every: of so many frames one is answered.
+      every: one of so many frames is answered.
     """
-    rows = []
-    for vid, codes_of_video in codes.items():
-        features = videos[vid]
-        for row, number in enumerate(features.numbers.tolist()):
+    coded = []
+    for video, codes_of_video in codes.items():
+        features = videos[video]
+        for row, frame in enumerate(features.numbers.tolist()):
             track = int(features.tracks[row])
-            code = codes_of_video.get((number, track))
+            code = codes_of_video.get((frame, track))
             if code is None:
                 continue
             alike = 0
-            for later in range(number, number + every):
+            for later in range(frame, frame + every):
                 if codes_of_video.get((later, track)) == code:
                     alike += 1
-            rows.append(CodedRow(vid, row, code, alike / every * features.seconds))
-    return rows
+            seconds = alike / every * features.seconds
+            coded.append(CodedInstance(video, row, code, seconds))
+    return coded

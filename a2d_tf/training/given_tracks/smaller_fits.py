@@ -7,51 +7,52 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.training.given_tracks.coded_rows import CodedRow
+from a2d_tf.training.given_tracks.coded_instances import CodedInstance
 from a2d_tf.training.given_tracks.fit_tracks import TrackWeights, fit_tracks
 from a2d_tf.training.given_tracks.track_features import TrackFeatures
 
 
 class SmallerFit(NamedTuple):
-    """A fit to some of the videos that are not of a fold.
+    """A fit to some of the videos outside a fold.
 
     Attributes:
       videos: how many it is fitted to.
       weights: the fit.
-      rows: the coded instances of the fold, which it has not seen.
+      left_out: the coded instances of the fold, which it has not seen.
     """
 
     videos: int
     weights: TrackWeights
-    rows: Sequence[CodedRow]
+    left_out: Sequence[CodedInstance]
 
 
 def smaller_fits(
     features: Mapping[str, TrackFeatures],
-    rows: Sequence[CodedRow],
+    coded: Sequence[CodedInstance],
     labels: LabelSpace,
     folds: Sequence[Collection[str]],
 ) -> Iterator[SmallerFit]:
     """Yield fits of each size for each fold.
 
-    Of the other videos, the first ones in the order of a hash of their names are
-    fitted: alike on every machine, and each smaller set is part of the larger ones.
+    Of the videos outside a fold, the first ones in the order of a hash of their names
+    are fitted: alike on every machine, and each smaller set is part of the larger ones.
 
     Args:
       features: {name: features}.
-      rows: all coded instances.
+      coded: all coded instances.
       labels: the label space of their codes.
       folds: videos that are left out together.
     """
-    coded = sorted({row.video for row in rows}, key=_hash)
+    videos = sorted({instance.video for instance in coded}, key=_hash)
+    most = len(videos) - max(map(len, folds))
     for fold in folds:
-        of_fold = [row for row in rows if row.video in fold]
-        others = [video for video in coded if video not in fold]
-        for size in sizes(len(coded) - max(map(len, folds))):
+        left_out = [instance for instance in coded if instance.video in fold]
+        others = [video for video in videos if video not in fold]
+        for size in sizes(most):
             fitted = set(others[:size])
-            chosen = [row for row in rows if row.video in fitted]
+            chosen = [instance for instance in coded if instance.video in fitted]
             weights = fit_tracks(features, chosen, labels).weights
-            yield SmallerFit(size, weights, of_fold)
+            yield SmallerFit(size, weights, left_out)
 
 
 def sizes(most: int) -> list[int]:

@@ -1,7 +1,8 @@
-"""A network that only labels instances which are given: no detector is trained.
+"""The network that labels the instances of given tracks; it detects none.
 
-It is the one that `suggestion` has for few videos: single frames, whose labels are read
-from EfficientNet-Lite0, and motion maps. Its heads know nothing and never count.
+`suggestion` has the same for few videos: EfficientNet-Lite0 sees single frames, and a
+readout labels instances by its features and by motion maps. The heads of the network
+are not trained, and nothing reads their outputs.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ from a2d_tf.training.suggestion.sizes import canvas_for
 
 
 @dataclasses.dataclass(frozen=True)
-class LabelsOnly:
-    """The settings of such a network, before anything is built.
+class LabellingNetwork:
+    """The settings of a network that labels instances of given tracks.
 
     Attributes:
       config: of the network.
-      frame_sides: the most (height, width) of frames, as records would hold them.
-      motion: the motion maps that it reads.
+      frame_sides: the largest (height, width) of a frame, as records would hold it.
+      motion: the motion maps that the readout reads.
     """
 
     config: Config
@@ -45,8 +46,8 @@ class LabelsOnly:
     motion: MotionFacts
 
     @classmethod
-    def suggest(cls, sizes: Iterable[tuple[int, int]]) -> LabelsOnly:
-        """Suggest settings for videos of these sizes, (height, width).
+    def for_videos(cls, sizes: Iterable[tuple[int, int]]) -> LabellingNetwork:
+        """Return the settings for videos of these sizes, (height, width).
 
         Raises:
           InputError: pretrained weights are missing.
@@ -90,13 +91,13 @@ class LabelsOnly:
         bout_seconds: Mapping[str, float] | None = None,
         held_out: dict[str, Any] | None = None,
     ) -> Run:
-        """Return the network with its public weights, as a run has it.
+        """Build the network, with public weights and those of its readout.
 
         Args:
-          labels: its label space.
-          fitted: the weights of its readout; None if only features are computed.
+          labels: the label space of the readout.
+          fitted: the weights of the readout; None if only features are computed.
           bout_seconds: {action: mean length of its coded bouts}.
-          held_out: how good its labels were in videos left out, as of `Run`.
+          held_out: scores of its labels in videos left out, as in `Run`.
         """
         network = Network(self.config.model, labels, self.config.compute)
         initial_weights.initialise(network, self.config)
