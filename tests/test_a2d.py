@@ -26,7 +26,8 @@ for name, path in MODULES.items():
     assert callable(module.run), name
     registers[name] = module.FLAGS
 assert len(set(map(id, registers.values()))) == len(MODULES) == 18
-importlib.import_module("a2d_tf.commands.rounds.track_round")  # of start --tracks
+# of a2d start --tracks
+importlib.import_module("a2d_tf.commands.rounds.tracks.track_round")
 assert set(flags.FLAGS) == before and "tensorflow" not in sys.modules
 assert "minutes" in registers["start"] and "steps" not in registers["start"]
 """

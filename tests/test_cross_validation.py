@@ -11,11 +11,12 @@ import pytest
 from test_track_round import LABELS, coded_features
 
 from a2d_tf.annotations.split import folds_by_pairs
-from a2d_tf.commands.rounds import chosen_folds, trained_folds
-from a2d_tf.commands.rounds.start_round import RoundFolder
-from a2d_tf.commands.rounds.track_folds import TrackFolds
-from a2d_tf.commands.rounds.track_scoring import TrackScoring
-from a2d_tf.commands.rounds.trained_folds import TrainedFolds
+from a2d_tf.commands.rounds import chosen_folds
+from a2d_tf.commands.rounds.round_folder import RoundFolder
+from a2d_tf.commands.rounds.tracks.track_folds import TrackFolds
+from a2d_tf.commands.rounds.trained import trained_folds
+from a2d_tf.commands.rounds.trained.track_scoring import TrackScoring
+from a2d_tf.commands.rounds.trained.trained_folds import TrainedFolds
 from a2d_tf.core.errors import InputError
 from a2d_tf.evaluation import fold_scores, learning_curve
 from a2d_tf.evaluation.fold_scores import FoldScores
@@ -223,7 +224,7 @@ def test_a_trained_fold_has_not_seen_its_videos_and_is_scored_by_its_tracks(
     monkeypatch.setattr(trained_folds.Manifest, "load", lambda _: manifest)
     called = []
 
-    def call(stage, *words):
+    def run(stage, *words):
         called.append((stage, words))
         if stage == "folds":
             instances = [{"code": 11}, {"code": 12}]
@@ -236,16 +237,17 @@ def test_a_trained_fold_has_not_seen_its_videos_and_is_scored_by_its_tracks(
             path.write_text(json.dumps(objects_of(stage[-1])))
 
     jobs = [Job(f"videos/v{i}.mp4", f"out/v{i}") for i in (1, 2, 3)]
+    stages = types.SimpleNamespace(run=run)
     found = TrainedFolds(
         folder=RoundFolder(tmp_path),
         chosen="2",
-        call=call,
+        stages=stages,
         record_flags=["--annotations=own.json"],
         labels=LABELS,
-        scoring=TrackScoring(call, jobs, tmp_path / "labels.json", "--max_tracks=1"),
+        scoring=TrackScoring(stages, jobs, tmp_path / "labels.json", "--max_tracks=1"),
     ).run()
-    stages = [f"{name}_{fold}" for fold in (1, 2) for name in STAGES_OF_A_FOLD]
-    assert [stage for stage, _ in called] == ["folds", *stages]
+    names = [f"{name}_{fold}" for fold in (1, 2) for name in STAGES_OF_A_FOLD]
+    assert [stage for stage, _ in called] == ["folds", *names]
     words_of = dict(called)
     fold = chosen_folds.read_folds(str(tmp_path / "folds/videos.csv"))["1"]
     assert words_of["records_1"][-1] == f"--test_videos={fold[0]}"

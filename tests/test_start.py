@@ -20,9 +20,12 @@ from processes import ROOT, complaint, run_a2d, succeeded
 from test_mains import TINY
 
 from a2d_tf.commands import start
-from a2d_tf.commands.rounds import further_flags, trained_round
-from a2d_tf.commands.rounds.start_round import Round, RoundFolder
-from a2d_tf.commands.rounds.trained_round import TrainedRound
+from a2d_tf.commands.rounds import further_flags
+from a2d_tf.commands.rounds.round_folder import RoundFolder
+from a2d_tf.commands.rounds.round_request import RoundRequest
+from a2d_tf.commands.rounds.trained import round_records, round_scores
+from a2d_tf.commands.rounds.trained.stage_runner import StageRunner
+from a2d_tf.commands.rounds.trained.track_scoring import TrackScoring
 from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
@@ -411,9 +414,9 @@ def test_the_counts_of_two_rounds_side_by_side():
     )
 
 
-def steps_of(folder, exports=(), videos="videos", before=None, further_flags=None):
-    """The steps of a round in a folder."""
-    asked = Round(
+def request_of(folder, exports=(), videos="videos", before=None, further_flags=None):
+    """What a user asks of a round in a folder."""
+    return RoundRequest(
         folder=RoundFolder(folder),
         videos=videos,
         jobs=[],
@@ -423,14 +426,16 @@ def steps_of(folder, exports=(), videos="videos", before=None, further_flags=Non
         minutes=30.0,
         before=before and RoundFolder(before),
     )
-    return TrainedRound(asked)
+
+
+def runner_of(request):
+    return StageRunner(request.folder.logs, request.further_flags)
 
 
 def test_scores_are_made_anew_with_flags_of_evaluate(tmp_path, monkeypatch):
     """Old ones may have another --score_threshold; else they stay if readable."""
-    monkeypatch.setattr(trained_round.scores, "are_current", lambda *_: True)
+    monkeypatch.setattr(round_scores.scores, "are_current", lambda *_: True)
     manifest = types.SimpleNamespace(directory="R", source="s", videos=lambda _: {"v"})
-    suggestion = types.SimpleNamespace(predict_flag=lambda: "--max_tracks=1")
     folder = tmp_path / "run/evaluation/test"
     folder.mkdir(parents=True)
     scored = {"videos": ["v"], "frames": 1, "behaviours": {}, "mistakes": {}}
@@ -439,16 +444,18 @@ def test_scores_are_made_anew_with_flags_of_evaluate(tmp_path, monkeypatch):
     (folder / "objects.json").write_text(json.dumps(scored))
     called = []
     monkeypatch.setattr(
-        TrainedRound, "call", lambda self, stage, *_: called.append(stage)
+        StageRunner, "run", lambda self, stage, *_: called.append(stage)
     )
     for flags in (["--score_threshold=0.5"], []):
-        steps = steps_of(tmp_path, further_flags={"evaluate": flags})
-        steps.evaluate(manifest)
-        steps.score(manifest, suggestion)
+        request = request_of(tmp_path, further_flags={"evaluate": flags})
+        stages = runner_of(request)
+        scoring = TrackScoring(stages, [], tmp_path / "labels.json", "--max_tracks=1")
+        round_scores.evaluate(request, stages, manifest)
+        round_scores.score_tracks(request, stages, scoring, manifest, None)
     assert called == ["scores", "objects", "browse", "objects", "browse"]
     (folder / "metrics.json").write_text("{")
     with pytest.raises(InputError, match=f"{folder}/metrics.json: .*; delete it"):
-        steps.score(manifest, suggestion)
+        round_scores.score_tracks(request, stages, scoring, manifest, None)
 
 
 def test_the_check_of_the_annotations_is_shown_as_the_single_command_shows_it(
@@ -464,16 +471,16 @@ def test_the_check_of_the_annotations_is_shown_as_the_single_command_shows_it(
     checked = succeeded(run_a2d("records", *sources, "--check"))
     assert checked.startswith(f"{export}: ") and "note: " in checked
     (tmp_path / "out/logs").mkdir(parents=True)
-    steps = steps_of(tmp_path / "out", [str(export)], str(tmp_path / "videos"))
-    call = TrainedRound.call
+    request = request_of(tmp_path / "out", [str(export)], str(tmp_path / "videos"))
+    run = StageRunner.run
     monkeypatch.setattr(
-        TrainedRound,
-        "call",
-        lambda self, stage, *words: stage != "records" and call(self, stage, *words),
+        StageRunner,
+        "run",
+        lambda self, stage, *words: stage != "records" and run(self, stage, *words),
     )
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown), pytest.raises(InputError, match="records"):
-        steps.build_records()  # finds none
+        round_records.build(request, runner_of(request))  # finds none
     assert checked in shown.getvalue()
 
 
@@ -491,22 +498,23 @@ def test_motion_maps_and_asked_frames_are_those_of_the_round_before(
     """A first round has those that are suggested."""
     called = {}
     monkeypatch.setattr(
-        TrainedRound,
-        "call",
+        StageRunner,
+        "run",
         lambda self, stage, command, *flags: called.update({stage: flags}),
     )
     manifest = types.SimpleNamespace(motion=maps_before)
-    monkeypatch.setattr(trained_round.Manifest, "load", lambda _: manifest)
+    monkeypatch.setattr(round_records.Manifest, "load", lambda _: manifest)
     records = tmp_path / "out/records"
     records.mkdir(parents=True)
     (records / "manifest.json").touch()
-    monkeypatch.setattr(trained_round, "_frame_size", lambda *_: (64, 96))
+    size = round_records.FrameSize(64, 96)
+    monkeypatch.setattr(round_records, "_frame_size", lambda *_: size)
     before = tmp_path / "before"
     (before / "records").mkdir(parents=True)
     asked_frames.add(before / "records", {"clip9": [3]})
     for round_before, maps in ((None, ["--suggested_motion"]), (before, expected)):
-        steps = steps_of(tmp_path / "out", ["own.json"], before=round_before)
-        assert steps.build_records() is manifest
+        request = request_of(tmp_path / "out", ["own.json"], before=round_before)
+        assert round_records.build(request, runner_of(request)) is manifest
         at = called["records"].index("--max_frames=3000")
         assert [*called["records"][at + 1 :]] == maps
         # What was asked for and is not corrected yet trains in a third round.
@@ -531,11 +539,11 @@ def test_suggested_motion_maps_are_stored_and_stay(words, tmp_path, monkeypatch)
 
 
 def test_motion_maps_of_the_records_are_told_in_a_line():
-    both = trained_round.describe_motion(MotionFacts("i3d", "ab", True))
+    both = round_records.describe_motion(MotionFacts("i3d", "ab", True))
     assert both.startswith(
         "the records have features of I3D (Kinetics-400) and histograms of optical flow"
     )
-    flow = trained_round.describe_motion(MotionFacts("", "", True))
+    flow = round_records.describe_motion(MotionFacts("", "", True))
     assert flow.startswith("the records have histograms of optical flow, from which")
 
 

@@ -41,10 +41,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from absl import flags
 
-from a2d_tf.commands.rounds import detection_flags, further_flags, promised_steps
-from a2d_tf.commands.rounds.start_round import Round, RoundFolder
-from a2d_tf.commands.rounds.track_round import TrackRound
-from a2d_tf.commands.rounds.trained_round import TrainedRound
+from a2d_tf.commands.rounds import further_flags
+from a2d_tf.commands.rounds.round_folder import RoundFolder
+from a2d_tf.commands.rounds.round_request import RoundRequest
+from a2d_tf.commands.rounds.tracks import detection_flags
+from a2d_tf.commands.rounds.tracks.track_round import TrackRound
+from a2d_tf.commands.rounds.trained import trained_round, training_steps
 from a2d_tf.core import command_line, flagfiles
 from a2d_tf.core.errors import InputError
 from a2d_tf.video.library import library_videos
@@ -102,19 +104,19 @@ def main(argv: list[str]) -> None:
             pathlib.Path(_OUTPUT.value),
             shares[detection_flags.COMMAND],
         )
-        this = _read_round([str(detected.folder)], shares)
-        TrackRound.read(this, detected).run()
+        request = _read_request([str(detected.folder)], shares)
+        TrackRound.read(request, detected).run()
     elif _TRACKS.value:
         _reject((_ANNOTATIONS, _AFTER, _MINUTES), "--tracks needs no training")
         command_line.require([program], bouts=_BOUTS.value)
         shares = further_flags.for_tracks(further_words)
-        this = _read_round(_TRACKS.value, shares)
-        TrackRound.read(this).run()
+        request = _read_request(_TRACKS.value, shares)
+        TrackRound.read(request).run()
     else:
         command_line.require([program], annotations=_ANNOTATIONS.value)
         shares = further_flags.for_training(further_words)
-        this = _read_round(_ANNOTATIONS.value, shares)
-        TrainedRound(this).run()
+        request = _read_request(_ANNOTATIONS.value, shares)
+        trained_round.run(request)
 
 
 def _reject(holders: Iterable[flags.FlagHolder], reason: str) -> None:
@@ -126,7 +128,9 @@ def _reject(holders: Iterable[flags.FlagHolder], reason: str) -> None:
             )
 
 
-def _read_round(exports: Sequence[str], shares: Mapping[str, list[str]]) -> Round:
+def _read_request(
+    exports: Sequence[str], shares: Mapping[str, list[str]]
+) -> RoundRequest:
     """Return the round that the flags describe.
 
     Args:
@@ -153,8 +157,8 @@ def _read_round(exports: Sequence[str], shares: Mapping[str, list[str]]) -> Roun
         if not os.path.exists(_VIDEOS.value):
             problem = "no such folder; correct the path"
         raise InputError(f"--videos={_VIDEOS.value}: {problem}")
-    has_steps = promised_steps.given(shares.get("train", ())) is not None
-    return Round(
+    has_steps = training_steps.steps_of_flags(shares.get("train", ())) is not None
+    return RoundRequest(
         folder=folder,
         videos=_VIDEOS.value,
         jobs=jobs,

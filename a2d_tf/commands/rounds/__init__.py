@@ -1,1 +1,1 @@
-"""Rounds of a2d start: with a training or with tracks; folds, times, curves."""
+"""Rounds of a2d start: trained/ from annotations, tracks/ from given tracks."""

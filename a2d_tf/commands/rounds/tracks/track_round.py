@@ -26,7 +26,8 @@ from a2d_tf.annotations.video_folder import VideoFolder
 from a2d_tf.annotations.video_names import name_of_path
 from a2d_tf.behaviour.prediction_folder import LEFT_OUT, RESULT_FILES, SEEN
 from a2d_tf.commands.rounds import chosen_folds
-from a2d_tf.commands.rounds.start_round import Round, stage_time
+from a2d_tf.commands.rounds.round_request import RoundRequest
+from a2d_tf.commands.rounds.stage_clock import stage_time
 from a2d_tf.commands.source_flags import SourceFlags
 from a2d_tf.core import command_flags, devices, flagfiles
 from a2d_tf.core.checked_json import load_json
@@ -48,7 +49,7 @@ from a2d_tf.video.library.library_videos import Job
 from a2d_tf.video.video_flags import kinds_of_results
 
 if TYPE_CHECKING:
-    from a2d_tf.commands.rounds.track_folds import TrackFolds
+    from a2d_tf.commands.rounds.tracks.track_folds import TrackFolds
     from a2d_tf.training.given_tracks.fit_tracks import TrackFit
     from a2d_tf.training.given_tracks.labelling_network import LabellingNetwork
     from a2d_tf.training.given_tracks.left_out_videos import LeftOutPredictor
@@ -144,7 +145,9 @@ class TrackRound:
     folds: str | None = None
 
     @classmethod
-    def read(cls, this: Round, detected: DetectedTracks | None = None) -> TrackRound:
+    def read(
+        cls, this: RoundRequest, detected: DetectedTracks | None = None
+    ) -> TrackRound:
         """Read the tracks and the coded times.
 
         Args:
@@ -332,7 +335,7 @@ class TrackRound:
         self, fit: TrackFit, rows: Sequence[CodedInstance], predictor: LeftOutPredictor
     ) -> TrackFolds:
         """Return the folds that are wanted, or usual ones for the learning curve."""
-        from a2d_tf.commands.rounds.track_folds import TrackFolds
+        from a2d_tf.commands.rounds.tracks.track_folds import TrackFolds
 
         videos_of_actions: dict[str, set[str]] = collections.defaultdict(set)
         for row in rows:

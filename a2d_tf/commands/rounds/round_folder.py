@@ -1,14 +1,12 @@
-"""A round of a2d start: what it is asked to do, and its folder."""
+"""The output folder of an a2d start: what it holds, and where."""
 
 from __future__ import annotations
 
 import dataclasses
 import pathlib
-import time
-from collections.abc import Mapping, Sequence
 
+from a2d_tf.data.manifest import NAME
 from a2d_tf.runs import run_folder, scores
-from a2d_tf.video.library.library_videos import Job
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,41 +75,10 @@ class RoundFolder:
         """What the single commands print, a file for each stage."""
         return self.path / "logs"
 
+    def has_records(self) -> bool:
+        """Return whether the records are built."""
+        return (self.records / NAME).exists()
+
     def is_trained(self) -> bool:
         """Return whether the training has finished."""
         return (self.run / run_folder.FINISHED).is_file()
-
-
-@dataclasses.dataclass(frozen=True)
-class Round:
-    """What a user asks of an a2d start.
-
-    Attributes:
-      folder: of all results.
-      videos: folder of all videos, as the user gave it.
-      jobs: these videos, each with the folder of its page.
-      exports: of an annotation tool; with --tracks, of the tracks.
-      bouts: files of coded times.
-      further_flags: {single command: flags that the user gave it after `--`}.
-      minutes: of a training at most.
-      accepts_few_steps: whether they said on purpose how long to train.
-      before: the folder of the round that this one goes on from, if there is one.
-      folds: how many, or the path of a CSV; None: no cross-validation.
-    """
-
-    folder: RoundFolder
-    videos: str
-    jobs: Sequence[Job]
-    exports: Sequence[str]
-    bouts: Sequence[str]
-    further_flags: Mapping[str, list[str]]
-    minutes: float
-    accepts_few_steps: bool = False
-    before: RoundFolder | None = None
-    folds: str | None = None
-
-
-def stage_time(stage: str, start: float) -> str:
-    """Return the name of a stage and how long it took since `start`, monotonic time."""
-    minutes, seconds = divmod(round(time.monotonic() - start), 60)
-    return f"{stage:9}{minutes:3}:{seconds:02}"

@@ -1,13 +1,14 @@
-"""What tracks find in annotated videos of a round: predicted by a run, and scored."""
+"""Predict annotated videos of a round by a run, and score the tracks."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from a2d_tf.commands.rounds.trained.stage_runner import StageRunner
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.files import write_text
 from a2d_tf.evaluation import behaviour_files
@@ -19,13 +20,13 @@ class TrackScoring:
     """The commands that predict annotated videos and score their tracks.
 
     Attributes:
-      call: `TrainedRound.call`.
+      stages: runs the commands.
       jobs: all videos of the round.
-      labels: file of its label space.
-      predict_flag: `Suggestion.predict_flag`.
+      labels: the file of its label space.
+      predict_flag: see `Suggestion.predict_flag`.
     """
 
-    call: Callable[..., pathlib.Path]
+    stages: StageRunner
     jobs: Sequence[Job]
     labels: pathlib.Path
     predict_flag: str
@@ -38,15 +39,18 @@ class TrackScoring:
         library: pathlib.Path,
         *flags: str,
     ) -> None:
-        """Predict videos with a run, unless they are predicted already.
+        """Predict videos with a run; finished predictions stay.
 
         Args:
+          stage: the name of the stage.
+          names: the names of the videos.
+          library: the folder of the predictions.
           flags: further flags of `a2d predict`.
         """
         paths = [os.path.abspath(job.path) for job in self.jobs if job.name in names]
         listed = library.with_suffix(".txt")
         write_text(listed, "\n".join(paths) + "\n")
-        self.call(
+        self.stages.run(
             stage,
             "predict",
             f"--workdir={run}",
@@ -67,11 +71,13 @@ class TrackScoring:
         """Return which annotated objects the tracks of a library find.
 
         Args:
+          stage: the name of the stage.
           truth: `truth.json` of a2d evaluate, with the annotated objects.
-          folder: of the scores, where the result is kept.
+          library: the folder of the predictions.
+          folder: the folder of the scores, which keeps the result.
         """
         path = folder / behaviour_files.OBJECTS
-        self.call(
+        self.stages.run(
             stage,
             "score",
             "objects",

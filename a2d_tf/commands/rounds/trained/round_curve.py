@@ -1,11 +1,11 @@
-"""The learning curve of rounds: what each found in videos held out."""
+"""The learning curve of rounds: the F1 of each in videos held out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from a2d_tf.commands.rounds.start_round import RoundFolder
+from a2d_tf.commands.rounds.round_folder import RoundFolder
 from a2d_tf.data.manifest import Manifest
 from a2d_tf.evaluation import learning_curve
 from a2d_tf.evaluation.learning_curve import Point
@@ -13,24 +13,24 @@ from a2d_tf.runs import held_out_scores
 
 
 def draw(
-    folder: RoundFolder, before: RoundFolder | None, known: Mapping[str, Any]
+    folder: RoundFolder, before: RoundFolder | None, held_out: Mapping[str, Any]
 ) -> None:
-    """Add a round to the curve of those before it, in its run.
+    """Add a point to the curve of the earlier rounds, and draw it in the round's run.
 
-    The round before is scored anew, on the frames of this one; earlier ones stay as
-    they were scored then.
+    The point of the round before is replaced, since it is now scored on the frames of
+    this one.
 
     Args:
-      folder: of the round.
-      before: that of the round before, if there is one.
-      known: fields of `runs.held_out_scores`, of this round.
+      folder: the folder of the round.
+      before: the folder of the round before; None without one.
+      held_out: the scores of the round, see `runs.held_out_scores`.
     """
     points = []
     if before:
         points = learning_curve.read(before.run)[:-1]
         videos_before = Manifest.load(before.records).videos("train")
-        points.append(Point(len(videos_before), _f1(known["before"])))
-    points.append(Point(len(known["trained_on"]), _f1(known["behaviours"])))
+        points.append(Point(len(videos_before), _f1(held_out["before"])))
+    points.append(Point(len(held_out["trained_on"]), _f1(held_out["behaviours"])))
     learning_curve.write(
         folder.run, learning_curve.with_means(points), learning_curve.OF_ROUNDS
     )

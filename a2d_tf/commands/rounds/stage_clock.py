@@ -1,0 +1,25 @@
+"""The line that a2d start prints after a stage: its name and its time."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+
+def stage_time(stage: str, start: float) -> str:
+    """Return the name of a stage and the time it took, as minutes and seconds.
+
+    Args:
+      start: `time.monotonic()` at its start.
+    """
+    minutes, seconds = divmod(round(time.monotonic() - start), 60)
+    return f"{stage:9}{minutes:3}:{seconds:02}"
+
+
+@contextlib.contextmanager
+def timed_stage(stage: str) -> Iterator[None]:
+    """Run the body as a stage, and print the stage's time after it."""
+    start = time.monotonic()
+    yield
+    print(stage_time(stage, start), flush=True)

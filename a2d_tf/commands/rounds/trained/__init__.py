@@ -1,0 +1,1 @@
+"""A round of a2d start that trains a network on annotations."""

@@ -1,0 +1,133 @@
+"""The scores of a round in videos held out, beside those of the round before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from a2d_tf.commands.rounds.round_request import RoundRequest
+from a2d_tf.commands.rounds.trained import round_curve
+from a2d_tf.commands.rounds.trained.stage_runner import StageRunner
+from a2d_tf.commands.rounds.trained.track_scoring import TrackScoring
+from a2d_tf.commands.rounds.trained.trained_folds import CrossValidation
+from a2d_tf.core.checked_json import load_json
+from a2d_tf.core.files import write_csv
+from a2d_tf.data.manifest import Manifest
+from a2d_tf.runs import held_out_scores, scores
+from a2d_tf.runs.scores import TEST
+
+if TYPE_CHECKING:
+    from a2d_tf.evaluation.metrics.tables import Table
+
+
+def evaluate(request: RoundRequest, stages: StageRunner, manifest: Manifest) -> None:
+    """Score single frames of the videos held out, unless that was done.
+
+    It is done again with the user's own flags of `a2d evaluate`, since the earlier
+    scores may be of others.
+    """
+    folder = request.folder
+    has_own_flags = bool(request.further_flags.get("evaluate"))
+    if not has_own_flags and scores.are_current(
+        folder.run, folder.scores, manifest.source
+    ):
+        return
+    stages.run(
+        "scores",
+        "evaluate",
+        f"--workdir={folder.run}",
+        f"--records={manifest.directory}",
+        f"--split={TEST}",
+    )
+
+
+def score_tracks(
+    request: RoundRequest,
+    stages: StageRunner,
+    scoring: TrackScoring,
+    manifest: Manifest,
+    folds: CrossValidation | None,
+) -> list[str]:
+    """Score the predicted tracks of the videos held out, and draw the learning curve.
+
+    The run keeps the scores of this round, of the round before and of the folds.
+
+    Returns:
+      the tables to print.
+    """
+    from a2d_tf.evaluation.metrics import behaviour_counts, summaries
+
+    folder = request.folder
+    metrics = load_json(folder.scores / scores.METRICS, {}, "delete it")
+    if "behaviours" not in metrics:  # the labels are those of A2D
+        return [summaries.table(metrics)]
+    truth = folder.scores / "truth.json"
+    objects = scoring.score("objects", truth, folder.videos, folder.scores)
+    metrics = behaviour_counts.of_tracks(metrics, objects)
+    tables = [summaries.table(summaries.of_own_labels(metrics))]
+    held_out = {
+        "videos": len(objects["videos"]),
+        "frames": objects["frames"],
+        "behaviours": behaviour_counts.held_out(objects),
+        "unsure_below": behaviour_counts.limit_of_unsure(objects),
+        "trained_on": sorted(manifest.videos("train")),
+        "tested_on": sorted(objects["videos"]),
+    }
+    if request.before:
+        comparison = _compare(request, scoring, manifest, objects)
+        tables.append(comparison.table.text())
+        header = ("pair", *comparison.table.columns.values())
+        rows = [(name, *values) for name, values in comparison.table.lines()]
+        write_csv(folder.comparison, [header, *rows])
+        held_out["before"] = comparison.held_out_before
+    if folds:
+        held_out["folds"] = folds.held_out
+    held_out_scores.write(folder.run, held_out)
+    round_curve.draw(folder, request.before, held_out)
+    stages.run("browse", "browse", f"--run={folder.run}", f"--records={folder.records}")
+    return tables
+
+
+class _Comparison(NamedTuple):
+    """The scores of two rounds on the same frames.
+
+    Attributes:
+      table: the counts of both, a row for each pair.
+      held_out_before: "before" of `runs.held_out_scores`.
+    """
+
+    table: Table
+    held_out_before: dict[str, Any]
+
+
+def _compare(
+    request: RoundRequest,
+    scoring: TrackScoring,
+    manifest: Manifest,
+    objects: dict[str, Any],
+) -> _Comparison:
+    """Predict the videos held out with the round before, and compare both rounds.
+
+    Args:
+      objects: what the tracks of this round find.
+    """
+    from a2d_tf.evaluation.box_data import Truth
+    from a2d_tf.evaluation.metrics import behaviour_counts
+
+    folder = request.folder
+    before = request.before
+    assert before is not None
+    truth = folder.scores / "truth.json"
+    scoring.predict("before", before.run, manifest.videos(TEST), folder.videos_before)
+    objects_before = scoring.score(
+        "compare", truth, folder.videos_before, folder.scores_before
+    )
+    labels = manifest.label_space
+    new_pairs = behaviour_counts.NewPairs.of(
+        labels, Manifest.load(before.records).label_space, Truth.load(truth, labels)
+    )
+    return _Comparison(
+        table=behaviour_counts.compared(objects_before, objects, new_pairs),
+        held_out_before=behaviour_counts.held_out(
+            objects_before, unknown=new_pairs.names
+        ),
+    )
