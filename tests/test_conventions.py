@@ -38,10 +38,7 @@ def row(tool):
         str(tool.first_frame),
         tool.tracks.value,
         "" if tool.tracks == Tracks.NONE else str(tool.first_track),
-        f"{tool.unit}s",
         "empty" if tool.lists_empty else "unknown",
-        tool.gap,
-        ", ".join(f"`{blank}`" for blank in tool.blanks if blank),
     ]
     return "| " + " | ".join(cells) + " |"
 

@@ -1,7 +1,6 @@
 """What the numbers and blanks in the files of each tool mean.
 
-Readers and writers take them from here. docs/data_format.md shows the same table, with
-`tool`, `unit` and `gap`, which are for people alone.
+Readers and writers take them from here. docs/data_format.md shows the same table.
 """
 
 from __future__ import annotations
@@ -35,9 +34,7 @@ class Conventions:
       first_frame: its number of the first frame of a video.
       tracks: who has numbered the tracks.
       first_track: the lowest number of a track.
-      unit: unit of times.
       lists_empty: whether a listed frame without shapes is known to be empty.
-      gap: what it means that a track has no shape in a frame.
       blanks: values of an attribute, or of a cell, that say nothing.
     """
 
@@ -45,9 +42,7 @@ class Conventions:
     first_frame: int
     tracks: Tracks
     first_track: int = 0
-    unit: str = "frame"
     lists_empty: bool = True
-    gap: str = "gone"
     blanks: tuple[str, ...] = NO_VALUE
 
     def frame(self, number: int) -> int:
@@ -64,13 +59,7 @@ class Conventions:
         return self.tracks in (Tracks.USER, Tracks.OURS)
 
 
-CVAT = Conventions(
-    "CVAT's XML",
-    first_frame=0,
-    tracks=Tracks.TOOL,
-    lists_empty=False,
-    gap="interpolated, or gone from `outside` on",
-)
+CVAT = Conventions("CVAT's XML", first_frame=0, tracks=Tracks.TOOL, lists_empty=False)
 COCO_OF_CVAT = Conventions(
     "COCO of CVAT", first_frame=0, tracks=Tracks.TOOL, lists_empty=False
 )
@@ -101,7 +90,5 @@ BORIS = Conventions(
     "BORIS",
     first_frame=1,  # of images, which it counts
     tracks=Tracks.NONE,
-    unit="second",
-    gap="not coded",
     blanks=("", "NA", "Not found", "No focal subject"),
 )
