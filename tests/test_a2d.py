@@ -13,7 +13,12 @@ from a2d_tf import __main__ as a2d
 from a2d_tf.core import command_help
 
 MAINS = ("train", "evaluate", "export", "predict")
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "a2d_tf" / "pretrained" / "models" / "mini" / "card.md",
+    *ROOT.glob("docs/*.md"),
+]
 
 
 IMPORT_ALL = """

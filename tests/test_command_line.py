@@ -11,7 +11,6 @@ from processes import ROOT, run_a2d, run_python
 from a2d_tf.core import command_line, flagfiles, progress
 from a2d_tf.core.config import SECTIONS, Config
 from a2d_tf.core.errors import InputError
-from tools import document_flags
 
 
 @pytest.fixture
@@ -227,10 +226,3 @@ def test_help_explains_every_flag(main):
             len(re.findall(rf"^  --(\[no\])?{name}: .*\w", done.stdout, re.MULTILINE))
             == 1
         )
-
-
-def test_the_table_of_flags_is_current():
-    path = ROOT / "docs" / "flags.md"
-    assert (
-        path.read_text() == document_flags.text()
-    ), "run python tools/document_flags.py"

@@ -14,7 +14,7 @@ from a2d_tf.core.register import Register, flag_text
 _HELP = {"help", "?", "helpshort", "helpfull", "h"}
 _MORE_HELP = (
     "--flagfile=FILE reads flags from a file, one per line, such as"
-    " configs/a2d.flags;\ndocs/flags.md lists the settings"
+    " configs/a2d.flags;\na2d train --help lists all settings"
 )
 
 
