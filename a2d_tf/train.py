@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
     # These complete the settings of the model; those of the training stay.
     named = Config.named_settings(FLAGS, "model", "training")
     config = run_settings.resolve_config(config, named, _WORKDIR.value)
-    config = run_settings.without_masks(config, manifest)
+    config = run_settings.without_untrained_masks(config, manifest)
     tf.keras.utils.set_random_seed(training.seed)
     strategy = replicas.make(training.strategy, training.replicas)
     devices.announce(gpus, config.compute.precision, strategy.num_replicas_in_sync)
@@ -85,7 +85,7 @@ def _train(config: Config, manifest: Manifest, workdir: str) -> None:
             )
         report = None
         if run_folder.is_new(workdir):
-            initial_weights.check_motion(config, manifest)
+            initial_weights.check_motion_maps(config, manifest)
             report = initial_weights.initialise(network, config)
             fit_readout(network, manifest, config)
         creation.create(workdir, config, manifest)

@@ -224,7 +224,7 @@ def test_a_refiner_needs_masks():
     refined = Config(tiny_network.config(use_mask=False, use_refiner=True))
     manifest = types.SimpleNamespace(trains_masks=False, directory="RECORDS")
     with pytest.raises(InputError, match="--use_refiner"):
-        run_settings.without_masks(refined, manifest)
+        run_settings.without_untrained_masks(refined, manifest)
 
 
 SPACE = LabelSpace(("cat",), ("sit", "run"), (11, 12))

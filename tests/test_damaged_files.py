@@ -75,7 +75,7 @@ def clip_record(**fields):
 
 
 def read_shard(path):
-    with clip_records.naming(path):
+    with clip_records.reporting_damage(path):
         return [
             clip_records.read_truth(record)
             for record in clip_records.read_shard(str(path))
@@ -245,7 +245,7 @@ def test_an_image_of_too_many_pixels(tmp_path, kind, side):
 def test_a_record_whose_video_is_a_path():
     with (
         refused("some.tfrecord: .*'video' '../../x'"),
-        clip_records.naming("some.tfrecord"),
+        clip_records.reporting_damage("some.tfrecord"),
     ):
         clip_records.read_truth(clip_record(video=[b"../../x"]))
 

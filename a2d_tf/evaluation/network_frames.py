@@ -90,16 +90,16 @@ class NetworkFrames:
         box_specs = BOX_SPECS if true_boxes else None
         traced = self._graph.get_concrete_function(specs, box_specs)
         batches = iter(self._batches[split])
-        frame_of = clip_records.naming(directory)(self._frame_of)
+        frame_of = clip_records.reporting_damage(directory)(self._frame_of)
         while True:
-            with clip_records.naming(directory):
+            with clip_records.reporting_damage(directory):
                 batch = next(batches, None)
             if batch is None:
                 return
             inputs = {name: batch[name] for name in self._needed}
             given = None
             if true_boxes:
-                with clip_records.naming(directory):
+                with clip_records.reporting_damage(directory):
                     given = BatchBoxes.of(batch)
             outputs, in_true_boxes = traced(inputs, given)
             # What is on the host is not copied.

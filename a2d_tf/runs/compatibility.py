@@ -116,3 +116,23 @@ def check_made_alike(facts: Mapping[str, Any], manifest: Manifest) -> None:
         vars(manifest),
         "rebuild the records with that",
     )
+
+
+def check_motion_weights(
+    manifest: Manifest, sha256: str, origin: str, remedy: str
+) -> None:
+    """Raise InputError unless motion maps are by the weights that a network has.
+
+    Args:
+      manifest: of records with maps of an action backbone.
+      sha256: of the weights of the network's action backbone.
+      origin: what has these weights, for the message.
+      remedy: end of the message.
+    """
+    motion = manifest.motion
+    assert motion is not None
+    if motion.sha256 != sha256:
+        raise InputError(
+            f"{manifest.directory}: motion maps by other weights of"
+            f" {motion.action_backbone} than those of {origin}; {remedy}"
+        )

@@ -57,7 +57,16 @@ class Run:
         These may have more labels.
         """
         compatibility.check_made_alike(self.records, manifest)
-        self._check_motion(manifest)
+        model = self.config.model
+        if model.action_backbone or model.flow_histograms:
+            manifest.check_motion(model.action_backbone, model.flow_histograms)
+        if model.action_backbone and self.motion is not None:
+            compatibility.check_motion_weights(
+                manifest,
+                self.motion.sha256,
+                self.checkpoint,
+                remedy="rebuild the records with those of the run",
+            )
         compatibility.check_known(
             manifest.directory,
             manifest.label_space,
@@ -67,27 +76,6 @@ class Run:
                 " --labels=RUN/labels.json"
             ),
         )
-
-    def _check_motion(self, manifest: Manifest) -> None:
-        """Raise InputError unless records have the motion maps that the network reads.
-
-        Those of an action backbone must be by the weights that the network has.
-        """
-        model = self.config.model
-        if not (model.action_backbone or model.flow_histograms):
-            return
-        manifest.check_motion(model.action_backbone, model.flow_histograms)
-        if model.action_backbone and self.motion is not None:
-            assert manifest.motion is not None  # `check_motion` has passed
-            compatibility.compare(
-                manifest.directory,
-                {"sha256": self.motion.sha256},
-                {"sha256": manifest.motion.sha256},
-                remedy=(
-                    f"its motion maps are by other weights of {model.action_backbone};"
-                    " rebuild the records with those of the run"
-                ),
-            )
 
 
 def facts_without_records(image_height: int, image_width: int) -> dict[str, Any]:

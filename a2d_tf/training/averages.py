@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import tensorflow as tf
 
 from a2d_tf.training import replicas
-from a2d_tf.training.joining import ON_CPU, Joiner
+from a2d_tf.training.joining import CPU_JOINER, Joiner
 
 
 class Averages(tf.Module):
@@ -21,7 +21,10 @@ class Averages(tf.Module):
     """
 
     def __init__(
-        self, variables: Iterable[tf.Variable], decay: float, joiner: Joiner = ON_CPU
+        self,
+        variables: Iterable[tf.Variable],
+        decay: float,
+        joiner: Joiner = CPU_JOINER,
     ) -> None:
         super().__init__(name="averages")
         variables = list(variables)
@@ -41,12 +44,12 @@ class Averages(tf.Module):
         Call it in a cross-replica context.
         """
         step = tf.cast(step, tf.float32)
-        rate = 1.0 - tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
-        tf.distribute.get_strategy().run(self._approach_weights, (rate,))
+        share = 1.0 - tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
+        tf.distribute.get_strategy().run(self._approach_weights, (share,))
 
     @contextlib.contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Exchange the variables and their averages inside a `with` block."""
+    def exchanged(self) -> Iterator[None]:
+        """Return a `with` block in which the variables have their averages."""
         self.exchange()
         try:
             yield
@@ -60,9 +63,9 @@ class Averages(tf.Module):
             variable.assign(average.read_value())
             average.assign(value)
 
-    def _approach_weights(self, rate: tf.Tensor) -> None:
+    def _approach_weights(self, share: tf.Tensor) -> None:
         """Move this replica's averages by a share of the way to its weights."""
         weights = replicas.own_parts(self._variables())
-        self._joiner.approach(
-            replicas.own_parts(self.values), self._joiner.join_values(weights), rate
+        self._joiner.interpolate(
+            replicas.own_parts(self.values), self._joiner.join_variables(weights), share
         )

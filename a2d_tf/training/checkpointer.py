@@ -19,7 +19,11 @@ _KEPT = 3  # number of checkpoints, as the last ones may be damaged
 
 
 class Window(tf.train.experimental.PythonState):
-    """The values of the steps since the last TensorBoard point, [{name: float}]."""
+    """The values of the steps since the last TensorBoard point.
+
+    Attributes:
+      values: [{name: float}], of each step.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,9 +48,9 @@ class Window(tf.train.experimental.PythonState):
 class Checkpointer:
     """Saves and restores the training state in a run folder.
 
-    A checkpoint holds the network, the optimizer's slots, the averages if there are
-    any, the step, and the values gathered for the next TensorBoard point. The averages
-    take the place of the network's weights, so that every reader gets them.
+    A checkpoint holds the network, the optimizer's slots, the averages if the run has
+    them, the step, and the values gathered for the next TensorBoard point. The averages
+    are stored as the network's weights, so that every reader gets them.
     """
 
     def __init__(self, workdir: str, state: TrainState) -> None:

@@ -29,15 +29,14 @@ def stop(
     Args:
       values: what the step reports, {name: value}.
       step: its number, from 0.
-      network: with the weights before the step, which a non-finite step leaves as
-        they were.
+      network: has the weights before the step, since a non-finite step changes none.
       workdir: the run folder, for the message.
 
     Raises:
       InputError: always.
     """
     term = next(name for name, value in values.items() if not math.isfinite(value))
-    with clip_records.naming(manifest.directory):
+    with clip_records.reporting_damage(manifest.directory):
         batch = next(iter(pipeline.training(manifest, config, start_step=step)))
     probe = make_probe(network, config.training)
     clips_at_fault = []

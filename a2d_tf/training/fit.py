@@ -92,7 +92,7 @@ def fit(
     with log.bar, stop_on_signal() as signals:
         while step < training.steps:
             start = time.monotonic()
-            with clip_records.naming(manifest.directory):
+            with clip_records.reporting_damage(manifest.directory):
                 batch = next(batches)
             log.add_wait(time.monotonic() - start)
             log.add(train_step(batch, step))

@@ -95,7 +95,7 @@ def _read_training_videos(
     rng = np.random.default_rng(0)
     pool = pooled_features.make_pooling(network)
     parts = []
-    with clip_records.naming(manifest.directory):
+    with clip_records.reporting_damage(manifest.directory):
         batches = -(-counts["records"] // (every * _BATCH_SIZE))
         for batch in progress_bar(clips, "features", batches, unit="batch"):
             parts.append(_read_instances(batch, pool, rng))

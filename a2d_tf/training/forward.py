@@ -1,4 +1,4 @@
-"""The forward pass of training: features, proposals, RoIs, terms of each head (3.3).
+"""The forward pass of training: features, proposals, RoIs, loss terms (paper, 3.3).
 
 Loss terms and health figures are `Term`s, a sum and its divisor, so that replicas can
 add them up before they divide.

@@ -1,4 +1,4 @@
-"""The weights that a new run starts from: imported files, or those of another run."""
+"""The weights that a new run starts from: public ones, or those of another run."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def initialise(network: Network, config: Config) -> LoadReport | None:
     if training.zero_shot_actor:
         _check_withheld(training)
     if training.init_run:
-        return _take_all(network, config, training.init_run)
+        return _copy_all(network, config, training.init_run)
     reports = {}
     if training.init_checkpoint:
         run = training.init_checkpoint
-        reports["checkpoint"] = _warm_start(network, config, run)
+        reports["checkpoint"] = _copy_what_fits(network, config, run)
     for stream in ("rgb", "flow"):
         path = cache.resolve(getattr(training, f"init_{stream}"))
         if path:
@@ -47,7 +47,7 @@ def initialise(network: Network, config: Config) -> LoadReport | None:
     return load_report.join(reports)
 
 
-def check_motion(config: Config, manifest: Manifest) -> None:
+def check_motion_maps(config: Config, manifest: Manifest) -> None:
     """Check that records have the motion maps that a new run reads.
 
     Those of an action backbone must be by the weights that the run starts from.
@@ -59,7 +59,6 @@ def check_motion(config: Config, manifest: Manifest) -> None:
     manifest.check_motion(model.action_backbone, model.flow_histograms)
     if not model.action_backbone:
         return
-    assert manifest.motion is not None
     run = config.training.init_run
     if run and run_folder.read_config(run).model.action_backbone:
         sha256 = run_folder.record_facts(run)["motion"]["sha256"]
@@ -68,16 +67,13 @@ def check_motion(config: Config, manifest: Manifest) -> None:
         weights = _action_weights(config)
         sha256 = weights.sha256
         origin = weights.path
-    if manifest.motion.sha256 != sha256:
-        raise InputError(
-            f"{manifest.directory}: motion maps by other weights of"
-            f" {model.action_backbone} than those of {origin}; build the records again"
-            " in another folder"
-        )
+    compatibility.check_motion_weights(
+        manifest, sha256, origin, remedy="build the records again in another folder"
+    )
 
 
 def _action_weights(config: Config) -> Weights:
-    """Return the public weights of the action backbone, of the cache."""
+    """Return the public weights of the action backbone, from the cache."""
     backbone = backbones.ACTION_BACKBONES[config.model.action_backbone]
     return Weights.read(str(cache.get(backbone.published.name)))
 
@@ -85,7 +81,7 @@ def _action_weights(config: Config) -> Weights:
 def _check_withheld(training: TrainingConfig) -> None:
     """Raise InputError if weights have learned the actions that zero-shot withholds.
 
-    They have if a run before this one was trained on actions of that actor.
+    They have if any run that the weights come from was trained on these actions.
     """
     actor = training.zero_shot_actor
     run = training.init_run or training.init_checkpoint
@@ -104,8 +100,8 @@ def _check_withheld(training: TrainingConfig) -> None:
         run = run_training.init_run or run_training.init_checkpoint
 
 
-def _take_all(network: Network, config: Config, run: str) -> LoadReport:
-    """Take all weights of a run of the same network; return the report.
+def _copy_all(network: Network, config: Config, run: str) -> LoadReport:
+    """Copy all weights of a run of the same network; return the report.
 
     Labels that only the new network has keep the weights that it was made with.
 
@@ -133,11 +129,11 @@ def _take_all(network: Network, config: Config, run: str) -> LoadReport:
     return transfer.copy(network, run_network, origin)
 
 
-def _warm_start(network: Network, config: Config, run: str) -> LoadReport:
-    """Copy what fits of another run, also of another network; return the report.
+def _copy_what_fits(network: Network, config: Config, run: str) -> LoadReport:
+    """Copy the weights of a run that fit this network; return the report.
 
-    If --flow_scale differs, the kernel that reads the flow is rescaled to make up for
-    it (not for flow beyond --flow_bound).
+    If --flow_scale differs, the kernel that reads the flow is rescaled, so that the
+    features stay (but for flow beyond --flow_bound).
     """
     path = run_folder.flags_path(run)
     run_model = Config.read(path).model

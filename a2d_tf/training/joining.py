@@ -1,7 +1,7 @@
-"""Small tensors joined into one vector, so that one operation serves all of them.
+"""Small tensors, joined into one vector for a single operation.
 
-A network has hundreds of small variables, and to start an operation takes longer than
-to compute it.
+A network has hundreds of small variables. To start an operation on one of them takes
+longer than to compute it.
 """
 
 from __future__ import annotations
@@ -15,20 +15,23 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class Joiner:
-    """Joins tensors of up to `limit` elements; larger ones stay alone."""
+    """Joins small tensors into one vector, and leaves large ones as they are.
 
-    limit: int
+    Attributes:
+      most_elements: of a small tensor.
+    """
+
+    most_elements: int
 
     def is_small(self, tensor: tf.Tensor | tf.Variable) -> bool:
         """Return whether a tensor is joined with others."""
-        return tensor.shape.num_elements() <= self.limit
+        return tensor.shape.num_elements() <= self.most_elements
 
     def join(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Join the small tensors, all of one type.
 
         Returns:
-          the vector of all small tensors, if there are any; then the others as they
-          are.
+          the vector of all small tensors, if there are any; then each large tensor.
         """
         small = []
         large = []
@@ -41,8 +44,8 @@ class Joiner:
             return large
         return [tf.concat(small, axis=0), *large]
 
-    def join_values(self, variables: Sequence[tf.Variable]) -> list[tf.Tensor]:
-        """Join the values that variables have now, as `join` does."""
+    def join_variables(self, variables: Sequence[tf.Variable]) -> list[tf.Tensor]:
+        """Join the current values of variables, as `join` does."""
         return self.join([variable.read_value() for variable in variables])
 
     def split(
@@ -52,7 +55,7 @@ class Joiner:
 
         Args:
           joined: the result of `join`, or tensors of its shapes.
-          like: tensors of the shapes that were given to `join`.
+          like: tensors of the shapes that `join` was given.
         """
         remaining = iter(joined)
         sizes = [x.shape.num_elements() for x in like if self.is_small(x)]
@@ -67,34 +70,34 @@ class Joiner:
                 tensors.append(next(remaining))
         return tensors
 
-    def approach(
+    def interpolate(
         self,
         variables: Sequence[tf.Variable],
-        aims: Sequence[tf.Tensor],
-        rate: tf.Tensor | float,
+        goals: Sequence[tf.Tensor],
+        share: tf.Tensor | float,
     ) -> None:
-        """Move variables by a share of the way to their aims.
+        """Move variables by a share of the way to their goals.
 
         Args:
           variables: of this replica.
-          aims: the values to move to, as returned by `join`.
-          rate: the share.
+          goals: values for the variables, joined by `join`.
+          share: 0 to stay, 1 to arrive.
         """
-        values = self.join_values(variables)
-        moved = [value - rate * (value - aim) for value, aim in zip(values, aims)]
+        values = self.join_variables(variables)
+        moved = [value - share * (value - goal) for value, goal in zip(values, goals)]
         self.assign(variables, moved)
 
     def assign(
         self, variables: Sequence[tf.Variable], joined: Sequence[tf.Tensor]
     ) -> None:
-        """Assign values that `join` has joined to their variables."""
+        """Assign values, joined by `join`, to their variables."""
         for variable, value in zip(variables, self.split(joined, variables)):
             variable.assign(value)
 
 
-ON_CPU = Joiner(2**12)
-# So that a GPU has few kernels to launch. The limit was not measured on one.
-ON_GPU = Joiner(2**22)
+CPU_JOINER = Joiner(2**12)
+# So that a GPU has few kernels to launch. The number was not measured on one.
+GPU_JOINER = Joiner(2**22)
 
 
 def _reshaped(tensor: tf.Tensor, shape: Any) -> tf.Tensor:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from a2d_tf.core.config import TrainingConfig
 from a2d_tf.training import addons, replicas
-from a2d_tf.training.joining import ON_CPU, Joiner
+from a2d_tf.training.joining import CPU_JOINER, Joiner
 from a2d_tf.training.schedule import Schedule
 
 
@@ -41,8 +41,8 @@ class JoinedSGDW(addons.SGDW):
             own_variables = replicas.own_parts(variables)
 
             (gradient,) = joiner.join(gradients)
-            (velocity,) = joiner.join_values(own_slots)
-            (weight,) = joiner.join_values(own_variables)
+            (velocity,) = joiner.join_variables(own_slots)
+            (weight,) = joiner.join_variables(own_variables)
             velocity = velocity * self._get_hyper("momentum") - gradient * rate
             if decays:
                 weight -= weight_decay * weight
@@ -73,7 +73,7 @@ def apply(
     variables: Sequence[tf.Variable],
     backbone: Sequence[tf.Variable],
     backbone_rate: float,
-    joiner: Joiner = ON_CPU,
+    joiner: Joiner = CPU_JOINER,
 ) -> None:
     """Apply gradients in a replica.
 
@@ -87,10 +87,10 @@ def apply(
       backbone_rate: of --backbone_rate.
       joiner: joins small variables.
     """
-    slow: list[tf.Variable] = []
+    slow_variables: list[tf.Variable] = []
     if backbone_rate != 1:
-        slow = replicas.own_parts(backbone)
-    before = joiner.join_values(slow)
+        slow_variables = replicas.own_parts(backbone)
+    values_before = joiner.join_variables(slow_variables)
 
     pairs = list(zip(gradients, variables))
     if isinstance(optimizer, JoinedSGDW):
@@ -102,18 +102,18 @@ def apply(
         decaying = [variable for _, variable in pairs if _decays(variable)]
         optimizer.apply_gradients(
             pairs,
-            decay_var_list=_parts(decaying),
+            decay_var_list=_parts_on_replicas(decaying),
             experimental_aggregate_gradients=False,
         )
     else:
         optimizer.iterations.assign_add(1)
 
     # A factor on the gradients would do for SGD, but Adam would undo it.
-    joiner.approach(slow, before, 1 - backbone_rate)
+    joiner.interpolate(slow_variables, values_before, 1 - backbone_rate)
 
 
-def clipped(
-    gradients: list[tf.Tensor], clip_norm: float, joiner: Joiner = ON_CPU
+def clip(
+    gradients: list[tf.Tensor], clip_norm: float, joiner: Joiner = CPU_JOINER
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Clip the global norm of gradients (0: do not).
 
@@ -133,7 +133,7 @@ def _decays(variable: tf.Variable) -> bool:
     return variable.shape.rank > 1
 
 
-def _parts(variables: Iterable[tf.Variable]) -> list[tf.Variable]:
+def _parts_on_replicas(variables: Iterable[tf.Variable]) -> list[tf.Variable]:
     """Return the parts of variables on all replicas.
 
     The optimizer looks for the parts of a variable of several replicas.

@@ -57,7 +57,7 @@ def _actor_layers(network: Network) -> list[tf.keras.layers.Layer]:
 def _frozen_layers(
     network: Network, trains_backbones: bool
 ) -> list[tf.keras.layers.Layer]:
-    """Return the layers that no phase trains."""
+    """Return the layers that are not trained in any phase."""
     layers = []
     if not trains_backbones:
         layers += network.backbone_layers

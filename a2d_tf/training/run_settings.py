@@ -80,7 +80,7 @@ class _Required(NamedTuple):
     origin: str
 
 
-def without_masks(config: Config, manifest: Manifest) -> Config:
+def without_untrained_masks(config: Config, manifest: Manifest) -> Config:
     """Turn the mask head off if no training instance has a mask, and warn of it.
 
     Raises:

@@ -29,9 +29,9 @@ class StepTimes(NamedTuple):
 
 
 def time_steps(network: Network, manifest: Manifest, config: Config) -> StepTimes:
-    """Measure the first step, which compiles, and later ones; they change the weights.
+    """Measure the first step, which compiles, and later steps. They change the weights.
 
-    The second step counts as neither.
+    The second step is not measured.
 
     Raises:
       InputError: unusable records.
@@ -47,7 +47,7 @@ def time_steps(network: Network, manifest: Manifest, config: Config) -> StepTime
         next(iter(values.values())).numpy()  # waits for the device
         return time.monotonic()
 
-    with clip_records.naming(manifest.directory):
+    with clip_records.reporting_damage(manifest.directory):
         start = time.monotonic()
         first_end = end_of(0)
         second_end = end_of(1)

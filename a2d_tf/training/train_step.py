@@ -56,18 +56,19 @@ class TrainState:
         """Return a context in which the network has the averages, if there are any."""
         if self.averages is None:
             return contextlib.nullcontext()
-        return self.averages.in_place()
+        return self.averages.exchanged()
 
 
 def make_train_step(state: TrainState, training: TrainingConfig) -> Step:
     """Compile the step: (batch, number of steps before) -> {name: scalar}.
 
-    The scalars are losses and health figures. The step runs on the strategy in whose
-    scope it is made, on elements of `replicas.batches`, once a checkpoint is restored.
+    The scalars are losses and health figures. Make the step in the scope of the run's
+    strategy, and call it with elements of `replicas.batches`, after a checkpoint is
+    restored.
 
-    A step that reports a non-finite value changes nothing, nor does any step after it.
-    So the state before that step is still there when the reports are read, many steps
-    later.
+    A step that reports a non-finite value changes nothing, nor does any later step. The
+    reports are read many steps later; the weights are then still those before that
+    step.
     """
     # Left to the first step, TensorFlow would trace it twice. A checkpoint fills the
     # slots.
@@ -88,8 +89,8 @@ def make_train_step(state: TrainState, training: TrainingConfig) -> Step:
 def make_probe(network: Network, training: TrainingConfig) -> Probe:
     """Compile a step without its update: (batch, step int64 scalar) -> {name: scalar}.
 
-    The batch may be some rows of a step's batch; sampling gives them what it gave them
-    in that step. Every replica gets the whole batch.
+    The batch may be some rows of a step's batch: the same anchors and RoIs are sampled
+    for them as in that step. Every replica gets the whole batch.
     """
     strategy = tf.distribute.get_strategy()
 
@@ -103,23 +104,23 @@ def make_probe(network: Network, training: TrainingConfig) -> Probe:
 
 
 def _joiner(network: Network) -> joining.Joiner:
-    """Return what joins small tensors where the network is computed."""
-    return joining.ON_GPU if network.on_gpu else joining.ON_CPU
+    """Return the joiner of the device that computes the network."""
+    return joining.GPU_JOINER if network.on_gpu else joining.CPU_JOINER
 
 
 def _step(
     state: TrainState, training: TrainingConfig, batch: dict, step: tf.Tensor
 ) -> dict[str, tf.Tensor]:
-    """Do a step, unless this one or one before it reports a non-finite value."""
+    """Do a step; change nothing if it, or one before it, reports a non-finite value."""
     strategy = tf.distribute.get_strategy()
     seed = _seed(training, step)
-    converges = ~state.diverged.read_value()
+    updates = ~state.diverged.read_value()
     values, gradients = strategy.run(_gradients, (state.network, batch, seed, training))
     values = replicas.first(values)
-    converges &= tf.reduce_all(tf.math.is_finite(tf.stack(list(values.values()))))
+    updates &= tf.reduce_all(tf.math.is_finite(tf.stack(list(values.values()))))
     # Both branches return a bool, as tf.cond wants it; nothing reads it.
-    tf.cond(converges, lambda: _update(state, gradients, step, training), lambda: False)
-    state.diverged.assign(~converges)
+    tf.cond(updates, lambda: _update(state, gradients, step, training), lambda: False)
+    state.diverged.assign(~updates)
     return values
 
 
@@ -149,7 +150,7 @@ def _gradients(
     )
     values, gradients = replicas.total((values, gradients))
     with tf.name_scope("optimizer"):
-        gradients, norm = optimizer.clipped(
+        gradients, norm = optimizer.clip(
             gradients, training.clip_norm, _joiner(network)
         )
     return {**values, "gradient_norm": norm}, gradients

@@ -10,7 +10,11 @@ of `instance_fields.FIELDS` only if its source has it.
 
 from a2d_tf.data.clip_records.encoding import encode, resize_mask
 from a2d_tf.data.clip_records.parsing import parse, parse_motion_maps, parse_video
-from a2d_tf.data.clip_records.shards import naming, read_shard, write_shard
+from a2d_tf.data.clip_records.shards import (
+    read_shard,
+    reporting_damage,
+    write_shard,
+)
 from a2d_tf.data.clip_records.truth import (
     ClipTruth,
     StoredBoxes,
@@ -22,13 +26,13 @@ __all__ = [
     "ClipTruth",
     "StoredBoxes",
     "encode",
-    "naming",
     "parse",
     "parse_motion_maps",
     "parse_video",
     "read_boxes",
     "read_shard",
     "read_truth",
+    "reporting_damage",
     "resize_mask",
     "write_shard",
 ]

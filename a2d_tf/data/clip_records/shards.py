@@ -18,12 +18,12 @@ def read_shard(path: str | os.PathLike) -> Iterator[bytes]:
     Raises:
       InputError: the shard is missing or damaged.
     """
-    with naming(path):
+    with reporting_damage(path):
         yield from tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator()
 
 
 @contextlib.contextmanager
-def naming(path: str | os.PathLike) -> Iterator[None]:
+def reporting_damage(path: str | os.PathLike) -> Iterator[None]:
     """Reraise errors of reading records as an InputError that names the shard.
 
     Args:

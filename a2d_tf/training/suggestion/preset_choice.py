@@ -85,7 +85,7 @@ def measure_skills(manifest: Manifest, maps: dict[str, Any]) -> Skills:
     height, width = canvas(manifest.sizes, SINGLE_FRAME.most_pixels)
     config = single_frame_config(height, width, maps).with_settings(val_fraction=0.0)
     config = run_settings.resolve_config(config, ())
-    initial_weights.check_motion(config, manifest)
+    initial_weights.check_motion_maps(config, manifest)
     network = Network(config.model, manifest.label_space, config.compute)
     initial_weights.initialise(network, config)
     return fit_readout(network, manifest, config)
