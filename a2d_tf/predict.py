@@ -38,9 +38,6 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.runs import model_source, training_length
 from a2d_tf.runs.model_source import ModelSource
 from a2d_tf.video import video_prediction
-from a2d_tf.video.frames import video_reader
-from a2d_tf.video.frames.shortfall import shortfall
-from a2d_tf.video.frames.span import Span
 from a2d_tf.video.frames.track_settings import TrackSettings
 from a2d_tf.video.library import (
     library_prediction,
@@ -53,6 +50,9 @@ from a2d_tf.video.library.library_videos import Job
 from a2d_tf.video.model_flags import ModelFlags
 from a2d_tf.video.predictors import track_predictor
 from a2d_tf.video.predictors.detector_predictor import DetectorPredictor
+from a2d_tf.video.reading import video_reader
+from a2d_tf.video.reading.shortfall import shortfall
+from a2d_tf.video.reading.span import Span
 from a2d_tf.video.track_flags import TrackFlags
 from a2d_tf.video.video_flags import VideoFlags
 from a2d_tf.video.video_prediction import VideoPredictor

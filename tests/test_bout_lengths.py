@@ -12,10 +12,10 @@ from a2d_tf.behaviour import bouts
 from a2d_tf.core.labels import A2D
 from a2d_tf.tracking.bout_lengths import BoutLengths, LabelledSpan, fill_gaps, tidy
 from a2d_tf.video import video_prediction
-from a2d_tf.video.frames import video_reader
 from a2d_tf.video.frames.tidy_frames import tidy_frames
 from a2d_tf.video.frames.track_settings import TrackSettings
 from a2d_tf.video.outputs import output_folder
+from a2d_tf.video.reading import video_reader
 
 RUN, WALK, FLY = 17, 18, 34
 CAT_RUNS = 67

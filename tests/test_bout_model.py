@@ -15,7 +15,7 @@ from a2d_tf.tracking.bout_model import EVIDENCE, BoutModel, FrameActions
 from a2d_tf.tracking.tracked_frames import track_instances
 from a2d_tf.video.frames import streaming
 from a2d_tf.video.frames.instances import Answer
-from a2d_tf.video.frames.span import Span
+from a2d_tf.video.reading.span import Span
 
 PETS = LabelSpace(("cat", "ball"), ("run", "sit", "roll"), codes=(11, 12, 23))
 

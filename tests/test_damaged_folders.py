@@ -24,11 +24,11 @@ from a2d_tf.evaluation.scored_rois import ScoredRois
 from a2d_tf.runs import loading, packing, run_folder
 from a2d_tf.video import video_prediction
 from a2d_tf.video.choice import reasons
-from a2d_tf.video.frames import video_reader
 from a2d_tf.video.frames.track_settings import TrackSettings
 from a2d_tf.video.library import library_request, library_tables, library_videos
 from a2d_tf.video.pages import video_page
 from a2d_tf.video.predictors import predictor as predictors
+from a2d_tf.video.reading import video_reader
 
 TEXTS = (".csv", ".json", ".md", ".txt")
 PLACES = 10  # of cuts, and of flips, in each file

@@ -17,12 +17,12 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.ops.motion_maps import MIXED_5C
 from a2d_tf.pretrained import cache, coco, kinetics
 from a2d_tf.video import video_prediction
-from a2d_tf.video.frames import video_reader
 from a2d_tf.video.predictors import kinetics_actions
 from a2d_tf.video.predictors.detector_classes import DetectorClasses
 from a2d_tf.video.predictors.detector_predictor import DetectorPredictor
 from a2d_tf.video.predictors.object_detector import ObjectDetector
 from a2d_tf.video.predictors.untrained_labeller import UntrainedLabeller
+from a2d_tf.video.reading import video_reader
 
 PERSON, DOG, CHAIR = blob_detector.COLOURS
 BOXES = {PERSON: (8, 12, 60, 40), DOG: (30, 80, 66, 130)}

@@ -25,8 +25,9 @@ from a2d_tf.ops import canvas, masks
 from a2d_tf.serving import export_folder, exporter
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.serving.signatures import BOX_SIGNATURES
-from a2d_tf.video.frames import streaming, video_reader
+from a2d_tf.video.frames import streaming
 from a2d_tf.video.predictors.predictor import Predictor
+from a2d_tf.video.reading import video_reader
 
 pytestmark = pytest.mark.slow
 

@@ -14,9 +14,9 @@ from test_coding import TABULAR, labels
 from a2d_tf.annotations.coded_times import bout_files, coding
 from a2d_tf.behaviour import boris, bouts
 from a2d_tf.core.errors import InputError
-from a2d_tf.video.frames import video_reader
 from a2d_tf.video.library.library_request import Request
 from a2d_tf.video.library.library_videos import Job
+from a2d_tf.video.reading import video_reader
 
 FRAME_COUNT = 60
 AGGREGATED = (

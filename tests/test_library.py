@@ -22,7 +22,6 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.tasks import Task
 from a2d_tf.runs import model_source
 from a2d_tf.video import video_prediction
-from a2d_tf.video.frames import video_reader
 from a2d_tf.video.frames.track_settings import TrackSettings
 from a2d_tf.video.library import (
     library_prediction,
@@ -32,6 +31,7 @@ from a2d_tf.video.library import (
 )
 from a2d_tf.video.library.library_videos import Job
 from a2d_tf.video.outputs import outputs
+from a2d_tf.video.reading import video_reader
 
 OWN = ["index.html", "summary.csv", "sums.csv", "time_budget.csv", "videos.csv"]
 # Of a video of a library.

@@ -19,10 +19,11 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.ops import visualize
 from a2d_tf.video import video_prediction
-from a2d_tf.video.frames import streaming, video_reader
-from a2d_tf.video.frames.span import Span
+from a2d_tf.video.frames import streaming
 from a2d_tf.video.frames.track_settings import TrackSettings
 from a2d_tf.video.outputs import track_rows
+from a2d_tf.video.reading import video_reader
+from a2d_tf.video.reading.span import Span
 
 pytestmark = pytest.mark.slow
 OWN = TrackSettings(window=1)  # the network's own answer

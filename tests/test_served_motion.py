@@ -34,9 +34,9 @@ from a2d_tf.serving.folding import folded
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.serving.signatures import describe_network
 from a2d_tf.video.frames import streaming
-from a2d_tf.video.frames.span import EVERY_FRAME, Span
-from a2d_tf.video.frames.video_reader import open_video
 from a2d_tf.video.predictors.predictor import Predictor
+from a2d_tf.video.reading.span import EVERY_FRAME, Span
+from a2d_tf.video.reading.video_reader import open_video
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ import pytest
 from a2d_tf.data.motion_stream import MotionStream
 from a2d_tf.ops.motion_maps import BLOCK, SPAN
 from a2d_tf.video.frames import stream_motion
-from a2d_tf.video.frames.span import EVERY_FRAME, Span
 from a2d_tf.video.frames.stream_clips import PreparedFrame
+from a2d_tf.video.reading.span import EVERY_FRAME, Span
 
 SPANS = [
     EVERY_FRAME,

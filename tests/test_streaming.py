@@ -20,10 +20,11 @@ from a2d_tf.data.flow import Flow, grey
 from a2d_tf.data.release import Release
 from a2d_tf.data.resizing import fitted_size, resize_frame
 from a2d_tf.serving.served_network import ServedNetwork
-from a2d_tf.video.frames import streaming, video_reader
-from a2d_tf.video.frames.shortfall import shortfall
-from a2d_tf.video.frames.span import EVERY_FRAME, Span
+from a2d_tf.video.frames import streaming
 from a2d_tf.video.predictors.predictor import Predictor
+from a2d_tf.video.reading import video_reader
+from a2d_tf.video.reading.shortfall import shortfall
+from a2d_tf.video.reading.span import EVERY_FRAME, Span
 
 pytestmark = pytest.mark.slow
 

@@ -16,8 +16,8 @@ from a2d_files import (
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import decoder
-from a2d_tf.video.frames import video_reader
 from a2d_tf.video.outputs import video_writer
+from a2d_tf.video.reading import camera_reader, video_reader
 
 # seconds, of frames at a varying rate
 TIMES = np.cumsum([0, *[0.02, 0.1, 0.04, 0.3] * 6])[:24]
@@ -58,7 +58,7 @@ class Camera:
 @pytest.fixture
 def camera(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(video_reader.cv2, "VideoCapture", Camera)
+    monkeypatch.setattr(camera_reader.cv2, "VideoCapture", Camera)
     return Camera
 
 
@@ -68,7 +68,7 @@ def levels(frames):
 
 def test_a_camera_by_its_index_has_the_times_of_a_clock(camera, monkeypatch):
     clock = iter([100.0, 103.5, 103.75, 104.0, 104.25, 104.5])
-    monkeypatch.setattr(video_reader.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(camera_reader.time, "monotonic", lambda: next(clock))
     reader = video_reader.open_video("1")
     assert (camera.opened, reader.size, reader.fps, reader.count) == (
         1,

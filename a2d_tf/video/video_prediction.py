@@ -18,12 +18,12 @@ from a2d_tf.core.workers import in_threads
 from a2d_tf.runs import held_out_scores
 from a2d_tf.video.frames import streaming
 from a2d_tf.video.frames.instances import Finder
-from a2d_tf.video.frames.span import EVERY_FRAME, Span
 from a2d_tf.video.frames.track_settings import TRACK_DEFAULTS, TrackSettings
-from a2d_tf.video.frames.video_reader import Reader
 from a2d_tf.video.outputs.output_folder import open_library_outputs, open_outputs
 from a2d_tf.video.predictors.detector_predictor import DetectorPredictor
 from a2d_tf.video.predictors.track_predictor import TrackPredictor
+from a2d_tf.video.reading.reader import Reader
+from a2d_tf.video.reading.span import EVERY_FRAME, Span
 
 VideoPredictor = Union[Finder, TrackPredictor, DetectorPredictor]
 """What predicts videos: it finds instances, or labels those that are given, or those

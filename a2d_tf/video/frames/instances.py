@@ -13,7 +13,7 @@ from a2d_tf.annotations.video_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.motion_stream import MotionStream
 from a2d_tf.serving.model_info import ModelInfo
-from a2d_tf.video.frames.span import Span
+from a2d_tf.video.reading.span import Span
 
 if TYPE_CHECKING:
     import tensorflow as tf

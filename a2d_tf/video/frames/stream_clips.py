@@ -15,7 +15,7 @@ import numpy as np
 from a2d_tf.data.stored_frames import FramePreparer
 from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video.frames.instances import FrameFeatures, FrameNetwork
-from a2d_tf.video.frames.span import Span
+from a2d_tf.video.reading.span import Span
 
 
 class PreparedFrame(NamedTuple):

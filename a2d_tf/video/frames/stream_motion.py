@@ -14,8 +14,8 @@ from a2d_tf.data.motion_stream import MotionStream
 from a2d_tf.ops import motion_maps
 from a2d_tf.ops.motion_maps import BLOCK, FLOW_HISTOGRAMS
 from a2d_tf.serving.model_info import ModelInfo
-from a2d_tf.video.frames.span import Span
 from a2d_tf.video.frames.stream_clips import PreparedFrame
+from a2d_tf.video.reading.span import Span
 
 
 def needs(model_info: ModelInfo, span: Span, index: int) -> bool:

@@ -33,12 +33,12 @@ from a2d_tf.video.frames.instances import (
     Instances,
     Labeller,
 )
-from a2d_tf.video.frames.span import EVERY_FRAME, Span
 from a2d_tf.video.frames.stream_clips import Clip
 from a2d_tf.video.frames.tidy_frames import tidy_frames
 from a2d_tf.video.frames.track_settings import TRACK_DEFAULTS, TrackSettings
 from a2d_tf.video.frames.video_frame import VideoFrame
-from a2d_tf.video.frames.video_reader import Reader
+from a2d_tf.video.reading.reader import Reader
+from a2d_tf.video.reading.span import EVERY_FRAME, Span
 
 _Item = TypeVar("_Item")
 

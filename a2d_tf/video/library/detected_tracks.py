@@ -18,13 +18,13 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
 from a2d_tf.runs import model_source
 from a2d_tf.video import video_prediction
-from a2d_tf.video.frames import video_reader
 from a2d_tf.video.frames.track_settings import TRACK_DEFAULTS, TrackSettings
 from a2d_tf.video.library.library_request import Request
 from a2d_tf.video.library.library_videos import Job
 from a2d_tf.video.predictors import detector_predictor
 from a2d_tf.video.predictors.detector_predictor import DetectorPredictor
 from a2d_tf.video.predictors.object_detector import SCORE_THRESHOLD
+from a2d_tf.video.reading import video_reader
 
 _FORM = "cvat"
 _SUFFIXES = (".xml", ".zip")

@@ -14,9 +14,9 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.progress import progress_bar
 from a2d_tf.training.given_tracks import track_features
 from a2d_tf.training.given_tracks.track_features import TrackFeatures
-from a2d_tf.video.frames import video_reader
 from a2d_tf.video.library.library_request import Request
 from a2d_tf.video.library.library_videos import Job
+from a2d_tf.video.reading import video_reader
 
 if TYPE_CHECKING:
     from a2d_tf.training.given_tracks.labelling_network import LabellingNetwork

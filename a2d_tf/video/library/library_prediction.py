@@ -11,11 +11,11 @@ from a2d_tf.core.folders import DISK_ERRORS
 from a2d_tf.core.progress import progress_bar
 from a2d_tf.core.signals import stop_at_once
 from a2d_tf.video import video_prediction
-from a2d_tf.video.frames import video_reader
-from a2d_tf.video.frames.shortfall import shortfall
-from a2d_tf.video.frames.span import Span
 from a2d_tf.video.library.library_request import Request
 from a2d_tf.video.library.library_videos import Job
+from a2d_tf.video.reading import video_reader
+from a2d_tf.video.reading.shortfall import shortfall
+from a2d_tf.video.reading.span import Span
 
 if TYPE_CHECKING:
     from a2d_tf.video.video_prediction import VideoPredictor

@@ -21,9 +21,9 @@ from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.register import flag_text
 from a2d_tf.data import video_frames
-from a2d_tf.video.frames import video_reader
 from a2d_tf.video.frames.track_settings import TRACK_DEFAULTS, TrackSettings
 from a2d_tf.video.library.library_videos import Job
+from a2d_tf.video.reading import image_reader
 
 _RECORD = {
     "video": str,
@@ -86,7 +86,7 @@ class Request:
         if self.fps is not None:
             settings["fps"] = self.fps
         try:
-            content = _content(video_frames.files(job.path, video_reader.IMAGES))
+            content = _content(video_frames.files(job.path, image_reader.IMAGES))
         except OSError:
             content = _Content(None, None)
         return {

@@ -23,8 +23,8 @@ from a2d_tf.behaviour.prediction_folder import (
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import is_file_name
 from a2d_tf.data import video_frames
-from a2d_tf.video.frames import video_reader
 from a2d_tf.video.library.library_files import FAILED, is_own
+from a2d_tf.video.reading import image_reader
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _files(name: str, paths: Sequence[str]) -> _Sources:
             continue
         if _has_suffix(path, video_frames.VIDEOS):
             videos.append(path)
-        if _has_suffix(path, video_reader.IMAGES):
+        if _has_suffix(path, image_reader.IMAGES):
             images.append(path)
     if images and videos:
         raise InputError(
@@ -174,7 +174,7 @@ def _read_list(file: str) -> list[str]:
         path = entry
         if not os.path.exists(path):
             path = os.path.join(os.path.dirname(file), entry)
-        if not os.path.exists(path) or _has_suffix(path, video_reader.IMAGES):
+        if not os.path.exists(path) or _has_suffix(path, image_reader.IMAGES):
             problem = f"{quoted(entry)} is not a video file or folder of images"
             raise InputError(f"--videos={file}, line {number}: {problem}")
         paths.append(path)

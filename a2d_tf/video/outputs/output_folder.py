@@ -19,10 +19,10 @@ from a2d_tf.behaviour.prediction_folder import (
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
 from a2d_tf.core.folders import hidden_folder, is_of_writing, replace_folder
-from a2d_tf.video.frames.video_reader import Reader
 from a2d_tf.video.outputs.library_part import read_part
 from a2d_tf.video.outputs.outputs import Outputs
 from a2d_tf.video.pages.video_page import write_page
+from a2d_tf.video.reading.reader import Reader
 
 HIDDEN = ".prediction-"  # begins the name of a folder of results that are not yet whole
 

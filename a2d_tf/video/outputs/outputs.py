@@ -25,10 +25,10 @@ from a2d_tf.evaluation import coco_json
 from a2d_tf.ops import visualize
 from a2d_tf.video.frames.instances import Instances
 from a2d_tf.video.frames.video_frame import VideoFrame
-from a2d_tf.video.frames.video_reader import Reader
 from a2d_tf.video.outputs.frame_table import FrameTable
 from a2d_tf.video.outputs.track_rows import COLUMNS, TrackRows
 from a2d_tf.video.outputs.video_writer import Writer
+from a2d_tf.video.reading.reader import Reader
 
 
 class _JsonList:

@@ -12,10 +12,10 @@ from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.serving.signatures import BOX_SIGNATURES, FrameSignatures
 from a2d_tf.video.frames import streaming
 from a2d_tf.video.frames.instances import Answer, GivenAnswer, GivenFrames
-from a2d_tf.video.frames.span import Span
 from a2d_tf.video.frames.stream_clips import Clip
 from a2d_tf.video.predictors.given_answer import complete_masks, labelled, no_instances
 from a2d_tf.video.predictors.served_frames import ServedFrames
+from a2d_tf.video.reading.span import Span
 
 
 class BoxLabeller(ServedFrames):

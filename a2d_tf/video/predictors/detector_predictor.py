@@ -12,14 +12,14 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video.frames import streaming
 from a2d_tf.video.frames.instances import FrameNetwork, GivenAnswer
-from a2d_tf.video.frames.span import Span
 from a2d_tf.video.frames.stream_clips import Clip
 from a2d_tf.video.frames.track_settings import TrackSettings
 from a2d_tf.video.frames.video_frame import VideoFrame
-from a2d_tf.video.frames.video_reader import Reader
 from a2d_tf.video.predictors.detector_classes import DetectorClasses
 from a2d_tf.video.predictors.kinetics_actions import chosen_classes
 from a2d_tf.video.predictors.object_detector import SCORE_THRESHOLD, ObjectDetector
+from a2d_tf.video.reading.reader import Reader
+from a2d_tf.video.reading.span import Span
 
 SURE = 0.4**0.5
 """The least root of a box's score with which it begins a track (docs/real_video.md)."""

@@ -17,9 +17,9 @@ from a2d_tf.training import pooled_features
 from a2d_tf.training.given_tracks.track_features import TrackFeatures
 from a2d_tf.video.frames import streaming
 from a2d_tf.video.frames.instances import FrameFeatures
-from a2d_tf.video.frames.span import Span
 from a2d_tf.video.frames.stream_clips import Clip
-from a2d_tf.video.frames.video_reader import Reader
+from a2d_tf.video.reading.reader import Reader
+from a2d_tf.video.reading.span import Span
 
 
 class FeatureMaker:

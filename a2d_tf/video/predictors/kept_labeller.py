@@ -11,8 +11,8 @@ from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.training.given_tracks.fit_tracks import TrackWeights
 from a2d_tf.training.given_tracks.track_features import TrackFeatures
 from a2d_tf.video.frames.instances import Answer, GivenAnswer, GivenFrames
-from a2d_tf.video.frames.span import Span
 from a2d_tf.video.predictors.given_answer import fill_boxes, labelled, no_instances
+from a2d_tf.video.reading.span import Span
 
 
 class KeptLabeller:

@@ -18,11 +18,11 @@ from a2d_tf.ops.label_painter import mask_patches
 from a2d_tf.serving.signatures import VIDEO_SIGNATURES, FrameSignatures
 from a2d_tf.video.frames import streaming
 from a2d_tf.video.frames.instances import FrameFeatures, Instances
-from a2d_tf.video.frames.span import Span
 from a2d_tf.video.frames.track_settings import TrackSettings
 from a2d_tf.video.frames.video_frame import VideoFrame
-from a2d_tf.video.frames.video_reader import open_video
 from a2d_tf.video.predictors.served_frames import ServedFrames
+from a2d_tf.video.reading.span import Span
+from a2d_tf.video.reading.video_reader import open_video
 
 if TYPE_CHECKING:
     from a2d_tf.runs.loading import Run

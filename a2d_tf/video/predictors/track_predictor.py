@@ -15,10 +15,10 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video.frames import streaming
 from a2d_tf.video.frames.instances import Labeller
-from a2d_tf.video.frames.span import Span
 from a2d_tf.video.frames.track_settings import TrackSettings
 from a2d_tf.video.frames.video_frame import VideoFrame
-from a2d_tf.video.frames.video_reader import Reader
+from a2d_tf.video.reading.reader import Reader
+from a2d_tf.video.reading.span import Span
 
 
 @dataclasses.dataclass(frozen=True)

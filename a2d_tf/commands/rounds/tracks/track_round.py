@@ -41,11 +41,11 @@ from a2d_tf.evaluation.fold_scores import FoldScores
 from a2d_tf.evaluation.unsure import unsure_below
 from a2d_tf.runs import model_source
 from a2d_tf.training.given_tracks.coded_instances import CodedInstance, CodesOfVideo
-from a2d_tf.video.frames import video_reader
 from a2d_tf.video.frames.track_settings import TrackSettings
 from a2d_tf.video.library import library_prediction, library_request, library_tables
 from a2d_tf.video.library.detected_tracks import DetectedTracks
 from a2d_tf.video.library.library_videos import Job
+from a2d_tf.video.reading import video_reader
 from a2d_tf.video.video_flags import kinds_of_results
 
 if TYPE_CHECKING:

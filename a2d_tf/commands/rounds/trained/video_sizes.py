@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.training.suggestion.settings import MOST_SIDE
-from a2d_tf.video.frames import video_reader
 from a2d_tf.video.library.library_videos import Job
+from a2d_tf.video.reading import video_reader
 
 _MOST_PIXELS = 2 * 256**2
 

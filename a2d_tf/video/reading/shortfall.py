@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from a2d_tf.video.frames.span import Span
-from a2d_tf.video.frames.video_reader import Reader
+from a2d_tf.video.reading.reader import Reader
+from a2d_tf.video.reading.span import Span
 
 
 def shortfall(reader: Reader, span: Span) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from a2d_tf.video.frames.video_reader import Reader
+from a2d_tf.video.reading.reader import Reader
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,58 @@
+"""Read the frames of a camera."""
+
+from __future__ import annotations
+
+import array
+import functools
+import pathlib
+import time
+from collections.abc import Generator
+
+import cv2
+import numpy as np
+
+from a2d_tf.data import decoder
+from a2d_tf.video.reading.reader import Picture, Reader
+
+
+class CameraReader(Reader):
+    """Reader of a camera, which ends only when it is unplugged.
+
+    Args:
+      number: index of the camera.
+    """
+
+    def __init__(self, path: pathlib.Path, number: int) -> None:
+        super().__init__(path)
+        self._number = number
+        self._times = array.array("d")  # seconds at which the frames begin
+
+    def seconds(self, index: int) -> float:
+        """See `Reader.seconds`; one frame later for any frame that is not yet read."""
+        if index >= len(self._times):
+            return self._times[-1] + 1 / self.fps
+        return self._times[index]
+
+    def _open(self, start: int) -> Generator[Picture, None, None]:
+        capture = cv2.VideoCapture(self._number)
+        first_time = None
+        try:
+            self._stated_fps = decoder.stated_rate(capture.get(cv2.CAP_PROP_FPS))
+            while capture.grab():  # not if it is unplugged, or there is no such camera
+                # By the clock: frames are dropped where the network is slower than the
+                # camera.
+                now = time.monotonic()
+                if first_time is None:
+                    first_time = now
+                self._times.append(now - first_time)
+                yield functools.partial(_retrieve, capture)
+        finally:
+            capture.release()
+
+
+def _retrieve(capture: cv2.VideoCapture) -> np.ndarray | None:
+    """Return the frame that a camera has grabbed, or None."""
+    is_decoded, frame = capture.retrieve()
+    if not is_decoded:
+        return None
+    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)

@@ -1,0 +1,80 @@
+"""Read the frames of a video file."""
+
+from __future__ import annotations
+
+import array
+import pathlib
+from collections.abc import Generator
+
+import numpy as np
+
+from a2d_tf.data import decoder
+from a2d_tf.data.timeline import Timeline
+from a2d_tf.video.reading.reader import Picture, Reader, rounded_down
+
+REMEDY = "re-encode it"
+
+
+class FileReader(Reader):
+    """Reader of a video file."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        super().__init__(path)
+        # Seconds at which the frames begin, and at which the last one ends.
+        self._times = array.array("d")
+        self._timeline: Timeline | None = None
+
+    def seconds(self, index: int) -> float:
+        """See `Reader.seconds`."""
+        return self._times[min(index, len(self._times) - 1)]
+
+    def index(self, seconds: float) -> int:
+        """See `Reader.index`; reads the file up to this time."""
+        seconds = rounded_down(seconds)
+        if seconds <= 0:
+            return 0
+        if self._timeline is None or self._timeline.until < seconds:
+            with decoder.Decoder(self.path, REMEDY) as video:
+                self._timeline = video.timeline(seconds)
+            if self._timeline.end is not None:
+                self.count = len(self._timeline.seconds)
+                self.duration = self._timeline.end
+        return int(np.searchsorted(self._timeline.seconds, seconds))
+
+    @property
+    def fps(self) -> float:
+        """The rate that the file states, unless the frames read so far differ."""
+        intervals = len(self._times) - 1
+        seconds = self._times[-1]
+        if abs(self._stated_fps * seconds - intervals) > 1:
+            return intervals / seconds
+        return self._stated_fps
+
+    def _can_begin_at(self, start: int) -> bool:
+        return self._timeline is not None and 1 < start < len(self._timeline.stamps)
+
+    def _open(self, start: int) -> Generator[Picture, None, None]:
+        if self._timeline is not None and start > 0:
+            self._times = array.array("d", self._timeline.seconds[:start].tolist())
+        return self._decode(start)
+
+    def _decode(self, start: int) -> Generator[Picture, None, None]:
+        """Yield each frame once the next one is decoded, which tells when it ends."""
+        with decoder.Decoder(self.path, REMEDY) as video:
+            self._stated_fps = video.fps
+            if self._timeline is None:
+                self.count = video.count
+                self.duration = video.duration
+            previous = None
+            for index, frame in enumerate(video.frames(start, self._timeline), start):
+                if index == 0:
+                    self.first_frame_time = video.first_frame_time or 0.0
+                self._times.append(frame.seconds)
+                if frame.is_damaged:
+                    self.damaged.add(index)
+                if previous is not None:
+                    yield previous.rgb
+                previous = frame
+            if previous is not None:
+                self._times.append(previous.seconds + previous.duration)
+                yield previous.rgb

@@ -1,0 +1,76 @@
+"""Read a folder of images as the frames of a video."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+import re
+from collections.abc import Generator, Sequence
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.data import image_files, video_frames
+from a2d_tf.video.reading.reader import Picture, Reader
+
+IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+class ImageReader(Reader):
+    """Reader of a folder of images.
+
+    Args:
+      paths: the images in their order.
+      fps: how many come a second; None: nobody said, and 25 is assumed.
+    """
+
+    def __init__(
+        self,
+        path: pathlib.Path,
+        paths: Sequence[pathlib.Path],
+        fps: float | None = None,
+    ) -> None:
+        super().__init__(path)
+        self.fps_is_assumed = fps is None
+        if fps is not None:
+            self._stated_fps = fps
+        self._paths = paths
+        self.count = len(paths)
+        self.length = len(paths)
+        self.images = tuple(path.name for path in paths)
+
+    def seconds(self, index: int) -> float:
+        """See `Reader.seconds`."""
+        return min(index, len(self._paths)) / self.fps
+
+    def _open(self, start: int) -> Generator[Picture, None, None]:
+        for path in self._paths:
+            yield functools.partial(
+                image_files.read_image, path, "remove or replace it"
+            )
+
+
+def list_images(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Return the paths of the images of a folder, by their numbers.
+
+    Raises:
+      InputError: two names differ in more than their numbers.
+    """
+    paths = sorted(video_frames.files(folder, IMAGES), key=_by_number)
+    for path, next_path in zip(paths, paths[1:]):
+        parts = _by_number(path)
+        next_parts = _by_number(next_path)
+        # A name of one part has no number.
+        if parts == next_parts or (len(parts) == 1) != (len(next_parts) == 1):
+            raise InputError(
+                f"{folder}: {path.name} and {next_path.name} are not two numbered"
+                " frames; remove what is no frame"
+            )
+    return paths
+
+
+def _by_number(path: pathlib.Path) -> list[str | int]:
+    """Return the sort key of a name without its suffix, by which 2 is before 10."""
+    # Every second part is a number.
+    parts: list[str | int] = [*re.split("([0-9]+)", path.stem)]
+    for i in range(1, len(parts), 2):
+        parts[i] = int(parts[i])
+    return parts
