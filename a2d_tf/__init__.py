@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Union
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from a2d_tf.core.config import Config
     from a2d_tf.core.errors import InputError
     from a2d_tf.core.labels import A2D, LabelSpace
+    from a2d_tf.core.settings.config import Config
     from a2d_tf.evaluation import scoring as metrics
     from a2d_tf.model.inference import infer
     from a2d_tf.model.network import Network
@@ -44,7 +44,7 @@ if importlib.util.find_spec("tf_keras"):
 
 _MODULES = {
     "A2D": "a2d_tf.core.labels",
-    "Config": "a2d_tf.core.config",
+    "Config": "a2d_tf.core.settings.config",
     "InputError": "a2d_tf.core.errors",
     "LabelSpace": "a2d_tf.core.labels",
     "Predictor": "a2d_tf.video.predictors.predictor",
@@ -109,8 +109,8 @@ def dataset(
       InputError: no records there, an unknown split, clips that are too short, or no
         record to train on. "val" is empty where `val_fraction` holds no video out.
     """
-    from a2d_tf.data import pipeline
-    from a2d_tf.data.manifest import Manifest
+    from a2d_tf.data.batches import pipeline
+    from a2d_tf.data.record_folder.manifest import Manifest
 
     config = _config(settings)
     manifest = Manifest.load(records)
@@ -120,8 +120,8 @@ def dataset(
 
 
 def _config(settings: _Settings) -> Config:
-    from a2d_tf.core import flagfiles
-    from a2d_tf.core.config import Config
+    from a2d_tf.core.command import flagfiles
+    from a2d_tf.core.settings.config import Config
 
     if isinstance(settings, Config):
         return settings

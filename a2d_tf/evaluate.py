@@ -6,8 +6,9 @@ a run.
 
 import shlex
 
-from a2d_tf.core import command_flags, command_line, devices
-from a2d_tf.core.config import Config
+from a2d_tf.core.command import command_flags, command_line
+from a2d_tf.core.machine import devices
+from a2d_tf.core.settings.config import Config
 from a2d_tf.runs import chosen_threshold, model_source, scores
 
 FLAGS = command_line.Register()
@@ -36,7 +37,7 @@ def main(argv: list[str]) -> None:
     )
     if _MODEL.value:  # a packed model has no folder of scores
         command_line.require(argv, output=_OUTPUT.value)
-    from a2d_tf.data.manifest import Manifest
+    from a2d_tf.data.record_folder.manifest import Manifest
     from a2d_tf.evaluation import scoring
     from a2d_tf.runs import loading
 

@@ -13,10 +13,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from a2d_tf.core import command_flags, command_line, devices
-from a2d_tf.core.config import Config
+from a2d_tf.core.command import command_flags, command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_text
+from a2d_tf.core.machine import devices
+from a2d_tf.core.settings.config import Config
 from a2d_tf.runs import model_source
 
 FLAGS = command_line.Register()

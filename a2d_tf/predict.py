@@ -30,11 +30,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from a2d_tf.annotations.given_tracks import Reading
+from a2d_tf.annotations.tracks.given_tracks import Reading
 from a2d_tf.behaviour import prediction_folder
-from a2d_tf.core import command_line
-from a2d_tf.core.config import Config
+from a2d_tf.core.command import command_line
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.settings.config import Config
 from a2d_tf.runs import model_source, training_length
 from a2d_tf.runs.model_source import ModelSource
 from a2d_tf.video import video_prediction

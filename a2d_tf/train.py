@@ -7,14 +7,15 @@ import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from a2d_tf.core import command_flags, command_line, devices
 from a2d_tf.core.checked_json import check_json, load_json
-from a2d_tf.core.config import Config
+from a2d_tf.core.command import command_flags, command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.locks import locked
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.core.machine import devices
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.evaluation.metrics import summaries
 from a2d_tf.runs import chosen_threshold, creation, run_folder
 

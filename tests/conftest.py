@@ -86,10 +86,10 @@ def mini_records(tmp_path_factory):
     Frames are 64x80, made for a 64x96 canvas, so that every clip has padding; 5 frames
     a clip.
     """
-    from a2d_tf.data import convert
-    from a2d_tf.data.manifest import Manifest
+    from a2d_tf.data.conversion import convert
     from a2d_tf.data.mini import mini_a2d
-    from a2d_tf.data.release import Release
+    from a2d_tf.data.record_folder.manifest import Manifest
+    from a2d_tf.data.sources.release import Release
 
     folder = tmp_path_factory.mktemp("mini")
     release = mini_a2d.make_release(folder, videos=6, seed=0, workers=1)
@@ -143,8 +143,8 @@ def small_copy(small_source, tmp_path):
 @pytest.fixture(scope="session")
 def small_records(small_source):
     """Folder of the records of `small_source`, a shard per video, beside it."""
-    from a2d_tf.data import convert
-    from a2d_tf.data.release import Release
+    from a2d_tf.data.conversion import convert
+    from a2d_tf.data.sources.release import Release
 
     settings = convert.ConversionSettings(
         image_height=48, image_width=48, shard_videos=1
@@ -164,7 +164,7 @@ def loaded_run(tmp_path_factory):
     import tensorflow as tf
     import tiny_network
 
-    from a2d_tf.core.config import Config, InferenceConfig
+    from a2d_tf.core.settings.config import Config, InferenceConfig
     from a2d_tf.runs import chosen_threshold, creation, loading, run_folder
 
     folder = tmp_path_factory.mktemp("tiny_run")

@@ -10,7 +10,7 @@ from processes import ROOT, complaint, run_a2d, run_python, succeeded
 
 import a2d_tf
 from a2d_tf import __main__ as a2d
-from a2d_tf.core import command_help
+from a2d_tf.core.command import command_help
 
 MAINS = ("train", "evaluate", "export", "predict")
 PAGES = [

@@ -6,7 +6,7 @@ import prediction_files
 import pytest
 from processes import complaint, run_a2d
 
-from a2d_tf.annotations.coded_times import bout_files
+from a2d_tf.annotations.coded_times.readers import bout_files
 
 HEAD = (
     "Observation id",

@@ -11,10 +11,10 @@ from processes import complaint, run_a2d
 from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
-from a2d_tf.annotations.exports import Export
-from a2d_tf.annotations.label_spaces import derive_label_space
-from a2d_tf.annotations.selection import Selection
-from a2d_tf.annotations.split import split_by_pairs
+from a2d_tf.annotations.labels.label_spaces import derive_label_space
+from a2d_tf.annotations.readers.exports import Export
+from a2d_tf.annotations.selection.selection import Selection
+from a2d_tf.annotations.selection.split import split_by_pairs
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import decode_mask

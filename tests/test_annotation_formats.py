@@ -13,11 +13,13 @@ from a2d_files import mask, moving_frames, write_video
 from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
-from a2d_tf.annotations.document import ReadOptions
-from a2d_tf.annotations.exports import Export
+from a2d_tf.annotations.documents.document import ReadOptions
+from a2d_tf.annotations.readers.exports import Export
 from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import clips, source_check, sources
+from a2d_tf.data.conversion import clips
+from a2d_tf.data.sources import source_check
+from a2d_tf.data.sources.source import usable_frames
 
 SIZE = (24, 32)
 SQUARE, WIDE = [2, 1, 6, 1, 6, 5, 2, 5], [8, 10, 24, 10, 24, 20, 8, 20]
@@ -754,7 +756,7 @@ def test_broken_exports_have_one_clear_error(tmp_path, videos, files, named):
     with pytest.raises(InputError) as caught:
         source = open_source(write(tmp_path / "export", files), videos)
         for video in source.videos:
-            for number in sources.usable_frames(source, video, fail):
+            for number in usable_frames(source, video, fail):
                 source.read_annotation(video.vid, number, SIZE)
     assert named in str(caught.value)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 600

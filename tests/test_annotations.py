@@ -9,7 +9,7 @@ from a2d_files import mask, write_h5, write_mat
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data.a2d_annotations import read_hdf5
+from a2d_tf.data.sources.a2d_annotations import read_hdf5
 
 SIZE = (20, 32)
 A, B = mask(*SIZE, 2, 3, 9, 8), mask(*SIZE, 5, 6, 20, 32)

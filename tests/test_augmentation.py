@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 from scenes import NOTHING, box_around, clip_of, rectangle
 
-from a2d_tf.core.config import TrainingConfig
-from a2d_tf.data import augmentation
-from a2d_tf.data.augmentation import Tint, View
+from a2d_tf.core.settings.config import TrainingConfig
+from a2d_tf.data.batches import augmentation
+from a2d_tf.data.batches.augmentation import Tint, View
 
 NO_TINT = Tint(0.0, 0.0)
 

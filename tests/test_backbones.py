@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tiny_network
 
-from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.settings.config import ModelConfig
 from a2d_tf.model import backbones
 from a2d_tf.model.backbones import CONVENTIONS
 

@@ -27,15 +27,16 @@ from test_annotation_formats import (
 )
 from test_mains import TINY
 
-from a2d_tf.annotations.document import ReadOptions
+from a2d_tf.annotations.documents.document import ReadOptions
 from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.annotations.readers.shapes import RawShape, join
 from a2d_tf.commands.inspect import describe
-from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data import clip_records, convert
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.core.settings.config import Config, TrainingConfig
+from a2d_tf.data import clip_records
+from a2d_tf.data.conversion import convert
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation.metrics import coco as coco_metric

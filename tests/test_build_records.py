@@ -25,15 +25,17 @@ from test_library import contents
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
 from a2d_tf.core.labels import A2D
-from a2d_tf.core.tasks import Task
-from a2d_tf.data import clip_records, convert, video_frames
+from a2d_tf.core.machine.tasks import Task
+from a2d_tf.data import clip_records
 from a2d_tf.data.clip_records.quantisation import MAX_FLOW
-from a2d_tf.data.clips import clip_frames
-from a2d_tf.data.flow import Flow, grey
-from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.release import Release
-from a2d_tf.data.resizing import resize_frame
-from a2d_tf.data.sidecar import Sidecar
+from a2d_tf.data.conversion import convert
+from a2d_tf.data.conversion.clips import clip_frames
+from a2d_tf.data.conversion.sidecar import Sidecar
+from a2d_tf.data.decoding import video_frames
+from a2d_tf.data.preparation.flow import Flow, grey
+from a2d_tf.data.preparation.resizing import resize_frame
+from a2d_tf.data.record_folder.manifest import Manifest
+from a2d_tf.data.sources.release import Release
 
 SETTINGS = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
 

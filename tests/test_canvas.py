@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.data.resizing import fitted_size, resize_frame
+from a2d_tf.data.preparation.resizing import fitted_size, resize_frame
 from a2d_tf.ops import canvas
 
 

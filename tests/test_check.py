@@ -19,11 +19,12 @@ from a2d_files import (
 from processes import run_a2d
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
-from a2d_tf.annotations.exports import Export
+from a2d_tf.annotations.readers.exports import Export
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import convert, decoder
-from a2d_tf.data.release import Release
-from a2d_tf.data.source_check import check
+from a2d_tf.data.conversion import convert
+from a2d_tf.data.decoding import decoder
+from a2d_tf.data.sources.release import Release
+from a2d_tf.data.sources.source_check import check
 
 SIZE = (64, 96)
 

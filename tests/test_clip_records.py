@@ -13,9 +13,9 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import clip_records
-from a2d_tf.data.a2d_annotations import Annotation
-from a2d_tf.data.clips import ClipRecord
-from a2d_tf.data.manifest import Manifest, MotionFacts
+from a2d_tf.data.conversion.clips import ClipRecord
+from a2d_tf.data.record_folder.manifest import Manifest, MotionFacts
+from a2d_tf.data.sources.a2d_annotations import Annotation
 
 NATIVE, STORED = (40, 60), (20, 30)
 

@@ -7,7 +7,8 @@ from a2d_files import encode_video
 from test_annotation_formats import open_source, write, xml
 from test_coding import FRAMES, TIMES, events, labels, opened
 
-from a2d_tf.annotations.coded_times import bout_files, coding
+from a2d_tf.annotations.coded_times import coding
+from a2d_tf.annotations.coded_times.readers import bout_files
 from a2d_tf.annotations.coded_times.subjects import load_subjects
 from a2d_tf.core.errors import InputError
 

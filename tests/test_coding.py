@@ -9,9 +9,10 @@ import pytest
 from a2d_files import encode_video, moving_frames
 from test_annotation_formats import coco, drawn, image, open_source, write
 
-from a2d_tf.annotations.coded_times import bout_files, bout_frames, coding
+from a2d_tf.annotations.coded_times import bout_frames, coding
 from a2d_tf.annotations.coded_times.observations import CodedBout, Observation
-from a2d_tf.annotations.spread import far_apart, spread
+from a2d_tf.annotations.coded_times.readers import bout_files
+from a2d_tf.annotations.selection.spread import far_apart, spread
 from a2d_tf.core.errors import InputError
 
 TABULAR = (

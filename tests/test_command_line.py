@@ -8,9 +8,9 @@ import pytest
 from absl import flags
 from processes import ROOT, run_a2d, run_python
 
-from a2d_tf.core import command_line, flagfiles, progress
-from a2d_tf.core.config import SECTIONS, Config
+from a2d_tf.core.command import command_line, flagfiles, progress
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.settings.config import SECTIONS, Config
 
 
 @pytest.fixture
@@ -149,7 +149,8 @@ def test_an_error_is_one_line(error, line, capsys):
 
 PROGRAM = '''"""Do it: python tools/do.py --what=THIS."""
 import logging
-from a2d_tf.core import command_line, progress
+from a2d_tf.core.command import command_line
+from a2d_tf.core.command import progress
 
 FLAGS = command_line.Register()
 _WHAT = FLAGS.define_string("what", "", "what to do")

@@ -5,15 +5,15 @@ import pathlib
 
 import pytest
 
-from a2d_tf.core import command_line, flagfiles
-from a2d_tf.core.config import (
+from a2d_tf.core.command import command_line, flagfiles
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.settings.config import (
     ComputeConfig,
     Config,
     InferenceConfig,
     ModelConfig,
     TrainingConfig,
 )
-from a2d_tf.core.errors import InputError
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
 

@@ -25,9 +25,9 @@ from test_annotation_formats import (
     xml,
 )
 
-from a2d_tf.annotations import conventions
-from a2d_tf.annotations.conventions import Conventions, Tracks
-from a2d_tf.annotations.names import NO_NAMES
+from a2d_tf.annotations.documents import conventions
+from a2d_tf.annotations.documents.conventions import Conventions, Tracks
+from a2d_tf.annotations.labels.names import NO_NAMES
 from a2d_tf.annotations.readers.formats import FORMATS
 
 

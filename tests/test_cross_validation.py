@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from test_track_round import LABELS, coded_features
 
-from a2d_tf.annotations.split import folds_by_pairs
+from a2d_tf.annotations.selection.split import folds_by_pairs
 from a2d_tf.commands.rounds import chosen_folds
 from a2d_tf.commands.rounds.round_folder import RoundFolder
 from a2d_tf.commands.rounds.tracks.track_folds import TrackFolds

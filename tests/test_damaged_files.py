@@ -23,13 +23,14 @@ from test_clip_records import clip
 from test_tensor_files import write_torch
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
-from a2d_tf.annotations.exports import Export
-from a2d_tf.core.config import Config
+from a2d_tf.annotations.readers.exports import Export
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data import clip_records, image_files, video_frames
-from a2d_tf.data.release import Release
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data import clip_records
+from a2d_tf.data.decoding import image_files, video_frames
 from a2d_tf.data.segmentations import decode_rle
+from a2d_tf.data.sources.release import Release
 from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.label_maps import read_label_map
 from a2d_tf.evaluation.scored_rois import ScoredRois

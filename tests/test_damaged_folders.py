@@ -17,7 +17,7 @@ from a2d_tf.behaviour import bouts, predicted_tracks, prediction_folder
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import clip_records
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.reports import frame_browser
 from a2d_tf.evaluation.scored_rois import ScoredRois

@@ -12,7 +12,7 @@ from a2d_files import coloured_frames, encode_video
 
 from a2d_tf.core import limits
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import decoder, transport_stream, video_frames
+from a2d_tf.data.decoding import decoder, transport_stream, video_frames
 
 COUNT = 30
 # Seconds between frames, as a phone makes them where the light changes.

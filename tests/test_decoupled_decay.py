@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.core.config import TrainingConfig
+from a2d_tf.core.settings.config import TrainingConfig
 from a2d_tf.training import decoupled_decay
 from a2d_tf.training.schedule import Schedule
 

@@ -5,9 +5,9 @@ import os
 import pytest
 import tensorflow as tf
 
-from a2d_tf.core import devices
-from a2d_tf.core.devices import Gpu
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.machine import devices
+from a2d_tf.core.machine.devices import Gpu
 
 GIB = 2**30
 A100 = Gpu("NVIDIA A100-SXM4-80GB", 80 * GIB, (8, 0))

@@ -20,7 +20,7 @@ def anchors(path):
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_links_and_files_of_code_exist(page):
-    """`a2d doctor`: the repository; `data/sources.py`: the package; `own/`: made."""
+    """`a2d doctor`: the repository; `core/files.py`: the package; `own/`: made."""
     text = (ROOT / page).read_text()
     for link in re.findall(r"\]\((?!\w+://)([^)\s]+)\)", text):
         name, _, anchor = link.partition("#")

@@ -9,8 +9,8 @@ from processes import run_a2d, succeeded
 from test_mains import TINY
 
 from a2d_tf.commands import doctor
-from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.settings.config import Config, TrainingConfig
 from a2d_tf.training import step_timing
 
 pytestmark = pytest.mark.slow

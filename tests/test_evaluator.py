@@ -240,7 +240,7 @@ def test_only_scores_make_way_for_scores_and_an_empty_split_has_none(
 
 def test_scores_do_not_depend_on_the_batches(evaluator, validated, monkeypatch):
     """Six clips are a batch of four and one of two: the network is traced only once."""
-    monkeypatch.setattr("a2d_tf.core.config.EVALUATION_BATCH", 4)
+    monkeypatch.setattr("a2d_tf.core.settings.config.EVALUATION_BATCH", 4)
     monkeypatch.setattr(evaluator.network_frames, "_batches", {})
     traced = evaluator.network_frames._graph.experimental_get_tracing_count()
     assert evaluator.validate("test").metrics == validated.metrics

@@ -5,9 +5,10 @@ import pytest
 import tensorflow as tf
 from processes import ROOT
 
-from a2d_tf.core import command_line, flagfiles, processes
-from a2d_tf.core.config import Config
+from a2d_tf.core.command import command_line, flagfiles
 from a2d_tf.core.labels import A2D
+from a2d_tf.core.machine import processes
+from a2d_tf.core.settings.config import Config
 from a2d_tf.model.network import Network
 from a2d_tf.paper import reproduction, table_rows
 from a2d_tf.paper.folds import Fold

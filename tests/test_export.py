@@ -15,10 +15,10 @@ import tensorflow as tf
 import tiny_network
 from processes import ROOT
 
-from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.clips import clip_frames
+from a2d_tf.core.settings.config import InferenceConfig
+from a2d_tf.data.conversion.clips import clip_frames
 from a2d_tf.model.inference import features_of, infer, infer_boxes
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas, masks

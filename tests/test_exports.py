@@ -7,8 +7,8 @@ import pytest
 from a2d_files import REAL, real
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
-from a2d_tf.annotations.document import ReadOptions
-from a2d_tf.annotations.exports import Export
+from a2d_tf.annotations.documents.document import ReadOptions
+from a2d_tf.annotations.readers.exports import Export
 
 EXPORTS = REAL / "exports"
 CASES = sorted(path.parent.name for path in EXPORTS.glob("*/expected.json"))

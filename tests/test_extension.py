@@ -125,9 +125,11 @@ def test_a_head_with_a_label_of_its_own_touches_few_files():
 
 AUGMENT = """
 import dataclasses, numpy as np, tensorflow as tf
-from a2d_tf.core.config import Config
-from a2d_tf.data import augmentation, clip_records, pipeline
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data import clip_records
+from a2d_tf.data.batches import augmentation
+from a2d_tf.data.batches import pipeline
+from a2d_tf.data.record_folder.manifest import Manifest
 config = Config.read("run/flags.txt")
 settings = dataclasses.replace(config.training, flip=True)
 manifest = Manifest.load("records")

@@ -15,11 +15,12 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf.core import devices
-from a2d_tf.core.config import ComputeConfig, Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import clip_records, pipeline
+from a2d_tf.core.machine import devices
+from a2d_tf.core.settings.config import ComputeConfig, Config
+from a2d_tf.data import clip_records
+from a2d_tf.data.batches import pipeline
 from a2d_tf.model.heads import LOSS_TERMS
 from a2d_tf.model.network import Network
 from a2d_tf.training import fit as fit_module

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.flow import METHODS, Flow, grey
-from a2d_tf.data.resizing import fitted_size, resize_frame
+from a2d_tf.data.preparation.flow import METHODS, Flow, grey
+from a2d_tf.data.preparation.resizing import fitted_size, resize_frame
 
 
 def between(method, previous, current, size=None):

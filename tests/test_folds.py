@@ -11,7 +11,7 @@ from processes import complaint, run_a2d
 from test_mains import TINY
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.paper.folds import read_folds
 
 pytestmark = pytest.mark.slow

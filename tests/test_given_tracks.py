@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from a2d_files import coloured_frames, write_video
 
-from a2d_tf.annotations.document import ReadOptions
-from a2d_tf.annotations.exports import Export, exports_digest
-from a2d_tf.annotations.given_tracks import GivenTracks, Reading
-from a2d_tf.annotations.names import Names
-from a2d_tf.annotations.video_folder import VideoFolder
+from a2d_tf.annotations.documents.document import ReadOptions
+from a2d_tf.annotations.labels.names import Names
+from a2d_tf.annotations.matching.video_folder import VideoFolder
+from a2d_tf.annotations.readers.exports import Export, exports_digest
+from a2d_tf.annotations.tracks.given_tracks import GivenTracks, Reading
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import encode_mask

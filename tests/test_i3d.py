@@ -11,9 +11,9 @@ from a2d_files import real
 from tiny_network import normal
 
 from a2d_tf.commands import weights as weights_command
-from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import video_frames
+from a2d_tf.core.settings.config import Config, TrainingConfig
+from a2d_tf.data.decoding import video_frames
 from a2d_tf.model import backbones
 from a2d_tf.ops import motion_maps
 from a2d_tf.pretrained import action_features, cache, layouts

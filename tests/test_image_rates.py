@@ -11,7 +11,8 @@ from processes import complaint, run_a2d, succeeded
 from test_annotation_formats import coco, drawn, image, open_source, write
 from test_coding import TABULAR, labels
 
-from a2d_tf.annotations.coded_times import bout_files, coding
+from a2d_tf.annotations.coded_times import coding
+from a2d_tf.annotations.coded_times.readers import bout_files
 from a2d_tf.behaviour import boris, bouts
 from a2d_tf.core.errors import InputError
 from a2d_tf.video.library.library_request import Request

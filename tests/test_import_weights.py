@@ -13,9 +13,9 @@ import pytest
 from tiny_network import normal
 
 from a2d_tf.commands import weights as weights_command
-from a2d_tf.core.config import InferenceConfig, ModelConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.settings.config import InferenceConfig, ModelConfig
 from a2d_tf.model.backbones import resnet
 from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from plain_detection import slow_iou
 
-from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.settings.config import InferenceConfig
 from a2d_tf.model import inference, label_modes, suppression
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.label_modes import RoiScores

@@ -12,9 +12,10 @@ import tensorflow as tf
 from processes import run_a2d, succeeded
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import clip_records, deviations, inspection
+from a2d_tf.data import clip_records
 from a2d_tf.data.clip_records import ClipTruth
-from a2d_tf.data.inspection import Boxes, Summary
+from a2d_tf.data.record_folder import deviations, inspection
+from a2d_tf.data.record_folder.inspection import Boxes, Summary
 from a2d_tf.evaluation.reports import annotation_sheets
 from a2d_tf.evaluation.reports.annotation_sheets import AnnotatedFrame
 

@@ -10,12 +10,14 @@ from test_annotation_formats import open_source
 
 from a2d_tf.annotations import annotated_videos
 from a2d_tf.annotations.readers import coco_document
-from a2d_tf.core.config import Config, ModelConfig, TrainingConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import augmentation, clip_records, convert, fitting, pipeline
-from a2d_tf.data.clips import ConversionSettings
+from a2d_tf.core.settings.config import Config, ModelConfig, TrainingConfig
+from a2d_tf.data import clip_records
+from a2d_tf.data.batches import augmentation, padding, pipeline
+from a2d_tf.data.conversion import convert
+from a2d_tf.data.conversion.clips import ConversionSettings
 from a2d_tf.data.instance_fields import Category, Numbers, Points
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.record_folder.manifest import Manifest
 
 SEX = Category("sex", ("female", "male"))
 EYES = Points("eyes", (2, 2))
@@ -52,7 +54,7 @@ def fields(monkeypatch):
         clip_records.parsing,
         clip_records.truth,
     )
-    for module in (*readers, fitting, augmentation, pipeline):
+    for module in (*readers, padding, augmentation, pipeline):
         monkeypatch.setattr(module, "FIELDS", (SEX, EYES))
 
 

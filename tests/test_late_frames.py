@@ -6,7 +6,8 @@ from a2d_files import grey_frames, write_video_with_sound
 from test_annotation_formats import open_source, write
 from test_coding import annotations, events, labels
 
-from a2d_tf.annotations.coded_times import bout_files, coding
+from a2d_tf.annotations.coded_times import coding
+from a2d_tf.annotations.coded_times.readers import bout_files
 from a2d_tf.behaviour import agreement, boris, bouts
 from a2d_tf.behaviour.prediction_folder import read_video_info
 

@@ -19,7 +19,7 @@ from processes import ROOT, run_a2d
 
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.tasks import Task
+from a2d_tf.core.machine.tasks import Task
 from a2d_tf.runs import model_source
 from a2d_tf.video import video_prediction
 from a2d_tf.video.frames.track_settings import TrackSettings

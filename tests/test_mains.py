@@ -10,8 +10,8 @@ from test_weights import imported
 
 from a2d_tf import train
 from a2d_tf.core import locks
-from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.settings.config import Config
 from a2d_tf.pretrained import transfer
 from a2d_tf.runs import chosen_threshold, loading, packing
 

@@ -12,7 +12,7 @@ from processes import run_a2d, succeeded
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import video_frames
+from a2d_tf.data.decoding import video_frames
 from a2d_tf.data.mini import mini_a2d, programmes
 from a2d_tf.data.mini.plan import plan as plan_videos
 from a2d_tf.data.mini.scenes import Scene

@@ -18,13 +18,16 @@ from processes import complaint, run_a2d, succeeded
 from test_library import contents
 from test_on_beam import PROCESSES, on_beam
 
-from a2d_tf.core.config import Config, ModelConfig, TrainingConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import clip_records, convert, pipeline, video_frames
-from a2d_tf.data.conversion import Conversion, MotionSettings
-from a2d_tf.data.manifest import Manifest, MotionFacts
-from a2d_tf.data.motion_stream import MotionStream
-from a2d_tf.data.release import Release
+from a2d_tf.core.settings.config import Config, ModelConfig, TrainingConfig
+from a2d_tf.data import clip_records
+from a2d_tf.data.batches import pipeline
+from a2d_tf.data.conversion import convert
+from a2d_tf.data.conversion.shard_building import Conversion, MotionSettings
+from a2d_tf.data.decoding import video_frames
+from a2d_tf.data.preparation.motion_stream import MotionStream
+from a2d_tf.data.record_folder.manifest import Manifest, MotionFacts
+from a2d_tf.data.sources.release import Release
 
 SETTINGS = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)
 KEYS = {"long": (3, 50, 200), "short": (1, 12), "c": (2,)}

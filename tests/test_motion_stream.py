@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from a2d_tf.data.flow import Flow
-from a2d_tf.data.motion_stream import MotionStream
+from a2d_tf.data.preparation.flow import Flow
+from a2d_tf.data.preparation.motion_stream import MotionStream
 from a2d_tf.ops.flow_histograms import flow_histograms
 
 SIZE = (120, 150)  # of films; their motion frames are of 160 x 192

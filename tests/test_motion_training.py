@@ -12,12 +12,13 @@ from test_motion_readout import pooled_by_hand
 from test_motion_records import Grey
 from test_weights import imported
 
-from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import convert, pipeline
-from a2d_tf.data.conversion import MotionSettings
-from a2d_tf.data.manifest import MotionFacts
-from a2d_tf.data.release import Release
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data.batches import pipeline
+from a2d_tf.data.conversion import convert
+from a2d_tf.data.conversion.shard_building import MotionSettings
+from a2d_tf.data.record_folder.manifest import MotionFacts
+from a2d_tf.data.sources.release import Release
 from a2d_tf.model.readout import readout as readouts
 from a2d_tf.model.readout.label_fit import Skills
 from a2d_tf.pretrained import transfer

@@ -10,8 +10,8 @@ import tiny_network
 from tensorflow.python.autograph.impl import api
 from tiny_network import LEARNING
 
-from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.labels import A2D
+from a2d_tf.core.settings.config import InferenceConfig
 from a2d_tf.model.inference import infer, infer_key_frames
 from a2d_tf.model.network import Network
 from a2d_tf.training import forward, optimizer

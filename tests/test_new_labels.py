@@ -9,9 +9,9 @@ import tensorflow as tf
 import tiny_network
 from pycocotools import mask as coco_mask
 
-from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.core.settings.config import Config, TrainingConfig
 from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.evaluated_frames import Frame
 from a2d_tf.evaluation.evaluator import Evaluator

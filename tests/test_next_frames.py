@@ -10,12 +10,12 @@ import pytest
 from processes import complaint, run_a2d, succeeded
 from test_outputs import BOX, OTHER, frame, reader, write
 
-from a2d_tf.annotations.document import ReadOptions
+from a2d_tf.annotations.documents.document import ReadOptions
 from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import asked_frames
-from a2d_tf.data.read_records import read_records
+from a2d_tf.data.record_folder import asked_frames
+from a2d_tf.data.record_folder.read_records import read_records
 from a2d_tf.video.choice import chosen_frames
 from a2d_tf.video.outputs import output_folder
 

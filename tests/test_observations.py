@@ -8,11 +8,11 @@ from processes import complaint, run_a2d
 from test_annotation_formats import open_source, write
 from test_coding import ONE, RUN, events, labels, opened
 
-from a2d_tf.annotations.coded_times import bout_files
 from a2d_tf.annotations.coded_times.coding import Coding
+from a2d_tf.annotations.coded_times.readers import bout_files
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data import source_check
+from a2d_tf.data.sources import source_check
 
 
 def bout(start, stop, subject="", behaviour="run"):

@@ -15,9 +15,9 @@ from test_library import contents, films  # noqa: F401
 
 from a2d_tf.commands.beam import on_beam as command
 from a2d_tf.commands.beam import remote_files
-from a2d_tf.core import command_line, flagfiles
-from a2d_tf.data import convert
-from a2d_tf.data.release import Release
+from a2d_tf.core.command import command_line, flagfiles
+from a2d_tf.data.conversion import convert
+from a2d_tf.data.sources.release import Release
 
 PROCESSES = ("--runner=FnApiRunner", "--direct_running_mode=multi_processing")
 # of `small_records`

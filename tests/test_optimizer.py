@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.core.config import TrainingConfig
+from a2d_tf.core.settings.config import TrainingConfig
 from a2d_tf.training import optimizer
 from a2d_tf.training.averages import Averages
 from a2d_tf.training.schedule import Schedule

@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 from a2d_files import grey_frames, moving_frames, write_images, write_video
 
-from a2d_tf.annotations.document import (
+from a2d_tf.annotations.documents.document import (
     AnnotatedFrame,
     Document,
     Instance,
     Numbering,
     ToolLabel,
 )
-from a2d_tf.annotations.exports import Export
-from a2d_tf.annotations.label_spaces import label_space_of
-from a2d_tf.annotations.matching import find_videos
-from a2d_tf.annotations.misspellings import find_misspellings
-from a2d_tf.annotations.names import NO_NAMES, Names
-from a2d_tf.annotations.video_annotations import VideoAnnotations
-from a2d_tf.annotations.video_folder import VideoFolder
+from a2d_tf.annotations.labels.label_spaces import label_space_of
+from a2d_tf.annotations.labels.names import NO_NAMES, Names
+from a2d_tf.annotations.matching.find_videos import find_videos
+from a2d_tf.annotations.matching.video_annotations import VideoAnnotations
+from a2d_tf.annotations.matching.video_folder import VideoFolder
+from a2d_tf.annotations.readers.exports import Export
+from a2d_tf.annotations.selection.misspellings import find_misspellings
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import decode_parts

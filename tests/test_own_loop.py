@@ -12,7 +12,8 @@ import pytest
 from a2d_files import encode_video, mask, write_images
 from test_annotation_formats import open_source
 
-from a2d_tf.annotations.coded_times import bout_files, coding
+from a2d_tf.annotations.coded_times import coding
+from a2d_tf.annotations.coded_times.readers import bout_files
 from a2d_tf.annotations.writers import tool_exports
 from a2d_tf.annotations.writers.tracked_video import (
     Shape,

@@ -8,10 +8,10 @@ from test_annotation_formats import open_source, write
 from test_coded_subjects import cvat_track, open_cvat, state, task_of_yard
 from test_coding import FRAMES, TIMES, labels
 
-from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.document import Instance
-from a2d_tf.annotations.names import Names
-from a2d_tf.annotations.selection import Selection
+from a2d_tf.annotations.documents import frame_names
+from a2d_tf.annotations.documents.document import Instance
+from a2d_tf.annotations.labels.names import Names
+from a2d_tf.annotations.selection.selection import Selection
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 

@@ -13,12 +13,12 @@ from a2d_files import write_video
 from processes import run_a2d, succeeded
 
 import a2d_tf
-from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import convert
-from a2d_tf.data.manifest import MotionFacts
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data.conversion import convert
 from a2d_tf.data.mini import mini_a2d
-from a2d_tf.data.release import Release
+from a2d_tf.data.record_folder.manifest import MotionFacts
+from a2d_tf.data.sources.release import Release
 from a2d_tf.pretrained.transfer import variables
 from a2d_tf.runs import (
     chosen_threshold,

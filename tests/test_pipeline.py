@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from a2d_tf.core.config import Config, ModelConfig, TrainingConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import clip_records, pipeline
+from a2d_tf.core.settings.config import Config, ModelConfig, TrainingConfig
+from a2d_tf.data import clip_records
+from a2d_tf.data.batches import pipeline
 
 
 def config(frames=3, height=64, width=96, **training):

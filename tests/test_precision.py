@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf.core.config import ComputeConfig, Config, ModelConfig
+from a2d_tf.core.settings.config import ComputeConfig, Config, ModelConfig
 from a2d_tf.model.layers import ConvNorm
 from a2d_tf.runs import loading
 from a2d_tf.serving.served_network import ServedNetwork

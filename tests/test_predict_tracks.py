@@ -8,7 +8,7 @@ import pytest
 from a2d_files import coloured_frames, write_video
 from processes import complaint, run_a2d, succeeded
 
-from a2d_tf.annotations.video_tracks import GivenInstances
+from a2d_tf.annotations.tracks.video_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.ops.visualize import overlay_masks

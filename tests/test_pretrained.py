@@ -12,8 +12,8 @@ import pytest
 from test_import_weights import SIZES, keras_tensors
 from tiny_network import normal
 
-from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.settings.config import Config, TrainingConfig
 from a2d_tf.model.backbones import PUBLISHED
 from a2d_tf.pretrained import cache, layouts
 from a2d_tf.pretrained.weights_file import Weights

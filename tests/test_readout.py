@@ -12,9 +12,9 @@ import tiny_network
 from plain_detection import slow_iou
 from test_inference import softmax
 
-from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
+from a2d_tf.core.settings.config import Config
 from a2d_tf.data import clip_records
 from a2d_tf.model import inference
 from a2d_tf.model.inference import infer
@@ -424,7 +424,7 @@ def test_it_learns_from_training_videos_without_the_held_out_actions(
 
         def poisoned(serialized, *options):
             example = parse(serialized, *options)
-            from a2d_tf.data.pipeline import is_validation
+            from a2d_tf.data.batches.pipeline import is_validation
 
             held = is_validation(example["video"], LEARNING.val_fraction)
             codes = example["codes"]

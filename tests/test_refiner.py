@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf.core.config import InferenceConfig, TrainingConfig
+from a2d_tf.core.settings.config import InferenceConfig, TrainingConfig
 from a2d_tf.model import targets
 from a2d_tf.model.heads import refiner
 from a2d_tf.model.inference import infer

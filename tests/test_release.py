@@ -18,9 +18,9 @@ from a2d_files import (
 )
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.release import Release
-from a2d_tf.data.sources import usable_frames
-from a2d_tf.data.video_list import Video
+from a2d_tf.data.sources.release import Release
+from a2d_tf.data.sources.source import usable_frames
+from a2d_tf.data.sources.video_list import Video
 
 SIZE = (20, 32)
 A = mask(*SIZE, 2, 3, 9, 8)

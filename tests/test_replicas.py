@@ -9,8 +9,8 @@ import pytest
 import tiny_network
 from processes import run_a2d, succeeded
 
-from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.settings.config import Config, TrainingConfig
 from a2d_tf.training import replicas
 
 pytestmark = pytest.mark.slow

@@ -15,10 +15,10 @@ from processes import ROOT, complaint, run_a2d
 from test_mains import TINY
 
 from a2d_tf.commands import reproduce as command
-from a2d_tf.core import processes
-from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
+from a2d_tf.core.machine import processes
+from a2d_tf.core.settings.config import Config
 from a2d_tf.paper import reproduction, stages, table_rows, training_flags
 from a2d_tf.paper.folds import Fold
 from a2d_tf.runs import scores

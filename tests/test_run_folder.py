@@ -9,10 +9,10 @@ import pytest
 import tiny_network
 from tiny_network import manifest
 
-from a2d_tf.core.config import ComputeConfig, Config, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.data.manifest import Manifest, MotionFacts
+from a2d_tf.core.settings.config import ComputeConfig, Config, TrainingConfig
+from a2d_tf.data.record_folder.manifest import Manifest, MotionFacts
 from a2d_tf.runs import chosen_threshold, creation, loading, run_folder
 from a2d_tf.serving import exporter
 from a2d_tf.training import initial_weights

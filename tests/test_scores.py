@@ -8,7 +8,7 @@ import shutil
 import pytest
 from tiny_network import manifest
 
-from a2d_tf.core.config import Config
+from a2d_tf.core.settings.config import Config
 from a2d_tf.runs import scores
 
 SOURCE = manifest().source

@@ -17,14 +17,14 @@ import tiny_network
 from a2d_files import moving_frames, write_video
 from processes import ROOT
 
-from a2d_tf.core.config import Config
 from a2d_tf.core.labels import A2D
+from a2d_tf.core.settings.config import Config
 from a2d_tf.data import clip_records
-from a2d_tf.data.clips import ConversionSettings, clips_of
-from a2d_tf.data.flow import Flow
-from a2d_tf.data.manifest import MotionFacts
-from a2d_tf.data.motion_stream import MotionStream
-from a2d_tf.data.release import Release
+from a2d_tf.data.conversion.clips import ConversionSettings, clips_of
+from a2d_tf.data.preparation.flow import Flow
+from a2d_tf.data.preparation.motion_stream import MotionStream
+from a2d_tf.data.record_folder.manifest import MotionFacts
+from a2d_tf.data.sources.release import Release
 from a2d_tf.model.inference import infer
 from a2d_tf.ops import canvas, motion_maps
 from a2d_tf.ops.motion_maps import BLOCK

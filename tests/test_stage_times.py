@@ -19,8 +19,8 @@ from a2d_tf.commands.rounds.trained import (
 from a2d_tf.commands.rounds.trained.stage_runner import StageRunner
 from a2d_tf.commands.rounds.trained.stage_times import StageTimes
 from a2d_tf.commands.rounds.trained.video_sizes import VideoSizes
-from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.settings.config import Config
 from a2d_tf.runs import training_length
 from a2d_tf.training.suggestion.host import Host
 from a2d_tf.training.suggestion.settings import Settings

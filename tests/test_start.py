@@ -26,11 +26,11 @@ from a2d_tf.commands.rounds.round_request import RoundRequest
 from a2d_tf.commands.rounds.trained import round_records, round_scores
 from a2d_tf.commands.rounds.trained.stage_runner import StageRunner
 from a2d_tf.commands.rounds.trained.track_scoring import TrackScoring
-from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data import asked_frames
-from a2d_tf.data.manifest import Manifest, MotionFacts
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data.record_folder import asked_frames
+from a2d_tf.data.record_folder.manifest import Manifest, MotionFacts
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.metrics import segmentation, summaries
 from a2d_tf.evaluation.metrics.behaviour_counts import compared, sentences

@@ -7,7 +7,7 @@ import pytest
 from a2d_files import moving_frames
 from processes import ROOT
 
-from a2d_tf.data.stored_frames import FramePreparer
+from a2d_tf.data.preparation.stored_frames import FramePreparer
 
 
 @pytest.mark.parametrize("size", [(48, 64), (120, 200), (320, 400), (30, 20)])

@@ -5,7 +5,7 @@ import weakref
 import numpy as np
 import pytest
 
-from a2d_tf.data.motion_stream import MotionStream
+from a2d_tf.data.preparation.motion_stream import MotionStream
 from a2d_tf.ops.motion_maps import BLOCK, SPAN
 from a2d_tf.video.frames import stream_motion
 from a2d_tf.video.frames.stream_clips import PreparedFrame

@@ -14,11 +14,11 @@ import tiny_network
 from a2d_files import moving_frames
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.data import convert
-from a2d_tf.data.clips import clip_frames, clips_of
-from a2d_tf.data.flow import Flow, grey
-from a2d_tf.data.release import Release
-from a2d_tf.data.resizing import fitted_size, resize_frame
+from a2d_tf.data.conversion import convert
+from a2d_tf.data.conversion.clips import clip_frames, clips_of
+from a2d_tf.data.preparation.flow import Flow, grey
+from a2d_tf.data.preparation.resizing import fitted_size, resize_frame
+from a2d_tf.data.sources.release import Release
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video.frames import streaming
 from a2d_tf.video.predictors.predictor import Predictor

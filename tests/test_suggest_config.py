@@ -13,12 +13,12 @@ from processes import run_a2d, succeeded
 from test_efficientnet import state
 
 from a2d_tf.commands import suggest_config
-from a2d_tf.core import devices
-from a2d_tf.core.config import Config
-from a2d_tf.data import inspection
-from a2d_tf.data.deviations import Deviations
-from a2d_tf.data.inspection import Summary
-from a2d_tf.data.manifest import MotionFacts
+from a2d_tf.core.machine import devices
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data.record_folder import inspection
+from a2d_tf.data.record_folder.deviations import Deviations
+from a2d_tf.data.record_folder.inspection import Summary
+from a2d_tf.data.record_folder.manifest import MotionFacts
 from a2d_tf.model.backbones import PUBLISHED, PUBLISHED_OF_ACTIONS
 from a2d_tf.model.readout import ridge
 from a2d_tf.ops import motion_maps

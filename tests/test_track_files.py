@@ -6,10 +6,10 @@ import pytest
 from a2d_files import moving_frames, write_video
 from test_annotation_formats import SIZE, found, left_out, open_source, read, write
 
-from a2d_tf.annotations.document import ReadOptions
-from a2d_tf.annotations.names import NO_NAMES, Names
+from a2d_tf.annotations.documents.document import ReadOptions
+from a2d_tf.annotations.labels.names import NO_NAMES, Names
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import sources
+from a2d_tf.data.sources.source import usable_frames
 
 MICE = ReadOptions(actor="mouse")
 RESTING = Names({"mouse": ("mouse", "rest")})
@@ -164,7 +164,7 @@ def check_error(tmp_path, videos, files, named):
     with pytest.raises(InputError) as caught:
         source = open_source(export, videos, options=MICE, names=RESTING)
         for video in source.videos:
-            for number in sources.usable_frames(source, video, fail):
+            for number in usable_frames(source, video, fail):
                 source.read_annotation(video.vid, number, SIZE)
     assert named in str(caught.value)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 600

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tiny_network
 
-from a2d_tf.core import devices
+from a2d_tf.core.machine import devices
 from a2d_tf.model.structures import Term
 from a2d_tf.pretrained.transfer import variables
 from a2d_tf.training import train_step

@@ -15,7 +15,7 @@ from a2d_files import (
 )
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import decoder
+from a2d_tf.data.decoding import decoder
 from a2d_tf.video.outputs import video_writer
 from a2d_tf.video.reading import camera_reader, video_reader
 

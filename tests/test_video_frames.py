@@ -14,7 +14,7 @@ from a2d_files import (
 from PIL import Image
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import decoder, image_files, video_frames
+from a2d_tf.data.decoding import decoder, image_files, video_frames
 
 SIZE = (32, 48)
 

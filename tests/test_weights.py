@@ -16,9 +16,9 @@ from a2d_files import coloured_frames, write_images
 from processes import complaint, run_a2d
 from tiny_network import normal
 
-from a2d_tf.core.config import Config, ModelConfig, TrainingConfig
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.core.settings.config import Config, ModelConfig, TrainingConfig
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import coco, stream_roles, transfer
 from a2d_tf.pretrained.anchor_deltas import anchor_ratios

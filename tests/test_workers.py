@@ -10,8 +10,8 @@ import pytest
 from processes import ROOT
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.tasks import Task
-from a2d_tf.core.workers import imap, in_threads
+from a2d_tf.core.machine.tasks import Task
+from a2d_tf.core.machine.workers import imap, in_threads
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -36,8 +36,8 @@ def test_a_process_that_ends_before_it_has_read_anything():
         " as r; "
     )
     code += (
-        "r.ensure_running(); m.set_executable('/bin/false'); from a2d_tf.core import"
-        " workers; "
+        "r.ensure_running(); m.set_executable('/bin/false');"
+        " from a2d_tf.core.machine import workers; "
     )
     code += "list(workers.imap(bytes(10**6).startswith, [b'0'] * 9, 2))"
     words = [sys.executable, "-c", code]

@@ -5,13 +5,13 @@ import types
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import (
+from a2d_tf.core.labels import A2D
+from a2d_tf.core.settings.config import (
     ComputeConfig,
     InferenceConfig,
     ModelConfig,
     TrainingConfig,
 )
-from a2d_tf.core.labels import A2D
 from a2d_tf.model.network import Network
 from a2d_tf.training import forward
 

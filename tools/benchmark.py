@@ -16,7 +16,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # inherited by the workers
 
-from a2d_tf.core import command_line
+from a2d_tf.core.command import command_line
 from a2d_tf.core.files import write_json
 
 SUITES = {

@@ -27,9 +27,10 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from a2d_tf.core import command_line, devices
 from a2d_tf.core.checked_json import load_json
+from a2d_tf.core.command import command_line
 from a2d_tf.core.files import write_json, write_text
+from a2d_tf.core.machine import devices
 from tools.benchmarks import processes
 
 FLAGS = command_line.Register()

@@ -21,7 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from a2d_tf.core import command_line
+from a2d_tf.core.command import command_line
 from a2d_tf.core.files import write_file
 
 FLAGS = command_line.Register()

@@ -25,11 +25,11 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from a2d_tf.core import command_line
+from a2d_tf.core.command import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, read_text, write_text
-from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.read_records import read_records
+from a2d_tf.data.record_folder.manifest import Manifest
+from a2d_tf.data.record_folder.read_records import read_records
 from tools.benchmarks import processes
 
 FLAGS = command_line.Register()

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from a2d_tf.annotations.coded_times.coding import Coding
-from a2d_tf.annotations.document import DEFAULTS, Instance, ReadOptions
-from a2d_tf.annotations.exports import Export
-from a2d_tf.annotations.frame_shapes import check_size, decode_shape
-from a2d_tf.annotations.names import NO_NAMES, Names
-from a2d_tf.annotations.selection import ALL_FRAMES, Selection
-from a2d_tf.annotations.summary import describe_exports
+from a2d_tf.annotations.documents.document import DEFAULTS, Instance, ReadOptions
+from a2d_tf.annotations.documents.frame_shapes import check_size, decode_shape
+from a2d_tf.annotations.labels.names import NO_NAMES, Names
+from a2d_tf.annotations.readers.exports import Export
+from a2d_tf.annotations.selection.selection import ALL_FRAMES, Selection
+from a2d_tf.annotations.selection.summary import describe_exports
 from a2d_tf.annotations.used_annotations import (
     REMEDY,
     UsedAnnotations,
@@ -24,13 +24,13 @@ from a2d_tf.annotations.used_annotations import (
 )
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data import video_frames
-from a2d_tf.data.a2d_annotations import Annotation, paint
+from a2d_tf.data.decoding import video_frames
 from a2d_tf.data.instance_fields import FIELDS
+from a2d_tf.data.sources.a2d_annotations import Annotation, paint
 
 
 class AnnotatedVideos:
-    """Annotated videos, a `sources.Source`.
+    """Annotated videos, a `source.Source`.
 
     `read` makes one. It checks all but masks and boxes, which are checked when they are
     decoded. An error of a broken file names the file and the field.
@@ -40,7 +40,7 @@ class AnnotatedVideos:
         `video_frames.find`.
       used: the annotations.
 
-    Attributes beside those of `sources.Source`:
+    Attributes beside those of `source.Source`:
       folder: the folder of the videos.
       root: the folder of the first export.
       documents, doubts, lost_behaviours, bout_seconds: see `UsedAnnotations`.

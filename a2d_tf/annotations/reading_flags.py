@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from a2d_tf.annotations.document import ReadOptions
-from a2d_tf.annotations.exports import Export
-from a2d_tf.annotations.given_tracks import Reading
-from a2d_tf.annotations.names import NO_NAMES, Names
+from a2d_tf.annotations.documents.document import ReadOptions
+from a2d_tf.annotations.labels.names import NO_NAMES, Names
+from a2d_tf.annotations.readers.exports import Export
 from a2d_tf.annotations.readers.formats import FORMATS
-from a2d_tf.core.register import Register
+from a2d_tf.annotations.tracks.given_tracks import Reading
+from a2d_tf.core.command.register import Register
 
 
 class ReadingFlags:

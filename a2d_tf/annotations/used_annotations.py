@@ -11,30 +11,39 @@ from a2d_tf.annotations.coded_times.bout_frames import BoutFrames
 from a2d_tf.annotations.coded_times.bout_seconds import mean_bout_seconds
 from a2d_tf.annotations.coded_times.coded_videos import CodedVideos, code_videos
 from a2d_tf.annotations.coded_times.coding import Coding
-from a2d_tf.annotations.document import Document, ReadOptions
-from a2d_tf.annotations.exports import Export, ReadExport, documents_of, read_exports
-from a2d_tf.annotations.label_spaces import check_kept, label_space_of
-from a2d_tf.annotations.matching import find_videos
-from a2d_tf.annotations.misspellings import find_misspellings
-from a2d_tf.annotations.names import Names
-from a2d_tf.annotations.notes import (
+from a2d_tf.annotations.documents.document import Document, ReadOptions
+from a2d_tf.annotations.labels.label_spaces import check_kept, label_space_of
+from a2d_tf.annotations.labels.names import Names
+from a2d_tf.annotations.matching.find_videos import find_videos
+from a2d_tf.annotations.matching.video_annotations import VideoAnnotations, instances_of
+from a2d_tf.annotations.matching.video_folder import VideoFolder
+from a2d_tf.annotations.readers.exports import (
+    Export,
+    ReadExport,
+    documents_of,
+    read_exports,
+)
+from a2d_tf.annotations.selection.misspellings import find_misspellings
+from a2d_tf.annotations.selection.notes import (
     notes_on_labels,
     notes_on_names,
     notes_on_new,
     notes_on_sides,
     notes_on_tests,
 )
-from a2d_tf.annotations.selection import Selection
-from a2d_tf.annotations.split import split_videos
-from a2d_tf.annotations.spread import SpreadAnnotations, spread_annotations
-from a2d_tf.annotations.summary import LeftOut, left_out_of_videos, left_out_text
-from a2d_tf.annotations.track_identities import TrackIdentities
-from a2d_tf.annotations.video_annotations import VideoAnnotations, instances_of
-from a2d_tf.annotations.video_folder import VideoFolder
+from a2d_tf.annotations.selection.selection import Selection
+from a2d_tf.annotations.selection.split import split_videos
+from a2d_tf.annotations.selection.spread import SpreadAnnotations, spread_annotations
+from a2d_tf.annotations.selection.summary import (
+    LeftOut,
+    left_out_of_videos,
+    left_out_text,
+)
+from a2d_tf.annotations.tracks.track_identities import TrackIdentities
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data import video_frames
-from a2d_tf.data.video_list import Video, with_tests
+from a2d_tf.data.decoding import video_frames
+from a2d_tf.data.sources.video_list import Video, with_tests
 
 REMEDY = "add it, re-encode it, or pass its folder as --videos"
 """What to do about a broken video; ends messages."""

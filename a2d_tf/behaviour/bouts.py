@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a2d_tf.annotations.video_names import name_of
+from a2d_tf.annotations.matching.video_names import name_of
 from a2d_tf.behaviour.prediction_folder import (
     SECONDS,
     VideoInfo,

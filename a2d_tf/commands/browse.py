@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import pathlib
 
-from a2d_tf.core import command_line
+from a2d_tf.core.command import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
 from a2d_tf.runs import scores
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
         if split != _SPLIT.value:
             command += " --checkpoint=best"
         raise InputError(f"{folder}: no such folder; run {command}")
-    from a2d_tf.data.manifest import Manifest
+    from a2d_tf.data.record_folder.manifest import Manifest
     from a2d_tf.evaluation.reports import frame_browser
 
     manifest = Manifest.load(_RECORDS.value)

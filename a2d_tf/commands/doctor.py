@@ -17,11 +17,12 @@ import platform
 import time
 from typing import TYPE_CHECKING
 
-from a2d_tf.core import command_flags, command_line, devices
-from a2d_tf.core.config import Config, TrainingConfig
+from a2d_tf.core.command import command_flags, command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import deviations
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.core.machine import devices
+from a2d_tf.core.settings.config import Config, TrainingConfig
+from a2d_tf.data.record_folder import deviations
+from a2d_tf.data.record_folder.manifest import Manifest
 
 if TYPE_CHECKING:
     from a2d_tf.evaluation.evaluator import Evaluator
@@ -124,7 +125,7 @@ def time_validation(evaluator: Evaluator, most: int) -> float:
 
 def time_input(config: Config, manifest: Manifest) -> float:
     """Measure the clips per second of the input pipeline while nothing else runs."""
-    from a2d_tf.data import pipeline
+    from a2d_tf.data.batches import pipeline
 
     batches = iter(pipeline.training(manifest, config))
     next(batches)  # fills the buffers

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from a2d_tf.core import command_line, devices
+from a2d_tf.core.command import command_line
 from a2d_tf.core.files import write_json
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.inspection import Summary
-from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.read_records import read_records
+from a2d_tf.core.machine import devices
+from a2d_tf.data.record_folder.inspection import Summary
+from a2d_tf.data.record_folder.manifest import Manifest
+from a2d_tf.data.record_folder.read_records import read_records
 from a2d_tf.evaluation.label_maps import write_png
 from a2d_tf.evaluation.reports import annotation_sheets
 from a2d_tf.ops import visualize

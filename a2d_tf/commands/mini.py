@@ -5,7 +5,7 @@ a2d mini --output DIR [--videos 400] [--seed 0] [--workers 2]
 
 from __future__ import annotations
 
-from a2d_tf.core import command_line
+from a2d_tf.core.command import command_line
 from a2d_tf.data.mini import mini_a2d
 
 FLAGS = command_line.Register()

@@ -34,13 +34,14 @@ from a2d_tf.annotations.writers import tool_exports
 from a2d_tf.annotations.writers.tracked_video import select_frames
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.behaviour.predicted_tracks import read_tracked_video
-from a2d_tf.core import command_line
+from a2d_tf.core.command import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_csv
 from a2d_tf.core.folders import check_output_folder, whole_folder
-from a2d_tf.data import asked_frames, video_frames
-from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.read_records import read_records
+from a2d_tf.data.decoding import video_frames
+from a2d_tf.data.record_folder import asked_frames
+from a2d_tf.data.record_folder.manifest import Manifest
+from a2d_tf.data.record_folder.read_records import read_records
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.ops import visualize
 from a2d_tf.video.choice import chosen_frames

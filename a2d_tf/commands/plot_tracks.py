@@ -14,7 +14,7 @@ import os
 
 from a2d_tf.behaviour import action_colours, bouts, plots, time_budget
 from a2d_tf.behaviour.prediction_folder import folders_of
-from a2d_tf.core import command_line
+from a2d_tf.core.command import command_line
 from a2d_tf.core.files import write_bytes, write_csv
 from a2d_tf.evaluation.reports.charts import figure_png
 

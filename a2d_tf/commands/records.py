@@ -14,17 +14,19 @@ import os
 from typing import Any
 
 from a2d_tf.commands.source_flags import SourceFlags
-from a2d_tf.core import command_line, devices, tasks
-from a2d_tf.core.config import ModelConfig
+from a2d_tf.core.command import command_line
 from a2d_tf.core.files import write_text
-from a2d_tf.data import convert, deviations
-from a2d_tf.data.clips import ConversionSettings
-from a2d_tf.data.conversion import MotionSettings
-from a2d_tf.data.flow import METHODS
-from a2d_tf.data.manifest import NAME, Manifest, MotionFacts
-from a2d_tf.data.release import Release
-from a2d_tf.data.source_check import check
-from a2d_tf.data.sources import Source
+from a2d_tf.core.machine import devices, tasks
+from a2d_tf.core.settings.config import ModelConfig
+from a2d_tf.data.conversion import convert
+from a2d_tf.data.conversion.clips import ConversionSettings
+from a2d_tf.data.conversion.shard_building import MotionSettings
+from a2d_tf.data.preparation.flow import METHODS
+from a2d_tf.data.record_folder import deviations
+from a2d_tf.data.record_folder.manifest import NAME, Manifest, MotionFacts
+from a2d_tf.data.sources.release import Release
+from a2d_tf.data.sources.source import Source
+from a2d_tf.data.sources.source_check import check
 from a2d_tf.ops import motion_maps
 from a2d_tf.training.suggestion.host import Host
 from a2d_tf.training.suggestion.settings import motion_flags

@@ -23,12 +23,13 @@ import os
 import pathlib
 import signal
 
-from a2d_tf.core import command_flags, command_line, devices, flagfiles
+from a2d_tf.core.command import command_flags, command_line, flagfiles
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, read_text, write_text
 from a2d_tf.core.locks import locked
-from a2d_tf.data.manifest import NAME
+from a2d_tf.core.machine import devices
 from a2d_tf.data.mini import mini_a2d
+from a2d_tf.data.record_folder.manifest import NAME
 from a2d_tf.paper import reproduction, table_rows
 from a2d_tf.paper.folds import Fold, read_folds
 from a2d_tf.paper.results import Result

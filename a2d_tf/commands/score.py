@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
-from a2d_tf.annotations.coded_times import bout_files
+from a2d_tf.annotations.coded_times.readers import bout_files
 from a2d_tf.behaviour import (
     agreement,
     bouts,
@@ -46,7 +46,7 @@ from a2d_tf.behaviour import (
     prediction_folder,
 )
 from a2d_tf.behaviour.comparison import Comparison
-from a2d_tf.core import command_flags, command_line
+from a2d_tf.core.command import command_flags, command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_bytes, write_json
 from a2d_tf.core.labels import A2D, LabelSpace

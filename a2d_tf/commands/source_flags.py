@@ -8,21 +8,21 @@ import pathlib
 from collections.abc import Collection, Sequence
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
-from a2d_tf.annotations.coded_times import bout_files
 from a2d_tf.annotations.coded_times.coding import Coding
+from a2d_tf.annotations.coded_times.readers import bout_files
 from a2d_tf.annotations.coded_times.subjects import Subjects, load_subjects
-from a2d_tf.annotations.exports import Export
-from a2d_tf.annotations.given_tracks import Reading
+from a2d_tf.annotations.readers.exports import Export
 from a2d_tf.annotations.reading_flags import ReadingFlags
-from a2d_tf.annotations.selection import Selection
-from a2d_tf.core import command_line
+from a2d_tf.annotations.selection.selection import Selection
+from a2d_tf.annotations.tracks.given_tracks import Reading
+from a2d_tf.core.command import command_line
+from a2d_tf.core.command.register import Register
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.core.register import Register
-from a2d_tf.data import asked_frames
-from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.release import Release
-from a2d_tf.data.sources import Source
+from a2d_tf.data.record_folder import asked_frames
+from a2d_tf.data.record_folder.manifest import Manifest
+from a2d_tf.data.sources.release import Release
+from a2d_tf.data.sources.source import Source
 
 
 @dataclasses.dataclass(frozen=True)

@@ -47,7 +47,7 @@ from a2d_tf.commands.rounds.round_request import RoundRequest
 from a2d_tf.commands.rounds.tracks import detection_flags
 from a2d_tf.commands.rounds.tracks.track_round import TrackRound
 from a2d_tf.commands.rounds.trained import trained_round, training_steps
-from a2d_tf.core import command_line, flagfiles
+from a2d_tf.core.command import command_line, flagfiles
 from a2d_tf.core.errors import InputError
 from a2d_tf.video.library import library_videos
 

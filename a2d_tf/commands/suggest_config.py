@@ -16,9 +16,10 @@ import shlex
 import sys
 import time
 
-from a2d_tf.core import command_line, devices
+from a2d_tf.core.command import command_line
 from a2d_tf.core.files import write_text
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.core.machine import devices
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.training.suggestion.host import Host
 from a2d_tf.training.suggestion.settings import Settings
 from a2d_tf.training.suggestion.suggestion_file import Suggestion, json_path
@@ -96,7 +97,7 @@ def suggest(
     Raises:
       InputError: unusable records, or `after` is no run for them.
     """
-    from a2d_tf.data.inspection import gather
+    from a2d_tf.data.record_folder.inspection import gather
     from a2d_tf.training.suggestion import (
         durations,
         preset_choice,

@@ -37,7 +37,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from a2d_tf.core import command_line
+from a2d_tf.core.command import command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
 
@@ -118,8 +118,8 @@ def import_file(source: str, path: str, output: str) -> None:
 
 def _load(weights: Weights) -> LoadReport:
     """Load imported weights into a network that they are for."""
-    from a2d_tf.core.config import ModelConfig
     from a2d_tf.core.labels import A2D
+    from a2d_tf.core.settings.config import ModelConfig
     from a2d_tf.model import backbones
     from a2d_tf.model.network import Network
     from a2d_tf.pretrained import action_features, transfer

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 from concurrent import futures
 from typing import NamedTuple
 
-from a2d_tf.core import workers
-from a2d_tf.core.config import Config
+from a2d_tf.core.command.progress import progress_bar
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json, write_text
 from a2d_tf.core.folders import check_output_folder, whole_folder
-from a2d_tf.core.progress import progress_bar
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.core.machine import workers
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.evaluation import behaviour_files
 from a2d_tf.evaluation.box_data import Results, Truth
 from a2d_tf.evaluation.collected_frames import Collected

@@ -13,7 +13,7 @@ import numpy as np
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_bytes
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data import image_files
+from a2d_tf.data.decoding import image_files
 
 TRACK_MAPS = "track_maps"
 """In a folder of scores: label maps of tracks, `<VID>/<%05d>.png`, as `a2d score

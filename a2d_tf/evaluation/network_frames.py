@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import Config
-from a2d_tf.data import clip_records, pipeline
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data import clip_records
+from a2d_tf.data.batches import pipeline
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.evaluation.batch_boxes import BOX_SPECS, BatchBoxes
 from a2d_tf.evaluation.evaluated_frames import FIELDS, Frame
 from a2d_tf.evaluation.wider_labels import WiderLabels

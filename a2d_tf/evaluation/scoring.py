@@ -11,7 +11,7 @@ import numpy as np
 
 from a2d_tf.core.errors import join_names
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.evaluation.box_data import Truth
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.evaluation.metrics.detection import voc_aps

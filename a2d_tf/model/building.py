@@ -7,7 +7,7 @@ import functools
 
 import tensorflow as tf
 
-from a2d_tf.core.config import ModelConfig
+from a2d_tf.core.settings.config import ModelConfig
 from a2d_tf.model import backbones
 from a2d_tf.model.backbones.entry import Convention
 from a2d_tf.model.layers import Function

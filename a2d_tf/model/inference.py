@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from a2d_tf.core.config import InferenceConfig
+from a2d_tf.core.settings.config import InferenceConfig
 from a2d_tf.model.label_modes import LabelMode, RoiScores
 from a2d_tf.model.network import Network
 from a2d_tf.model.structures import BatchInstances, Features, RoiTable, Seen

@@ -26,9 +26,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from a2d_tf.core import devices
-from a2d_tf.core.config import ComputeConfig, ModelConfig
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.machine import devices
+from a2d_tf.core.settings.config import ComputeConfig, ModelConfig
 from a2d_tf.model import backbones, label_modes, submodels
 from a2d_tf.model.backbones.entry import Convention
 from a2d_tf.model.building import Builder

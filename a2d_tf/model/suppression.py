@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import InferenceConfig
+from a2d_tf.core.settings.config import InferenceConfig
 from a2d_tf.ops import boxes as box_ops
 
 _CANDIDATES = 10  # for each detection

@@ -43,7 +43,7 @@ def decode_jpegs(images: tf.Tensor, channels: int) -> tf.Tensor:
 def fitted_size_in_graph(size: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:
     """Return the largest size that fits into the canvas and keeps the aspect ratio.
 
-    This is `data.resizing.fitted_size` for a size that only the graph knows.
+    This is `resizing.fitted_size` for a size that only the graph knows.
 
     Args:
       size: int32 [2], height and width of the frame.

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.evaluation.reports import blocks as report_blocks
 from a2d_tf.evaluation.reports.blocks import Block, Text
 from a2d_tf.paper import comparison, report_figures, report_tables

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data import pipeline
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.batches import pipeline
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.evaluation import label_maps
 from a2d_tf.evaluation.metrics.tables import figure
 from a2d_tf.evaluation.reports import charts

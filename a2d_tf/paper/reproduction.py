@@ -12,10 +12,11 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 
-from a2d_tf.core import flagfiles, processes
+from a2d_tf.core.command import flagfiles
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.locks import locked
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.core.machine import processes
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.paper import table_rows
 from a2d_tf.paper.folds import Fold, test_videos_flag
 from a2d_tf.paper.results import Result

@@ -12,8 +12,8 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from a2d_tf.core import flagfiles
-from a2d_tf.core.config import Config
+from a2d_tf.core.command import flagfiles
+from a2d_tf.core.settings.config import Config
 from a2d_tf.paper import published
 from a2d_tf.runs import chosen_threshold
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.settings.config import Config
 from a2d_tf.paper import table_rows
 
 _NO_SETTINGS = ("--pictures", "--device", "--debug", "--nodebug")

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.settings.config import ModelConfig
 from a2d_tf.pretrained.weights_file import Weights
 
 _ROUNDING = 1e-3

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.settings.config import ModelConfig
 from a2d_tf.model import backbones
 from a2d_tf.pretrained.weights_file import Weights
 

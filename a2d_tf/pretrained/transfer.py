@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.settings.config import ModelConfig
 from a2d_tf.model.frozen_norms import FROZEN
 from a2d_tf.model.heads.actor import BACKGROUND
 from a2d_tf.model.network import Network

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from a2d_tf.annotations.conventions import UNDEFINED
-from a2d_tf.core.config import Config, InferenceConfig, ModelConfig
+from a2d_tf.annotations.documents.conventions import UNDEFINED
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.settings.config import Config, InferenceConfig, ModelConfig
 from a2d_tf.model.label_modes import Detected
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, coco, transfer

@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError, join_names, quoted
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.manifest import FACTS, Manifest
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data.record_folder.manifest import FACTS, Manifest
 from a2d_tf.runs import run_folder
 
 

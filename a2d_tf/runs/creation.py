@@ -8,9 +8,9 @@ import os
 import pathlib
 import shutil
 
-from a2d_tf.core.config import Config
 from a2d_tf.core.files import write_json, write_text
-from a2d_tf.data.manifest import FACTS, FORMAT, Manifest
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data.record_folder.manifest import FACTS, FORMAT, Manifest
 from a2d_tf.pretrained import notices
 from a2d_tf.runs import chosen_threshold, compatibility, run_folder
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from a2d_tf.core import checked_json, files
-from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.manifest import Manifest, MotionFacts
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data.record_folder.manifest import Manifest, MotionFacts
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import transfer
 from a2d_tf.runs import (

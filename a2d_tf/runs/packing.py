@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from a2d_tf.core import files, folders
-from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.settings.config import Config
 from a2d_tf.pretrained import notices, transfer
 from a2d_tf.runs import (
     chosen_threshold,

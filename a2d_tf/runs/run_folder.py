@@ -36,11 +36,11 @@ from typing import TypedDict, cast
 
 import a2d_tf
 from a2d_tf.core.checked_json import load_json
-from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import Path
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.manifest import (
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data.record_folder.manifest import (
     BOUT_SECONDS_KIND,
     FACTS,
     MOTION_KIND,

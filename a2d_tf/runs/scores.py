@@ -11,8 +11,8 @@ import pathlib
 from typing import Any
 
 from a2d_tf.core.checked_json import load_json
-from a2d_tf.core.config import Config
 from a2d_tf.core.files import file_digest
+from a2d_tf.core.settings.config import Config
 from a2d_tf.runs import chosen_threshold, run_folder
 
 METRICS = "metrics.json"

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from a2d_tf.core import files, folders
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.manifest import FORMAT
+from a2d_tf.data.record_folder.manifest import FORMAT
 from a2d_tf.pretrained import notices
 from a2d_tf.runs.loading import Run
 from a2d_tf.serving import model_info, served_motion

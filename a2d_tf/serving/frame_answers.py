@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from a2d_tf.core.config import InferenceConfig
 from a2d_tf.core.limits import MAX_PIXELS, MAX_SERVED_FLOW
+from a2d_tf.core.settings.config import InferenceConfig
 from a2d_tf.data.instance_fields import scale_fields
 from a2d_tf.model.inference import infer_boxes, infer_key_frames
 from a2d_tf.model.network import Network

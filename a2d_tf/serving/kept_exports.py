@@ -15,9 +15,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
+from a2d_tf.core.machine import devices
 from a2d_tf.pretrained import cache
 from a2d_tf.runs import model_source
 from a2d_tf.serving import export_folder

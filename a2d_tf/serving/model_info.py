@@ -7,7 +7,7 @@ from typing import Any, TypedDict, cast
 
 from a2d_tf.core.checked_json import number, whole
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.manifest import (
+from a2d_tf.data.record_folder.manifest import (
     BOUT_SECONDS_KIND,
     MOTION_KIND,
     MotionFields,

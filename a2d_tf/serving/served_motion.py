@@ -1,6 +1,6 @@
 """Motion maps in the served network: of blocks of a video, or of a whole clip.
 
-`ops.motion_maps` says what they are, and `data.motion_stream` makes them of videos.
+`ops.motion_maps` says what they are, and `data.preparation.motion_stream` makes them.
 Here a clip is taken as a whole video, whose key frame is the middle one.
 """
 

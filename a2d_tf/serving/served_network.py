@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import tensorflow as tf
 
-from a2d_tf.core.config import InferenceConfig
+from a2d_tf.core.settings.config import InferenceConfig
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops.motion_maps import BLOCK, FLOW_HISTOGRAMS

@@ -7,10 +7,11 @@ from typing import NoReturn
 
 import tensorflow as tf
 
-from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import clip_records, pipeline
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data import clip_records
+from a2d_tf.data.batches import pipeline
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.training import replicas
 from a2d_tf.training.train_step import Probe, make_probe

@@ -6,10 +6,10 @@ import logging
 import time
 from typing import Any, Callable, NamedTuple
 
-from a2d_tf.core.config import Config
-from a2d_tf.core.signals import stop_at_once, stop_on_signal
+from a2d_tf.core.machine.signals import stop_at_once, stop_on_signal
+from a2d_tf.core.settings.config import Config
 from a2d_tf.data import clip_records
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.runs.run_folder import is_finished
 from a2d_tf.training import divergence, replicas

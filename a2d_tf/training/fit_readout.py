@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import Config
-from a2d_tf.core.progress import progress_bar
-from a2d_tf.data import clip_records, pipeline
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.core.command.progress import progress_bar
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data import clip_records
+from a2d_tf.data.batches import pipeline
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.model.readout.label_fit import LEAST_SKILL, ReadoutInstances, Skills
 from a2d_tf.training import pooled_features

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from a2d_tf.core.config import TrainingConfig
+from a2d_tf.core.settings.config import TrainingConfig
 from a2d_tf.model import targets
 from a2d_tf.model.network import Network
 from a2d_tf.model.structures import BatchTruth, Options, Rows, Term, Terms

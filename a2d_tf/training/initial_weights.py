@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 
-from a2d_tf.core.config import Config, TrainingConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.core.settings.config import Config, TrainingConfig
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.model import backbones
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import action_features, cache, load_report, transfer

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import tensorflow as tf
 
-from a2d_tf.core.config import TrainingConfig
+from a2d_tf.core.settings.config import TrainingConfig
 from a2d_tf.training import addons, replicas
 from a2d_tf.training.joining import CPU_JOINER, Joiner
 from a2d_tf.training.schedule import Schedule

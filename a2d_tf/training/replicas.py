@@ -12,10 +12,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import pipeline
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data.batches import pipeline
+from a2d_tf.data.record_folder.manifest import Manifest
 
 _PREFETCHED = 2  # batches on the device
 

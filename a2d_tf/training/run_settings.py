@@ -7,10 +7,10 @@ import logging
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from a2d_tf.core import devices
-from a2d_tf.core.config import Config, ModelConfig, TrainingConfig
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.core.machine import devices
+from a2d_tf.core.settings.config import Config, ModelConfig, TrainingConfig
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.model import backbones
 from a2d_tf.model.frozen_norms import FROZEN
 from a2d_tf.pretrained import cache, weights_file

@@ -6,7 +6,7 @@ import math
 
 import tensorflow as tf
 
-from a2d_tf.core.config import TrainingConfig
+from a2d_tf.core.settings.config import TrainingConfig
 
 
 class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):

@@ -6,8 +6,8 @@ import time
 
 import tensorflow as tf
 
-from a2d_tf.core.config import TrainingConfig
-from a2d_tf.core.progress import progress_bar
+from a2d_tf.core.command.progress import progress_bar
+from a2d_tf.core.settings.config import TrainingConfig
 from a2d_tf.model.heads import LOSS_TERMS
 from a2d_tf.training.checkpointer import Checkpointer
 from a2d_tf.training.events import Events, tagged

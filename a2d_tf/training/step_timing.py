@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-from a2d_tf.core.config import Config
+from a2d_tf.core.settings.config import Config
 from a2d_tf.data import clip_records
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.training import replicas
 from a2d_tf.training.phases import set_phase

@@ -8,7 +8,7 @@ from typing import Callable
 
 import tensorflow as tf
 
-from a2d_tf.core.config import TrainingConfig
+from a2d_tf.core.settings.config import TrainingConfig
 from a2d_tf.model.network import Network
 from a2d_tf.training import joining, optimizer, replicas
 from a2d_tf.training.averages import Averages

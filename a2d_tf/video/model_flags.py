@@ -8,10 +8,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from a2d_tf.core import command_flags
-from a2d_tf.core.config import Config
+from a2d_tf.core.command import command_flags
+from a2d_tf.core.command.register import Register
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.register import Register
+from a2d_tf.core.settings.config import Config
 from a2d_tf.runs import model_source
 from a2d_tf.runs.model_source import ModelSource
 from a2d_tf.video.predictors import (

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from a2d_tf.annotations.exports import exports_digest
-from a2d_tf.annotations.given_tracks import Reading
+from a2d_tf.annotations.readers.exports import exports_digest
 from a2d_tf.annotations.reading_flags import ReadingFlags
-from a2d_tf.annotations.video_tracks import FLAG as TRACKS_FLAG
-from a2d_tf.core import command_flags
-from a2d_tf.core.config import Config
+from a2d_tf.annotations.tracks.given_tracks import Reading
+from a2d_tf.annotations.tracks.video_tracks import FLAG as TRACKS_FLAG
+from a2d_tf.core.command import command_flags
+from a2d_tf.core.command.register import Register
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.register import Register
+from a2d_tf.core.settings.config import Config
 from a2d_tf.video.frames.track_settings import TrackSettings
 
 _OF_FINDING = (

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 
 from a2d_tf.behaviour import prediction_folder
-from a2d_tf.core import tasks
+from a2d_tf.core.command.register import Register
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.register import Register
-from a2d_tf.core.tasks import Task
+from a2d_tf.core.machine import tasks
+from a2d_tf.core.machine.tasks import Task
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,13 +8,13 @@ import pathlib
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, Union
 
-from a2d_tf.annotations.video_names import name_of_path
+from a2d_tf.annotations.matching.video_names import name_of_path
 from a2d_tf.behaviour.prediction_folder import RESULT_FILES
-from a2d_tf.core import devices
+from a2d_tf.core.command.progress import progress_bar
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.progress import progress_bar
-from a2d_tf.core.signals import stop_on_signal
-from a2d_tf.core.workers import in_threads
+from a2d_tf.core.machine import devices
+from a2d_tf.core.machine.signals import stop_on_signal
+from a2d_tf.core.machine.workers import in_threads
 from a2d_tf.runs import held_out_scores
 from a2d_tf.video.frames import streaming
 from a2d_tf.video.frames.instances import Finder

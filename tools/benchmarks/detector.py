@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core import devices
-from a2d_tf.core.config import (
+from a2d_tf.core.labels import A2D, LabelSpace
+from a2d_tf.core.machine import devices
+from a2d_tf.core.settings.config import (
     ComputeConfig,
     InferenceConfig,
     ModelConfig,
     TrainingConfig,
 )
-from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
 from a2d_tf.serving.folding import folded

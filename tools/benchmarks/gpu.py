@@ -21,9 +21,9 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core import devices
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
+from a2d_tf.core.machine import devices
 from a2d_tf.model.network import Network
 from a2d_tf.training import forward, replicas
 from tools.benchmarks import measure, processes, setups

@@ -17,12 +17,12 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from a2d_tf.core import devices
-from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data import pipeline
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.core.machine import devices
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data.batches import pipeline
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation import box_data
 from a2d_tf.evaluation.metrics import coco

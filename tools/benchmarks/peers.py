@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import InferenceConfig, ModelConfig, TrainingConfig
+from a2d_tf.core.settings.config import InferenceConfig, ModelConfig, TrainingConfig
 from a2d_tf.model import backbones, targets
 from a2d_tf.model.backbones import resnet
 from a2d_tf.ops import anchors

@@ -13,7 +13,7 @@ from a2d_tf.annotations.coded_times.image_order import CodedImages
 from a2d_tf.annotations.coded_times.media_length import check_media_length
 from a2d_tf.annotations.coded_times.observations import PAST_END, CodedBout, Observation
 from a2d_tf.core.errors import InputError, quoted
-from a2d_tf.data import video_frames
+from a2d_tf.data.decoding import video_frames
 
 _ROUNDING = 6e-4  # seconds; BORIS rounds to milliseconds
 

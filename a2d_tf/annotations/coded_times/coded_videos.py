@@ -12,8 +12,8 @@ from a2d_tf.annotations.coded_times.coding import Coding
 from a2d_tf.annotations.coded_times.coverage import check_all_shown, lost_behaviours
 from a2d_tf.annotations.coded_times.instance_actions import give_actions
 from a2d_tf.annotations.coded_times.observations import CodedBout
-from a2d_tf.annotations.names import Names
-from a2d_tf.annotations.video_annotations import VideoAnnotations, instances_of
+from a2d_tf.annotations.labels.names import Names
+from a2d_tf.annotations.matching.video_annotations import VideoAnnotations, instances_of
 from a2d_tf.core.errors import InputError, join_names, quoted
 
 

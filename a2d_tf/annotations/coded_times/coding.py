@@ -8,7 +8,7 @@ from typing import Any
 
 from a2d_tf.annotations.coded_times.observations import Observation
 from a2d_tf.annotations.coded_times.subjects import Subjects, targets_of
-from a2d_tf.annotations.video_folder import VideoFolder
+from a2d_tf.annotations.matching.video_folder import VideoFolder
 from a2d_tf.core.errors import InputError, quoted
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from a2d_tf.annotations.coded_times.coding import Coding
 from a2d_tf.annotations.coded_times.observations import CodedBout, Observation
-from a2d_tf.annotations.names import Names
-from a2d_tf.annotations.video_annotations import VideoAnnotations, instances_of
+from a2d_tf.annotations.labels.names import Names
+from a2d_tf.annotations.matching.video_annotations import VideoAnnotations, instances_of
 from a2d_tf.core.errors import InputError, join_names, quoted
 
 

@@ -20,8 +20,8 @@ from a2d_tf.annotations.coded_times.coding import Coding
 from a2d_tf.annotations.coded_times.individuals import AnnotatedIndividuals, Individual
 from a2d_tf.annotations.coded_times.observations import CodedBout, check_observations
 from a2d_tf.annotations.coded_times.subject_individuals import find_individuals
-from a2d_tf.annotations.document import AnnotatedFrame
-from a2d_tf.annotations.names import Names
+from a2d_tf.annotations.documents.document import AnnotatedFrame
+from a2d_tf.annotations.labels.names import Names
 from a2d_tf.core.errors import InputError, quoted
 
 _UNCODED = "frames between coded times"

@@ -26,8 +26,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.conventions import (
+from a2d_tf.annotations.documents import frame_names
+from a2d_tf.annotations.documents.conventions import (
     COCO,
     COCO_OF_CVAT,
     COCO_OF_LABEL_STUDIO,
@@ -35,7 +35,12 @@ from a2d_tf.annotations.conventions import (
     COCO_OF_ROBOFLOW,
     OWN_JSON,
 )
-from a2d_tf.annotations.document import Counted, Document, FrameName, ReadOptions
+from a2d_tf.annotations.documents.document import (
+    Counted,
+    Document,
+    FrameName,
+    ReadOptions,
+)
 from a2d_tf.annotations.readers.coco_document import (
     CATEGORIES,
     ID,
@@ -49,7 +54,7 @@ from a2d_tf.annotations.readers.coco_document import (
 from a2d_tf.annotations.readers.container import File, size_of
 from a2d_tf.core.checked_json import one_of
 from a2d_tf.core.errors import quoted
-from a2d_tf.data.manifest import SPLITS
+from a2d_tf.data.record_folder.manifest import SPLITS
 
 _COCO = {
     "images": [

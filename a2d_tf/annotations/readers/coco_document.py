@@ -11,9 +11,9 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.conventions import Conventions
-from a2d_tf.annotations.document import (
+from a2d_tf.annotations.documents import frame_names
+from a2d_tf.annotations.documents.conventions import Conventions
+from a2d_tf.annotations.documents.document import (
     Document,
     FrameName,
     Instance,

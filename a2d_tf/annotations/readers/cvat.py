@@ -14,8 +14,8 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.document import (
+from a2d_tf.annotations.documents import frame_names
+from a2d_tf.annotations.documents.document import (
     Counted,
     Document,
     FrameName,

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from xml.etree.ElementTree import Element
 
-from a2d_tf.annotations.conventions import CVAT
-from a2d_tf.annotations.document import ToolLabel
+from a2d_tf.annotations.documents.conventions import CVAT
+from a2d_tf.annotations.documents.document import ToolLabel
 from a2d_tf.core.errors import quoted
-from a2d_tf.data import video_frames
+from a2d_tf.data.decoding import video_frames
 
 # The split of each of CVAT's subsets; it counts only if the project has both splits.
 # `--val_fraction` chooses the validation videos.

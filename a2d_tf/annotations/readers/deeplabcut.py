@@ -27,8 +27,8 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from a2d_tf.annotations.conventions import DEEPLABCUT
-from a2d_tf.annotations.document import (
+from a2d_tf.annotations.documents.conventions import DEEPLABCUT
+from a2d_tf.annotations.documents.document import (
     Counted,
     Document,
     FrameName,

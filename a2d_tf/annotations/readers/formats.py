@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from a2d_tf.annotations.document import Document, ReadOptions
+from a2d_tf.annotations.documents.document import Document, ReadOptions
 from a2d_tf.annotations.readers import (
     coco,
     cvat,

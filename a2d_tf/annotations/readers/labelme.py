@@ -17,8 +17,8 @@ from typing import Any
 
 import cv2
 
-from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.document import (
+from a2d_tf.annotations.documents import frame_names
+from a2d_tf.annotations.documents.document import (
     Document,
     FrameName,
     ReadOptions,
@@ -29,7 +29,7 @@ from a2d_tf.annotations.readers.container import File, size_of
 from a2d_tf.core.checked_json import whole
 from a2d_tf.core.errors import quoted
 from a2d_tf.core.limits import MAX_SIDE
-from a2d_tf.data.image_files import decode_image
+from a2d_tf.data.decoding.image_files import decode_image
 
 _SIDE = whole(1, MAX_SIDE)
 _LABELME = {

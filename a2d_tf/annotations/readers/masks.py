@@ -27,12 +27,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.conventions import MASKS
-from a2d_tf.annotations.document import Document, Instance, ReadOptions
+from a2d_tf.annotations.documents import frame_names
+from a2d_tf.annotations.documents.conventions import MASKS
+from a2d_tf.annotations.documents.document import Document, Instance, ReadOptions
 from a2d_tf.annotations.readers.container import File
 from a2d_tf.core.errors import InputError, quoted
-from a2d_tf.data.image_files import decode_png
+from a2d_tf.data.decoding.image_files import decode_png
 from a2d_tf.data.segmentations import encode_mask
 
 LIST = "objects.csv"

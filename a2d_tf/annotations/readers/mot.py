@@ -21,8 +21,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from a2d_tf.annotations.conventions import MOT
-from a2d_tf.annotations.document import (
+from a2d_tf.annotations.documents.conventions import MOT
+from a2d_tf.annotations.documents.document import (
     Counted,
     Document,
     FrameName,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a2d_tf.annotations.document import (
+from a2d_tf.annotations.documents.document import (
     Document,
     FrameName,
     Instance,

@@ -17,8 +17,8 @@ from typing import Any
 
 import h5py
 
-from a2d_tf.annotations.conventions import SLEAP
-from a2d_tf.annotations.document import (
+from a2d_tf.annotations.documents.conventions import SLEAP
+from a2d_tf.annotations.documents.document import (
     Counted,
     Document,
     FrameName,

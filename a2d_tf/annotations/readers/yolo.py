@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.document import (
+from a2d_tf.annotations.documents import frame_names
+from a2d_tf.annotations.documents.document import (
     Document,
     FrameName,
     Instance,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from a2d_tf.annotations.document import (
+from a2d_tf.annotations.documents.document import (
     Instance,
     Segmentation,
     ToolLabel,

@@ -12,8 +12,8 @@ import posixpath
 import re
 from typing import Any
 
-from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.document import Document, ReadOptions
+from a2d_tf.annotations.documents import frame_names
+from a2d_tf.annotations.documents.document import Document, ReadOptions
 from a2d_tf.annotations.readers import yolo
 from a2d_tf.annotations.readers.container import File
 from a2d_tf.annotations.readers.yolo_labels import (

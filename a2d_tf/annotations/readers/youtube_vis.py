@@ -13,9 +13,9 @@ from __future__ import annotations
 import collections
 from typing import Any
 
-from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.conventions import YOUTUBE_VIS
-from a2d_tf.annotations.document import Document, FrameName, ReadOptions
+from a2d_tf.annotations.documents import frame_names
+from a2d_tf.annotations.documents.conventions import YOUTUBE_VIS
+from a2d_tf.annotations.documents.document import Document, FrameName, ReadOptions
 from a2d_tf.annotations.readers.coco_document import (
     CATEGORIES,
     ID,

@@ -12,8 +12,8 @@ from typing import Any
 
 from pycocotools import mask as rle_tools
 
-from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.conventions import COCO_OF_OURS
+from a2d_tf.annotations.documents import frame_names
+from a2d_tf.annotations.documents.conventions import COCO_OF_OURS
 from a2d_tf.annotations.writers.outlines import polygons
 from a2d_tf.annotations.writers.tracked_video import Shape, TrackedVideo, TrackShapes
 

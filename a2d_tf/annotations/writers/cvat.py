@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from a2d_tf.annotations.conventions import CVAT
+from a2d_tf.annotations.documents.conventions import CVAT
 from a2d_tf.annotations.writers.outlines import crop, polygons
 from a2d_tf.annotations.writers.tracked_video import Shape, TrackedVideo, TrackShapes
 from a2d_tf.data.segmentations import encode_mask, runs_of

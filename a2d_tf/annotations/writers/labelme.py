@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from a2d_tf.annotations.conventions import UNDEFINED
+from a2d_tf.annotations.documents.conventions import UNDEFINED
 from a2d_tf.annotations.writers.outlines import crop, polygons
 from a2d_tf.annotations.writers.tracked_video import Shape, TrackedVideo
 from a2d_tf.core.errors import InputError, quoted

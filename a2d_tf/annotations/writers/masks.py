@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from a2d_tf.annotations import frame_names
-from a2d_tf.annotations.conventions import MASKS
+from a2d_tf.annotations.documents import frame_names
+from a2d_tf.annotations.documents.conventions import MASKS
 from a2d_tf.annotations.readers.masks import COLUMNS, LIST
 from a2d_tf.annotations.writers.tracked_video import TrackedShape, TrackedVideo
 from a2d_tf.core.errors import InputError

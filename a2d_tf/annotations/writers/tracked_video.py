@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from pycocotools import mask as rle_tools
 
-from a2d_tf.annotations.video_names import name_of
+from a2d_tf.annotations.matching.video_names import name_of
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,8 +17,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from a2d_tf.commands.beam import remote_files
-from a2d_tf.core import processes
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.machine import processes
 
 # Runners that Beam does not know by their short names.
 _RUNNERS = {"DaskRunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}

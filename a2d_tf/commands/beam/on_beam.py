@@ -30,7 +30,7 @@ from a2d_tf.commands.beam import beam_runner, remote_files
 from a2d_tf.commands.beam import shards_on_workers as shards
 from a2d_tf.commands.beam import videos_on_workers as videos
 from a2d_tf.commands.beam.beam_runner import BeamSetup, InputCopy
-from a2d_tf.core import command_help, command_line
+from a2d_tf.core.command import command_help, command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.video.library import library_request
 

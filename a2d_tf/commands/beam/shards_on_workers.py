@@ -13,9 +13,9 @@ from typing import NamedTuple
 from a2d_tf.commands.beam import remote_files
 from a2d_tf.commands.beam.beam_runner import BeamSetup
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import manifest
-from a2d_tf.data.conversion import PARTIAL, Conversion, Shard
-from a2d_tf.data.sidecar import Sidecar
+from a2d_tf.data.conversion.shard_building import PARTIAL, Conversion, Shard
+from a2d_tf.data.conversion.sidecar import Sidecar
+from a2d_tf.data.record_folder import manifest
 
 
 class _ShardResult(NamedTuple):

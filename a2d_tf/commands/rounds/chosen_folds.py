@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Collection, Mapping
 
-from a2d_tf.annotations.split import folds_by_pairs
+from a2d_tf.annotations.selection.split import folds_by_pairs
 from a2d_tf.core.errors import InputError, join_names
 from a2d_tf.paper.folds import read_folds, write_folds
 

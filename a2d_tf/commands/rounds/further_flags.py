@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from a2d_tf import evaluate, export, predict, train
 from a2d_tf.commands import records
 from a2d_tf.commands.rounds.tracks import detection_flags, track_round
+from a2d_tf.core.command.register import Register
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.register import Register
 
 _TRAINING: Mapping[str, Collection[str]] = {
     "records": {*records.FLAGS},

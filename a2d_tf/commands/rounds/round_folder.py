@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-from a2d_tf.data.manifest import NAME
+from a2d_tf.data.record_folder.manifest import NAME
 from a2d_tf.runs import run_folder, scores
 
 

@@ -11,8 +11,8 @@ import tensorflow as tf
 from pycocotools import mask as rle_tools
 
 from a2d_tf.data.clip_records.quantisation import quantise, quantise_channels
-from a2d_tf.data.clips import ClipRecord
-from a2d_tf.data.resizing import resize_frame
+from a2d_tf.data.conversion.clips import ClipRecord
+from a2d_tf.data.preparation.resizing import resize_frame
 
 JPEG_QUALITY = 95
 FLOW_QUALITY = 100

@@ -13,8 +13,8 @@ import numpy as np
 
 from a2d_tf.core.folders import whole_folder
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.read_records import read_records
+from a2d_tf.data.record_folder.manifest import Manifest
+from a2d_tf.data.record_folder.read_records import read_records
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.ops import visualize
 

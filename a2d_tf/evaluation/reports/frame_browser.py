@@ -16,9 +16,9 @@ import numpy as np
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data import pipeline
-from a2d_tf.data.a2d_annotations import paint
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.batches import pipeline
+from a2d_tf.data.record_folder.manifest import Manifest
+from a2d_tf.data.sources.a2d_annotations import paint
 from a2d_tf.evaluation import behaviour_files, box_data, label_maps
 from a2d_tf.evaluation.metrics import behaviour_counts, segmentation, summaries
 from a2d_tf.evaluation.metrics.tables import Table, figure

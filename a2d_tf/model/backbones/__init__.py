@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import tensorflow as tf
 
-from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.settings.config import ModelConfig
 from a2d_tf.model.backbones import efficientnet, i3d, resnet
 from a2d_tf.model.backbones.entry import (
     ActionBackbone,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import tensorflow as tf
 
-from a2d_tf.core.config import ModelConfig
+from a2d_tf.core.settings.config import ModelConfig
 from a2d_tf.model.building import Builder
 from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
 from a2d_tf.model.targets import Rng

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
-from a2d_tf.core.config import ModelConfig
+from a2d_tf.core.settings.config import ModelConfig
 from a2d_tf.model import losses
 from a2d_tf.model.building import PIXEL_DEVIATION, Builder
 from a2d_tf.model.heads.actor import ActorHead

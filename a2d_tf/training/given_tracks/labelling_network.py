@@ -12,9 +12,9 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from a2d_tf.core.config import Config
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.manifest import MotionFacts
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data.record_folder.manifest import MotionFacts
 from a2d_tf.model.network import Network
 from a2d_tf.model.readout.label_fit import FittedLabels
 from a2d_tf.pretrained import cache

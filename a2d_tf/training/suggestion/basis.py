@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from a2d_tf.data.inspection import Contents
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.record_folder.inspection import Contents
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.training.step_timing import StepTimes
 from a2d_tf.training.suggestion.host import Host
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import Config, ModelConfig
-from a2d_tf.data.manifest import Manifest
-from a2d_tf.data.motion_stream import BlockFunction, MotionStream
+from a2d_tf.core.settings.config import Config, ModelConfig
+from a2d_tf.data.preparation.motion_stream import BlockFunction, MotionStream
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.model import backbones
 from a2d_tf.model.network import Network
 from a2d_tf.ops.motion_maps import BLOCK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from a2d_tf.core import devices
+from a2d_tf.core.machine import devices
 
 UNKNOWN_GPU = 16 * 2**30
 """Bytes of memory assumed of a GPU that does not report its memory."""

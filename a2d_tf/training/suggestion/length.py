@@ -6,7 +6,7 @@ import math
 import os
 from typing import Any
 
-from a2d_tf.core.config import TrainingConfig
+from a2d_tf.core.settings.config import TrainingConfig
 from a2d_tf.training.suggestion.basis import Basis
 from a2d_tf.training.suggestion.host import Host
 from a2d_tf.training.suggestion.presets import SQUARE, USABLE_MEMORY, Preset

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.model.readout.label_fit import LEAST_SKILL
 from a2d_tf.pretrained import cache

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from a2d_tf.core import flagfiles
-from a2d_tf.core.config import Config, ModelConfig
+from a2d_tf.core.command import flagfiles
+from a2d_tf.core.settings.config import Config, ModelConfig
 from a2d_tf.model import backbones
 from a2d_tf.pretrained import cache
 from a2d_tf.training.suggestion.host import Host

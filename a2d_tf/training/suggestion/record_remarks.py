@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from a2d_tf.core.errors import join_names
-from a2d_tf.data.inspection import Contents
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.record_folder.inspection import Contents
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.training.suggestion.presets import SINGLE_FRAME, Preset
 from a2d_tf.training.suggestion.sizes import largest_size
 

@@ -15,10 +15,10 @@ from collections.abc import Collection, Iterable
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.core.config import Config
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data import pipeline
-from a2d_tf.data.inspection import Summary
+from a2d_tf.core.settings.config import Config
+from a2d_tf.data.batches import pipeline
+from a2d_tf.data.record_folder.inspection import Summary
 from a2d_tf.runs import run_folder
 from a2d_tf.training.suggestion import starting_point
 from a2d_tf.training.suggestion.basis import Basis

@@ -9,8 +9,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from a2d_tf.core.register import flag_text
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.core.command.register import flag_text
+from a2d_tf.data.record_folder.manifest import Manifest
 
 MOST_SIDE = 448
 """Pixels of the sides of the frames that records have at most, of few videos."""

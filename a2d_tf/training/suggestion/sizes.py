@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from a2d_tf.core.config import ModelConfig
 from a2d_tf.core.limits import MAX_SIDE
-from a2d_tf.data.inspection import Boxes
+from a2d_tf.core.settings.config import ModelConfig
+from a2d_tf.data.record_folder.inspection import Boxes
 from a2d_tf.model import backbones
 from a2d_tf.ops.anchors import ROI_POSITIVE_IOU, STRIDES
 from a2d_tf.pretrained.anchor_deltas import anchor_ratios

@@ -6,10 +6,10 @@ import dataclasses
 import os
 from typing import Any, NamedTuple
 
-from a2d_tf.core import flagfiles
-from a2d_tf.core.config import Config, ModelConfig
+from a2d_tf.core.command import flagfiles
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.deviations import Deviations
+from a2d_tf.core.settings.config import Config, ModelConfig
+from a2d_tf.data.record_folder.deviations import Deviations
 from a2d_tf.model import backbones
 from a2d_tf.runs import run_folder
 from a2d_tf.training.suggestion.basis import Basis

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a2d_tf.annotations.video_names import name_of
+from a2d_tf.annotations.matching.video_names import name_of
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.video.choice.reasons import find_reasons
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 from pycocotools import mask as rle_tools
 
-from a2d_tf.annotations.video_tracks import GivenInstances
+from a2d_tf.annotations.tracks.video_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.motion_stream import MotionStream
+from a2d_tf.data.preparation.motion_stream import MotionStream
 from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video.reading.span import Span
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from a2d_tf.data.stored_frames import FramePreparer
+from a2d_tf.data.preparation.stored_frames import FramePreparer
 from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video.frames.instances import FrameFeatures, FrameNetwork
 from a2d_tf.video.reading.span import Span

@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Generator, Iterable
 
-from a2d_tf.data.motion_stream import MotionStream
+from a2d_tf.data.preparation.motion_stream import MotionStream
 from a2d_tf.ops import motion_maps
 from a2d_tf.ops.motion_maps import BLOCK, FLOW_HISTOGRAMS
 from a2d_tf.serving.model_info import ModelInfo

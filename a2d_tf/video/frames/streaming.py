@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from a2d_tf.annotations.video_tracks import VideoTracks
-from a2d_tf.core import devices
-from a2d_tf.core.workers import in_threads
+from a2d_tf.annotations.tracks.video_tracks import VideoTracks
+from a2d_tf.core.machine import devices
+from a2d_tf.core.machine.workers import in_threads
 from a2d_tf.ops.motion_maps import BLOCK
 from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.tracking.bout_lengths import ANY_LENGTHS, BoutLengths

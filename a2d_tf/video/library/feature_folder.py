@@ -8,10 +8,10 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from a2d_tf.annotations.given_tracks import GivenTracks
-from a2d_tf.core import devices
+from a2d_tf.annotations.tracks.given_tracks import GivenTracks
+from a2d_tf.core.command.progress import progress_bar
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.core.progress import progress_bar
+from a2d_tf.core.machine import devices
 from a2d_tf.training.given_tracks import track_features
 from a2d_tf.training.given_tracks.track_features import TrackFeatures
 from a2d_tf.video.library.library_request import Request

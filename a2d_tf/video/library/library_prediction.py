@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from a2d_tf.core.command.progress import progress_bar
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.folders import DISK_ERRORS
-from a2d_tf.core.progress import progress_bar
-from a2d_tf.core.signals import stop_at_once
+from a2d_tf.core.machine.signals import stop_at_once
 from a2d_tf.video import video_prediction
 from a2d_tf.video.library.library_request import Request
 from a2d_tf.video.library.library_videos import Job

@@ -18,9 +18,9 @@ from a2d_tf.behaviour.prediction_folder import (
     RESULTS,
 )
 from a2d_tf.core.checked_json import load_json
+from a2d_tf.core.command.register import flag_text
 from a2d_tf.core.errors import InputError
-from a2d_tf.core.register import flag_text
-from a2d_tf.data import video_frames
+from a2d_tf.data.decoding import video_frames
 from a2d_tf.video.frames.track_settings import TRACK_DEFAULTS, TrackSettings
 from a2d_tf.video.library.library_videos import Job
 from a2d_tf.video.reading import image_reader

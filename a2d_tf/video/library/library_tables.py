@@ -20,7 +20,7 @@ from a2d_tf.behaviour.prediction_folder import (
 )
 from a2d_tf.core.files import cell_number, read_csv, write_csv
 from a2d_tf.core.folders import remove_abandoned_folders
-from a2d_tf.core.tasks import ALONE, Task
+from a2d_tf.core.machine.tasks import ALONE, Task
 from a2d_tf.video.library.library_files import FAILED, SUMMARY, SUMS, is_own
 from a2d_tf.video.library.library_page import splits, table_rows, write_library_page
 from a2d_tf.video.library.library_request import Request

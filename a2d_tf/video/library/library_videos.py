@@ -13,7 +13,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from a2d_tf.annotations.video_names import name_of_path
+from a2d_tf.annotations.matching.video_names import name_of_path
 from a2d_tf.behaviour.prediction_folder import (
     RECORD_FILE,
     RESULT_FILES,
@@ -22,7 +22,7 @@ from a2d_tf.behaviour.prediction_folder import (
 )
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import is_file_name
-from a2d_tf.data import video_frames
+from a2d_tf.data.decoding import video_frames
 from a2d_tf.video.library.library_files import FAILED, is_own
 from a2d_tf.video.reading import image_reader
 

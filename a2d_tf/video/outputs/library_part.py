@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from a2d_tf.annotations.video_names import name_of
+from a2d_tf.annotations.matching.video_names import name_of
 from a2d_tf.behaviour import bouts, time_budget
 from a2d_tf.behaviour.prediction_folder import (
     CSV_REMEDY,
@@ -25,7 +25,7 @@ from a2d_tf.behaviour.prediction_folder import (
 from a2d_tf.core.checked_json import load_json, one_of
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest, read_csv, write_text
-from a2d_tf.data import video_frames
+from a2d_tf.data.decoding import video_frames
 from a2d_tf.evaluation.reports.templates import jpeg_url
 from a2d_tf.runs.video_splits import SPLITS
 from a2d_tf.video.pages.page_tables import PairTotals, TrackTotal, totals_of_pairs

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from a2d_tf.annotations.video_tracks import GivenInstances
+from a2d_tf.annotations.tracks.video_tracks import GivenInstances
 from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.serving.signatures import BOX_SIGNATURES, FrameSignatures
 from a2d_tf.video.frames import streaming

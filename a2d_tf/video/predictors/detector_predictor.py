@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from a2d_tf.annotations.video_tracks import GivenInstances
-from a2d_tf.core import devices
+from a2d_tf.annotations.tracks.video_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.machine import devices
 from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video.frames import streaming
 from a2d_tf.video.frames.instances import FrameNetwork, GivenAnswer

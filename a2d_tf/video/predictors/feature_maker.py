@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from a2d_tf.annotations.video_tracks import VideoTracks
+from a2d_tf.annotations.tracks.video_tracks import VideoTracks
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.motion_stream import MotionStream
+from a2d_tf.data.preparation.motion_stream import MotionStream
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops.motion_maps import frame_size
 from a2d_tf.pretrained.action_features import ActionFeatures

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from pycocotools import mask as rle_tools
 
-from a2d_tf.annotations.video_tracks import GivenInstances
+from a2d_tf.annotations.tracks.video_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.ops.label_painter import mask_patches
 from a2d_tf.video.frames.instances import GivenAnswer

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from a2d_tf.data.motion_stream import MotionStream
+from a2d_tf.data.preparation.motion_stream import MotionStream
 from a2d_tf.ops.motion_maps import MIXED_5C
 from a2d_tf.ops.softmax import softmax
 from a2d_tf.pretrained import kinetics

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from a2d_tf.annotations.video_tracks import GivenInstances
+from a2d_tf.annotations.tracks.video_tracks import GivenInstances
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.resizing import resize_frame
+from a2d_tf.data.preparation.resizing import resize_frame
 from a2d_tf.ops.label_painter import mask_patches
 from a2d_tf.video.predictors.detector_classes import DetectorClasses
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from a2d_tf.core import devices
+from a2d_tf.core.machine import devices
 from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.ops.label_painter import mask_patches
 from a2d_tf.serving.signatures import VIDEO_SIGNATURES, FrameSignatures

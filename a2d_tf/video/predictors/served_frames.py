@@ -14,7 +14,7 @@ import numpy as np
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.motion_stream import MotionStream
+from a2d_tf.data.preparation.motion_stream import MotionStream
 from a2d_tf.ops.motion_maps import frame_size
 from a2d_tf.runs import packed
 from a2d_tf.serving.model_info import ModelInfo

@@ -7,11 +7,11 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from a2d_tf.annotations.given_tracks import GivenTracks, Reading, VideoTracks
-from a2d_tf.annotations.video_folder import VideoFolder
-from a2d_tf.annotations.video_names import name_of_path
-from a2d_tf.core import devices
+from a2d_tf.annotations.matching.video_folder import VideoFolder
+from a2d_tf.annotations.matching.video_names import name_of_path
+from a2d_tf.annotations.tracks.given_tracks import GivenTracks, Reading, VideoTracks
 from a2d_tf.core.labels import LabelSpace
+from a2d_tf.core.machine import devices
 from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video.frames import streaming
 from a2d_tf.video.frames.instances import Labeller

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from a2d_tf.annotations.conventions import UNDEFINED
-from a2d_tf.annotations.video_tracks import GivenInstances
+from a2d_tf.annotations.documents.conventions import UNDEFINED
+from a2d_tf.annotations.tracks.video_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.motion_stream import MotionStream
+from a2d_tf.data.preparation.motion_stream import MotionStream
 from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video.frames.instances import FrameFeatures, GivenAnswer
 from a2d_tf.video.frames.stream_clips import Clip

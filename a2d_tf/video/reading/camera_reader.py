@@ -11,7 +11,7 @@ from collections.abc import Generator
 import cv2
 import numpy as np
 
-from a2d_tf.data import decoder
+from a2d_tf.data.decoding import decoder
 from a2d_tf.video.reading.reader import Picture, Reader
 
 

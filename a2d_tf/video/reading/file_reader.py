@@ -8,8 +8,8 @@ from collections.abc import Generator
 
 import numpy as np
 
-from a2d_tf.data import decoder
-from a2d_tf.data.timeline import Timeline
+from a2d_tf.data.decoding import decoder
+from a2d_tf.data.decoding.timeline import Timeline
 from a2d_tf.video.reading.reader import Picture, Reader, rounded_down
 
 REMEDY = "re-encode it"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Generator, Sequence
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import image_files, video_frames
+from a2d_tf.data.decoding import image_files, video_frames
 from a2d_tf.video.reading.reader import Picture, Reader
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")

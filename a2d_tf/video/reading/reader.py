@@ -14,7 +14,7 @@ from typing import Union
 import numpy as np
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data import decoder
+from a2d_tf.data.decoding import decoder
 
 Picture = Callable[[], Union[np.ndarray, None]]
 """A frame that is not yet RGB: the call returns it as uint8 [H, W, 3], or None if the

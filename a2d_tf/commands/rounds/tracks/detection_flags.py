@@ -6,8 +6,8 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from a2d_tf.core import flagfiles
-from a2d_tf.core.register import Register
+from a2d_tf.core.command import flagfiles
+from a2d_tf.core.command.register import Register
 from a2d_tf.video.frames.track_settings import TrackSettings
 from a2d_tf.video.library.detected_tracks import DetectedTracks
 from a2d_tf.video.predictors import object_detector

@@ -20,21 +20,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
-from a2d_tf.annotations.exports import exports_digest
-from a2d_tf.annotations.given_tracks import GivenTracks, Reading
-from a2d_tf.annotations.video_folder import VideoFolder
-from a2d_tf.annotations.video_names import name_of_path
+from a2d_tf.annotations.matching.video_folder import VideoFolder
+from a2d_tf.annotations.matching.video_names import name_of_path
+from a2d_tf.annotations.readers.exports import exports_digest
+from a2d_tf.annotations.tracks.given_tracks import GivenTracks, Reading
 from a2d_tf.behaviour.prediction_folder import LEFT_OUT, RESULT_FILES, SEEN
 from a2d_tf.commands.rounds import chosen_folds
 from a2d_tf.commands.rounds.round_request import RoundRequest
 from a2d_tf.commands.rounds.stage_clock import stage_time
 from a2d_tf.commands.source_flags import SourceFlags
-from a2d_tf.core import command_flags, devices, flagfiles
 from a2d_tf.core.checked_json import load_json
+from a2d_tf.core.command import command_flags, flagfiles
+from a2d_tf.core.command.register import Register
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
-from a2d_tf.core.register import Register
-from a2d_tf.data import video_frames
+from a2d_tf.core.machine import devices
+from a2d_tf.data.decoding import video_frames
 from a2d_tf.evaluation import fold_scores, learning_curve
 from a2d_tf.evaluation.coded_seconds import NOTE, CodedSeconds
 from a2d_tf.evaluation.fold_scores import FoldScores

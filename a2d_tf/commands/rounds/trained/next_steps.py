@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from a2d_tf.commands.rounds.round_request import RoundRequest
 from a2d_tf.core.errors import join_names
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.runs.scores import TEST
 from a2d_tf.training.suggestion.suggestion_file import Suggestion
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from a2d_tf.commands.rounds.round_folder import RoundFolder
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.evaluation import learning_curve
 from a2d_tf.evaluation.learning_curve import Point
 from a2d_tf.runs import held_out_scores

@@ -15,8 +15,9 @@ from a2d_tf.commands.rounds.round_request import RoundRequest
 from a2d_tf.commands.rounds.trained.stage_runner import StageRunner
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_text
-from a2d_tf.data import asked_frames, video_frames
-from a2d_tf.data.manifest import Manifest, MotionFacts
+from a2d_tf.data.decoding import video_frames
+from a2d_tf.data.record_folder import asked_frames
+from a2d_tf.data.record_folder.manifest import Manifest, MotionFacts
 from a2d_tf.runs import run_folder
 from a2d_tf.training.suggestion.settings import MOST_SIDE, flag_words, motion_flags
 from a2d_tf.video.library.library_videos import Job

@@ -11,7 +11,7 @@ from a2d_tf.commands.rounds.trained.track_scoring import TrackScoring
 from a2d_tf.commands.rounds.trained.trained_folds import CrossValidation
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.files import write_csv
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.runs import held_out_scores, scores
 from a2d_tf.runs.scores import TEST
 

@@ -6,7 +6,7 @@ import pathlib
 
 from a2d_tf.commands.rounds.round_request import RoundRequest
 from a2d_tf.commands.rounds.trained.stage_runner import StageRunner
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.runs import training_length
 from a2d_tf.training.suggestion.suggestion_file import Suggestion, json_path
 

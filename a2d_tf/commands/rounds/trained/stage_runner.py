@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from a2d_tf.commands.rounds.stage_clock import stage_time
 from a2d_tf.commands.rounds.trained.stage_times import NO_TIMES, StageTimes, in_words
-from a2d_tf.core import processes
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_text
+from a2d_tf.core.machine import processes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ from a2d_tf.commands.rounds.trained.stage_times import StageTimes, in_words
 from a2d_tf.commands.rounds.trained.track_scoring import TrackScoring
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.evaluation import behaviour_files, fold_scores
 from a2d_tf.evaluation.fold_scores import FoldScores
 from a2d_tf.evaluation.metrics import behaviour_counts

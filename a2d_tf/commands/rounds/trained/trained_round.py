@@ -22,9 +22,9 @@ from a2d_tf.commands.rounds.trained.stage_times import StageTimes
 from a2d_tf.commands.rounds.trained.track_scoring import TrackScoring
 from a2d_tf.commands.rounds.trained.training_steps import TrainingSteps
 from a2d_tf.commands.rounds.trained.video_sizes import VideoSizes
-from a2d_tf.core import flagfiles
-from a2d_tf.core.register import Register
-from a2d_tf.data.manifest import Manifest
+from a2d_tf.core.command import flagfiles
+from a2d_tf.core.command.register import Register
+from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.runs import run_folder, training_length
 from a2d_tf.runs.scores import TEST
 from a2d_tf.training.suggestion.host import Host

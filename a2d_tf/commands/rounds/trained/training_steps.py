@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from a2d_tf.commands.rounds.round_request import RoundRequest
-from a2d_tf.core.config import Config
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.settings.config import Config
 from a2d_tf.runs import run_folder
 from a2d_tf.runs.training_length import LEAST_STEPS
 from a2d_tf.training.suggestion.suggestion_file import Suggestion

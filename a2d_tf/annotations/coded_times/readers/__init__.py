@@ -1,0 +1,1 @@
+"""Readers of coded times: projects and tables of BORIS, and summary.csv."""

@@ -1,0 +1,1 @@
+"""Documents matched to the videos of a folder, and to their frames."""

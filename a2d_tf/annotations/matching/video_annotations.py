@@ -1,0 +1,45 @@
+"""The annotations of a video, from one file or several."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+from a2d_tf.annotations.documents.document import AnnotatedFrame, Document, Instance
+
+
+@dataclasses.dataclass
+class VideoAnnotations:
+    """The annotations of a video.
+
+    Attributes:
+      frames: {1-based number: frame}, in the order of the files.
+      documents: the files that these frames come from.
+      notes: for the user, how files were matched to this video.
+    """
+
+    frames: dict[int, AnnotatedFrame] = dataclasses.field(default_factory=dict)
+    documents: list[Document] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+    def add(
+        self, number: int, frame: AnnotatedFrame, document: Document
+    ) -> AnnotatedFrame | None:
+        """Add a frame of a document, unless the video has one of this number.
+
+        Returns:
+          the frame that the video already has; None if the new one was added.
+        """
+        earlier = self.frames.get(number)
+        if earlier is None:
+            self.frames[number] = frame
+            if not self.documents or self.documents[-1] is not document:
+                self.documents.append(document)
+        return earlier
+
+
+def instances_of(annotations: Mapping[str, VideoAnnotations]) -> Iterator[Instance]:
+    """Yield the instances of videos, {video: its annotations}."""
+    for video_annotations in annotations.values():
+        for frame in video_annotations.frames.values():
+            yield from frame.instances

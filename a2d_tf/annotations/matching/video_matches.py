@@ -1,0 +1,190 @@
+"""Which videos of a folder the documents of exports annotate.
+
+A user may name the video of an export, unless its files name several. Otherwise the
+first of these counts: the video that the file names; the video after which the export's
+file or one of its folders is named; that of the task in a name that CVAT gave it; the
+only video of the size and the number of frames that the file gives.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Sequence
+
+from a2d_tf.annotations.documents.document import Document
+from a2d_tf.annotations.matching.video_folder import VideoFolder
+from a2d_tf.annotations.matching.video_names import name_in_download
+from a2d_tf.annotations.readers.exports import Export, ReadExport
+from a2d_tf.core.errors import InputError, join_names, quoted
+from a2d_tf.core.files import is_file_name
+from a2d_tf.data.decoding.video_frames import VIDEOS
+
+# Suffixes of exports that are named after a video. Other dots are part of a name, such
+# as clip.2.
+_SUFFIXES = (*VIDEOS, ".json", ".xml", ".zip", ".txt", ".csv", ".h5", ".slp")
+
+
+@dataclasses.dataclass
+class VideoMatch:
+    """A document and its videos.
+
+    Attributes:
+      videos: {name of a video in the document, or None: name of the video}.
+      unmatched_names: names in the document of which no video is known so far.
+      is_named: whether the user has named the video.
+      is_of_task: whether the video is that of the task in the name of the export.
+    """
+
+    document: Document
+    videos: dict[str | None, str]
+    unmatched_names: list[str | None]
+    is_named: bool
+    is_of_task: bool = False
+
+
+def match_documents(
+    exports: Iterable[ReadExport], folder: VideoFolder
+) -> list[VideoMatch]:
+    """Return the documents of exports with their videos, as far as these are known.
+
+    Raises:
+      InputError: contents of an export that the user has named belong to several
+        videos, or a name is no file's.
+    """
+    matches: list[VideoMatch] = []
+    for export, documents in exports:
+        matches += _match_by_names(export, documents, folder)
+    _match_by_size(matches, folder)
+    return matches
+
+
+def taken_videos(matches: Iterable[VideoMatch]) -> set[str]:
+    """Return the videos of all documents."""
+    taken: set[str] = set()
+    for match in matches:
+        taken.update(match.videos.values())
+    return taken
+
+
+def _match_by_names(
+    export: Export, documents: Sequence[Document], folder: VideoFolder
+) -> list[VideoMatch]:
+    """Return the matches of an export, by the names and paths that it contains."""
+    matches = [_match_document(export, document, folder) for document in documents]
+    if export.video is None:
+        return matches
+    videos_of_contents: set[str] = set()
+    for match in matches:
+        videos_of_contents.update(match.videos.values())
+    if len(videos_of_contents) > 1:
+        raise InputError(
+            f"{export.path}: contents or file names belong to videos"
+            f" {join_names(sorted(videos_of_contents))}; remove '{export.video}='"
+        )
+    video = folder.without_suffix(export.video)
+    named_matches = []
+    for document in documents:
+        videos = {frame.video: video for frame in document.frames}
+        named_matches.append(VideoMatch(document, videos, [], is_named=True))
+    return named_matches
+
+
+def _match_document(
+    export: Export, document: Document, folder: VideoFolder
+) -> VideoMatch:
+    """Return the match of a document, by the names in it and by its path."""
+    match = VideoMatch(document, {}, [], is_named=False)
+    for name in dict.fromkeys(frame.video for frame in document.frames):
+        if name and export.video is None and not is_file_name(name):
+            problem = f"video {quoted(name)} is not a valid file name; rename it"
+            raise InputError(f"{document.path}: {problem}")
+        video: str | None
+        if name:
+            video = folder.spelling(name)
+        else:
+            names = _names_in_path(export, document)
+            video = _video_named(names, folder)
+            if video is None:
+                video = _video_of_task(names, folder)
+                match.is_of_task = video is not None
+        if video is None:
+            match.unmatched_names.append(name)
+        else:
+            match.videos[name] = video
+    return match
+
+
+def _names_in_path(export: Export, document: Document) -> list[str]:
+    """Return the names of a document's file and folders that may be a video's."""
+    path = document.path
+    # Folders above that of the export may be called anything.
+    above = export.path.parent
+    if not export.path.is_dir():
+        above = above.parent
+    if path.is_relative_to(above):
+        path = path.relative_to(above)
+    *folders, file = path.parts
+    names = folders[::-1]
+    is_named_after_frame = file.partition(".")[0].isdigit()
+    if not (document.format == "labelme" and is_named_after_frame):
+        names.insert(0, file)
+    return names
+
+
+def _video_named(names: Iterable[str], folder: VideoFolder) -> str | None:
+    """Return the video after which the first of some files and folders is named."""
+    for name in names:
+        video = name
+        while video not in folder.videos:
+            stem, suffix = os.path.splitext(video)
+            if suffix.lower() not in _SUFFIXES:
+                break
+            video = stem
+        if video in folder.videos:
+            return video
+    return None
+
+
+def _video_of_task(names: Iterable[str], folder: VideoFolder) -> str | None:
+    """Return the only video that is called like the task of a file CVAT has named."""
+    for name in names:
+        task = name_in_download(name)
+        if task is not None:
+            video = folder.spelling(folder.without_suffix(task))
+            if video in folder.videos:
+                return video
+    return None
+
+
+def _match_by_size(matches: Sequence[VideoMatch], folder: VideoFolder) -> None:
+    """Match the names that are left to the only free video of the document's size."""
+    taken = taken_videos(matches)
+    for match in matches:
+        if not match.unmatched_names:
+            continue
+        candidates = videos_of_size(match.document, taken, folder)
+        if len(candidates) == 1:
+            for name in match.unmatched_names:
+                match.videos[name] = candidates[0]
+            match.unmatched_names = []
+            taken.update(candidates)
+
+
+def videos_of_size(
+    document: Document, taken: set[str], folder: VideoFolder
+) -> list[str]:
+    """Return the videos of the size and the number of frames of a document.
+
+    Args:
+      taken: videos of other documents, which are left out.
+    """
+    size = document.frames[0].size
+    if size is None or document.frame_count is None:
+        return []
+    videos = []
+    for name in sorted(folder.videos):
+        if name not in taken:
+            if folder.videos[name].extent == (size, document.frame_count):
+                videos.append(name)
+    return videos

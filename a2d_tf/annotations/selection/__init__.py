@@ -1,0 +1,1 @@
+"""The choice of annotations: the split of their videos, and frames that differ."""

@@ -1,0 +1,130 @@
+"""Tracks that a user has: who is where in each frame of a video, from any tool.
+
+What each one does is for a network to say. A label that is an actor of the network is
+kept; without any label the network names the actor, too.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+
+from a2d_tf.annotations.documents.document import DEFAULTS, ReadOptions
+from a2d_tf.annotations.labels.names import NO_NAMES, Names
+from a2d_tf.annotations.matching.find_videos import find_videos
+from a2d_tf.annotations.matching.video_annotations import VideoAnnotations
+from a2d_tf.annotations.matching.video_folder import VideoFolder
+from a2d_tf.annotations.readers.exports import Export, read_exports
+from a2d_tf.annotations.tracks.video_tracks import FLAG, VideoTracks
+from a2d_tf.core.errors import InputError, join_names
+from a2d_tf.core.labels import LabelSpace
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How exports of tracks are read, as the user says.
+
+    Attributes:
+      exports: the files, folders and zips.
+      names: maps labels to actors.
+      options: how files are read.
+    """
+
+    exports: Sequence[Export]
+    names: Names = NO_NAMES
+    options: ReadOptions = DEFAULTS
+
+
+@dataclasses.dataclass(frozen=True)
+class GivenTracks:
+    """The given tracks of videos.
+
+    Attributes:
+      videos: {name of a video: its tracks}.
+      annotations: {name of a video: the frames of its exports}.
+      left_out: {actor of a detector's that the labels lack: its instances}.
+    """
+
+    videos: Mapping[str, VideoTracks]
+    annotations: Mapping[str, VideoAnnotations]
+    left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def read(
+        cls,
+        reading: Reading,
+        folder: VideoFolder,
+        labels: LabelSpace,
+        wanted: Collection[str],
+        *,
+        of_detector: bool = False,
+    ) -> GivenTracks:
+        """Read exports, and find the tracks of videos in them.
+
+        Args:
+          folder: where the videos are.
+          labels: the label space of the model. If it has a single actor, that is the
+            actor of tracks whose export does not say.
+          wanted: names of videos, all of which must have tracks; exports of others are
+            left out.
+          of_detector: whether a detector found them: then videos may have no tracks,
+            and those of other actors are left out.
+
+        Raises:
+          InputError: a file cannot be read, a wanted video has no tracks, a track is in
+            a frame twice, or a label is no actor.
+        """
+        options = reading.options
+        if not options.actor and len(labels.actors) == 1:
+            options = dataclasses.replace(options, actor=labels.actors[0])
+        annotations = find_videos(
+            read_exports(reading.exports, options),
+            folder,
+            options.first_frame,
+            flag=FLAG,
+            wanted=wanted,
+        )
+        missing = [name for name in wanted if name not in annotations]
+        if of_detector:
+            for name in missing:
+                annotations[name] = VideoAnnotations()
+        elif missing:
+            paths = [str(export.path) for export in reading.exports]
+            others = sorted(set(annotations) - set(wanted))
+            instead = f", but those of {join_names(others)}" if others else ""
+            raise InputError(
+                f"{join_names(paths)}: no tracks of {join_names(missing)}{instead}; add"
+                f" them, or name the video of a file, as in --{FLAG}=VIDEO=FILE"
+            )
+        left_out = collections.Counter[str]()
+        if of_detector:
+            names = dataclasses.replace(reading.names, label_space=labels)
+            for name in wanted:
+                known = _of_actors(annotations[name], labels.actors, names, left_out)
+                annotations[name] = known
+        videos = {}
+        for name in wanted:
+            videos[name] = VideoTracks(name, annotations[name], labels, reading.names)
+        return cls(videos, annotations, left_out)
+
+
+def _of_actors(
+    annotations: VideoAnnotations,
+    actors: Collection[str],
+    names: Names,
+    left_out: collections.Counter[str],
+) -> VideoAnnotations:
+    """Return the annotations without instances of other actors, which are counted."""
+    frames = {}
+    for number, frame in annotations.frames.items():
+        instances = []
+        for instance in frame.instances:
+            actor, _ = names.annotated_names(instance)
+            if not actor or actor in actors:
+                instances.append(instance)
+            else:
+                left_out[actor] += 1
+        if instances:
+            frames[number] = dataclasses.replace(frame, instances=tuple(instances))
+    return dataclasses.replace(annotations, frames=frames)

@@ -1,0 +1,57 @@
+"""Flags that several commands have in common; none is a setting of a run."""
+
+from __future__ import annotations
+
+from absl import flags
+
+from a2d_tf.core.command.register import Register
+
+
+def define_workdir(register: Register) -> flags.FlagHolder:
+    """Define `--workdir` for commands that read a run."""
+    return register.define_string("workdir", None, "Run folder of a2d train.")
+
+
+def define_packed_model(register: Register) -> flags.FlagHolder:
+    """Define `--model` for commands that take a packed model in place of a run."""
+    text = "Packed model: a name, or a folder of a2d export --pack."
+    return register.define_string("model", None, text)
+
+
+def define_checkpoint(register: Register) -> flags.FlagHolder:
+    """Define `--checkpoint` for commands that read a run."""
+    text = "Weights of the run to use: the newest, or those of the best validation."
+    return register.define_enum("checkpoint", "last", ["last", "best"], text)
+
+
+def define_bout_lengths(
+    register: Register,
+) -> tuple[flags.FlagHolder, flags.FlagHolder]:
+    """Define `--min_bout` and `--merge_gap` for commands that say what bouts there are.
+
+    Returns:
+      the two flags.
+    """
+    min_bout = register.define_float(
+        "min_bout",
+        0.0,
+        "Leave out predicted bouts shorter than so many seconds, after gaps are"
+        " filled; 0: none.",
+        0.0,
+        1e6,
+    )
+    merge_gap = register.define_float(
+        "merge_gap",
+        0.0,
+        "Fill gaps shorter than so many seconds between two predicted bouts of one"
+        " individual and behaviour; 0: none.",
+        0.0,
+        1e6,
+    )
+    return min_bout, merge_gap
+
+
+def define_device(register: Register) -> flags.FlagHolder:
+    """Define `--device` for commands that compute."""
+    text = "Device to compute on; auto: the GPU if the machine has one, else the CPU."
+    return register.define_enum("device", "auto", ["auto", "cpu", "gpu"], text)

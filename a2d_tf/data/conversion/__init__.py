@@ -1,0 +1,1 @@
+"""Conversion of annotated videos to records: clips, shards, publication."""

@@ -1,0 +1,260 @@
+"""Read the frames of a video: of a video file, or of a folder of numbered images.
+
+Frames are numbered from 1: `00001.png` is the first frame, or the second frame if there
+is a `00000.png`. All frames of a video must have the same size.
+"""
+
+from __future__ import annotations
+
+import collections
+import math
+import os
+import pathlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from a2d_tf.core.errors import InputError, join_names
+from a2d_tf.core.files import Path
+from a2d_tf.data.decoding import decoder
+from a2d_tf.data.decoding.image_files import read_image
+
+VIDEOS = tuple(
+    """
+    .mp4 .avi .mov .mkv .webm
+    .3gp .asf .flv .m2ts .m4v .mpeg .mpg .mts .mxf .ogv .ts .wmv
+    """.split()
+)
+"""Suffixes of video files in a folder."""
+IMAGES = (".png", ".jpg", ".jpeg")
+_REMEDY = "restore it from the release"
+
+
+class NumberedFrame(NamedTuple):
+    """A decoded frame: its 1-based number, and RGB uint8 [H, W, 3]."""
+
+    number: int
+    rgb: np.ndarray
+
+
+def find(folder: Path, vid: str) -> pathlib.Path | None:
+    """Return the path of a video in a folder of videos; None if there is none.
+
+    The video is a file `<vid>.mp4` or with another suffix of `VIDEOS`, also in the form
+    `.MP4` or `.Mp4`; if there is no such file, it is the folder `<vid>`.
+    """
+    folder = pathlib.Path(folder)
+    for change_case in (str.lower, str.upper, str.title):
+        for suffix in VIDEOS:
+            path = folder / f"{vid}{change_case(suffix)}"
+            if path.is_file():
+                return path
+    if (folder / vid).is_dir():
+        return folder / vid
+    return None
+
+
+def read(
+    path: Path, numbers: Iterable[int] | None = None, remedy: str = _REMEDY
+) -> Iterator[NumberedFrame]:
+    """Yield frames, ascending, in one pass.
+
+    Args:
+      path: a video file, or a folder of images.
+      numbers: numbers of the frames, in any order; by default all frames.
+      remedy: what the user can do about a broken file; the end of each message.
+
+    Raises:
+      InputError: the file is missing; or one of the frames is missing, cannot be
+        decoded or has another size than earlier frames; or a frame of a video file that
+        is read up to there is damaged, because later frames may refer to it.
+    """
+    path = pathlib.Path(path)
+    ascending = None
+    if numbers is not None:
+        ascending = sorted(set(numbers))
+        if not ascending:
+            return
+    if path.is_dir():
+        frames = _decode_images(path, images(path, remedy), ascending, remedy)
+    else:
+        frames = _decode_video(path, ascending, remedy)
+    first_size: tuple[int, int] | None = None
+    for frame in frames:
+        height, width = frame.rgb.shape[:2]
+        if first_size is None:
+            first_size = height, width
+        if (height, width) != first_size:
+            file = path
+            if path.is_dir():
+                file = images(path, remedy)[frame.number]
+            sizes = (
+                f"{height}x{width} pixels, earlier frames"
+                f" {first_size[0]}x{first_size[1]}"
+            )
+            raise InputError(f"{file}: frame {frame.number} has {sizes}; {remedy}")
+        yield frame
+
+
+def count(path: Path, remedy: str = _REMEDY) -> int:
+    """Count the frames that can be decoded; a folder's, up to a missing image."""
+    path = pathlib.Path(path)
+    frames_so_far = 0
+    if path.is_dir():
+        for number in images(path, remedy):
+            if number == frames_so_far + 1:
+                frames_so_far = number
+        return frames_so_far
+    with _opened(path, remedy) as video:
+        for _ in video.frames():
+            frames_so_far += 1
+    return frames_so_far
+
+
+def seconds(path: Path, remedy: str = _REMEDY) -> np.ndarray:
+    """Return the times at which the frames of a video file are shown.
+
+    Returns:
+      float64 [N], seconds from the first frame. Times of a player are larger by
+      `first_frame_time`.
+    """
+    with _opened(pathlib.Path(path), remedy) as video:
+        return video.timeline(math.inf).seconds
+
+
+def first_frame_time(path: Path, remedy: str = _REMEDY) -> float:
+    """Return the time at which a player shows the first frame, in seconds.
+
+    It is above 0 if sound, or a frame that cannot be decoded, comes before that frame.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        return 0.0
+    with _opened(path, remedy) as video:
+        next(video.frames(), None)
+        return video.first_frame_time or 0.0
+
+
+def size(path: Path, remedy: str = _REMEDY) -> tuple[int, int]:
+    """Return the (height, width) of the first frame, pixels."""
+    frame = next(read(path, [1], remedy))
+    height, width, _ = frame.rgb.shape
+    return height, width
+
+
+def files(path: Path, suffixes: tuple[str, ...] = IMAGES) -> tuple[pathlib.Path, ...]:
+    """List the files that hold the frames: the video file, or a folder's images."""
+    path = pathlib.Path(path)
+    if not path.is_dir():
+        return (path,)
+    paths = []
+    for name in sorted(os.listdir(path)):
+        # macOS leaves files with a leading dot beside copied ones.
+        if name.lower().endswith(suffixes) and not name.startswith("."):
+            paths.append(path / name)
+    return tuple(paths)
+
+
+def begins_with_zero(path: Path) -> bool:
+    """Return whether a path is a folder of images that are numbered from 0."""
+    return any(re.fullmatch("0+", file.stem) for file in files(path))
+
+
+def images(folder: Path, remedy: str = _REMEDY) -> dict[int, pathlib.Path]:
+    """List the numbered images of a folder: {1-based number: path}, ascending.
+
+    Raises:
+      InputError: the name of an image is not a number, two images have the same number,
+        or there is no image.
+    """
+    path_of: dict[int, pathlib.Path] = {}
+    first = 0 if begins_with_zero(folder) else 1
+    for path in files(folder):
+        is_number = re.fullmatch(r"[0-9]{1,9}", path.stem)
+        number = int(path.stem) + 1 - first if is_number else 0
+        if number == 0 or number in path_of:
+            raise InputError(
+                f"{path}: its name is not a number, or is used twice; number the images"
+                f" from 00001{IMAGES[0]}"
+            )
+        path_of[number] = path
+    if not path_of:
+        raise InputError(
+            f"{folder}: no images ({', '.join(IMAGES)}) in this folder; {remedy}"
+        )
+    return dict(sorted(path_of.items()))
+
+
+def _decode_images(
+    folder: pathlib.Path,
+    path_of: Mapping[int, pathlib.Path],
+    numbers: Iterable[int] | None,
+    remedy: str,
+) -> Iterator[NumberedFrame]:
+    """Yield frames of a folder of images.
+
+    Args:
+      folder: the folder, for messages.
+      path_of: {number of a frame: path of its image}.
+      numbers: numbers of the frames; None for all.
+      remedy: the end of each message.
+
+    Raises:
+      InputError: an image is missing or broken.
+    """
+    last = max(path_of)
+    if numbers is None:
+        numbers = range(1, last + 1)
+    for number in numbers:
+        if number not in path_of:
+            name = f"frame {number} ({number:05d}{IMAGES[0]})"
+            raise InputError(
+                f"{folder}: {name} is missing, the last frame is {last}; {remedy}"
+            )
+        yield NumberedFrame(number, read_image(path_of[number], remedy))
+
+
+def _opened(path: pathlib.Path, remedy: str) -> decoder.Decoder:
+    """Open a video file.
+
+    Raises:
+      InputError: as `decoder.Decoder`; if the file is missing, the message lists the
+        videos in its folder.
+    """
+    if not path.exists():
+        videos = []
+        for entry in path.parent.glob("[!.]*"):
+            if entry.is_dir() or entry.suffix.lower() in VIDEOS:
+                videos.append(entry.name)
+        names = join_names(sorted(videos))
+        raise InputError(f"{path.parent}: no {path.stem}.*; it holds {names}; {remedy}")
+    return decoder.Decoder(path, remedy)
+
+
+def _decode_video(
+    path: pathlib.Path, numbers: Sequence[int] | None, remedy: str
+) -> Iterator[NumberedFrame]:
+    """Yield frames of a video file; `numbers` are ascending, or None for all frames."""
+    number = 0
+    remaining = collections.deque(numbers or ())
+    with _opened(path, remedy) as video:
+        frames = video.frames()
+        for number, frame in enumerate(frames, 1):
+            if frame.is_damaged:
+                more = sum(later_frame.is_damaged for later_frame in frames)
+                problem = f"frame {number} is damaged, and {more} frames after it"
+                raise InputError(f"{path}: {problem}; {remedy}")
+            if numbers is None:
+                yield NumberedFrame(number, frame.rgb())
+            elif number == remaining[0]:
+                yield NumberedFrame(number, frame.rgb())
+                remaining.popleft()
+                if not remaining:
+                    return
+    if remaining or (numbers is None and (video.is_broken or number == 0)):
+        problem = f"decoding ends after {number} frames"
+        if remaining:
+            problem += f", before frame {remaining[0]}"
+        raise InputError(f"{path}: {problem}; {remedy}")

@@ -1,0 +1,1 @@
+"""A folder of records: its manifest, its records one by one, their statistics."""

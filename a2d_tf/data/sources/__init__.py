@@ -1,0 +1,1 @@
+"""Sources of annotated videos: their protocol, the release of A2D, and checks."""

@@ -1,0 +1,120 @@
+"""The protocol of a source of annotated videos, for conversion and checks."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.data.sources.a2d_annotations import Annotation
+from a2d_tf.data.sources.video_list import Video
+
+RESTORE = "restore the missing files, or correct that number"
+"""The remedy in messages about a listing that differs from its files."""
+
+
+class Source(Protocol):
+    """A source of annotated videos.
+
+    `release.Release` and `annotations.annotated_videos.AnnotatedVideos` satisfy this
+    protocol. A broken file raises an InputError that names file and field. Frames are
+    numbered from 1.
+
+    Attributes:
+      root: folder of the source, which reports name; items in the manifest are paths
+        relative to it.
+      label_space: label space of the annotations' codes.
+      videos: the videos of both splits; their `frames` is the number in the listing, 0
+        if the listing has none.
+      listing: name of the file that lists the videos, for messages.
+      remedy: what the user can do about a broken video; the end of messages.
+      skipped: messages about entries of the listing that are left out.
+      doubts: notes about names that may be misspelled.
+      lost_behaviours: {action: time}, actions that were coded, but that no instance
+        has, and for how long they were coded, as text.
+      bout_seconds: {action: mean length of its coded bouts in training videos,
+        seconds}; empty without coded times.
+    """
+
+    root: pathlib.Path
+    label_space: LabelSpace
+    videos: tuple[Video, ...]
+    listing: str
+    remedy: str
+    skipped: tuple[str, ...]
+    doubts: tuple[str, ...]
+    lost_behaviours: Mapping[str, str]
+    bout_seconds: Mapping[str, float]
+
+    def frames_path(self, vid: str) -> pathlib.Path:
+        """Return the video file, or the folder of its frames; it need not exist."""
+
+    def annotation_source(self, vid: str) -> pathlib.Path:
+        """Return the file or folder that messages name as a video's annotations."""
+
+    def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
+        """Return the file of a frame's annotation."""
+
+    def files(self, vid: str) -> tuple[pathlib.Path, ...]:
+        """Return the files that a video's records depend on."""
+
+    def annotation_text(self, vid: str) -> str:
+        """Return further data that a video's records depend on, as text."""
+
+    def length(self, vid: str) -> int:
+        """Return the number of frames of a video."""
+
+    def annotated_frames(self, vid: str) -> tuple[int, ...]:
+        """Return the numbers of a video's annotated frames, ascending."""
+
+    def read_annotation(
+        self, vid: str, frame: int, size: tuple[int, int] | None = None
+    ) -> Annotation:
+        """Read a frame's ground truth; `size` is the decoded (height, width)."""
+
+
+Skip = Callable[[pathlib.Path, InputError], None]
+"""A function that reports an item which is left out.
+
+It takes the path of the item and the error that is the reason. It may raise the error.
+"""
+
+
+def usable_frames(source: Source, video: Video, skip: Skip) -> tuple[int, ...]:
+    """Return the numbers of a video's annotated frames that exist, ascending.
+
+    Args:
+      source: the source of the video.
+      video: the video.
+      skip: reports frames that do not exist, and broken or missing annotations.
+    """
+    vid = video.vid
+    item = source.annotation_source(vid)
+    try:
+        numbers = source.annotated_frames(vid)
+        item = source.frames_path(vid)
+        length = source.length(vid)
+    except InputError as error:
+        skip(item, error)
+        return ()
+    usable = []
+    for number in numbers:
+        if number <= length:
+            usable.append(number)
+            continue
+        path = source.annotation_path(vid, number)
+        problem = (
+            f"{path}: annotates frame {number}, but {source.frames_path(vid)} has"
+            f" {length} according to {source.listing}; {RESTORE}"
+        )
+        skip(path, InputError(problem))
+    if len(numbers) < video.annotated:
+        folder = source.annotation_source(vid)
+        problem = (
+            f"{folder}: annotates {len(numbers)} frames, not {video.annotated} as"
+            f" listed in {source.listing}; {RESTORE}"
+        )
+        skip(folder, InputError(problem))
+    return tuple(usable)
