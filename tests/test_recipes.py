@@ -1,5 +1,6 @@
-"""The code of docs/recipes.md, on a library written by hand."""
+"""tools/recipes.py as docs/recipes.md uses it, on a library written by hand."""
 
+import os
 import re
 
 import extra_packages
@@ -77,6 +78,6 @@ def test_every_block_of_the_page(tmp_path):
         r"```python\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL
     )
     words = "-Werror::FutureWarning", "-c", "\n".join([*blocks, CHECKS])
-    succeeded(
-        run_python(*words, cwd=tmp_path, PYTHONPATH=extra_packages.folder("recipes"))
-    )
+    folders = [str(ROOT / "tools"), str(extra_packages.folder("recipes"))]
+    path = os.pathsep.join(folders)
+    succeeded(run_python(*words, cwd=tmp_path, PYTHONPATH=path))
