@@ -13,7 +13,7 @@ from a2d_files import mask, moving_frames, write_video
 from pycocotools import mask as rle_tools
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
-from a2d_tf.annotations.documents.document import ReadOptions
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers.exports import Export
 from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.core.errors import InputError

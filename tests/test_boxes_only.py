@@ -27,7 +27,7 @@ from test_annotation_formats import (
 )
 from test_mains import TINY
 
-from a2d_tf.annotations.documents.document import ReadOptions
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.annotations.readers.shapes import RawShape, join
 from a2d_tf.commands.inspect import describe

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from a2d_tf.annotations.documents.document import ReadOptions
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.segmentations import decode_parts

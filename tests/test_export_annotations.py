@@ -16,7 +16,7 @@ from processes import complaint, run_a2d
 from pycocotools import mask as rle_tools
 from test_outputs import BOX, FILM, OTHER, SIZE, write
 
-from a2d_tf.annotations.documents.document import ReadOptions
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.labels.names import NO_NAMES
 from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.annotations.writers import tool_exports as files

@@ -7,7 +7,7 @@ import pytest
 from a2d_files import REAL, real
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
-from a2d_tf.annotations.documents.document import ReadOptions
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers.exports import Export
 
 EXPORTS = REAL / "exports"

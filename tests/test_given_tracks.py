@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from a2d_files import coloured_frames, write_video
 
-from a2d_tf.annotations.documents.document import ReadOptions
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.labels.names import Names
 from a2d_tf.annotations.matching.video_folder import VideoFolder
 from a2d_tf.annotations.readers.exports import Export, exports_digest

@@ -13,7 +13,7 @@ from test_annotation_formats import open_source
 from test_export_annotations import ragged
 from test_outputs import FILM, write
 
-from a2d_tf.annotations.documents.document import ReadOptions
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.writers import tool_exports
 from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core.errors import InputError

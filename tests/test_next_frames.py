@@ -10,7 +10,7 @@ import pytest
 from processes import complaint, run_a2d, succeeded
 from test_outputs import BOX, OTHER, frame, reader, write
 
-from a2d_tf.annotations.documents.document import ReadOptions
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D

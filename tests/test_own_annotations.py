@@ -10,13 +10,9 @@ import numpy as np
 import pytest
 from a2d_files import grey_frames, moving_frames, write_images, write_video
 
-from a2d_tf.annotations.documents.document import (
-    AnnotatedFrame,
-    Document,
-    Instance,
-    Numbering,
-    ToolLabel,
-)
+from a2d_tf.annotations.documents.document import AnnotatedFrame, Document, ToolLabel
+from a2d_tf.annotations.documents.instance import Instance
+from a2d_tf.annotations.documents.numbering import Numbering
 from a2d_tf.annotations.labels.label_spaces import label_space_of
 from a2d_tf.annotations.labels.names import NO_NAMES, Names
 from a2d_tf.annotations.matching.find_videos import find_videos

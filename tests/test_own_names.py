@@ -9,7 +9,7 @@ from test_coded_subjects import cvat_track, open_cvat, state, task_of_yard
 from test_coding import FRAMES, TIMES, labels
 
 from a2d_tf.annotations.documents import frame_names
-from a2d_tf.annotations.documents.document import Instance
+from a2d_tf.annotations.documents.instance import Instance
 from a2d_tf.annotations.labels.names import Names
 from a2d_tf.annotations.selection.selection import Selection
 from a2d_tf.core.errors import InputError
@@ -51,7 +51,7 @@ def test_a_hyphen_is_part_of_the_actor_where_the_action_has_its_own_empty_place(
     ],
 )
 def test_a_date_before_a_name_in_label_studio_is_the_users(file, video):
-    assert frame_names.of_label_studio(file).video == video
+    assert frame_names.parse_label_studio(file).video == video
 
 
 def tracks_of(source, frame):

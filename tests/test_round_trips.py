@@ -14,7 +14,7 @@ from test_export_annotations import as_cvat_returns_it, differences
 from a2d_tf.annotations.coded_times.coding import Coding
 from a2d_tf.annotations.coded_times.instance_actions import give_actions
 from a2d_tf.annotations.coded_times.readers import bout_files
-from a2d_tf.annotations.documents.document import ReadOptions
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.labels.names import NO_NAMES
 from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.annotations.writers import tool_exports

@@ -6,7 +6,7 @@ import pytest
 from a2d_files import moving_frames, write_video
 from test_annotation_formats import SIZE, found, left_out, open_source, read, write
 
-from a2d_tf.annotations.documents.document import ReadOptions
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.labels.names import NO_NAMES, Names
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.sources.source import usable_frames

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from a2d_tf.annotations.coded_times.coding import Coding
-from a2d_tf.annotations.documents.document import DEFAULTS, Instance, ReadOptions
 from a2d_tf.annotations.documents.frame_shapes import check_size, decode_shape
+from a2d_tf.annotations.documents.instance import Instance
+from a2d_tf.annotations.documents.read_options import DEFAULTS, ReadOptions
 from a2d_tf.annotations.labels.names import NO_NAMES, Names
 from a2d_tf.annotations.readers.exports import Export
 from a2d_tf.annotations.selection.selection import ALL_FRAMES, Selection

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from a2d_tf.annotations.documents.document import ReadOptions
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.labels.names import NO_NAMES, Names
 from a2d_tf.annotations.readers.exports import Export
 from a2d_tf.annotations.readers.formats import FORMATS

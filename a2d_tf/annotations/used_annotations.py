@@ -11,7 +11,8 @@ from a2d_tf.annotations.coded_times.bout_frames import BoutFrames
 from a2d_tf.annotations.coded_times.bout_seconds import mean_bout_seconds
 from a2d_tf.annotations.coded_times.coded_videos import CodedVideos, code_videos
 from a2d_tf.annotations.coded_times.coding import Coding
-from a2d_tf.annotations.documents.document import Document, ReadOptions
+from a2d_tf.annotations.documents.document import Document
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.labels.label_spaces import check_kept, label_space_of
 from a2d_tf.annotations.labels.names import Names
 from a2d_tf.annotations.matching.find_videos import find_videos

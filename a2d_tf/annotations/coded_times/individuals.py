@@ -10,7 +10,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from a2d_tf.annotations.documents.document import AnnotatedFrame, Instance
+from a2d_tf.annotations.documents.document import AnnotatedFrame
+from a2d_tf.annotations.documents.instance import Instance
 from a2d_tf.annotations.labels.names import Names
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.labels import normalized

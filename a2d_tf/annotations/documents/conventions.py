@@ -1,6 +1,7 @@
 """What the numbers and blanks in the files of each tool mean.
 
-Readers and writers take them from here. docs/data_format.md shows the same table.
+Readers and writers take the conventions that they need from here. docs/data_format.md
+shows all of them in a table.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ UNDEFINED = "__undefined__"
 """The value that CVAT gives to an attribute for which nobody has chosen one."""
 NO_VALUE = ("", UNDEFINED)
 """Values of an attribute that say nothing."""
+OUR_DESCRIPTION = "a2d_tf"
+"""The `info.description` of a prediction that we export as COCO."""
 
 
 class Tracks(str, enum.Enum):

@@ -7,12 +7,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from a2d_tf.annotations.documents.conventions import COCO_OF_ROBOFLOW, CVAT, MASKS
-from a2d_tf.annotations.documents.document import Counted, FrameName, Numbering
+from a2d_tf.annotations.documents.numbering import Counted, FrameName, Numbering
 from a2d_tf.core.errors import quoted
 from a2d_tf.data.decoding.video_frames import VIDEOS
-
-PREDICTION = "a2d_tf"
-"""`info.description` of this project's own export of a prediction as COCO."""
 
 _BY_NAME = Numbering(
     Counted.IMAGE_NAMES, "frames are numbered by image name, such as clip/00005.jpg"
@@ -28,14 +25,14 @@ _FROM_0 = (
 _SPLIT = re.compile(
     r"(?i)\.?|(train|val|test)(ing|id|idation)?(20[0-9]{2}|_all_frames)?"
 )
-_KINDS = "|".join(VIDEOS).replace(".", "")
+_VIDEO_SUFFIXES = "|".join(VIDEOS).replace(".", "")
 # Label Studio puts 8 hexadecimal digits before the name of an uploaded file. A date
 # looks alike, but is part of the user's own name.
 _DATE = r"(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])"
 _UPLOADED = re.compile(rf"^(?!{_DATE})[0-9a-f]{{8}}(-|__)(?=.)")
 
 
-def not_a_frame(name: str) -> str:
+def not_a_frame_message(name: str) -> str:
     """Return the message, with remedy, that the name of an image names no frame."""
     return (
         f"{quoted(name)} does not name a video frame; rename images to"
@@ -73,13 +70,13 @@ def split_frame_name(name: str) -> VideoAndNumber | None:
     return VideoAndNumber(None, number)
 
 
-def of_image(name: str) -> FrameName | None:
+def parse_image(name: str) -> FrameName | None:
     """Parse the path of a user's own image: 'clip1/00005.jpg', 'images/clip1_5.jpg'.
 
     Returns:
       the frame, numbered as in the name; None if the name does not end with a number.
     """
-    path = _without_images(name)
+    path = _without_images_folder(name)
     video_and_number = split_frame_name(path)
     if not video_and_number:
         return None
@@ -97,7 +94,7 @@ def of_image(name: str) -> FrameName | None:
     return FrameName(video, number, _BY_NAME, "/".join(folders))
 
 
-def of_cvat(name: str) -> FrameName | None:
+def parse_cvat(name: str) -> FrameName | None:
     """Parse the name of an image in an export of CVAT.
 
     A frame of a video is 'frame_000005.PNG', in this project's exports
@@ -108,14 +105,14 @@ def of_cvat(name: str) -> FrameName | None:
 
     Source: cvat-ai/cvat `dataset_manager/bindings.py`.
     """
-    path = _without_images(name)
+    path = _without_images_folder(name)
     parts = re.fullmatch(r"(?:([^/]+)/)?frame_([0-9]{6,9})\.PNG", path)
     if not parts:
-        return of_image(name)
+        return parse_image(name)
     return FrameName(parts[1], CVAT.frame(int(parts[2])), _BY_CVAT)
 
 
-def any_is_0(names: Iterable[str]) -> bool:
+def has_number_0(names: Iterable[str]) -> bool:
     """Return whether an image has the number 0, so that its file counts from 0."""
     for name in names:
         video_and_number = split_frame_name(name)
@@ -124,7 +121,7 @@ def any_is_0(names: Iterable[str]) -> bool:
     return False
 
 
-def from_0(name: str, certain: bool) -> FrameName | None:
+def parse_from_0(name: str, certain: bool) -> FrameName | None:
     """Parse the name of a mask or a YouTube-VIS image: 'clip1/00005.png' is frame 6.
 
     Args:
@@ -135,7 +132,7 @@ def from_0(name: str, certain: bool) -> FrameName | None:
     Returns:
       the frame; None if the name does not end with a number.
     """
-    frame_name = of_image(name)
+    frame_name = parse_image(name)
     if not frame_name:
         return None
     counted = Counted.IMAGE_NAMES_FROM_0
@@ -146,7 +143,7 @@ def from_0(name: str, certain: bool) -> FrameName | None:
     )
 
 
-def of_roboflow(name: str, step: int) -> FrameName | None:
+def parse_roboflow(name: str, step: int) -> FrameName | None:
     """Parse a name that Roboflow writes: 'clip1_mp4-5_jpg.rf.0a1b….jpg'.
 
     Args:
@@ -158,12 +155,12 @@ def of_roboflow(name: str, step: int) -> FrameName | None:
     """
     name = re.sub(r"_([A-Za-z]+)\.rf\.[^./]+\.[A-Za-z]+$", r".\1", name)
     parts = re.fullmatch(
-        rf"(?:.*[/\\])?([^/\\]+)_(?:{_KINDS})-([0-9]{{1,9}})(?:\.[a-z]+)?",
+        rf"(?:.*[/\\])?([^/\\]+)_(?:{_VIDEO_SUFFIXES})-([0-9]{{1,9}})(?:\.[a-z]+)?",
         name,
         re.IGNORECASE,
     )
     if not parts:
-        return of_image(name)
+        return parse_image(name)
     explanation = (
         "Roboflow numbers its sampled frames from 0: clip_mp4-5.jpg is frame"
         f" {5 * step + 1} of the video; if it sampled every tenth, pass --frame_step=10"
@@ -172,22 +169,23 @@ def of_roboflow(name: str, step: int) -> FrameName | None:
     return FrameName(parts[1], number, Numbering(Counted.VIDEO_FRAMES, explanation))
 
 
-def of_label_studio(name: str) -> FrameName | None:
+def parse_label_studio(name: str) -> FrameName | None:
     """Parse a name that Label Studio writes: '0a1b2c3d-clip1_00005.jpg'.
 
     Returns:
       the frame; None if the name contains no video or no number.
     """
-    frame_name = of_image(re.sub(_UPLOADED, "", _last(name)))
+    frame_name = parse_image(re.sub(_UPLOADED, "", _file_name(name)))
     if frame_name and frame_name.video:
         return frame_name
     return None
 
 
-def _last(name: str) -> str:
+def _file_name(name: str) -> str:
+    """Return the last part of a path, which may have backslashes."""
     return name.replace("\\", "/").rpartition("/")[2]
 
 
-def _without_images(name: str) -> str:
+def _without_images_folder(name: str) -> str:
     """Return a path without the folder images/ or images/default/ of an export."""
     return re.sub(r"(^|/)images/(default/)?", r"\1", name.replace("\\", "/"))

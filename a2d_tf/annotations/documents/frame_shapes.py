@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a2d_tf.annotations.documents.document import AnnotatedFrame, Instance
+from a2d_tf.annotations.documents.document import AnnotatedFrame
+from a2d_tf.annotations.documents.instance import Instance
 from a2d_tf.core.errors import InputError
 from a2d_tf.data.segmentations import box_of, decode_box, decode_parts
 

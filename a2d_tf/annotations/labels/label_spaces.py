@@ -6,7 +6,7 @@ import collections
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from a2d_tf.annotations.documents.document import Instance
+from a2d_tf.annotations.documents.instance import Instance
 from a2d_tf.annotations.labels.names import Names, Pair
 from a2d_tf.core.errors import InputError, join_names, quoted
 from a2d_tf.core.labels import A2D, NONE, LabelSpace

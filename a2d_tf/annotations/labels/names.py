@@ -21,7 +21,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from a2d_tf.annotations.documents.conventions import NO_VALUE
-from a2d_tf.annotations.documents.document import Instance, ToolLabel
+from a2d_tf.annotations.documents.document import ToolLabel
+from a2d_tf.annotations.documents.instance import Instance
 from a2d_tf.core.checked_json import kind_of, load_json
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.labels import LabelSpace, is_name, normalized

@@ -7,7 +7,8 @@ import os
 import pathlib
 import shlex
 
-from a2d_tf.annotations.documents.document import AnnotatedFrame, Document, Instance
+from a2d_tf.annotations.documents.document import AnnotatedFrame, Document
+from a2d_tf.annotations.documents.instance import Instance
 from a2d_tf.core.errors import InputError
 
 

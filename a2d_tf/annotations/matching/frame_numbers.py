@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from a2d_tf.annotations.documents.conventions import COCO, MASKS
-from a2d_tf.annotations.documents.document import AnnotatedFrame, Counted, Document
+from a2d_tf.annotations.documents.document import AnnotatedFrame, Document
+from a2d_tf.annotations.documents.numbering import Counted
 from a2d_tf.annotations.matching.video_folder import VideoFolder
 from a2d_tf.core.errors import InputError
 

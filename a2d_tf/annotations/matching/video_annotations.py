@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 
-from a2d_tf.annotations.documents.document import AnnotatedFrame, Document, Instance
+from a2d_tf.annotations.documents.document import AnnotatedFrame, Document
+from a2d_tf.annotations.documents.instance import Instance
 
 
 @dataclasses.dataclass

@@ -33,14 +33,12 @@ from a2d_tf.annotations.documents.conventions import (
     COCO_OF_LABEL_STUDIO,
     COCO_OF_OURS,
     COCO_OF_ROBOFLOW,
+    OUR_DESCRIPTION,
     OWN_JSON,
 )
-from a2d_tf.annotations.documents.document import (
-    Counted,
-    Document,
-    FrameName,
-    ReadOptions,
-)
+from a2d_tf.annotations.documents.document import Document
+from a2d_tf.annotations.documents.numbering import Counted, FrameName
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers.coco_document import (
     CATEGORIES,
     ID,
@@ -149,7 +147,7 @@ def read_own(file: File, options: ReadOptions) -> list[Document]:
         )
         with file.at(where):
             images[annotation["image_id"]].annotations.append(own_annotation)
-    dialect = Dialect("a2d_tf", frame_names.of_image, OWN_JSON, is_own=True)
+    dialect = Dialect("a2d_tf", frame_names.parse_image, OWN_JSON, is_own=True)
     return [make_document(file, dialect, options, images.values())]
 
 
@@ -186,17 +184,17 @@ def _dialect(content: dict[str, Any], options: ReadOptions) -> Dialect:
     if "roboflow" in str(description):
 
         def parse(name: str) -> FrameName | None:
-            return frame_names.of_roboflow(name, options.frame_step)
+            return frame_names.parse_roboflow(name, options.frame_step)
 
         return Dialect("coco", parse, COCO_OF_ROBOFLOW, scaled=True)
     if str(info.get("contributor")).startswith("Label Studio"):
-        return Dialect("coco", frame_names.of_label_studio, COCO_OF_LABEL_STUDIO)
+        return Dialect("coco", frame_names.parse_label_studio, COCO_OF_LABEL_STUDIO)
     conventions = COCO
-    if description == frame_names.PREDICTION:
+    if description == OUR_DESCRIPTION:
         conventions = COCO_OF_OURS  # it lists only key frames
     elif _is_of_cvat(content):
         conventions = COCO_OF_CVAT
-    return Dialect("coco", frame_names.of_cvat, conventions)
+    return Dialect("coco", frame_names.parse_cvat, conventions)
 
 
 def _is_of_cvat(content: dict[str, Any]) -> bool:
@@ -213,7 +211,7 @@ def _frame_count(content: dict[str, Any]) -> int | None:
     image_count = len(content["images"])
     numbers = []
     for image in content["images"]:
-        frame = frame_names.of_cvat(image["file_name"])
+        frame = frame_names.parse_cvat(image["file_name"])
         if frame and frame.numbering.kind == Counted.VIDEO_FRAMES:
             numbers.append(frame.number)
     is_whole_video = sorted(numbers) == list(range(1, image_count + 1))

@@ -13,14 +13,10 @@ from typing import Any, NamedTuple
 
 from a2d_tf.annotations.documents import frame_names
 from a2d_tf.annotations.documents.conventions import Conventions
-from a2d_tf.annotations.documents.document import (
-    Document,
-    FrameName,
-    Instance,
-    ReadOptions,
-    Segmentation,
-    number_in_name,
-)
+from a2d_tf.annotations.documents.document import Document
+from a2d_tf.annotations.documents.instance import Instance, Segmentation, number_in_name
+from a2d_tf.annotations.documents.numbering import FrameName
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers.container import File
 from a2d_tf.annotations.readers.shapes import box_around_turned, segmentation_area
 from a2d_tf.core.checked_json import check_json, whole
@@ -126,7 +122,9 @@ def make_document(
             continue
         name = dialect.parse(image.file_name)
         if name is None:
-            raise file.error(image.where, frame_names.not_a_frame(image.file_name))
+            raise file.error(
+                image.where, frame_names.not_a_frame_message(image.file_name)
+            )
         document.add(
             image.where,
             name,

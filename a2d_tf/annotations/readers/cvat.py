@@ -15,13 +15,9 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from a2d_tf.annotations.documents import frame_names
-from a2d_tf.annotations.documents.document import (
-    Counted,
-    Document,
-    FrameName,
-    Numbering,
-    ReadOptions,
-)
+from a2d_tf.annotations.documents.document import Document
+from a2d_tf.annotations.documents.numbering import Counted, FrameName, Numbering
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers import shapes
 from a2d_tf.annotations.readers.container import File
 from a2d_tf.annotations.readers.cvat_shapes import (
@@ -250,7 +246,7 @@ class _TaskReader:
             of_video = stem == f"frame_{frame:06d}"
         if of_video:
             return FrameName(self._task.video, self._task.number(frame), _BY_FRAME)
-        name = frame_names.of_image(path)
+        name = frame_names.parse_image(path)
         if name is None:
             raise ValueError(
                 f"{quoted(path)} has no frame number, unlike clip1/00005.jpg"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from xml.etree.ElementTree import Element
 
-from a2d_tf.annotations.documents.document import Segmentation, number_in_name
+from a2d_tf.annotations.documents.instance import Segmentation, number_in_name
 from a2d_tf.annotations.readers import shapes
 from a2d_tf.annotations.readers.cvat_tasks import integer
 from a2d_tf.annotations.readers.shapes import RawShape

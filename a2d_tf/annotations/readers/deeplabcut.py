@@ -28,13 +28,9 @@ import h5py
 import numpy as np
 
 from a2d_tf.annotations.documents.conventions import DEEPLABCUT
-from a2d_tf.annotations.documents.document import (
-    Counted,
-    Document,
-    FrameName,
-    Numbering,
-    ReadOptions,
-)
+from a2d_tf.annotations.documents.document import Document
+from a2d_tf.annotations.documents.numbering import Counted, FrameName, Numbering
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers import poses
 from a2d_tf.annotations.readers.container import File
 from a2d_tf.core.errors import InputError, quoted

@@ -7,7 +7,8 @@ import pathlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from a2d_tf.annotations.documents.document import Document, ReadOptions
+from a2d_tf.annotations.documents.document import Document
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import file_digest, is_file_name

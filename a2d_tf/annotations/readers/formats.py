@@ -6,7 +6,8 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from a2d_tf.annotations.documents.document import Document, ReadOptions
+from a2d_tf.annotations.documents.document import Document
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers import (
     coco,
     cvat,

@@ -18,12 +18,10 @@ from typing import Any
 import cv2
 
 from a2d_tf.annotations.documents import frame_names
-from a2d_tf.annotations.documents.document import (
-    Document,
-    FrameName,
-    ReadOptions,
-    Segmentation,
-)
+from a2d_tf.annotations.documents.document import Document
+from a2d_tf.annotations.documents.instance import Segmentation
+from a2d_tf.annotations.documents.numbering import FrameName
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers import shapes
 from a2d_tf.annotations.readers.container import File, size_of
 from a2d_tf.core.checked_json import whole
@@ -105,9 +103,9 @@ def _frame_name(file: File) -> FrameName:
     path = image.replace("\\", "/")
     if not pathlib.PureWindowsPath(image).is_absolute():
         path = posixpath.normpath(posixpath.join(posixpath.dirname(file.name), path))
-    name = frame_names.of_image(path) or frame_names.of_image(file.name)
+    name = frame_names.parse_image(path) or frame_names.parse_image(file.name)
     if name is None:
-        raise file.error("imagePath", frame_names.not_a_frame(image))
+        raise file.error("imagePath", frame_names.not_a_frame_message(image))
     return name
 
 

@@ -29,7 +29,9 @@ import numpy as np
 
 from a2d_tf.annotations.documents import frame_names
 from a2d_tf.annotations.documents.conventions import MASKS
-from a2d_tf.annotations.documents.document import Document, Instance, ReadOptions
+from a2d_tf.annotations.documents.document import Document
+from a2d_tf.annotations.documents.instance import Instance
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers.container import File
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.data.decoding.image_files import decode_png
@@ -193,10 +195,10 @@ def _add_video(
     Raises:
       InputError: a PNG is broken, or PNGs and rows have different objects.
     """
-    certain = frame_names.any_is_0(png_names)
+    certain = frame_names.has_number_0(png_names)
     values_in_pngs: set[int] = set()
     for png_name in png_names:
-        frame = frame_names.from_0(png_name, certain)
+        frame = frame_names.parse_from_0(png_name, certain)
         if not frame:
             document.left_out["PNGs whose names do not end in a number"] += 1
             continue

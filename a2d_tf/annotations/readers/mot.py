@@ -22,16 +22,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from a2d_tf.annotations.documents.conventions import MOT
-from a2d_tf.annotations.documents.document import (
-    Counted,
-    Document,
-    FrameName,
-    Instance,
-    Numbering,
-    ReadOptions,
-    ToolLabel,
-    check_tracks_differ,
-)
+from a2d_tf.annotations.documents.document import Document, ToolLabel
+from a2d_tf.annotations.documents.instance import Instance, check_tracks_differ
+from a2d_tf.annotations.documents.numbering import Counted, FrameName, Numbering
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers.container import File
 from a2d_tf.core.errors import quoted
 

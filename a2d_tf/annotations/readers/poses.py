@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a2d_tf.annotations.documents.document import (
-    Document,
-    FrameName,
+from a2d_tf.annotations.documents.document import Document
+from a2d_tf.annotations.documents.instance import (
     Instance,
-    ReadOptions,
     check_tracks_differ,
     number_in_name,
 )
+from a2d_tf.annotations.documents.numbering import FrameName
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers.container import File
 
 MARGIN = 0.1

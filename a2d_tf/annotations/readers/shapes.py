@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 from pycocotools import mask as rle_tools
 
-from a2d_tf.annotations.documents.document import Instance, Segmentation
+from a2d_tf.annotations.documents.instance import Instance, Segmentation
 from a2d_tf.core.errors import quoted
 from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.data.segmentations import encode_mask

@@ -18,13 +18,9 @@ from typing import Any
 import h5py
 
 from a2d_tf.annotations.documents.conventions import SLEAP
-from a2d_tf.annotations.documents.document import (
-    Counted,
-    Document,
-    FrameName,
-    Numbering,
-    ReadOptions,
-)
+from a2d_tf.annotations.documents.document import Document
+from a2d_tf.annotations.documents.numbering import Counted, FrameName, Numbering
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers import poses
 from a2d_tf.annotations.readers.container import File
 from a2d_tf.core.errors import InputError

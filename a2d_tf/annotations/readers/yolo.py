@@ -23,13 +23,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from a2d_tf.annotations.documents import frame_names
-from a2d_tf.annotations.documents.document import (
-    Document,
-    FrameName,
-    Instance,
-    ReadOptions,
-    ToolLabel,
-)
+from a2d_tf.annotations.documents.document import Document, ToolLabel
+from a2d_tf.annotations.documents.instance import Instance
+from a2d_tf.annotations.documents.numbering import FrameName
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers.container import File
 from a2d_tf.annotations.readers.yolo_labels import is_named_by_cvat, read_instances
 from a2d_tf.core.errors import quoted
@@ -95,7 +92,8 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         name = _frame_name(file, key.path, image.image_path)
         if name is None:
             raise file.error(
-                where, frame_names.not_a_frame(image.image_path or f"{key.path}.txt")
+                where,
+                frame_names.not_a_frame_message(image.image_path or f"{key.path}.txt"),
             )
         document.add(where, name, (1, 1), instances, scaled=True)
     return [document]
@@ -220,4 +218,4 @@ def _frame_name(file: File, stem: str, image_path: str | None) -> FrameName | No
             "may be numbered from 0, as in CVAT, or from 1; add train.txt or the images"
         )
         raise file.error(stem, problem)
-    return frame_names.of_cvat(image_path or f"{stem}.txt")
+    return frame_names.parse_cvat(image_path or f"{stem}.txt")

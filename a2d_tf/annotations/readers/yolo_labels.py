@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from a2d_tf.annotations.documents.document import (
+from a2d_tf.annotations.documents.document import ToolLabel
+from a2d_tf.annotations.documents.instance import (
     Instance,
     Segmentation,
-    ToolLabel,
     check_tracks_differ,
 )
 from a2d_tf.annotations.readers.container import File

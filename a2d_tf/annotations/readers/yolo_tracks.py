@@ -13,7 +13,8 @@ import re
 from typing import Any
 
 from a2d_tf.annotations.documents import frame_names
-from a2d_tf.annotations.documents.document import Document, ReadOptions
+from a2d_tf.annotations.documents.document import Document
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers import yolo
 from a2d_tf.annotations.readers.container import File
 from a2d_tf.annotations.readers.yolo_labels import (
@@ -58,9 +59,9 @@ def read(file: File, options: ReadOptions) -> list[Document]:
         if is_named_by_cvat(stem):
             problem = "is named as in CVAT; export 'Ultralytics YOLO' there"
             raise label_file.error("", problem)
-        frame_name = frame_names.of_cvat(f"{stem}.txt")
+        frame_name = frame_names.parse_cvat(f"{stem}.txt")
         if frame_name is None:
-            raise label_file.error("", frame_names.not_a_frame(name))
+            raise label_file.error("", frame_names.not_a_frame_message(name))
         instances = read_instances(label_file, options.label)
         document.add(name, frame_name, (1, 1), instances, scaled=True)
     return [document]

@@ -15,7 +15,9 @@ from typing import Any
 
 from a2d_tf.annotations.documents import frame_names
 from a2d_tf.annotations.documents.conventions import YOUTUBE_VIS
-from a2d_tf.annotations.documents.document import Document, FrameName, ReadOptions
+from a2d_tf.annotations.documents.document import Document
+from a2d_tf.annotations.documents.numbering import FrameName
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers.coco_document import (
     CATEGORIES,
     ID,
@@ -63,10 +65,10 @@ def read(file: File, options: ReadOptions) -> list[Document]:
     for video in content["videos"]:
         image_names.extend(video["file_names"])
     # A file that lists 00000.jpg leaves no doubt that it counts from 0.
-    certain = frame_names.any_is_0(image_names)
+    certain = frame_names.has_number_0(image_names)
 
     def parse(name: str) -> FrameName | None:
-        return frame_names.from_0(name, certain)
+        return frame_names.parse_from_0(name, certain)
 
     dialect = Dialect("youtube_vis", parse, YOUTUBE_VIS)
     return [make_document(file, dialect, options, _images(file))]

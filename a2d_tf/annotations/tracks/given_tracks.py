@@ -10,7 +10,7 @@ import collections
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
-from a2d_tf.annotations.documents.document import DEFAULTS, ReadOptions
+from a2d_tf.annotations.documents.read_options import DEFAULTS, ReadOptions
 from a2d_tf.annotations.labels.names import NO_NAMES, Names
 from a2d_tf.annotations.matching.find_videos import find_videos
 from a2d_tf.annotations.matching.video_annotations import VideoAnnotations

@@ -8,12 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from a2d_tf.annotations.documents.document import (
-    AnnotatedFrame,
-    Instance,
-    check_tracks_differ,
-)
+from a2d_tf.annotations.documents.document import AnnotatedFrame
 from a2d_tf.annotations.documents.frame_shapes import check_size, decode_shape
+from a2d_tf.annotations.documents.instance import Instance, check_tracks_differ
 from a2d_tf.annotations.labels.names import NO_NAMES, Names
 from a2d_tf.annotations.matching.video_annotations import VideoAnnotations
 from a2d_tf.annotations.tracks.track_identities import TrackIdentities

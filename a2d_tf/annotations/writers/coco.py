@@ -12,8 +12,7 @@ from typing import Any
 
 from pycocotools import mask as rle_tools
 
-from a2d_tf.annotations.documents import frame_names
-from a2d_tf.annotations.documents.conventions import COCO_OF_OURS
+from a2d_tf.annotations.documents.conventions import COCO_OF_OURS, OUR_DESCRIPTION
 from a2d_tf.annotations.writers.outlines import polygons
 from a2d_tf.annotations.writers.tracked_video import Shape, TrackedVideo, TrackShapes
 
@@ -76,7 +75,7 @@ def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
         for actor, i in category_ids.items()
     ]
     content = {
-        "info": {"description": frame_names.PREDICTION},
+        "info": {"description": OUR_DESCRIPTION},
         "licenses": [],
         "categories": categories,
         "images": images,
