@@ -46,7 +46,13 @@ from a2d_tf.evaluation.metrics.metric import Metric, SplitData
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.heads.mask import MaskHead
 from a2d_tf.model.label_modes import Decoupled
-from a2d_tf.model.structures import BatchTruth, Features, Options, Rows, Seen
+from a2d_tf.model.structures import (
+    BatchTruth,
+    Features,
+    HeadInputs,
+    LossSettings,
+    SampledRois,
+)
 from a2d_tf.training import forward, run_settings
 
 BOX = [8, 3, 10, 12]
@@ -239,13 +245,13 @@ def test_the_mask_term_counts_positives_whose_instance_has_a_mask():
     )
     positive = tf.constant([[True, True, True, False]])
     rois = tf.constant([[[0.0, 0.0, 8.0, 8.0]] * 4])
-    rows = Rows(rois, tf.constant([[0, 1, 0, 1]]), positive, positive)
+    rows = SampledRois(rois, tf.constant([[0, 1, 0, 1]]), positive, positive)
     actions = tf.constant([[0, 1]])
     truth = BatchTruth._make([None] * len(BatchTruth._fields))._replace(
         actors=0 * actions, actions=actions, masks=tf.ones([1, 2, 8, 8], tf.uint8)
     )
-    seen = Seen(Features(None, None, None, None), {}, None)
-    options = Options(256, 0.0, "positives", "samples", 4, -1)
+    seen = HeadInputs(Features(None, None, None, None), {}, None)
+    options = LossSettings(256, 0.0, "positives", "samples", 4, -1)
     for has_mask, count in ([True, True], 3), ([True, False], 2), ([False, False], 0):
         truth = truth._replace(has_mask=tf.constant([has_mask]))
         terms = head.terms(seen, rows, truth, options)

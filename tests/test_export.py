@@ -19,7 +19,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.settings.config import InferenceConfig
 from a2d_tf.data.conversion.clips import clip_frames
-from a2d_tf.model.inference import features_of, infer, infer_boxes
+from a2d_tf.model.inference import infer, infer_boxes
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas, masks
 from a2d_tf.serving import export_folder, exporter
@@ -166,8 +166,8 @@ def test_export_agrees_with_the_network_in_pixels_of_the_input(signature, loaded
         "flow": tf.reshape(vectors, [2, 3, 64, 96, 2]),
         "size": tf.constant([[43, 96]] * 2),
     }
-    found = infer(loaded_run.network, frames, loaded_run.config.inference).detections
-    expected = {**found._asdict(), **found.more, "num_detections": found.number}
+    found = infer(loaded_run.network, frames, loaded_run.config.inference).instances
+    expected = {**found._asdict(), **found.head_results, "num_detections": found.number}
     assert size.numpy().tolist() == [43, 96]
     outputs = signature(rgb, flow)
     assert outputs["num_detections"].min() > 0
@@ -384,17 +384,17 @@ def test_given_boxes_are_labelled_as_by_the_network(model, saved_model, loaded_r
     pair = {"rgb": tf.constant(rgb), "flow": tf.constant(flow)}
     given = infer_boxes(
         network,
-        features_of(network, pair),
+        network.extract_features(pair),
         tf.constant(boxes / 2),
         tf.constant([2]),
         tf.constant([[64, 96]]),
-    ).detections
+    ).instances
     np.testing.assert_array_equal(found["code"], given.code)
     np.testing.assert_array_equal(found["boxes"], boxes)
     assert found["code"].all(axis=0).tolist() == [True, True, False]
     for name in ("score", "actor_scores", "action_scores"):
         np.testing.assert_allclose(found[name], getattr(given, name), atol=1e-4)
-    np.testing.assert_allclose(found["masks"], given.more["masks"], atol=1e-3)
+    np.testing.assert_allclose(found["masks"], given.head_results["masks"], atol=1e-3)
     assert found["label_map"].shape == (1, 128, 192) and found["label_map"].any()
 
     loaded = export_folder.load(str(saved_model), BOX_SIGNATURES)

@@ -48,10 +48,10 @@ def make(precision="float32", **variant):
 def outputs(network):
     """Of every part, on one clip."""
     clip = {name: tf.constant(x) for name, x in tiny_network.clip(1, 3).items()}
-    features = network.clip_features(clip)
+    features = network.extract_features(clip)
     rois = tf.constant([[[4.0, 5, 40, 50], [10, 20, 60, 90]]])
     seen = network.run_roi_heads(features, rois, clip["rgb"])
-    made = dict(seen.outputs)
+    made = dict(seen.roi_outputs)
     masks = network.instance_heads["masks"]
     made["masks"] = masks.decode(seen, rois, tf.constant([[0, 1]]))
     # No motion maps are read.

@@ -50,7 +50,9 @@ def test_proposal_head_is_in_the_order_of_the_anchors_and_shares_the_largest():
     shapes, strides, sizes = [(3, 4), (2, 2)], (4, 8), [(8, 16), (32,)]
     inputs = [tf.keras.Input([*shape, 6]) for shape in shapes]
     anchors = anchor_ops.generate(shapes, strides, sizes)
-    model = tf.keras.Model(inputs, Proposals(anchors, sizes, UNIT).build(inputs, 8))
+    model = tf.keras.Model(
+        inputs, Proposals(anchors, sizes, UNIT).build_layers(inputs, 8)
+    )
     maps = [normal(2, *shape, 6, seed=i) for i, shape in enumerate(shapes)]
     logits, deltas = model(maps)
     assert logits.shape == (2, 12 * 6 + 4 * 3) and deltas.shape == (*logits.shape, 4)

@@ -7,10 +7,12 @@ from plain_detection import slow_iou
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.settings.config import InferenceConfig
-from a2d_tf.model import inference, label_modes, suppression
+from a2d_tf.model import label_modes
 from a2d_tf.model.heads.actor import ActorHead
-from a2d_tf.model.label_modes import RoiScores
-from a2d_tf.model.structures import RoiTable, Seen
+from a2d_tf.model.label_modes import RoiPredictions
+from a2d_tf.model.postprocessing.pairs import assign_pairs
+from a2d_tf.model.postprocessing.suppression import suppress
+from a2d_tf.model.structures import HeadInputs, RoiTable
 from a2d_tf.ops.boxes import BoxCoder
 
 SMALL = LabelSpace(("x", "y"), ("a", "b", "c"), (11, 12, 23))
@@ -48,9 +50,11 @@ SIZE = np.int32([[80, 70], [60, 90]])
 
 def scored(outputs, rois, valid, mode):
     """The table of RoIs as a dict."""
-    space, seen = label_modes.make(mode, SMALL), Seen(None, outputs, None)
+    space, seen = label_modes.make(mode, SMALL), HeadInputs(None, outputs, None)
     found = ActorHead(space, CODER).decode(seen, rois, valid, SIZE)
-    table = space.table(RoiScores(*found, outputs.get("action_logits"), valid))
+    table = space.score_pairs(
+        RoiPredictions(*found, outputs.get("action_logits"), valid)
+    )
     return {name: value for name, value in table._asdict().items() if value is not None}
 
 
@@ -197,14 +201,16 @@ def select(
         action_threshold=action_threshold,
     )
     given = RoiTable(**{k: tf.constant(v) for k, v in table.items()})
-    kept = suppression.suppress(given.class_scores, given.class_boxes, settings)
+    kept = suppress(given.class_scores, given.class_boxes, settings)
     own = RoiTable(
         *(x if x is None else tf.gather(x, kept.roi, batch_dims=1) for x in given)
     )
     space = label_modes.make(mode, labels)
-    made = inference.assign_pairs(space, kept, own, action_threshold)
+    made = assign_pairs(space, kept, own, action_threshold)
     return {
-        name: value.numpy() for name, value in made._asdict().items() if name != "more"
+        name: value.numpy()
+        for name, value in made._asdict().items()
+        if name != "head_results"
     }
 
 
@@ -294,10 +300,12 @@ def test_a_score_that_is_the_threshold_is_enough():
 
 def test_rows_that_are_not_used_of_a_detector_whose_first_class_is_no_actor():
     labels = LabelSpace(("dog",), ("__undefined__",), (11,))
-    mode = label_modes.Detected(labels, {"person": -1, "dog": 0})
+    mode = label_modes.DetectorLabels(labels, {"person": -1, "dog": 0})
     scores = tf.constant([[[0.0, 0.7], [0.0, 0.0]]])
     valid = tf.constant([[True, False]])
-    table = mode.table(RoiScores(scores, tf.zeros([1, 2, 2, 4]), None, valid))
-    pairs = mode.pairs_of(tf.constant([[1, 0]]), table)
+    table = mode.score_pairs(
+        RoiPredictions(scores, tf.zeros([1, 2, 2, 4]), None, valid)
+    )
+    pairs = mode.best_pairs(tf.constant([[1, 0]]), table)
     assert pairs.actor.numpy().tolist() == [[0, 0]]
     np.testing.assert_allclose(pairs.score, [[0.7, 0.0]])

@@ -9,7 +9,7 @@ from a2d_tf.model import label_modes, losses
 from a2d_tf.model.heads import mask
 from a2d_tf.model.heads.action import ActionHead
 from a2d_tf.model.heads.actor import ActorHead
-from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen
+from a2d_tf.model.structures import BatchTruth, HeadInputs, LossSettings, SampledRois
 
 RNG = np.random.default_rng(0)
 
@@ -89,11 +89,11 @@ ACTION = np.int32([[4, 1, 0, 0], [3, 0, 0, 0]])
 
 
 def rows():
-    return Rows(None, tf.constant(np.tile(np.arange(4), (2, 1))), **ROWS)
+    return SampledRois(None, tf.constant(np.tile(np.arange(4), (2, 1))), **ROWS)
 
 
 def options(**changes):
-    made = Options(256, 0.0, "positives", "samples", 22, -1)
+    made = LossSettings(256, 0.0, "positives", "samples", 22, -1)
     return made._replace(**changes)
 
 
@@ -112,7 +112,10 @@ def test_actor_boxes_read_the_true_class(normaliser, count, monkeypatch):
     monkeypatch.setattr(head, "targets", lambda rows, truth: (CLASS, wanted))
     outputs = {"class_logits": normal(2, 4, 4), "deltas": tf.constant(deltas)}
     terms = head.terms(
-        Seen(None, outputs, None), rows(), None, options(box_normaliser=normaliser)
+        HeadInputs(None, outputs, None),
+        rows(),
+        None,
+        options(box_normaliser=normaliser),
     )
     (made,) = terms["box_reg"]
     expected = sum(
@@ -142,7 +145,7 @@ def action(logits, held_out=-1, background=False, mode=None):
     truth = BatchTruth._make([None] * len(BatchTruth._fields))._replace(
         actors=ACTOR, actions=ACTION
     )
-    head, seen = ActionHead(mode, late=False), Seen(None, outputs, None)
+    head, seen = ActionHead(mode, late=False), HeadInputs(None, outputs, None)
     terms = head.terms(seen, rows(), truth, options(zero_shot_actor=held_out))
     (term,) = terms["action_cls"]
     return term

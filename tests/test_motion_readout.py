@@ -130,7 +130,7 @@ def test_actions_are_linear_in_what_is_read_of_motion_maps():
 
     rng = np.random.default_rng(0)
     kernels = {}
-    for motion_map in network.motion_maps:
+    for motion_map in network.readout.motion_maps:
         scale = 1 / motion_map.channels
         kernels[motion_map.name] = rng.normal(0, scale, (2 * motion_map.channels, 9))
     network.motion_readout.assign(kernels)

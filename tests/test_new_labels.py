@@ -247,7 +247,7 @@ def test_answers_are_found_by_name_in_a_wider_label_space():
         score=np.array([0.5, 0.4]),
         actor_scores=np.array([[0.1, 0.9], [0.0, 0.0]]),
         action_scores=np.array([[0.8, 0.2], [0.0, 0.0]]),
-        more={"masks": "masks"},
+        head_results={"masks": "masks"},
     )
     labelled = LabelledBoxes(*table[3:6], codes=np.array([12]))
     frame = Frame(None, table, instances, None, None, labelled)
@@ -267,7 +267,7 @@ def test_answers_are_found_by_name_in_a_wider_label_space():
     assert found.instances.code.tolist() == [12 * 2 + 11, 0]
     assert found.instances.actor_scores.tolist() == [[0, 0.9, 0.1], [0, 0, 0]]
     assert found.instances.action_scores[0].tolist() == [0.2, *nothing, 0.8]
-    assert found.instances.more == {"masks": "masks"}
+    assert found.instances.head_results == {"masks": "masks"}
     assert found.true_boxes.codes.tolist() == [12 * 3 + 1]
     assert found.true_boxes.actor_scores.tolist() == [[0, 0.2, 0.7]]
 

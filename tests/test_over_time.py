@@ -196,7 +196,7 @@ def found(*rows):
         score=0.5 * np.array(scores),
         actor_scores=actors,
         action_scores=actions,
-        more={},
+        head_results={},
     )
     return instances, [encode_mask(mask(*SIZE, *box)) for box in boxes]
 

@@ -16,12 +16,12 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.settings.config import Config
 from a2d_tf.data import clip_records
-from a2d_tf.model import inference
 from a2d_tf.model.inference import infer
+from a2d_tf.model.postprocessing import readout_labels
+from a2d_tf.model.postprocessing.suppression import vote
 from a2d_tf.model.readout import feature_groups, label_fit, ridge
 from a2d_tf.model.readout import readout as readouts
 from a2d_tf.model.readout.box_halves import average_map
-from a2d_tf.model.suppression import vote
 from a2d_tf.ops import motion_maps
 from a2d_tf.training.fit_readout import fit_readout, in_words
 
@@ -105,7 +105,7 @@ def test_the_skill_is_what_is_right_in_videos_left_out_beyond_chance():
         assert (ridge.skill(left_out), ridge.sharpness(left_out)) == (None, 20.0)
     assert ridge.Instances.of([x], np.zeros(60, int), 3, videos) is None
     head = readouts.Readout(A2D, tiny_network.CANVAS)
-    head.build([tf.zeros([1, 4, 6, 1]), tf.zeros([1, 2, 3, 2])])
+    head.build_layers([tf.zeros([1, 4, 6, 1]), tf.zeros([1, 2, 3, 2])])
     one_class = np.zeros(60, int)
     skills = head.fit(instances(x, one_class, one_class, videos))
     assert skills == (0.0, 0.0, "", ())
@@ -252,7 +252,7 @@ def test_groups_of_motion_maps_without_a_share_are_named(monkeypatch):
     x = rng.normal(size=(30, 8))
     groups = motion_maps.groups("i3d", flow_histograms=True)
     head = readouts.Readout(A2D, tiny_network.CANVAS, groups)
-    head.build([tf.zeros([1, 4, 6, 1]), tf.zeros([1, 2, 3, 3])])
+    head.build_layers([tf.zeros([1, 4, 6, 1]), tf.zeros([1, 2, 3, 3])])
     rows = instances(x, videos % 3, videos % 2, videos, i3d=x, flow_histograms=x)
     for shares, unread in (
         ((0.0, 0.75, 0.25), ()),  # appearance is no motion map
@@ -327,16 +327,16 @@ def test_labels_are_linear_in_the_averaged_features_and_boxes_have_no_class(
         best = scores.max(1)
         assert (np.diff(best) <= 0).all()
         # Instances are those whose best actor reaches the threshold.
-        kept = int(found.detections.number[b])
+        kept = int(found.instances.number[b])
         assert kept == np.count_nonzero(best >= SETTINGS.score_threshold)
         np.testing.assert_array_equal(
-            found.detections.class_scores[b, :kept], best[:kept]
+            found.instances.class_scores[b, :kept], best[:kept]
         )
         np.testing.assert_array_equal(
-            found.detections.classes[b, :kept], scores[:kept].argmax(1)
+            found.instances.classes[b, :kept], scores[:kept].argmax(1)
         )
-        np.testing.assert_array_equal(found.detections.boxes[b, :kept], boxes[b, :kept])
-    monkeypatch.setattr(inference, "vote", lambda kept, *_: kept)
+        np.testing.assert_array_equal(found.instances.boxes[b, :kept], boxes[b, :kept])
+    monkeypatch.setattr(readout_labels, "vote", lambda kept, *_: kept)
     found = inferred(network, clip)
     for own, count in zip(found.rois.numpy(), number):  # before they are averaged
         for one, other in itertools.combinations(own[:count], 2):

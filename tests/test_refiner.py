@@ -12,7 +12,7 @@ from a2d_tf.model import targets
 from a2d_tf.model.heads import refiner
 from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
-from a2d_tf.model.structures import Seen
+from a2d_tf.model.structures import HeadInputs
 from a2d_tf.ops.crop import crop_patches
 from a2d_tf.training import forward
 from a2d_tf.training.phases import set_phase
@@ -130,7 +130,7 @@ def test_target_is_the_drawn_instance_inside_its_window(network, monkeypatch):
 def test_its_masks_are_those_of_the_detections(network):
     settings = InferenceConfig(test_proposals=12, max_detections=5, score_threshold=0.0)
     clip = dict(tiny_network.clip(2, 3), size=tf.constant([[64, 96], [48, 80]]))
-    masks = infer(network, clip, settings).detections.more["masks"].numpy()
+    masks = infer(network, clip, settings).instances.head_results["masks"].numpy()
     assert masks.shape == (2, 5, 28, 28) and 0 < masks.min() < masks.max() < 1
 
 
@@ -194,7 +194,7 @@ def test_what_it_has_learned_is_in_its_masks(learned):
     boxes = tf.tile(learned.batch["boxes"][:1, :1], [1, 3, 1])
     image = learned.network.key_image(learned.batch["rgb"][:1])
     head = learned.network.instance_heads["masks"]
-    masks = head.decode(Seen(None, {}, image), boxes, None).numpy()
+    masks = head.decode(HeadInputs(None, {}, image), boxes, None).numpy()
     assert masks.shape == (1, 3, 28, 28)
     truth = np.zeros([28, 28], bool)
     truth[:14] = True

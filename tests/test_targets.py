@@ -11,7 +11,7 @@ from a2d_tf.model import targets
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.heads.proposals import Proposals
 from a2d_tf.model.label_modes import Cartesian
-from a2d_tf.model.structures import BatchTruth, Rows
+from a2d_tf.model.structures import BatchTruth, SampledRois
 from a2d_tf.ops.boxes import BoxCoder
 
 UNIT = BoxCoder((1.0, 1.0, 1.0, 1.0))
@@ -180,8 +180,8 @@ def test_at_most_a_fraction_is_positive_and_positives_come_first(
 ):
     made = rois([NEAR] * 100 + [FAR] * 100, samples=samples, fraction=fraction)
     assert made["positive"].tolist() == [True] * most + [False] * (samples - most)
-    assert made["counted"].all() and (made["rois"][most:] == FAR).all()
-    assert all(roi.tolist() in (NEAR, [0, 0, 10, 10]) for roi in made["rois"][:most])
+    assert made["counted"].all() and (made["boxes"][most:] == FAR).all()
+    assert all(roi.tolist() in (NEAR, [0, 0, 10, 10]) for roi in made["boxes"][:most])
 
 
 @pytest.mark.parametrize(
@@ -206,12 +206,12 @@ def test_at_most_a_fraction_is_positive_and_positives_come_first(
 def test_how_many_rois_are_positive_and_count(proposals, options, positive, counted):
     made = rois(proposals, **options)
     assert (made["positive"].sum(), made["counted"].sum()) == (positive, counted)
-    assert (made["rois"][counted:] == [0, 0, 16, 16]).all()
+    assert (made["boxes"][counted:] == [0, 0, 16, 16]).all()
 
 
 def test_positive_from_half_an_overlap_on():
     made = rois([[0, 0, 10, 5], [0, 0, 10, 4.9]], samples=4, add_truth=False)
-    assert made["rois"][:2].tolist() == [[0, 0, 10, 5], [0, 0, 10, np.float32(4.9)]]
+    assert made["boxes"][:2].tolist() == [[0, 0, 10, 5], [0, 0, 10, np.float32(4.9)]]
     assert made["positive"].tolist() == [True, False, False, False]
 
 
@@ -220,7 +220,7 @@ def test_each_roi_knows_its_instance():
     proposals = [[20, 20, 40, 40], [0, 0, 10, 8], [20, 20, 40, 42], FAR]
     made = rois(proposals, truth=truth, samples=30, add_truth=False)
     matches = {
-        tuple(roi): match for roi, match in zip(made["rois"][:3], made["match"][:3])
+        tuple(roi): match for roi, match in zip(made["boxes"][:3], made["match"][:3])
     }
     assert matches == {(20, 20, 40, 40): 1, (0, 0, 10, 8): 0, (20, 20, 40, 42): 2}
 
@@ -233,13 +233,13 @@ def test_no_gradient_passes_the_sample():
         options = {"samples": 4, "positives": 1, "add_truth": True}
         rng = targets.Rng(SEED, [0], 1)
         made = targets.sample_rois(proposals, valid, batch, rng=rng, **options)
-        total = tf.reduce_sum(made.rois)
+        total = tf.reduce_sum(made.boxes)
     assert tape.gradient(total, proposals) is None
 
 
 def test_roi_targets():
-    rows = Rows(
-        rois=tf.constant([[[0.0, 0, 10, 20], [0.0, 0, 10, 20], [50.0, 50, 60, 60]]]),
+    rois = SampledRois(
+        boxes=tf.constant([[[0.0, 0, 10, 20], [0.0, 0, 10, 20], [50.0, 50, 60, 60]]]),
         match=tf.constant([[1, 0, 1]]),
         positive=tf.constant([[True, True, False]]),
         counted=None,
@@ -251,7 +251,7 @@ def test_roi_targets():
         actions=tf.constant(pairs[None, :, 1]),
     )
     head = ActorHead(Cartesian(A2D), BoxCoder((10.0, 10.0, 5.0, 5.0)))
-    classes, deltas = head.targets(rows, truth)
+    classes, deltas = head.targets(rois, truth)
     assert classes.numpy().tolist() == [[41, 40, 43]]
     expected = [[10, 0, 5 * math.log(2), -5 * math.log(2)], [0] * 4, [0] * 4]
     np.testing.assert_allclose(deltas[0], expected, atol=1e-5)

@@ -52,7 +52,7 @@ def labelled(network, boxes=BOXES, number=NUMBER):
         input_signature=[tf.TensorSpec([None, None, 4]), tf.TensorSpec([None], "int32")]
     )
     def infer(boxes, number):
-        features = inference.features_of(network, clip)
+        features = network.extract_features(clip)
         return inference.infer_boxes(
             network, features, boxes, number, clip["size"], clip["rgb"]
         )
@@ -70,8 +70,8 @@ def test_given_boxes_are_instances_in_their_order(override):
     network = sharpened(**override)
     found = labelled(network)
     clip = clips(network)
-    features = inference.features_of(network, clip)
-    outputs = network.run_roi_heads(features, BOXES).outputs
+    features = network.extract_features(clip)
+    outputs = network.run_roi_heads(features, BOXES).roi_outputs
     classes = softmax(outputs["class_logits"].numpy()[..., :-1])
     codes = np.zeros((2, 3), int)
     for b, number in enumerate(NUMBER):
@@ -98,7 +98,7 @@ def test_given_boxes_are_instances_in_their_order(override):
                 actor = classes[b, row].argmax()
                 valid = np.where(A2D.valid[actor], joint[actor], -1)
                 codes[b, row] = A2D.encode(actor, valid.argmax())
-    detections = found.detections
+    detections = found.instances
     np.testing.assert_array_equal(detections.code, codes)
     np.testing.assert_array_equal(detections.boxes, BOXES)
     np.testing.assert_array_equal(detections.number, NUMBER)
@@ -113,7 +113,7 @@ def test_given_boxes_are_instances_in_their_order(override):
     masks = network.instance_heads["masks"].decode(
         network.run_roi_heads(features, BOXES), BOXES, detections.classes
     )
-    np.testing.assert_allclose(detections.more["masks"], masks, atol=1e-5)
+    np.testing.assert_allclose(detections.head_results["masks"], masks, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -279,7 +279,7 @@ def test_an_evaluation_has_them_beside_its_own_scores(
     clip = {name: batch[name][:1] for name in evaluator.network_frames._needed}
     truth = frames[0].truth
     boxes = truth.boxes * np.tile(np.divide(truth.size, truth.native_size), 2)
-    features = inference.features_of(evaluator.network, clip)
+    features = evaluator.network.extract_features(clip)
     given = inference.infer_boxes(
         evaluator.network,
         features,
@@ -291,6 +291,6 @@ def test_an_evaluation_has_them_beside_its_own_scores(
     np.testing.assert_allclose(
         given.table.actor_scores[0], frames[0].true_boxes.actor_scores, atol=1e-4
     )
-    assert given.detections.code[0].numpy().tolist() == (
+    assert given.instances.code[0].numpy().tolist() == (
         frames[0].true_boxes.codes.tolist()
     )

@@ -430,7 +430,8 @@ def test_a_head_on_rgb_starts_one_that_reads_both_streams(detector):
         tf.constant([[[8.0, 8, 40, 56], [20, 40, 60, 88]]]),
     )
     ours, theirs = (
-        x.run_roi_heads(x.clip_features(clip), rois).outputs for x in (both, alone)
+        x.run_roi_heads(x.extract_features(clip), rois).roi_outputs
+        for x in (both, alone)
     )
     for name in ("class_logits", "deltas"):
         assert np.ptp(theirs[name]) > 0.1

@@ -81,10 +81,10 @@ class Frame:
             if values is not None:
                 columns[name] = values[row][valid]
         table = RoiTable(**columns)
-        number = outputs.detections.number[row]
-        instances = outputs.detections.map_rows(lambda values: values[row][:number])
+        number = outputs.instances.number[row]
+        instances = outputs.instances.map_rows(lambda values: values[row][:number])
         instances = instances._replace(
-            number=number, more=scale_fields(instances.more, ratio[:2])
+            number=number, head_results=scale_fields(instances.head_results, ratio[:2])
         )
         return cls(
             truth=truth,
@@ -98,7 +98,7 @@ class Frame:
     @functools.cached_property
     def patches(self) -> list[MaskPatch]:
         """The masks of the instances at native size."""
-        masks = self.instances.more["masks"]
+        masks = self.instances.head_results["masks"]
         return list(mask_patches(masks, self.instances.boxes, *self.truth.native_size))
 
     @functools.cached_property
@@ -159,7 +159,7 @@ def _labels(outputs: Any, row: int) -> LabelledBoxes:
         actor_scores=outputs.table.actor_scores[row][valid],
         action_scores=outputs.table.action_scores[row][valid],
         joint_scores=outputs.table.joint_scores[row][valid],
-        codes=outputs.detections.code[row][valid],
+        codes=outputs.instances.code[row][valid],
     )
 
 

@@ -18,7 +18,6 @@ from a2d_tf.evaluation.evaluated_frames import FIELDS, Frame
 from a2d_tf.evaluation.wider_labels import WiderLabels
 from a2d_tf.model.inference import (
     Inference,
-    features_of,
     infer_boxes,
     infer_key_frames,
 )
@@ -56,7 +55,7 @@ class NetworkFrames:
             batch: dict[str, tf.Tensor], given: BatchBoxes | None
         ) -> tuple[Inference, Inference | None]:
             """Return the inference of a batch, and that in given boxes, if any."""
-            features = features_of(network, batch)
+            features = network.extract_features(batch)
             size = batch["size"]
             rgb = batch["rgb"]
             outputs = infer_key_frames(
@@ -65,8 +64,8 @@ class NetworkFrames:
             if given is None:
                 return outputs, None
             in_boxes = infer_boxes(network, features, *given, size, rgb)
-            labels = in_boxes.detections._replace(more={})
-            return outputs, in_boxes._replace(detections=labels)
+            labels = in_boxes.instances._replace(head_results={})
+            return outputs, in_boxes._replace(instances=labels)
 
         self._graph = graph
 

@@ -17,14 +17,14 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.model.structures import RoiTable, Rows
+from a2d_tf.model.structures import RoiTable, SampledRois
 
 # Where every valid pair's score underflows to 0, an invalid one must still lose.
 _TINY = 1e-30
 
 
 class Pairs(NamedTuple):
-    """The pairs of instances.
+    """The actor and action of each instance, and the score of the pair.
 
     Attributes:
       actor, action: int32 [B, N], 0-based.
@@ -37,13 +37,13 @@ class Pairs(NamedTuple):
 
 
 class ActionTargets(NamedTuple):
-    """What the action loss reads.
+    """The arguments of the action loss.
 
     Attributes:
       logits: [B, R, K].
-      actions: int [B, R], the true outputs among the K.
-      labelled: bool [B, R], the rows that have a true output.
-      counted: bool [B, R], the rows that the sum over those is divided by.
+      actions: int [B, R], the true class among the K.
+      labelled: bool [B, R], the RoIs that have a true class; the loss sums over them.
+      counted: bool [B, R], the RoIs by whose number the sum is divided.
     """
 
     logits: tf.Tensor
@@ -52,14 +52,14 @@ class ActionTargets(NamedTuple):
     counted: tf.Tensor
 
 
-class RoiScores(NamedTuple):
-    """What actor and action head say of RoIs.
+class RoiPredictions(NamedTuple):
+    """The predictions of actor head and action head for RoIs.
 
     Attributes:
-      class_scores: of the actor head's classes, [B, R, C].
-      class_boxes: of these, [B, R, C, 4].
+      class_scores: [B, R, C], of the actor head's classes.
+      class_boxes: [B, R, C, 4], of the actor head's classes.
       action_logits: [B, R, num_actions]; None if there is no action head.
-      valid: bool [B, R].
+      valid: bool [B, R], which rows are RoIs.
     """
 
     class_scores: tf.Tensor
@@ -73,9 +73,10 @@ class LabelMode(ABC):
 
     Attributes:
       num_classes: outputs of the actor head, without background.
-      num_actions: outputs of the action head; 0 where there is none.
-      columns: what a table of RoIs has beside boxes, actor_scores and action_scores,
-        because a pair's score is no product, or its box not the actor's.
+      num_actions: outputs of the action head; 0 if there is no action head.
+      columns: names of the fields that a file of RoIs needs beside boxes, actor_scores
+        and action_scores, because a pair's score is not the product of these, or its
+        box is not the actor's.
     """
 
     num_classes: int
@@ -112,34 +113,42 @@ class LabelMode(ABC):
         return tf.gather_nd(lookup, tf.maximum(tf.stack([actors, actions], axis=-1), 0))
 
     def action_targets(
-        self, logits: tf.Tensor, actors: tf.Tensor, actions: tf.Tensor, rows: Rows
+        self,
+        logits: tf.Tensor,
+        actors: tf.Tensor,
+        actions: tf.Tensor,
+        rois: SampledRois,
     ) -> ActionTargets:
-        """Return what the action loss reads of rows.
+        """Return the arguments of the action loss for sampled RoIs.
 
         Args:
           logits: [B, R, num_actions].
-          actors, actions: of the rows' instances, int [B, R].
+          actors, actions: int [B, R], those of the RoIs' instances.
         """
-        return ActionTargets(logits, actions, rows.positive, rows.positive)
+        return ActionTargets(logits, actions, rois.positive, rois.positive)
 
     @abstractmethod
-    def table(self, scores: RoiScores) -> RoiTable:
-        """Return the scores and boxes of RoIs, by what the heads say of them."""
+    def score_pairs(self, predictions: RoiPredictions) -> RoiTable:
+        """Return the scores and boxes of actors, actions and pairs for RoIs."""
 
-    def pooled(self, scores: tf.Tensor) -> tf.Tensor:
-        """Return what suppression ranks classes by, from p(class); both [B, R, C]."""
+    def suppression_scores(self, scores: tf.Tensor) -> tf.Tensor:
+        """Return the scores by which suppression ranks boxes, [B, R, C].
+
+        Args:
+          scores: p(class), [B, R, C].
+        """
         return scores
 
     def without_background(self, action_logits: tf.Tensor) -> tf.Tensor:
         """Return action logits [B, R, num_actions] without those of background."""
         return action_logits
 
-    def pairs_of(self, classes: tf.Tensor, table: RoiTable) -> Pairs:
-        """Return the pairs of instances: the best valid action of each class's actor.
+    def best_pairs(self, classes: tf.Tensor, table: RoiTable) -> Pairs:
+        """Return the best pair of each instance: its actor, and the best valid action.
 
         Args:
-          classes: int32 [B, N].
-          table: of the instances' RoIs, [B, N, ...].
+          classes: int32 [B, N], classes of the actor head.
+          table: scores of the instances, [B, N, ...].
         """
         joint = tf.gather(table.joint_scores, classes, batch_dims=2)
         valid = tf.gather(self._valid, classes)
@@ -151,19 +160,19 @@ class LabelMode(ABC):
         return self.labels.pairs[:, 0]
 
     def _table_of_actors(
-        self, scores: RoiScores, actions: tf.Tensor, joint: tf.Tensor
+        self, predictions: RoiPredictions, actions: tf.Tensor, joint: tf.Tensor
     ) -> RoiTable:
-        """Return the table of a mode whose classes are the actors.
+        """Return the table of a label mode whose classes are the actors.
 
         Args:
           actions: p(action), [B, R, |Y|].
           joint: scores of pairs, [B, R, |X|, |Y|]; those of invalid pairs become 0.
         """
         return RoiTable(
-            class_scores=scores.class_scores,
-            class_boxes=scores.class_boxes,
-            boxes=scores.class_boxes,
-            actor_scores=scores.class_scores,
+            class_scores=predictions.class_scores,
+            class_boxes=predictions.class_boxes,
+            boxes=predictions.class_boxes,
+            actor_scores=predictions.class_scores,
             action_scores=actions,
             joint_scores=joint * self._valid,
         )
@@ -190,32 +199,36 @@ class Decoupled(LabelMode):
         return names
 
     def action_targets(
-        self, logits: tf.Tensor, actors: tf.Tensor, actions: tf.Tensor, rows: Rows
+        self,
+        logits: tf.Tensor,
+        actors: tf.Tensor,
+        actions: tf.Tensor,
+        rois: SampledRois,
     ) -> ActionTargets:
-        """Return the targets, of all RoIs that count if background is a class."""
+        """Return the arguments of the action loss; background may be a true class."""
         if not self._background:
-            return super().action_targets(logits, actors, actions, rows)
+            return super().action_targets(logits, actors, actions, rois)
         background = len(self.labels.actions)
         return ActionTargets(
             logits,
-            actions=tf.where(rows.positive, actions, background),
-            labelled=rows.counted,
-            counted=rows.counted,
+            actions=tf.where(rois.positive, actions, background),
+            labelled=rois.counted,
+            counted=rois.counted,
         )
 
     def without_background(self, action_logits: tf.Tensor) -> tf.Tensor:
         """Return the logits of the actions alone, [B, R, |Y|]."""
         return action_logits[..., : len(self.labels.actions)]
 
-    def table(self, scores: RoiScores) -> RoiTable:
+    def score_pairs(self, predictions: RoiPredictions) -> RoiTable:
         """Return the table in which a pair scores p(actor) p(action)."""
-        row = tf.cast(scores.valid, tf.float32)[..., None]
+        row = tf.cast(predictions.valid, tf.float32)[..., None]
         # Background keeps its share of the probability. Otherwise RoIs on background,
         # on which the actions were never trained, would lead the ranking by p(action).
-        probabilities = tf.nn.softmax(scores.action_logits)
+        probabilities = tf.nn.softmax(predictions.action_logits)
         actions = self.without_background(probabilities) * row
-        joint = scores.class_scores[..., None] * actions[:, :, None, :]
-        return self._table_of_actors(scores, actions, joint)
+        joint = predictions.class_scores[..., None] * actions[:, :, None, :]
+        return self._table_of_actors(predictions, actions, joint)
 
 
 class Hierarchical(LabelMode):
@@ -236,27 +249,32 @@ class Hierarchical(LabelMode):
         return names
 
     def action_targets(
-        self, logits: tf.Tensor, actors: tf.Tensor, actions: tf.Tensor, rows: Rows
+        self,
+        logits: tf.Tensor,
+        actors: tf.Tensor,
+        actions: tf.Tensor,
+        rois: SampledRois,
     ) -> ActionTargets:
-        """As of `LabelMode`; the logits are those of the true actor.
+        """Return the arguments of the action loss, with the logits of the true actor.
 
-        Background has no actor whose actions it could be none of. Still all RoIs that
-        count divide the sum: a positive weighs as much as with the other label spaces.
+        Only positives have a true actor, so only they have a true class. The sum is
+        still divided by all RoIs that count, so that a positive weighs as much as in
+        the other label modes.
         """
         shape = [-1, logits.shape[1], *self.labels.valid.shape]
         logits = tf.gather(tf.reshape(logits, shape), actors, batch_dims=2)
-        return ActionTargets(logits, actions, rows.positive, rows.counted)
+        return ActionTargets(logits, actions, rois.positive, rois.counted)
 
-    def table(self, scores: RoiScores) -> RoiTable:
+    def score_pairs(self, predictions: RoiPredictions) -> RoiTable:
         """Return the table in which a pair scores p(actor) p(action | actor)."""
-        classes = scores.class_scores
+        classes = predictions.class_scores
         count = classes.shape[1] or tf.shape(classes)[1]
         shape = [-1, count, *self.labels.valid.shape]
-        logits = tf.reshape(scores.action_logits, shape)
+        logits = tf.reshape(predictions.action_logits, shape)
         joint = classes[..., None] * tf.nn.softmax(logits)
         # Over valid pairs only: an actor adds nothing to an action that it cannot do.
         actions = tf.reduce_sum(joint * self._valid, axis=2)
-        return self._table_of_actors(scores, actions, joint)
+        return self._table_of_actors(predictions, actions, joint)
 
 
 class Cartesian(LabelMode):
@@ -272,21 +290,21 @@ class Cartesian(LabelMode):
             names.append((self.labels.name(code), self.labels.actors[actor]))
         return names
 
-    def table(self, scores: RoiScores) -> RoiTable:
+    def score_pairs(self, predictions: RoiPredictions) -> RoiTable:
         """Return the table in which a pair has the score and box of its class."""
         # Invalid pairs read the row of zeros that is padded behind the last class.
         source = np.full(self.labels.valid.shape, self.num_classes)
         source[self.labels.valid] = self._class_of_pairs()
-        padded_scores = tf.pad(scores.class_scores, [[0, 0], [0, 0], [0, 1]])
+        padded_scores = tf.pad(predictions.class_scores, [[0, 0], [0, 0], [0, 1]])
         joint_scores = tf.gather(padded_scores, source, axis=2)
-        padded_boxes = tf.pad(scores.class_boxes, [[0, 0], [0, 0], [0, 1], [0, 0]])
+        padded_boxes = tf.pad(predictions.class_boxes, [[0, 0], [0, 0], [0, 1], [0, 0]])
         joint_boxes = tf.gather(padded_boxes, source, axis=2)
         # An actor's box is that of its best pair, a valid one even where all of them
         # score 0.
         best = tf.argmax(joint_scores + self._valid * _TINY, axis=3)
         return RoiTable(
-            class_scores=scores.class_scores,
-            class_boxes=scores.class_boxes,
+            class_scores=predictions.class_scores,
+            class_boxes=predictions.class_boxes,
             boxes=tf.gather(joint_boxes, best, batch_dims=3),
             actor_scores=tf.reduce_sum(joint_scores, axis=3),
             action_scores=tf.reduce_sum(joint_scores, axis=2),
@@ -294,7 +312,7 @@ class Cartesian(LabelMode):
             joint_boxes=joint_boxes,
         )
 
-    def pairs_of(self, classes: tf.Tensor, table: RoiTable) -> Pairs:
+    def best_pairs(self, classes: tf.Tensor, table: RoiTable) -> Pairs:
         """Return the pairs that the classes are."""
         actors = tf.constant(self.labels.pairs[:, 0], tf.int32)
         actions = tf.constant(self.labels.pairs[:, 1], tf.int32)
@@ -309,12 +327,13 @@ class Cartesian(LabelMode):
         return np.arange(len(self.labels.codes))
 
 
-class Detected(LabelMode):
-    """The classes of a detector that knows no actions; each is some actor, or none.
+class DetectorLabels(LabelMode):
+    """The classes of a detector without actions; each belongs to one actor or to none.
 
-    p(actor) is the sum over its classes; its box and its mask are those of the
-    likeliest. The others keep their share of the softmax, as background does. There is
-    one action and no action head. For prediction: there are no targets.
+    p(actor) is the sum over the classes of the actor; its box and its mask are those of
+    the likeliest of them. Classes of no actor keep their share of the softmax, as
+    background does. There is one action and no action head. This mode is for prediction
+    alone: it has no targets.
 
     Args:
       classes: {name of a class: its 0-based actor, or -1}, in the detector's order.
@@ -333,7 +352,7 @@ class Detected(LabelMode):
         """Return the detector's classes."""
         return [(name,) for name in self._names]
 
-    def pooled(self, scores: tf.Tensor) -> tf.Tensor:
+    def suppression_scores(self, scores: tf.Tensor) -> tf.Tensor:
         """Return p(actor) for the likeliest class of each actor, 0 for all others."""
         member_scores = scores[..., None] * self._members
         likeliest = tf.one_hot(
@@ -342,25 +361,25 @@ class Detected(LabelMode):
         actor_scores = tf.reduce_sum(member_scores, axis=2, keepdims=True)
         return tf.reduce_sum(likeliest * actor_scores, axis=3)
 
-    def table(self, scores: RoiScores) -> RoiTable:
-        """Return the table in which an actor has the sum of its classes."""
-        member_scores = scores.class_scores[..., None] * self._members
+    def score_pairs(self, predictions: RoiPredictions) -> RoiTable:
+        """Return the table in which an actor scores the sum of its classes."""
+        member_scores = predictions.class_scores[..., None] * self._members
         actor_scores = tf.reduce_sum(member_scores, axis=2)
         likeliest = tf.argmax(member_scores, axis=2)
         return RoiTable(
-            class_scores=scores.class_scores,
-            class_boxes=scores.class_boxes,
-            boxes=tf.gather(scores.class_boxes, likeliest, batch_dims=2),
+            class_scores=predictions.class_scores,
+            class_boxes=predictions.class_boxes,
+            boxes=tf.gather(predictions.class_boxes, likeliest, batch_dims=2),
             actor_scores=actor_scores,
-            action_scores=tf.cast(scores.valid, tf.float32)[..., None],
+            action_scores=tf.cast(predictions.valid, tf.float32)[..., None],
             joint_scores=actor_scores[..., None],
         )
 
-    def pairs_of(self, classes: tf.Tensor, table: RoiTable) -> Pairs:
-        """Return the actors of the classes, with the only action."""
+    def best_pairs(self, classes: tf.Tensor, table: RoiTable) -> Pairs:
+        """Return the actors of the classes, each with the only action."""
         # Rows that are not used have class 0, which may be no actor.
         actors = tf.maximum(tf.gather(self._actor_of, classes), 0)
-        return super().pairs_of(actors, table)
+        return super().best_pairs(actors, table)
 
 
 def make(name: str, labels: LabelSpace, action_background: bool = False) -> LabelMode:

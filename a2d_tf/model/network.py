@@ -8,10 +8,11 @@
     mask_head        RoIAlign-AR, the box's pixels with --mask_image, and mask head
     refiner          RGB and boxes -> masks, in place of mask_head (4.3, w/o Mask + SM)
     action_backbone  frames around a key frame -> motion maps
-    motion_readout   motion maps -> actions of boxes, beside those of the readout
+    motion_readout   motion maps -> action logits, added to those of the readout
 
-`submodels.py` builds these, and each head (`heads/`) its own layers. A head also owns
-its labels, losses and decoding; `inference.py` composes them.
+`submodels.py` builds the first five; a head with a submodel of its own builds it
+(`InstanceHead.build_model`). Heads also own their labels, loss terms and decoding.
+`training/forward.py` and `inference.py` run the submodels one after the other.
 
 In mixed precision, backbones, temporal_fusion, rpn and the heads behind RoIAlign
 compute in 16 bits. The backbones' inputs, RoIAlign, the heads' outputs and all
@@ -39,11 +40,10 @@ from a2d_tf.model.heads.base import Head, InstanceHead
 from a2d_tf.model.heads.proposals import Proposals
 from a2d_tf.model.readout.motion_readout import MotionReadout
 from a2d_tf.model.readout.readout import Readout
-from a2d_tf.model.structures import Features, MotionFeatures, Seen
+from a2d_tf.model.structures import Features, HeadInputs
 from a2d_tf.ops import anchors as anchor_ops
 from a2d_tf.ops import motion_maps
 from a2d_tf.ops.boxes import BoxCoder
-from a2d_tf.ops.motion_maps import FLOW_HISTOGRAMS, MotionMap
 
 _DEFAULT_COMPUTE = ComputeConfig()
 
@@ -72,7 +72,8 @@ class Network(tf.Module):
         pyramid.
       rpn: P2..P5 of the actor branch -> (logits [B, A], deltas [B, A, 4]).
       features: {rgb [B, T, H, W, 3], flow [B, T, H, W, 2]} -> {actor, action,
-        rpn_logits, rpn_deltas}, of the middle 2L + 1 of T frames.
+        rpn_logits, rpn_deltas}, of the middle 2L + 1 of T frames. `extract_features`
+        runs it.
       roi_heads: {actor, action, rois [B, R, 4]} -> {class_logits, deltas,
         action_logits}, as the heads decode them.
       mask_head: {actor, rois}, and rgb uint8 [B, H, W, 3] with --mask_image -> logits
@@ -81,17 +82,17 @@ class Network(tf.Module):
         `refiner.windows`; absent without a refiner.
       label_mode: the classes of the heads, and the scores of pairs.
       proposals, actor, action: heads; there is no action head with cartesian labels.
-      instance_heads: {name of a result: the head that computes it of instances}.
-      readout: what gives instances their labels in place of actor and action head; or
-        None.
-      readout_maps: rgb uint8 [N, H, W, 3] -> C4 and C5, what the readout is fitted to;
-        None without a readout.
+      instance_heads: {name of a result: the head that computes it for instances}.
+      readout: labels instances in place of actor and action head; None if the network
+        has none.
+      readout_maps: rgb uint8 [N, H, W, 3] -> C4 and C5, the features that the readout
+        is fitted to; None without a readout.
       action_backbone: uint8 [N, T, h, w, 3], RGB of motion frames -> {name: a map of
         `motion_maps.BACKBONE_MAPS`, [N, T/frames, h/stride, w/stride, C]}; or None. It
         never trains. Float32 in any precision, as the maps of records are.
-      motion_readout: {name: a map of the action backbone} -> {name: what the readout
-        says at each place, [..., 2 |Y|]}; also has the readout's weights for flow
-        histograms. None if no motion maps are read.
+      motion_readout: {name: a map of the action backbone} -> {name: action logits at
+        each cell, [..., 2 |Y|]}; also has the readout's weights for flow histograms.
+        None if no motion maps are read.
       on_gpu: whether TensorFlow computes on a GPU.
     """
 
@@ -114,7 +115,7 @@ class Network(tf.Module):
         convention = backbones.convention(model_config, "rgb")
         self._make_heads(convention)
         with _precision(compute.precision):
-            self._build(Builder(model_config, convention, self.on_gpu))
+            self._build_submodels(Builder(model_config, convention, self.on_gpu))
 
     @property
     def heads(self) -> list[Head]:
@@ -132,51 +133,42 @@ class Network(tf.Module):
         first = tf.shape(clips)[1] // 2 - self.model_config.temporal_layers
         return clips[:, first : first + self.model_config.frames]
 
-    def clip_features(
+    def extract_features(
         self, clip: Mapping[str, tf.Tensor], training: bool = False
     ) -> Features:
-        """Return the features of clips, {rgb [B, T, H, W, 3], flow [B, T, H, W, 2]}."""
-        inputs = {name: clip[name] for name in self.features.input_names}
-        return Features(**self.features(inputs, training=training))
+        """Extract the features of the key frames of clips.
 
-    @property
-    def motion_maps(self) -> list[MotionMap]:
-        """The motion maps that the readout reads."""
-        return [] if self.readout is None else self.readout.motion_maps
+        Args:
+          clip: the fields of `clip_fields`; in training, those of motion maps are not
+            read.
+          training: whether the network is being trained.
+        """
+        inputs = {name: clip[name] for name in self.features.input_names}
+        features = Features(**self.features(inputs, training=training))
+        if training or self.readout is None:
+            return features
+        return features._replace(motion=self.readout.read_motion_maps(clip))
+
+    def features_from_pyramids(
+        self, pyramids: Mapping[str, list[tf.Tensor]]
+    ) -> Features:
+        """Return the features of key frames from the pyramids of the frames around.
+
+        So each frame of a video passes the backbones once, not 2L + 1 times.
+
+        Args:
+          pyramids: {actor, rgb, flow: lists P2..P5 of [B, 2L + 1, h, w, C]; labels},
+            outputs of `backbones`; without `rgb`, the actor's pyramid takes its place.
+        """
+        return Features(**self._run_on_pyramids({"rgb": pyramids["actor"], **pyramids}))
 
     @property
     def clip_fields(self) -> list[str]:
-        """The fields of a clip that `clip_features` and `motion_features` read."""
+        """The fields of a clip that `extract_features` reads."""
         fields = [*self.features.input_names]
-        if self.motion_maps:
-            fields += [motion_map.name for motion_map in self.motion_maps]
-            fields.append("motion_size")
+        if self.readout is not None:
+            fields += self.readout.motion_fields
         return fields
-
-    def motion_features(self, clip: Mapping[str, tf.Tensor]) -> MotionFeatures | None:
-        """Return what the readout reads of motion maps; None if it reads none.
-
-        Args:
-          clip: the maps of `motion_maps` by their names, float32 [B, h, w, C], averaged
-            over time, and `motion_size`, int32 [B, 2]; see `MotionFeatures`.
-        """
-        if self.motion_readout is None:
-            return None
-        maps = {x.name: clip[x.name] for x in self.motion_maps}
-        histograms = maps.pop(FLOW_HISTOGRAMS.name, None)
-        logits = self.motion_readout(maps) if maps else {}
-        return MotionFeatures(logits, histograms, clip["motion_size"])
-
-    def fuse(self, pyramids: Mapping[str, list[tf.Tensor]]) -> Features:
-        """Return the features of key frames from the pyramids around each.
-
-        This way the frames of a video pass the backbones once, not 2L + 1 times.
-
-        Args:
-          pyramids: {actor, rgb, flow: lists P2..P5 of [B, 2L + 1, h, w, C]; labels}, of
-            `backbones`; `rgb` defaults to the actor's.
-        """
-        return Features(**self._fuse({"rgb": pyramids["actor"], **pyramids}))
 
     def run_roi_heads(
         self,
@@ -184,8 +176,8 @@ class Network(tf.Module):
         rois: tf.Tensor,
         rgb: tf.Tensor | None = None,
         training: bool = False,
-    ) -> Seen:
-        """Compute features of RoIs, and the outputs of the heads that run on all RoIs.
+    ) -> HeadInputs:
+        """Run the heads that run on all RoIs.
 
         Args:
           features: features of the clips.
@@ -194,12 +186,12 @@ class Network(tf.Module):
           training: whether the network is being trained.
 
         Returns:
-          the inputs of all heads: features, these outputs, and the key frames if a head
-          reads them.
+          the inputs of loss terms and decoding: the features, the outputs of these
+          heads, and the key frames if a head reads them.
         """
         inputs = {"actor": features.actor, "action": features.action, "rois": rois}
         outputs = self.roi_heads(inputs, training=training)
-        return Seen(features, outputs, self.key_image(rgb), training)
+        return HeadInputs(features, outputs, self.key_image(rgb), training)
 
     def key_image(self, rgb: tf.Tensor | None) -> tf.Tensor | None:
         """Return the key frames of clips [B, T, H, W, 3], if a head needs them."""
@@ -276,11 +268,11 @@ class Network(tf.Module):
                 head = head_class.make(config, self.actor)
                 self.instance_heads[head_class.result] = head
 
-    def _build(self, builder: Builder) -> None:
-        """Build the submodels.
+    def _build_submodels(self, builder: Builder) -> None:
+        """Build the submodels and assign them to attributes.
 
-        Their order, as that of all layers, decides the initial weights. Checkpoints
-        name variables by these attributes, in this order.
+        Their order decides the initial weights. Checkpoints name variables by the
+        attributes, which is why each submodel is one, also that of an instance head.
         """
         built = submodels.build_backbones(builder, self.readout)
         self._backbone_maps = built.maps
@@ -292,8 +284,7 @@ class Network(tf.Module):
         self.roi_heads = submodels.build_roi_heads(builder, self.actor, self.action)
         for head in self.instance_heads.values():
             if head.part:
-                head.model = head.build(builder)
-                # A checkpoint finds a head's variables by the name of its part.
+                head.model = head.build_model(builder)
                 setattr(self, head.part, head.model)
         self.action_backbone: tf.keras.Model | None = None
         if self.model_config.action_backbone:
@@ -302,16 +293,13 @@ class Network(tf.Module):
             )
         self.motion_readout: MotionReadout | None = None
         if self.readout is not None and self.readout.motion_groups:
-            self.motion_readout = self.readout.build_motion()
+            self.motion_readout = self.readout.build_motion_model()
 
     def _build_features(self) -> tf.keras.Model:
-        """Build the model from clips to features."""
+        """Build the submodel from clips to features."""
         config = self.model_config
-        clip = {
-            "rgb": tf.keras.Input(
-                [None, *self.image_size, 3], dtype=tf.uint8, name="rgb"
-            )
-        }
+        rgb = tf.keras.Input([None, *self.image_size, 3], dtype=tf.uint8, name="rgb")
+        clip = {"rgb": rgb}
         if config.use_flow:
             clip["flow"] = tf.keras.Input([None, *self.image_size, 2], name="flow")
         frames = {}
@@ -324,10 +312,16 @@ class Network(tf.Module):
             pyramids[name] = [
                 tf.reshape(x, [-1, config.frames, *x.shape[1:]]) for x in levels
             ]
-        return tf.keras.Model(clip, self._fuse(pyramids), name="features")
+        return tf.keras.Model(clip, self._run_on_pyramids(pyramids), name="features")
 
-    def _fuse(self, pyramids: Mapping[str, list[tf.Tensor]]) -> dict[str, Any]:
-        """Compute the outputs of `features` from the pyramids of 2L + 1 frames."""
+    def _run_on_pyramids(
+        self, pyramids: Mapping[str, list[tf.Tensor]]
+    ) -> dict[str, Any]:
+        """Run RPN and temporal fusion on pyramids of 2L + 1 frames.
+
+        Returns:
+          the outputs of `features`, by the fields of `Features`.
+        """
         key = [self._pick_key_frame(x) for x in pyramids["actor"]]
         logits, deltas = self.rpn(key)
         outputs = {"rpn_logits": logits, "rpn_deltas": deltas, "actor": key}

@@ -104,69 +104,74 @@ class BatchTruth(NamedTuple):
         )
 
 
-class Rows(NamedTuple):
+class SampledRois(NamedTuple):
     """Sampled RoIs: positives, then background, then rows that do not count.
 
     Attributes:
-      rois: [B, R, 4].
-      match: int64 [B, R], the instance with the highest IoU.
+      boxes: [B, R, 4].
+      match: int64 [B, R], the index of the instance with the highest IoU.
       positive, counted: bool [B, R].
     """
 
-    rois: tf.Tensor
+    boxes: tf.Tensor
     match: tf.Tensor
     positive: tf.Tensor
     counted: tf.Tensor
 
-    def matched(self, values: tf.Tensor) -> tf.Tensor:
-        """Return the values of each row's match, [B, R, ...].
+    def gather_matches(self, values: tf.Tensor) -> tf.Tensor:
+        """Gather the value of each RoI's match from those of instances.
 
         Args:
-          values: of instances, [B, N, ...].
+          values: [B, N, ...].
+
+        Returns:
+          [B, R, ...].
         """
         return tf.gather(values, self.match, batch_dims=1)
 
-    def first(self, number: int) -> Rows:
+    def first(self, number: int) -> SampledRois:
         """Return the first `number` rows."""
-        return Rows(
-            rois=self.rois[:, :number],
+        return SampledRois(
+            boxes=self.boxes[:, :number],
             match=self.match[:, :number],
             positive=self.positive[:, :number],
             counted=self.counted[:, :number],
         )
 
-    def padded(self, number: int) -> Rows:
+    def padded(self, number: int) -> SampledRois:
         """Return these rows and `number` more, which do not count."""
         padding = [[0, 0], [0, number]]
-        return Rows(
-            rois=tf.pad(self.rois, [*padding, [0, 0]]),
+        return SampledRois(
+            boxes=tf.pad(self.boxes, [*padding, [0, 0]]),
             match=tf.pad(self.match, padding),
             positive=tf.pad(self.positive, padding),
             counted=tf.pad(self.counted, padding),
         )
 
 
-class Seen(NamedTuple):
-    """What a head can see.
+class HeadInputs(NamedTuple):
+    """The tensors from which a head computes its loss terms and its results.
 
     Attributes:
-      features: of the key frames.
-      outputs: those of `roi_heads`, by name, [B, R, ...].
-      image: uint8 [B, H, W, 3], the key frames; None where no head needs it.
-      training: whether gradients are wanted.
+      features: features of the key frames.
+      roi_outputs: {name: [B, R, ...]}, the outputs of the submodel `roi_heads`.
+      image: uint8 [B, H, W, 3], the key frames; None if no head reads them.
+      training: whether the network is being trained.
     """
 
     features: Features
-    outputs: Mapping[str, tf.Tensor]
+    roi_outputs: Mapping[str, tf.Tensor]
     image: tf.Tensor | None
     training: bool = False
 
 
-class Options(NamedTuple):
-    """Settings of sampling and losses, by the names in `TrainingConfig`; two resolved.
+class LossSettings(NamedTuple):
+    """Settings of sampling and losses, named as in `TrainingConfig`.
+
+    Two are computed from settings there:
 
     Attributes:
-      most_positives: see `targets.most_positives`.
+      most_positives: the most positives among the RoIs of a frame.
       zero_shot_actor: index of the actor whose action labels are withheld, or -1.
     """
 
@@ -200,8 +205,8 @@ class RoiTable(NamedTuple):
     joint_scores: tf.Tensor
     joint_boxes: tf.Tensor | None = None
 
-    def rows(self, index: tf.Tensor) -> RoiTable:
-        """Return the rows of an index, int [B, N]: a table of [B, N, ...]."""
+    def gather(self, index: tf.Tensor) -> RoiTable:
+        """Gather rows by index, int [B, N]: a table of [B, N, ...]."""
         columns = {}
         for name, values in self._asdict().items():
             if values is not None:
@@ -212,7 +217,7 @@ class RoiTable(NamedTuple):
 class BatchInstances(NamedTuple):
     """Instances, best p(class) first; N rows, of which the first `number` are used.
 
-    Other rows are 0, except in `more`.
+    Other rows are 0, except in `head_results`.
 
     Attributes:
       number: int32 [B].
@@ -224,8 +229,8 @@ class BatchInstances(NamedTuple):
       score: [B, N], of the pair.
       actor_scores: [B, N, |X|].
       action_scores: [B, N, |Y|].
-      more: {name: [B, N, ...]} of the heads that run on instances: masks, probabilities
-        [B, N, 28, 28] inside the box.
+      head_results: {name: [B, N, ...]}, the results of the heads that run on instances,
+        such as masks, probabilities [B, N, 28, 28] inside the box.
     """
 
     number: tf.Tensor
@@ -238,12 +243,12 @@ class BatchInstances(NamedTuple):
     score: tf.Tensor
     actor_scores: tf.Tensor
     action_scores: tf.Tensor
-    more: dict[str, Any]
+    head_results: dict[str, Any]
 
     def map_rows(self, function: Callable[[Any], Any]) -> BatchInstances:
-        """Apply a function to the rows of each field, those of `more` too."""
+        """Apply a function to the rows of each field, those of `head_results` too."""
         fields = self._asdict()
-        del fields["number"], fields["more"]
+        del fields["number"], fields["head_results"]
         mapped = {name: function(values) for name, values in fields.items()}
-        more = {name: function(values) for name, values in self.more.items()}
-        return self._replace(**mapped, more=more)
+        results = {name: function(values) for name, values in self.head_results.items()}
+        return self._replace(**mapped, head_results=results)

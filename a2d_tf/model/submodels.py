@@ -47,7 +47,7 @@ def build_backbones(builder: Builder, readout: Readout | None) -> Backbones:
     if readout is not None:
         maps_to_read = [rgb_maps[level - 2] for level in LEVELS]
         readout_maps = tf.keras.Model(rgb, maps_to_read)
-        outputs["labels"] = readout.build(maps_to_read)
+        outputs["labels"] = readout.build_layers(maps_to_read)
 
     # The appearance pyramid of the action branch.
     if config.action_topdown == "shared":
@@ -93,7 +93,7 @@ def build_rpn(builder: Builder, proposals: Proposals) -> JoinedNorms:
     """Build the region proposal network over the appearance pyramid (3.1)."""
     pyramid = builder.pyramid()
     p6 = pyramid[-1][:, ::2, ::2, :]
-    outputs = proposals.build([*pyramid, p6], builder.config.rpn_channels)
+    outputs = proposals.build_layers([*pyramid, p6], builder.config.rpn_channels)
     return JoinedNorms(pyramid, outputs, name="rpn", on_gpu=builder.on_gpu)
 
 
@@ -120,9 +120,9 @@ def build_roi_heads(
         actor_features = builder.roi_align(actor_pyramid, rois, 7, "roi_align_ar")
     if action is not None:
         action_features = builder.roi_align(action_pyramid, rois, 7, "roi_align_an")
-        outputs.update(action.build(action_features, config.head_units))
+        outputs.update(action.build_layers(action_features, config.head_units))
     outputs.update(
-        actor.build(
+        actor.build_layers(
             actor_features,
             config.head_units,
             config.norm,

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from a2d_tf.model.structures import BatchTruth, Rows
+from a2d_tf.model.structures import BatchTruth, SampledRois
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops.anchors import ROI_POSITIVE_IOU
 
@@ -69,7 +69,7 @@ class Matches(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """Rows that were drawn among candidates.
+    """Rows drawn among candidates.
 
     Attributes:
       index: int64 [B, k].
@@ -149,7 +149,7 @@ def sample_rois(
     positives: int,
     add_truth: bool,
     rng: Rng,
-) -> Rows:
+) -> SampledRois:
     """Sample RoIs for the heads: some positives, the rest background.
 
     Args:
@@ -160,7 +160,7 @@ def sample_rois(
       add_truth: whether the boxes of the instances are among the proposals.
 
     Returns:
-      Rows of `samples` RoIs; the first `positives` of them hold every positive.
+      `samples` rows; the first `positives` of them hold every positive.
     """
     if add_truth:
         proposals = tf.concat([proposals, truth.boxes], axis=1)
@@ -183,23 +183,23 @@ def sample_rois(
     )
     order = tf.cast(order, tf.int64)
     index = tf.gather(joined.index, order, batch_dims=1)
-    rows = Rows(
-        rois=tf.gather(proposals, index, batch_dims=1),
+    rois = SampledRois(
+        boxes=tf.gather(proposals, index, batch_dims=1),
         match=tf.gather(matches.instance, index, batch_dims=1),
         positive=tf.gather(joined.positive, order, batch_dims=1),
         counted=tf.gather(joined.counted, order, batch_dims=1),
     )
     missing = samples - order.shape[1]
     if missing:
-        rows = rows.padded(missing)
+        rois = rois.padded(missing)
     # Rows that do not count still pass through the heads: give them a box to crop.
     unused = tf.constant(_UNUSED_BOX)
-    rois = tf.where(rows.counted[..., None], rows.rois, unused)
-    return Rows(
-        rois=tf.stop_gradient(rois),
-        match=tf.stop_gradient(rows.match),
-        positive=tf.stop_gradient(rows.positive),
-        counted=tf.stop_gradient(rows.counted),
+    boxes = tf.where(rois.counted[..., None], rois.boxes, unused)
+    return SampledRois(
+        boxes=tf.stop_gradient(boxes),
+        match=tf.stop_gradient(rois.match),
+        positive=tf.stop_gradient(rois.positive),
+        counted=tf.stop_gradient(rois.counted),
     )
 
 

@@ -10,7 +10,7 @@ from a2d_tf.annotations.documents.conventions import UNDEFINED
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.settings.config import Config, InferenceConfig, ModelConfig
-from a2d_tf.model.label_modes import Detected
+from a2d_tf.model.label_modes import DetectorLabels
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import cache, coco, transfer
 from a2d_tf.pretrained.weights_file import Weights
@@ -56,7 +56,7 @@ def load(
     model = ModelConfig(use_flow=False, temporal_layers=0, **weights.model_fields())
     config = Config(model, InferenceConfig(score_threshold=chosen_threshold.DEFAULT))
     config = config.with_settings(**(settings or {})).checked()
-    label_mode = Detected(labels, actor_indices)
+    label_mode = DetectorLabels(labels, actor_indices)
     network = Network(model, labels, config.compute, label_mode)
     logger.info(transfer.load(network, weights).summary())
     records = facts_without_records(model.image_height, model.image_width)

@@ -80,14 +80,14 @@ class FrameAnswers:
           motion: what `served_motion.input_specs` asks for; maybe nothing.
         """
         key = self._key_features(frames, motion)
-        detections = infer_key_frames(
+        instances = infer_key_frames(
             self._network,
             key.features,
             key.inside,
             self._settings,
             frames.get("image"),
-        ).detections
-        return self._outputs(detections, key.ratio(size), size)
+        ).instances
+        return self._outputs(instances, key.ratio(size), size)
 
     def boxes(
         self,
@@ -106,15 +106,15 @@ class FrameAnswers:
         """
         key = self._key_features(frames, motion)
         ratio = key.ratio(size)
-        detections = infer_boxes(
+        instances = infer_boxes(
             self._network,
             key.features,
             boxes / tf.tile(ratio, [1, 2])[:, None],
             num_boxes,
             key.inside,
             frames.get("image"),
-        ).detections
-        return self._outputs(detections, ratio, size)
+        ).instances
+        return self._outputs(instances, ratio, size)
 
     def block(self, rgb: tf.Tensor) -> dict[str, tf.Tensor]:
         """Compute the signature `block`; see `served_motion.block_logits`."""
@@ -140,26 +140,26 @@ class FrameAnswers:
     def _key_features(
         self, frames: Mapping[str, tf.Tensor], motion: dict[str, tf.Tensor]
     ) -> _KeyFeatures:
-        """Fuse the features of frames; the arguments are those of `key_frame`."""
+        """Return the features of key frames; the arguments are those of `key_frame`."""
         network = self._network
         pyramids = {}
         for name, levels in self._pyramid_levels().items():
             pyramids[name] = [frames[f"{name}_p{level}"] for level in levels]
         inside = frames["inside"][:, network.model_config.frames // 2]
-        features = network.fuse(pyramids)
+        features = network.features_from_pyramids(pyramids)
         if motion:
             features = features._replace(motion=served_motion.features(motion))
         return _KeyFeatures(features, inside)
 
     def _outputs(
-        self, detections: BatchInstances, ratio: tf.Tensor, size: tf.Tensor
+        self, instances: BatchInstances, ratio: tf.Tensor, size: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Return OUTPUTS in pixels of `size`, of instances in pixels of the canvas."""
-        answers = detections._asdict()
-        answers.update(scale_fields(detections.more, ratio[:, None]))
-        answers["num_detections"] = detections.number
+        answers = instances._asdict()
+        answers.update(scale_fields(instances.head_results, ratio[:, None]))
+        answers["num_detections"] = instances.number
         outputs = {name: answers[name] for name in OUTPUTS if name in answers}
-        outputs["boxes"] = detections.boxes * tf.tile(ratio, [1, 2])[:, None]
+        outputs["boxes"] = instances.boxes * tf.tile(ratio, [1, 2])[:, None]
         label_map = mask_ops.paint_label_map(
             outputs["masks"],
             outputs["boxes"],

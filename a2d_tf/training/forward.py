@@ -13,7 +13,7 @@ import tensorflow as tf
 from a2d_tf.core.settings.config import TrainingConfig
 from a2d_tf.model import targets
 from a2d_tf.model.network import Network
-from a2d_tf.model.structures import BatchTruth, Options, Rows, Term, Terms
+from a2d_tf.model.structures import BatchTruth, LossSettings, SampledRois, Term, Terms
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.training import replicas
 from a2d_tf.training.phases import trains
@@ -38,17 +38,17 @@ def forward(
       'refiner'.
     """
     truth = BatchTruth.of(batch)
-    options = _options(network, training)
+    settings = _loss_settings(network, training)
     rng = targets.Rng(seed, batch["row"], training.batch_size)
     phase = training.train_phase
     for instance_head in network.instance_heads.values():
         if phase == instance_head.phase:
             image = network.key_image(batch["rgb"])
-            number = options.most_positives
+            number = settings.most_positives
             return instance_head.terms_alone(image, truth, number, rng), {}
 
     roi_rng, anchor_rng = rng.split(2)
-    features = network.clip_features(batch, training=True)
+    features = network.extract_features(batch, training=True)
     with tf.name_scope("proposals"):
         proposals, valid = network.proposals.decode(
             features,
@@ -57,24 +57,26 @@ def forward(
             training.train_proposals,
         )
     with tf.name_scope("targets"):
-        rows = targets.sample_rois(
+        rois = targets.sample_rois(
             proposals,
             valid,
             truth,
             samples=training.roi_samples,
-            positives=options.most_positives,
+            positives=settings.most_positives,
             add_truth=training.add_truth_rois,
             rng=roi_rng,
         )
-    seen = network.run_roi_heads(features, rows.rois, batch["rgb"], training=True)
+    head_inputs = network.run_roi_heads(
+        features, rois.boxes, batch["rgb"], training=True
+    )
 
     terms: Terms = {}
     if trains(phase, network.proposals.branch):
-        _add(terms, network.proposals.terms(features, truth, options, anchor_rng))
+        _add(terms, network.proposals.terms(features, truth, settings, anchor_rng))
     for head in network.heads:
         if trains(phase, head.branch):
-            _add(terms, head.terms(seen, rows, truth, options))
-    return terms, _health(truth, proposals, rows)
+            _add(terms, head.terms(head_inputs, rois, truth, settings))
+    return terms, _health(truth, proposals, rois)
 
 
 def weighted(terms: Terms, training: TrainingConfig) -> dict[str, tf.Tensor]:
@@ -106,12 +108,12 @@ def reported_values(
     return values
 
 
-def _options(network: Network, training: TrainingConfig) -> Options:
+def _loss_settings(network: Network, training: TrainingConfig) -> LossSettings:
     """Return the settings that sampling and losses read."""
     zero_shot_actor = -1
     if training.zero_shot_actor:
         zero_shot_actor = network.labels.actor_index(training.zero_shot_actor)
-    return Options(
+    return LossSettings(
         rpn_samples=training.rpn_samples,
         rpn_beta=training.rpn_beta,
         rpn_box_normaliser=training.rpn_box_normaliser,
@@ -129,13 +131,15 @@ def _add(terms: Terms, head_terms: Terms) -> None:
         terms.setdefault(name, []).extend(parts)
 
 
-def _health(truth: BatchTruth, proposals: tf.Tensor, rows: Rows) -> dict[str, Term]:
+def _health(
+    truth: BatchTruth, proposals: tf.Tensor, rois: SampledRois
+) -> dict[str, Term]:
     """Return figures that tell whether proposals and sampling work, see `forward`."""
     best_ious = tf.reduce_max(box_ops.iou(truth.boxes, proposals), axis=2)
     present = tf.cast(truth.present, tf.float32)
     recalled = tf.cast(best_ious >= 0.5, tf.float32) * present
     frames = tf.reduce_sum(tf.cast(truth.annotated, tf.float32))
-    positives = tf.reduce_sum(tf.cast(rows.positive, tf.float32))
+    positives = tf.reduce_sum(tf.cast(rois.positive, tf.float32))
     return {
         "proposal_recall": Term(tf.reduce_sum(recalled), tf.reduce_sum(present)),
         "positives": Term(positives, frames),

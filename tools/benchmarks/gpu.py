@@ -202,7 +202,7 @@ def gradients(place: Place) -> Values:
     network = _network(config)
     batch = setups.batch(config.model, 2)
     with tf.device("CPU:0"):
-        features = network.clip_features(batch, training=True)
+        features = network.extract_features(batch, training=True)
         proposals = network.proposals.decode(
             features,
             batch["size"],

@@ -62,7 +62,7 @@ class Ours:
         self._step = setups.make_step(self._network, config.training)
 
         def detect(clip):
-            return infer(self._network, clip, config.inference).detections
+            return infer(self._network, clip, config.inference).instances
 
         self._detect = tf.function(detect, autograph=False)
 
@@ -79,7 +79,7 @@ class Ours:
         frames = []
         for row, count in enumerate(detections.number.numpy()):
             boxes = detections.boxes[row, :count]
-            masks = detections.more["masks"][row, :count]
+            masks = detections.head_results["masks"][row, :count]
             pasted = mask_ops.paste(masks, boxes, height, width) >= 0.5
             frames.append(
                 Instances(

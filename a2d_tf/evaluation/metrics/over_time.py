@@ -113,7 +113,7 @@ class OverTime(Metric):
                 scores=np.ones(len(tracks)),
                 boxes=truth.boxes,
             )
-            instances = frame.instances._replace(more={})
+            instances = frame.instances._replace(head_results={})
             kept_frame = _KeptFrame(true_objects, instances, frame.rles)
         self._videos.setdefault(truth.video, {})[truth.frame] = kept_frame
 

@@ -15,7 +15,13 @@ from a2d_tf.model.layers import (
     split_roi_axis,
     two_fc_layers,
 )
-from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
+from a2d_tf.model.structures import (
+    BatchTruth,
+    HeadInputs,
+    LossSettings,
+    SampledRois,
+    Terms,
+)
 
 
 class ActionHead(Head):
@@ -35,7 +41,7 @@ class ActionHead(Head):
         self._mode = mode
         self._late = late
 
-    def build(self, features: tf.Tensor, units: int) -> dict[str, tf.Tensor]:
+    def build_layers(self, features: tf.Tensor, units: int) -> dict[str, tf.Tensor]:
         """Build its layers over the features of RoIs [B, R, n, n, D], without norms.
 
         Returns:
@@ -57,16 +63,20 @@ class ActionHead(Head):
         return [f"{name}_fc1" for name in self._stream_names()]
 
     def terms(
-        self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options
+        self,
+        head_inputs: HeadInputs,
+        rois: SampledRois,
+        truth: BatchTruth,
+        settings: LossSettings,
     ) -> Terms:
         """Return the action term (Eq. 2), without a zero-shot actor's labels (4.4)."""
         # RoIs of a frame without instances match padding, whose -1 is not an index.
-        actors = tf.maximum(rows.matched(truth.actors), 0)
-        actions = tf.maximum(rows.matched(truth.actions), 0)
+        actors = tf.maximum(rois.gather_matches(truth.actors), 0)
+        actions = tf.maximum(rois.gather_matches(truth.actions), 0)
         targets = self._mode.action_targets(
-            seen.outputs["action_logits"], actors, actions, rows
+            head_inputs.roi_outputs["action_logits"], actors, actions, rois
         )
-        withheld = rows.positive & (actors == options.zero_shot_actor)
+        withheld = rois.positive & (actors == settings.zero_shot_actor)
         term = losses.action_class(
             targets.logits,
             targets.actions,

@@ -15,7 +15,13 @@ from a2d_tf.model.layers import (
     split_roi_axis,
     two_fc_layers,
 )
-from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
+from a2d_tf.model.structures import (
+    BatchTruth,
+    HeadInputs,
+    LossSettings,
+    SampledRois,
+    Terms,
+)
 from a2d_tf.ops import boxes as box_ops
 
 BACKGROUND = "background"
@@ -37,7 +43,7 @@ class ActorHead(Head):
         self._mode = mode
         self.coder = coder
 
-    def build(
+    def build_layers(
         self, features: tf.Tensor, units: int, norm: str, epsilon: float
     ) -> dict[str, tf.Tensor]:
         """Build its layers over the features of RoIs.
@@ -80,45 +86,57 @@ class ActorHead(Head):
         return ["actor_fc1"]
 
     def terms(
-        self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options
+        self,
+        head_inputs: HeadInputs,
+        rois: SampledRois,
+        truth: BatchTruth,
+        settings: LossSettings,
     ) -> Terms:
         """Return the terms of the RoIs' classes and the positives' boxes (Eq. 1, 2)."""
         with tf.name_scope("targets"):
-            classes, true_deltas = self.targets(rows, truth)
-        deltas = seen.outputs["deltas"]
-        logits = seen.outputs["class_logits"]
-        # Rows of background have the class C; they do not count for boxes.
+            classes, true_deltas = self.targets(rois, truth)
+        deltas = head_inputs.roi_outputs["deltas"]
+        logits = head_inputs.roi_outputs["class_logits"]
+        # RoIs of background have the class C; they do not count for boxes.
         box_classes = tf.minimum(classes, deltas.shape[2] - 1)
         class_deltas = tf.gather(deltas, box_classes, batch_dims=2)
         box = losses.box_regression(
             class_deltas,
             true_deltas,
-            rows.positive,
-            rows.counted,
+            rois.positive,
+            rois.counted,
             beta=1.0,
-            normaliser=options.box_normaliser,
+            normaliser=settings.box_normaliser,
         )
         return {
             "box_reg": [box],
-            "actor_cls": [losses.actor_class(logits, classes, rows.counted)],
+            "actor_cls": [losses.actor_class(logits, classes, rois.counted)],
         }
 
-    def targets(self, rows: Rows, truth: BatchTruth) -> tuple[tf.Tensor, tf.Tensor]:
+    def targets(
+        self, rois: SampledRois, truth: BatchTruth
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the true class of each row, [B, R], and its true deltas, [B, R, 4].
 
-        Rows of background have the class C and deltas of 0.
+        RoIs of background have the class C and deltas of 0.
         """
-        deltas = self.coder.encode(rows.matched(truth.boxes), rows.rois)
-        classes = self.classes(rows, truth)
-        return classes, tf.where(rows.positive[..., None], deltas, 0.0)
+        deltas = self.coder.encode(rois.gather_matches(truth.boxes), rois.boxes)
+        classes = self.classes(rois, truth)
+        return classes, tf.where(rois.positive[..., None], deltas, 0.0)
 
-    def classes(self, rows: Rows, truth: BatchTruth) -> tf.Tensor:
+    def classes(self, rois: SampledRois, truth: BatchTruth) -> tf.Tensor:
         """Return the true class of each row, int64 [B, R]; C for background."""
-        classes = rows.matched(self._mode.classes_of(truth.actors, truth.actions))
-        return tf.where(rows.positive, classes, self._mode.num_classes)
+        classes = rois.gather_matches(
+            self._mode.classes_of(truth.actors, truth.actions)
+        )
+        return tf.where(rois.positive, classes, self._mode.num_classes)
 
     def decode(
-        self, seen: Seen, boxes: tf.Tensor, valid: tf.Tensor, size: tf.Tensor
+        self,
+        head_inputs: HeadInputs,
+        boxes: tf.Tensor,
+        valid: tf.Tensor,
+        size: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return scores [B, R, C] and boxes [B, R, C, 4] of the classes.
 
@@ -128,19 +146,21 @@ class ActorHead(Head):
           size: int [B, 2], height and width of the frames inside the canvas.
         """
         row = tf.cast(valid, tf.float32)[..., None]
-        probabilities = tf.nn.softmax(seen.outputs["class_logits"])[..., :-1]
-        scores = self._mode.pooled(probabilities * row)
-        deltas = seen.outputs["deltas"]
+        probabilities = tf.nn.softmax(head_inputs.roi_outputs["class_logits"])[..., :-1]
+        scores = self._mode.suppression_scores(probabilities * row)
+        deltas = head_inputs.roi_outputs["deltas"]
         return scores, box_ops.clip(self.coder.decode(deltas, boxes[:, :, None]), size)
 
-    def scores_of_instances(self, seen: Seen, valid: tf.Tensor) -> tf.Tensor:
+    def scores_of_instances(
+        self, head_inputs: HeadInputs, valid: tf.Tensor
+    ) -> tf.Tensor:
         """Return scores [B, R, C] of RoIs that are instances: none is background.
 
         Args:
           valid: as of `decode`.
         """
-        probabilities = tf.nn.softmax(seen.outputs["class_logits"][..., :-1])
-        scores = self._mode.pooled(probabilities)
+        probabilities = tf.nn.softmax(head_inputs.roi_outputs["class_logits"][..., :-1])
+        scores = self._mode.suppression_scores(probabilities)
         # A detector's classes that are no actor have a share, too.
         total = tf.reduce_sum(scores, axis=2, keepdims=True)
         row = tf.cast(valid, tf.float32)[..., None]

@@ -8,7 +8,13 @@ import tensorflow as tf
 
 from a2d_tf.core.settings.config import ModelConfig
 from a2d_tf.model.building import Builder
-from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
+from a2d_tf.model.structures import (
+    BatchTruth,
+    HeadInputs,
+    LossSettings,
+    SampledRois,
+    Terms,
+)
 from a2d_tf.model.targets import Rng
 
 if TYPE_CHECKING:
@@ -19,7 +25,7 @@ class Head:
     """What the heads behind RoIAlign have in common.
 
     A head builds its layers, learns from sampled RoIs (`terms`) and decodes its
-    outputs. Actions are decoded by `LabelMode.table`, which knows what a pair is.
+    outputs. Actions are decoded by `LabelMode.score_pairs`, which knows what a pair is.
 
     Attributes:
       branch: "actor" or "action", the branch that it belongs to. A phase trains the
@@ -54,7 +60,11 @@ class Head:
         return []
 
     def terms(
-        self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options
+        self,
+        head_inputs: HeadInputs,
+        rois: SampledRois,
+        truth: BatchTruth,
+        settings: LossSettings,
     ) -> Terms:
         """Return the loss terms of sampled RoIs, by names of `loss_terms`."""
         raise NotImplementedError
@@ -68,8 +78,8 @@ class InstanceHead(Head):
     `phase` by itself (`terms_alone`).
 
     Attributes:
-      result: name of its result in `BatchInstances.more`. The network has one head for
-        each result: the first of `INSTANCE_HEADS` that is switched on.
+      result: name of its result in `BatchInstances.head_results`. The network has one
+        head for each result: the first of `INSTANCE_HEADS` that is switched on.
       setting: field of `ModelConfig` that switches it on; "" for a head that is always
         on.
       part: name of its model in `Network.parts` and in checkpoints; "" without a model.
@@ -97,7 +107,7 @@ class InstanceHead(Head):
         """
         return cls()
 
-    def build(self, builder: Builder) -> tf.keras.Model:
+    def build_model(self, builder: Builder) -> tf.keras.Model:
         """Build its model."""
         raise NotImplementedError
 
@@ -116,15 +126,17 @@ class InstanceHead(Head):
         """
         raise NotImplementedError
 
-    def run(self, seen: Seen, boxes: tf.Tensor) -> tf.Tensor:
+    def run(self, head_inputs: HeadInputs, boxes: tf.Tensor) -> tf.Tensor:
         """Return the outputs of its model for boxes [B, N, 4]."""
-        inputs = {name: getattr(seen.features, name) for name in self.features}
+        inputs = {name: getattr(head_inputs.features, name) for name in self.features}
         inputs["rois"] = boxes
         if self.needs_image:
-            inputs["rgb"] = seen.image
-        return self.model(inputs, training=seen.training)
+            inputs["rgb"] = head_inputs.image
+        return self.model(inputs, training=head_inputs.training)
 
-    def decode(self, seen: Seen, boxes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    def decode(
+        self, head_inputs: HeadInputs, boxes: tf.Tensor, classes: tf.Tensor
+    ) -> tf.Tensor:
         """Return its result for instances, [B, N, ...].
 
         Args:

@@ -12,7 +12,13 @@ from a2d_tf.model.building import PIXEL_DEVIATION, Builder
 from a2d_tf.model.heads.actor import ActorHead
 from a2d_tf.model.heads.base import InstanceHead
 from a2d_tf.model.layers import ConvNorm, merge_roi_axis, output_layer, split_roi_axis
-from a2d_tf.model.structures import BatchTruth, Options, Rows, Seen, Terms
+from a2d_tf.model.structures import (
+    BatchTruth,
+    HeadInputs,
+    LossSettings,
+    SampledRois,
+    Terms,
+)
 from a2d_tf.ops import masks as mask_ops
 from a2d_tf.ops.crop import crop_patches
 
@@ -45,7 +51,7 @@ class MaskHead(InstanceHead):
         """Make the head, without its model; see `InstanceHead`."""
         return cls(actor, config.mask_image)
 
-    def build(self, builder: Builder) -> tf.keras.Model:
+    def build_model(self, builder: Builder) -> tf.keras.Model:
         """Build its model: 3x3 convolutions, a transposed one that doubles, 1x1.
 
         With --mask_image, a 3x3 convolution reads the pixels in the boxes, and another
@@ -94,31 +100,37 @@ class MaskHead(InstanceHead):
         return {"mask_logits": self._actor.class_names()}
 
     def terms(
-        self, seen: Seen, rows: Rows, truth: BatchTruth, options: Options
+        self,
+        head_inputs: HeadInputs,
+        rois: SampledRois,
+        truth: BatchTruth,
+        settings: LossSettings,
     ) -> Terms:
-        """Return the mask term of the rows that can be positive (3.3).
+        """Return the mask term of the RoIs that can be positive (3.3).
 
         Their number is static, so that there is one trace and never an empty batch, and
-        small, because mask rows are expensive.
+        small, because masks are expensive.
         """
         with tf.name_scope("targets"):
-            # Of all rows, as in the actor head: the graph then computes them once.
-            classes = self._actor.classes(rows, truth)[:, : options.most_positives]
-        rows = rows.first(options.most_positives)
-        logits = self.run(seen, rows.rois)
+            # Of all RoIs, as in the actor head: the graph then computes them once.
+            classes = self._actor.classes(rois, truth)[:, : settings.most_positives]
+        rois = rois.first(settings.most_positives)
+        logits = self.run(head_inputs, rois.boxes)
         with tf.name_scope("targets"):
             masks = mask_ops.crop_targets(
-                truth.masks, rows.rois, rows.match, logits.shape[2]
+                truth.masks, rois.boxes, rois.match, logits.shape[2]
             )
-        # Rows of background have the class C; they do not count.
+        # RoIs of background have the class C; they do not count.
         classes = tf.minimum(classes, logits.shape[-1] - 1)
         class_logits = pick_classes(logits, classes)
-        counted = rows.positive & rows.matched(truth.has_mask)
+        counted = rois.positive & rois.gather_matches(truth.has_mask)
         return {"mask": [losses.mask(class_logits, masks, counted)]}
 
-    def decode(self, seen: Seen, boxes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    def decode(
+        self, head_inputs: HeadInputs, boxes: tf.Tensor, classes: tf.Tensor
+    ) -> tf.Tensor:
         """Return the mask of each instance's class."""
-        return tf.sigmoid(pick_classes(self.run(seen, boxes), classes))
+        return tf.sigmoid(pick_classes(self.run(head_inputs, boxes), classes))
 
 
 def pick_classes(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
@@ -131,6 +143,8 @@ class BoxMasks(InstanceHead):
 
     result: ClassVar[str] = "masks"
 
-    def decode(self, seen: Seen, boxes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    def decode(
+        self, head_inputs: HeadInputs, boxes: tf.Tensor, classes: tf.Tensor
+    ) -> tf.Tensor:
         """Return ones [B, N, 28, 28]."""
         return tf.ones_like(tf.tile(boxes[..., :1, None], [1, 1, SIZE, SIZE]))

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from a2d_tf.model import losses, targets
 from a2d_tf.model.layers import OUTPUT_STDDEV, ConvNorm
-from a2d_tf.model.structures import BatchTruth, Features, Options, Terms
+from a2d_tf.model.structures import BatchTruth, Features, LossSettings, Terms
 from a2d_tf.ops import boxes as box_ops
 from a2d_tf.ops.anchors import NEGATIVE_IOU, POSITIVE_IOU, RATIOS
 
@@ -43,7 +43,7 @@ class Proposals:
         # times as large.
         self.beta = 1.0 if max(coder.weights) > 1.0 else 1.0 / 9
 
-    def build(
+    def build_layers(
         self, pyramid: list[tf.Tensor], channels: int
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Predict objectness and box deltas of every anchor.
@@ -117,11 +117,15 @@ class Proposals:
         return rois, tf.sequence_mask(count, after_nms)
 
     def terms(
-        self, features: Features, truth: BatchTruth, options: Options, rng: targets.Rng
+        self,
+        features: Features,
+        truth: BatchTruth,
+        settings: LossSettings,
+        rng: targets.Rng,
     ) -> Terms:
         """Return the terms of sampled anchors (Eq. 1: RoI-cls, box-reg)."""
         with tf.name_scope("targets"):
-            sample = self.sample(truth, options.rpn_samples, rng)
+            sample = self.sample(truth, settings.rpn_samples, rng)
         logits = tf.gather(features.rpn_logits, sample.index, batch_dims=1)
         deltas = tf.gather(features.rpn_deltas, sample.index, batch_dims=1)
         box = losses.box_regression(
@@ -129,8 +133,8 @@ class Proposals:
             sample.deltas,
             sample.positive,
             sample.counted,
-            beta=options.rpn_beta or self.beta,
-            normaliser=options.rpn_box_normaliser,
+            beta=settings.rpn_beta or self.beta,
+            normaliser=settings.rpn_box_normaliser,
         )
         objectness = losses.objectness(logits, sample.positive, sample.counted)
         return {"objectness": [objectness], "box_reg": [box]}

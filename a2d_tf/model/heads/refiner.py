@@ -21,7 +21,7 @@ from a2d_tf.model.fpn import upsample
 from a2d_tf.model.heads.base import InstanceHead
 from a2d_tf.model.heads.mask import SIZE
 from a2d_tf.model.layers import OUTPUT_STDDEV, ConvNorm
-from a2d_tf.model.structures import BatchTruth, Rows, Seen, Terms
+from a2d_tf.model.structures import BatchTruth, HeadInputs, SampledRois, Terms
 from a2d_tf.ops import masks as mask_ops
 from a2d_tf.ops.crop import crop, crop_patches
 
@@ -44,7 +44,7 @@ class Refiner(InstanceHead):
     loss_terms: ClassVar[tuple[str, ...]] = ("mask",)
     needs_image = True
 
-    def build(self, builder: Builder) -> tf.keras.Model:
+    def build_model(self, builder: Builder) -> tf.keras.Model:
         """Build its model; the output is logits [B, R, m, m] over `windows`."""
         config = builder.config
         rgb = builder.rgb()
@@ -56,7 +56,7 @@ class Refiner(InstanceHead):
         logits = tf.reshape(logits, [-1, tf.shape(rois)[1], *logits.shape[1:]])
         return tf.keras.Model({"rgb": rgb, "rois": rois}, logits, name=self.part)
 
-    def sample(self, truth: BatchTruth, number: int, rng: targets.Rng) -> Rows:
+    def sample(self, truth: BatchTruth, number: int, rng: targets.Rng) -> SampledRois:
         """Draw `number` jittered boxes of instances a frame, with replacement."""
         match_rng, jitter_rng = rng.split(2)
         count = tf.reduce_sum(tf.cast(truth.present, tf.int64), axis=1, keepdims=True)
@@ -66,24 +66,26 @@ class Refiner(InstanceHead):
         )
         boxes = jitter(tf.gather(truth.boxes, match, batch_dims=1), jitter_rng)
         valid = truth.annotated[:, None] & (count > 0)
-        return Rows(rois=boxes, match=match, positive=valid, counted=valid)
+        return SampledRois(boxes=boxes, match=match, positive=valid, counted=valid)
 
     def terms_alone(
         self, image: tf.Tensor, truth: BatchTruth, number: int, rng: targets.Rng
     ) -> Terms:
         """Return the mask term of jittered boxes of instances."""
-        rows = self.sample(truth, number, rng)
-        logits = self.model({"rgb": image, "rois": rows.rois}, training=True)
+        rois = self.sample(truth, number, rng)
+        logits = self.model({"rgb": image, "rois": rois.boxes}, training=True)
         cells = logits.shape[2]
         masks = mask_ops.crop_targets(
-            truth.masks, windows(rows.rois), rows.match, cells
+            truth.masks, windows(rois.boxes), rois.match, cells
         )
-        counted = rows.positive & rows.matched(truth.has_mask)
+        counted = rois.positive & rois.gather_matches(truth.has_mask)
         return {"mask": [losses.mask(logits, masks, counted)]}
 
-    def decode(self, seen: Seen, boxes: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    def decode(
+        self, head_inputs: HeadInputs, boxes: tf.Tensor, classes: tf.Tensor
+    ) -> tf.Tensor:
         """Return the mask of each box."""
-        logits = self.run(seen, boxes)
+        logits = self.run(head_inputs, boxes)
         flat = tf.reshape(logits, [-1, *logits.shape[2:]])
         shape = [-1, tf.shape(boxes)[1], SIZE, SIZE]
         return tf.reshape(inside_box(flat, SIZE), shape)

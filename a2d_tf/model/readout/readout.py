@@ -68,11 +68,11 @@ class Readout:
         self._layer = _Linear(self._num_actors + self._num_actions, name="readout")
         self._motion: MotionReadout | None = None
 
-    def build(self, maps: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    def build_layers(self, maps: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Return the logits at each place of C4 and C5, [N, h, w, 2 (|X| + |Y|)]."""
         return self._layer([*maps])
 
-    def build_motion(self) -> MotionReadout:
+    def build_motion_model(self) -> MotionReadout:
         """Return the model of what is read of motion maps."""
         self._motion = MotionReadout(self.motion_maps, self._num_actions)
         return self._motion
@@ -81,6 +81,30 @@ class Readout:
     def motion_maps(self) -> list[MotionMap]:
         """The motion maps that are read."""
         return [*itertools.chain.from_iterable(self.motion_groups.values())]
+
+    @property
+    def motion_fields(self) -> list[str]:
+        """The fields of a clip that `read_motion_maps` reads."""
+        if not self.motion_groups:
+            return []
+        names = [motion_map.name for motion_map in self.motion_maps]
+        return [*names, "motion_size"]
+
+    def read_motion_maps(self, clip: Mapping[str, tf.Tensor]) -> MotionFeatures | None:
+        """Read the motion maps of clips; None if none is read.
+
+        Args:
+          clip: the maps by their names, float32 [B, h, w, C], averaged over time, and
+            `motion_size`, int32 [B, 2]; see `MotionFeatures`.
+        """
+        if self._motion is None:
+            return None
+        maps = {
+            motion_map.name: clip[motion_map.name] for motion_map in self.motion_maps
+        }
+        histograms = maps.pop(FLOW_HISTOGRAMS.name, None)
+        logits = self._motion(maps) if maps else {}
+        return MotionFeatures(logits, histograms, clip["motion_size"])
 
     def decode(
         self,
@@ -95,7 +119,7 @@ class Readout:
         """Return the log probabilities of the actors and of the actions of boxes.
 
         Args:
-          maps: of `build`, averaged over the frames of a clip.
+          maps: of `build_layers`, averaged over the frames of a clip.
           boxes: [B, N, 4].
           actor_scores: of the actor head, [B, N, |X|].
           action_logits: of the action head, [B, N, |Y|].

@@ -8,14 +8,17 @@ import numpy as np
 import tensorflow as tf
 
 from a2d_tf.core.settings.config import InferenceConfig
+from a2d_tf.model.postprocessing.used_rows import gather_used
 from a2d_tf.ops import boxes as box_ops
 
-_CANDIDATES = 10  # for each detection
+_CANDIDATES = 10  # for each of N detections, the best boxes that NMS compares
 _VOTING_IOU = 0.5
 
 
-class Kept(NamedTuple):
-    """What suppression keeps of a frame, best first; `number` of the N rows are used.
+class ClassDetections(NamedTuple):
+    """The boxes that suppression keeps, each of a class, best first.
+
+    The first `number` of N rows are used.
 
     Attributes:
       number: int32 [B].
@@ -32,16 +35,18 @@ class Kept(NamedTuple):
     roi: tf.Tensor
 
 
-def suppress(scores: tf.Tensor, boxes: tf.Tensor, settings: InferenceConfig) -> Kept:
-    """Keep the (RoI, class) above the threshold that survive the NMS of their class.
+def suppress(
+    scores: tf.Tensor, boxes: tf.Tensor, settings: InferenceConfig
+) -> ClassDetections:
+    """Suppress boxes that overlap a better box of their class (NMS).
 
     Args:
-      scores: of classes, [B, R, C].
-      boxes: of classes, [B, R, C, 4].
-      settings: `score_threshold`, least p(class), where a negative one counts as 0, and
-        a score of 0 is never kept; `nms_threshold`: boxes whose IoU with a better one
-        of their class is higher are suppressed; `max_detections`: N, kept at most, of
-        the best _CANDIDATES times as many.
+      scores: [B, R, C], of each RoI and class.
+      boxes: [B, R, C, 4], of each RoI and class.
+      settings: three of them are read. `score_threshold` is the least score of a
+        detection; a negative one counts as 0, and a score of 0 is never kept. A box is
+        suppressed if its IoU with a better one of its class exceeds `nms_threshold`.
+        `max_detections` is N, the most detections of a frame.
     """
     max_detections = settings.max_detections
     threshold = max(settings.score_threshold, 0.0)
@@ -79,7 +84,7 @@ def suppress(scores: tf.Tensor, boxes: tf.Tensor, settings: InferenceConfig) -> 
         fn_output_signature=(tf.int32, tf.int32),
     )
     selected = tf.ensure_shape(selected, [None, max_detections])
-    return Kept(
+    return ClassDetections(
         number,
         boxes=gather_used(boxes, selected, number),
         classes=gather_used(classes, selected, number),
@@ -89,16 +94,17 @@ def suppress(scores: tf.Tensor, boxes: tf.Tensor, settings: InferenceConfig) -> 
 
 
 def vote(kept: tf.Tensor, boxes: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
-    """Average the boxes that agree with each kept one, of IoU 0.5 or more, by score.
+    """Replace each kept box by the mean of the boxes that overlap it (box voting).
 
-    Regression that few videos have taught errs differently from each RoI. Box voting:
-    Gidaris and Komodakis, "Object detection via a multi-region & semantic
-    segmentation-aware CNN model", 2015.
+    The mean is weighted by the scores, over boxes whose IoU with the kept one is at
+    least 0.5. If the regression has learned from few videos, its errors differ from RoI
+    to RoI, and the mean has smaller ones. Gidaris and Komodakis, "Object detection via
+    a multi-region & semantic segmentation-aware CNN model", 2015.
 
     Args:
-      kept: [B, N, 4].
-      boxes: [B, R, 4].
-      scores: [B, R].
+      kept: [B, N, 4], the boxes that suppression keeps.
+      boxes: [B, R, 4], the boxes before suppression.
+      scores: [B, R], of `boxes`.
 
     Returns:
       [B, N, 4].
@@ -107,16 +113,3 @@ def vote(kept: tf.Tensor, boxes: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
     weight = tf.where(agrees, scores[:, None], 0.0)
     total = tf.reduce_sum(weight, axis=2, keepdims=True)
     return tf.where(total > 0, tf.math.divide_no_nan(weight @ boxes, total), kept)
-
-
-def gather_rows(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """Gather rows of values [B, M, ...] by index [B, N]: [B, N, ...]."""
-    return tf.gather(values, index, batch_dims=1)
-
-
-def gather_used(values: tf.Tensor, index: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-    """Gather rows as `gather_rows`; those from `number` [B] on become zero."""
-    used = tf.sequence_mask(number, index.shape[1])
-    values = gather_rows(values, index)
-    mask = tf.reshape(used, [-1, index.shape[1]] + [1] * (values.shape.rank - 2))
-    return tf.where(mask, values, tf.zeros_like(values))

@@ -1,0 +1,1 @@
+"""From proposed RoIs to labelled instances: suppression, labels, pairs."""
