@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from a2d_tf.annotations.annotation_text import annotation_text
 from a2d_tf.annotations.coded_times.coding import Coding
 from a2d_tf.annotations.documents.frame_shapes import check_size, decode_shape
 from a2d_tf.annotations.documents.instance import Instance
 from a2d_tf.annotations.documents.read_options import DEFAULTS, ReadOptions
 from a2d_tf.annotations.labels.names import NO_NAMES, Names
+from a2d_tf.annotations.matching.video_length import check_length
 from a2d_tf.annotations.readers.exports import Export
 from a2d_tf.annotations.selection.selection import ALL_FRAMES, Selection
 from a2d_tf.annotations.selection.summary import describe_exports
@@ -125,24 +125,7 @@ class AnnotatedVideos:
             return self._lengths[vid]
         path = self.frames_path(vid)
         count = video_frames.count(path, self.remedy)
-        documents = self._annotations[vid].documents
-        latest_start = 0
-        for document in documents:
-            if document.frame_range:
-                latest_start = max(latest_start, document.frame_range.start)
-        for document in documents:
-            frame_range = document.frame_range
-            if not frame_range:
-                continue
-            last = frame_range[-1] + 1
-            is_part = frame_range.start > 0 or latest_start >= frame_range.stop
-            is_too_long = count >= last + frame_range.step and not is_part
-            if count < last or is_too_long:
-                raise InputError(
-                    f"{path}: {count} frames decode, but {document.path} annotates a"
-                    f" video of {last}; use the video that was annotated, or cut it to"
-                    " these frames"
-                )
+        check_length(count, path, self._annotations[vid].documents)
         self._lengths[vid] = count
         return count
 
@@ -221,32 +204,8 @@ class AnnotatedVideos:
         return video_frames.files(self.frames_path(vid))
 
     def annotation_text(self, vid: str) -> str:
-        """Return the annotations of a video as JSON.
-
-        The text does not depend on the format and layout of the files. If it changes,
-        the records of the video are converted again.
-        """
-        annotations = self._annotations[vid]
-        ranges = [d.frame_range for d in annotations.documents if d.frame_range]
-        content: list = [repr(ranges)]
-        for number, frame in sorted(annotations.frames.items()):
-            instances = []
-            for instance in frame.instances:
-                fields = sorted(instance.fields.items())
-                track: Any = instance.track
-                if instance.name:
-                    track = [instance.track, instance.name]
-                instances.append(
-                    [
-                        self._code(instance),
-                        track,
-                        instance.box,
-                        list(instance.parts),
-                        *fields,
-                    ]
-                )
-            content.append([number, frame.size, frame.scaled, frame.split, instances])
-        return json.dumps(content, sort_keys=True)
+        """Return the annotations of a video as text, see `annotation_text`."""
+        return annotation_text(self._annotations[vid], self._code)
 
     def _code(self, instance: Instance) -> int:
         return self._used.names.code(instance, self.label_space)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from a2d_tf.annotations.coded_times.bout_frames import BoutFrames
 from a2d_tf.annotations.coded_times.bout_seconds import mean_bout_seconds
@@ -24,6 +25,7 @@ from a2d_tf.annotations.readers.exports import (
     documents_of,
     read_exports,
 )
+from a2d_tf.annotations.selection.chosen_videos import ChosenVideos, choose_videos
 from a2d_tf.annotations.selection.misspellings import find_misspellings
 from a2d_tf.annotations.selection.notes import (
     notes_on_labels,
@@ -33,8 +35,6 @@ from a2d_tf.annotations.selection.notes import (
     notes_on_tests,
 )
 from a2d_tf.annotations.selection.selection import Selection
-from a2d_tf.annotations.selection.split import split_videos
-from a2d_tf.annotations.selection.spread import SpreadAnnotations, spread_annotations
 from a2d_tf.annotations.selection.summary import (
     LeftOut,
     left_out_of_videos,
@@ -44,7 +44,7 @@ from a2d_tf.annotations.tracks.track_identities import TrackIdentities
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.decoding import video_frames
-from a2d_tf.data.sources.video_list import Video, with_tests
+from a2d_tf.data.sources.video_list import Video
 
 REMEDY = "add it, re-encode it, or pass its folder as --videos"
 """What to do about a broken video; ends messages."""
@@ -103,71 +103,90 @@ def read_annotations(
     Arguments and errors are described in `annotated_videos.AnnotatedVideos.read`.
     """
     video_folder = VideoFolder.open(folder)
-    exports_with_documents = read_exports(exports, options)
-    documents = documents_of(exports_with_documents)
-    annotations = find_videos(exports_with_documents, video_folder, options.first_frame)
-    if not annotations:
-        reason = left_out_text(documents)
-        problem = reason or "use the whole export, with annotated frames"
-        raise InputError(f"{exports[0].path}: no annotated frames; {problem}")
-
+    read = _read_and_match(exports, video_folder, options)
     if label_space and earlier_labels:
         check_kept(label_space, earlier_labels)
     names = dataclasses.replace(
         names, label_space=label_space or earlier_labels, grows=label_space is None
     )
-    coded = CodedVideos(annotations)
+    coded = CodedVideos(read.annotations)
     if coding:
         coding = coding.with_videos(video_folder)
         open_video = functools.partial(_bout_frames, folder)
-        coded = code_videos(annotations, coding, names, open_video)
+        coded = code_videos(read.annotations, coding, names, open_video)
     used_label_space = label_space_of(instances_of(coded.annotations), names)
     doubts = [*coded.doubts]
     if label_space is None:
-        doubts += find_misspellings(coded.annotations, names, documents)
+        doubts += find_misspellings(coded.annotations, names, read.documents)
     track_identities = {}
     for vid, video_annotations in coded.annotations.items():
         track_identities[vid] = TrackIdentities(video_annotations.frames.values())
+    chosen = choose_videos(coded.annotations, names, selection)
 
-    known_splits = {**dict.fromkeys(selection.asked, "train"), **selection.earlier}
-    splits = split_videos(coded.annotations, names, known_splits)
-    split = _in_splits(coded.annotations, splits, selection.test_videos)
-    spread = SpreadAnnotations(coded.annotations)
-    if selection.max_frames:
-        spread = spread_annotations(
-            coded.annotations, _trained(split), names, selection.max_frames
-        )
-    videos = _with_frames(split, spread.annotations)
     notes: list[str] = []
-    for video_annotations in annotations.values():
+    for video_annotations in read.annotations.values():
         notes += video_annotations.notes
-    notes += [*coded.notes, *notes_on_names(names, documents)]
+    notes += [*coded.notes, *notes_on_names(names, read.documents)]
     notes += notes_on_labels(used_label_space, earlier_labels)
-    if selection.has_split:
-        notes += notes_on_tests(
-            split, coded.annotations, is_kept=bool(selection.earlier)
-        )
-        notes += notes_on_sides(splits, selection.earlier)
-        notes += notes_on_new(splits, selection)
+    notes += _notes_on_splits(chosen, coded.annotations, selection)
     bout_seconds: Mapping[str, float] = {}
     if coding:
-        bout_seconds = mean_bout_seconds(coding, _trained(videos))
+        bout_seconds = mean_bout_seconds(coding, chosen.trained())
     return UsedAnnotations(
-        exports=exports_with_documents,
-        of_video=spread.annotations,
+        exports=read.exports,
+        of_video=chosen.annotations,
         names=names,
         label_space=used_label_space,
-        videos=videos,
+        videos=chosen.videos,
         track_identities=track_identities,
         notes=notes,
         left_out=[
-            *left_out_of_videos(annotations, coded.left_out),
-            *left_out_of_videos(annotations, spread.left_out),
+            *left_out_of_videos(read.annotations, coded.left_out),
+            *left_out_of_videos(read.annotations, chosen.left_out),
         ],
         doubts=tuple(doubts),
         lost_behaviours=coded.lost_behaviours,
         bout_seconds=bout_seconds,
     )
+
+
+class _MatchedExports(NamedTuple):
+    """Exports, their documents, and {video: its annotations}."""
+
+    exports: list[ReadExport]
+    documents: list[Document]
+    annotations: dict[str, VideoAnnotations]
+
+
+def _read_and_match(
+    exports: Sequence[Export], folder: VideoFolder, options: ReadOptions
+) -> _MatchedExports:
+    """Read exports and match them to videos; InputError if no frame is annotated."""
+    read = read_exports(exports, options)
+    documents = documents_of(read)
+    annotations = find_videos(read, folder, options.first_frame)
+    if not annotations:
+        reason = left_out_text(documents)
+        problem = reason or "use the whole export, with annotated frames"
+        raise InputError(f"{exports[0].path}: no annotated frames; {problem}")
+    return _MatchedExports(read, documents, annotations)
+
+
+def _notes_on_splits(
+    chosen: ChosenVideos,
+    annotations: Mapping[str, VideoAnnotations],
+    selection: Selection,
+) -> list[str]:
+    """Return notes for the user on the splits, if there is a test split at all."""
+    if not selection.has_split:
+        return []
+    return [
+        *notes_on_tests(
+            chosen.candidates, annotations, is_kept=bool(selection.earlier)
+        ),
+        *notes_on_sides(chosen.splits, selection.earlier),
+        *notes_on_new(chosen.splits, selection),
+    ]
 
 
 def frames_path(folder: pathlib.Path, vid: str) -> pathlib.Path:
@@ -178,33 +197,3 @@ def frames_path(folder: pathlib.Path, vid: str) -> pathlib.Path:
 def _bout_frames(folder: pathlib.Path, vid: str) -> BoutFrames:
     """Return the `BoutFrames` of a video, which finds frames by coded times."""
     return BoutFrames(frames_path(folder, vid), REMEDY)
-
-
-def _in_splits(
-    annotations: Mapping[str, VideoAnnotations],
-    splits: Mapping[str, str],
-    test_videos: Collection[str],
-) -> tuple[Video, ...]:
-    """Return the annotated videos; test videos that the user names win over splits."""
-    videos = []
-    for vid, video_annotations in annotations.items():
-        count = len(video_annotations.frames)
-        videos.append(Video(vid, frames=0, annotated=count, split=splits[vid]))
-    return with_tests(tuple(videos), test_videos)
-
-
-def _with_frames(
-    videos: Sequence[Video], annotations: Mapping[str, VideoAnnotations]
-) -> tuple[Video, ...]:
-    """Return the videos that still have annotated frames, with the number of these."""
-    remaining = []
-    for video in videos:
-        count = len(annotations[video.vid].frames)
-        if count:
-            remaining.append(dataclasses.replace(video, annotated=count))
-    return tuple(remaining)
-
-
-def _trained(videos: Sequence[Video]) -> list[str]:
-    """Return the names of the videos in the training split."""
-    return [video.vid for video in videos if video.split == "train"]

@@ -1,0 +1,98 @@
+"""The choice of annotated videos and frames: splits, tests, frames that differ."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from a2d_tf.annotations.labels.names import Names
+from a2d_tf.annotations.matching.video_annotations import VideoAnnotations
+from a2d_tf.annotations.selection.selection import Selection
+from a2d_tf.annotations.selection.split import split_videos
+from a2d_tf.annotations.selection.spread import SpreadAnnotations, spread_annotations
+from a2d_tf.data.sources.video_list import Video, with_tests
+
+
+class ChosenVideos(NamedTuple):
+    """The result of `choose_videos`.
+
+    Attributes:
+      annotations: {video: its annotations, with the frames that are used}.
+      left_out: {video: {reason: the number of frames that were left out for it}}.
+      splits: {video: the split that follows from its files or earlier records, or that
+        was chosen}. Test videos that the user names win over it.
+      candidates: all annotated videos, in their splits.
+      videos: the candidates that have used frames.
+    """
+
+    annotations: Mapping[str, VideoAnnotations]
+    left_out: Mapping[str, collections.Counter[str]]
+    splits: Mapping[str, str]
+    candidates: tuple[Video, ...]
+    videos: tuple[Video, ...]
+
+    def trained(self) -> list[str]:
+        """Return the names of the videos that a network is trained on."""
+        return _trained(self.videos)
+
+
+def choose_videos(
+    annotations: Mapping[str, VideoAnnotations], names: Names, selection: Selection
+) -> ChosenVideos:
+    """Put annotated videos into the two splits, and choose their frames.
+
+    Args:
+      annotations: {video: its annotations}.
+      names: maps labels to pairs of actor and action.
+      selection: what the user says of splits and frames.
+
+    Raises:
+      InputError: a test video that the user names is not annotated.
+    """
+    known_splits = {**dict.fromkeys(selection.asked, "train"), **selection.earlier}
+    splits = split_videos(annotations, names, known_splits)
+    candidates = _in_splits(annotations, splits, selection.test_videos)
+    spread = SpreadAnnotations(annotations)
+    if selection.max_frames:
+        spread = spread_annotations(
+            annotations, _trained(candidates), names, selection.max_frames
+        )
+    return ChosenVideos(
+        annotations=spread.annotations,
+        left_out=spread.left_out,
+        splits=splits,
+        candidates=candidates,
+        videos=_with_frames(candidates, spread.annotations),
+    )
+
+
+def _in_splits(
+    annotations: Mapping[str, VideoAnnotations],
+    splits: Mapping[str, str],
+    test_videos: Collection[str],
+) -> tuple[Video, ...]:
+    """Return the annotated videos; test videos that the user names win over splits."""
+    videos = []
+    for vid, video_annotations in annotations.items():
+        count = len(video_annotations.frames)
+        videos.append(Video(vid, frames=0, annotated=count, split=splits[vid]))
+    return with_tests(tuple(videos), test_videos)
+
+
+def _with_frames(
+    videos: Sequence[Video], annotations: Mapping[str, VideoAnnotations]
+) -> tuple[Video, ...]:
+    """Return the videos that still have annotated frames, with the number of these."""
+    remaining = []
+    for video in videos:
+        count = len(annotations[video.vid].frames)
+        if count:
+            remaining.append(dataclasses.replace(video, annotated=count))
+    return tuple(remaining)
+
+
+def _trained(videos: Sequence[Video]) -> list[str]:
+    """Return the names of the videos in the training split."""
+    return [video.vid for video in videos if video.split == "train"]
