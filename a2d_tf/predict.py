@@ -49,13 +49,12 @@ from a2d_tf.video.library.library_request import Request
 from a2d_tf.video.library.library_videos import Job
 from a2d_tf.video.model_flags import ModelFlags
 from a2d_tf.video.predictors import track_predictor
-from a2d_tf.video.predictors.detector_predictor import DetectorPredictor
+from a2d_tf.video.predictors.network_predictor import LoadedModel
 from a2d_tf.video.reading import video_reader
 from a2d_tf.video.reading.shortfall import shortfall
 from a2d_tf.video.reading.span import Span
 from a2d_tf.video.track_flags import TrackFlags
 from a2d_tf.video.video_flags import VideoFlags
-from a2d_tf.video.video_prediction import VideoPredictor
 
 Predict = Callable[..., dict[str, str]]
 """As `library_prediction.predict`: predicts videos, returns {failed video: why}."""
@@ -103,7 +102,7 @@ def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | Non
 
 def _loader(
     source: ModelSource, reading: Reading, videos: Sequence[str]
-) -> Callable[[], VideoPredictor]:
+) -> Callable[[], LoadedModel]:
     """Return what loads the predictor of the videos.
 
     It can be pickled, for other machines.
@@ -151,7 +150,7 @@ def _request(
 
 
 def _predict_video(
-    load: Callable[[], VideoPredictor],
+    load: Callable[[], LoadedModel],
     kinds: tuple[str, ...],
     track_settings: TrackSettings,
 ) -> None:
@@ -166,24 +165,13 @@ def _predict_video(
         load, reader, output, span, track_settings=track_settings, kinds=kinds
     )
     files = ",".join(prediction_folder.RESULT_FILES[kind] for kind in kinds)
-    model = _described(outcome.predictor)
+    model = outcome.predictor.description()
     print(f"{model}: {outcome.frames} frames -> {output}/{{{files}}}")
     if outcome.is_interrupted:
         raise KeyboardInterrupt
     note = shortfall(reader, span)
     if note:
         print(f"note: {FLAGS.video} {note}", file=sys.stderr)
-
-
-def _described(predictor: VideoPredictor) -> str:
-    """Return what has found the instances, in words."""
-    info = predictor.info
-    if isinstance(predictor, DetectorPredictor):
-        threshold = predictor.detector.score_threshold
-        return f"{os.path.normpath(FLAGS.detector)}, score >= {threshold:g}"
-    if FLAGS.tracks:
-        return f"{info['checkpoint']}, given tracks"
-    return f"{info['checkpoint']}, p(actor) >= {info['score_threshold']:g}"
 
 
 def _predict_library(

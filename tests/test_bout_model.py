@@ -13,8 +13,9 @@ from a2d_tf.annotations.coded_times.observations import CodedBout, Observation
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.tracking.bout_model import EVIDENCE, BoutModel, FrameActions
 from a2d_tf.tracking.tracked_frames import track_instances
-from a2d_tf.video.frames import streaming
-from a2d_tf.video.frames.instances import Answer
+from a2d_tf.video.frames.answers import Answer
+from a2d_tf.video.frames.track_settings import TRACK_DEFAULTS
+from a2d_tf.video.frames.tracked_answers import keep_tracks
 from a2d_tf.video.reading.span import Span
 
 PETS = LabelSpace(("cat", "ball"), ("run", "sit", "roll"), codes=(11, 12, 23))
@@ -144,17 +145,18 @@ def test_without_a_model_or_with_a_window_of_1_labels_are_as_ever():
 
 @pytest.mark.parametrize("seconds, rests", [(0.6, 6), (30.0, 0)])
 def test_given_tracks_are_read_by_the_seconds_that_a_network_knows(seconds, rests):
-    def answers(frames, span, given):
+    def answers():
         for run in [0.8] * 20 + [0.3] * 6 + [0.8] * 20:
             found = instances(run)
             found.tracks = np.array([7])
             yield Answer(None, found)
 
     info = {"joint": False, "bout_seconds": {"run": seconds, "sit": seconds}}
-    labeller = SimpleNamespace(info=info, labels=PETS, answers=answers)
+    network = SimpleNamespace(info=info, labels=PETS)
     reader = SimpleNamespace(fps=20.0, count=None, length=None, seconds=float)
-    given = SimpleNamespace(last_frames={7: 99})
-    frames = list(streaming.label_frames(labeller, reader, given, Span(every=2)))
+    frames = list(
+        keep_tracks(network, answers(), {7: 99}, reader, Span(every=2), TRACK_DEFAULTS)
+    )
     assert [frame.number for frame in frames] == list(range(1, 93, 2))
     assert {int(frame.tracks[0]) for frame in frames} == {7}
     codes = [int(frame.codes[0]) for frame in frames]

@@ -25,7 +25,7 @@ from a2d_tf.ops import canvas, masks
 from a2d_tf.serving import export_folder, exporter
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.serving.signatures import BOX_SIGNATURES
-from a2d_tf.video.frames import streaming
+from a2d_tf.video.predictors import network_predictor
 from a2d_tf.video.predictors.predictor import Predictor
 from a2d_tf.video.reading import video_reader
 
@@ -532,7 +532,10 @@ def test_the_client_says_what_predict_says(
     said = re.findall(row, done.stdout, re.DOTALL)
     expected = []
     for number, (_, found) in enumerate(
-        streaming.find_instances(predictor, video_reader.open_video(shown).frames()), 1
+        network_predictor.find_instances(
+            predictor, video_reader.open_video(shown).frames()
+        ),
+        1,
     ):
         for row in zip(found.codes, found.scores, found.boxes):
             expected.append((number, *row))

@@ -27,7 +27,7 @@ def rows_of(folder):
 def test_a_row_has_the_label_of_the_track_and_the_score_of_each_behaviour(tmp_path):
     instances = [(2, 34, 0.25, OTHER), (0, 17, 0.9, BOX), (1, 17, 0.75, BOX)]
     with output_folder.open_outputs(str(tmp_path), reader()) as files:
-        files.track_names[2] = "Bo"
+        files.describe({}, {2: "Bo"})
         files.add(frame(1), A2D)
         files.add(frame(2, *instances), A2D)
     lines = (tmp_path / "frames.csv").read_text().splitlines()

@@ -17,8 +17,8 @@ from a2d_tf.evaluation.metrics import hota, tracks
 from a2d_tf.tracking.groups import Groups
 from a2d_tf.tracking.tracked_frames import track_instances
 from a2d_tf.tracking.tracker import Tracker
-from a2d_tf.video.frames import streaming
 from a2d_tf.video.frames.track_settings import TrackSettings
+from a2d_tf.video.predictors import network_predictor
 from a2d_tf.video.predictors.predictor import Predictor
 
 
@@ -226,7 +226,10 @@ def test_known_numbers_keep_identities_in_what_the_packed_model_finds():
     model = Predictor.load("mini")
     made = []
     for codes, truth, images in clips():
-        found = [instances for _, instances in streaming.find_instances(model, images)]
+        found = [
+            instances
+            for _, instances in network_predictor.find_instances(model, images)
+        ]
         made.append((codes, truth, found))
     rows = table(made)
     assert rows["all"][2] <= sum(len(codes) for codes, *_ in made) < rows["none"][2]

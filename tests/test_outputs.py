@@ -18,7 +18,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.video.frames.instances import Instances
-from a2d_tf.video.frames.streaming import VideoFrame
+from a2d_tf.video.frames.video_frame import VideoFrame
 from a2d_tf.video.outputs import output_folder, outputs
 from a2d_tf.video.outputs.track_rows import TrackRows
 
@@ -141,7 +141,7 @@ def test_tracks_hold_the_same_and_every_frame(tmp_path):
 
 def test_a_limit_of_individuals_is_said_with_the_frames_in_which_it_cut(tmp_path):
     with output_folder.open_outputs(str(tmp_path), reader()) as files:
-        files.further_info = {"max_tracks": "1"}
+        files.describe({"max_tracks": "1"}, {})
         for number, extra in enumerate((0, 2, 1), 1):
             files.add(dataclasses.replace(frame(number), extra=extra), A2D)
     facts = prediction_folder.read_video_info(tmp_path)

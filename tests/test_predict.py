@@ -19,9 +19,9 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.ops import visualize
 from a2d_tf.video import video_prediction
-from a2d_tf.video.frames import streaming
 from a2d_tf.video.frames.track_settings import TrackSettings
 from a2d_tf.video.outputs import track_rows
+from a2d_tf.video.predictors import network_predictor
 from a2d_tf.video.reading import video_reader
 from a2d_tf.video.reading.span import Span
 
@@ -159,7 +159,9 @@ def predict(predictor, reader, folder, *span, **options):
 
 def test_a_window_of_one_is_the_networks_own_answer(predictor, film, tmp_path):
     own = list(
-        streaming.find_instances(predictor, video_reader.open_video(film).frames())
+        network_predictor.find_instances(
+            predictor, video_reader.open_video(film).frames()
+        )
     )
     _, results = predict(
         predictor, video_reader.open_video(film), tmp_path, track_settings=OWN

@@ -12,7 +12,7 @@ from a2d_tf.annotations.tracks.video_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.ops.visualize import overlay_masks
-from a2d_tf.video.predictors import given_answer
+from a2d_tf.video.predictors import labelled_boxes
 
 pytestmark = pytest.mark.slow
 # Three individuals in seven frames of 96 x 144; 9 is gone in frames 3 and 4.
@@ -209,9 +209,9 @@ def test_a_box_without_a_mask_is_drawn_as_an_outline():
         tracks=np.array([1, 2]),
         actors=np.array([0, 0]),
     )
-    answer = given_answer.labelled(
+    answer = labelled_boxes.label_boxes(
         given,
-        given_answer.complete_masks(given, np.ones((2, 28, 28), np.float32), (8, 10)),
+        labelled_boxes.complete_masks(given, np.ones((2, 28, 28), np.float32), (8, 10)),
         LabelSpace(("mouse",), ("rest", "run"), (11, 12)),
         actor_scores=np.ones((2, 1), np.float32),
         action_scores=np.float32([[0.2, 0.8], [0.7, 0.3]]),

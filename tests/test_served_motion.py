@@ -33,7 +33,7 @@ from a2d_tf.serving import exporter, served_motion
 from a2d_tf.serving.folding import folded
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.serving.signatures import describe_network
-from a2d_tf.video.frames import streaming
+from a2d_tf.video.predictors import network_predictor
 from a2d_tf.video.predictors.predictor import Predictor
 from a2d_tf.video.reading.span import EVERY_FRAME, Span
 from a2d_tf.video.reading.video_reader import open_video
@@ -149,7 +149,7 @@ def test_a_clip_is_answered_as_a_video_of_its_frames(motion, count):
     network, model = served(**motion)
     frames = film(count)
     predictor, said = predictor_of(network, model, **motion)
-    answers = list(streaming.find_instances(predictor, iter(frames)))
+    answers = list(network_predictor.find_instances(predictor, iter(frames)))
     assert len(answers) == len(said) == count
     expected = model.serve(frames[None], flows_of(frames)[None])
     expected = {name: values.numpy() for name, values in expected.items()}
@@ -177,10 +177,10 @@ def test_part_of_a_film_has_the_answers_of_all(span):
     network, model = served(**ALL)
     frames = film(90)
     predictor, said = predictor_of(network, model, **ALL)
-    list(streaming.find_instances(predictor, iter(frames), EVERY_FRAME))
+    list(network_predictor.find_instances(predictor, iter(frames), EVERY_FRAME))
     expected = [answer for i, answer in enumerate(said) if i in span]
     said.clear()
-    list(streaming.find_instances(predictor, iter(frames), span))
+    list(network_predictor.find_instances(predictor, iter(frames), span))
     assert len(said) == len(expected)
     for pair in zip(said, expected):
         assert_equal(*pair)
@@ -232,7 +232,7 @@ def test_answers_are_those_of_quantised_records(mini_records):
     predictor, said = predictor_of(network, model, **ALL)
     predictor.info = info
     frames = open_video(release.frames_path(video.vid)).frames()
-    list(streaming.find_instances(predictor, frames))
+    list(network_predictor.find_instances(predictor, frames))
     stream = MotionStream(features, flow_histograms=True)
     records = list(clips_of(release, settings, video, None, stream))
     assert len(records) >= 3 and sum(x["num_detections"][0] for x in said) > 0
@@ -319,7 +319,7 @@ def test_facts_of_an_export(exported):
 def test_a_saved_model_answers_a_video_as_the_network(run, exported):
     frames, answers = film(40), []
     for predictor in (Predictor.load(exported), Predictor.from_run(run)):
-        found = streaming.find_instances(predictor, iter(frames))
+        found = network_predictor.find_instances(predictor, iter(frames))
         answers.append([answer.instances for answer in found])
     assert sum(len(instances.codes) for instances in answers[0]) > 0
     for mine, own in zip(*answers):
@@ -353,7 +353,7 @@ def test_the_client_says_what_predict_says(exported, tmp_path):
     row = r"(\d+): ([\w ]+) ([01]\.\d{4}) y1 x1 y2 x2"
     said = re.findall(row, done.stdout)
     predictor, expected = Predictor.load(exported), []
-    answers = streaming.find_instances(predictor, open_video(path).frames())
+    answers = network_predictor.find_instances(predictor, open_video(path).frames())
     for number, answer in enumerate(answers, 1):
         for code, score in zip(answer.instances.codes, answer.instances.scores):
             label = predictor.labels.name(code).replace("-", " ")
@@ -377,7 +377,7 @@ def test_the_client_answers_frames_that_come_one_by_one(motion, most_waiting):
     network, model = served(**motion)
     frames = film(83)
     predictor, expected = predictor_of(network, model, **motion)
-    list(streaming.find_instances(predictor, iter(frames)))
+    list(network_predictor.find_instances(predictor, iter(frames)))
 
     def key_frame(size, **inputs):
         taken = {name: inputs.pop(name) for name in served_motion.input_specs(network)}

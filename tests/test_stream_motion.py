@@ -7,8 +7,8 @@ import pytest
 
 from a2d_tf.data.preparation.motion_stream import MotionStream
 from a2d_tf.ops.motion_maps import BLOCK, SPAN
-from a2d_tf.video.frames import stream_motion
-from a2d_tf.video.frames.stream_clips import PreparedFrame
+from a2d_tf.video.frames import frame_motion
+from a2d_tf.video.frames.prepared_frames import PreparedFrame
 from a2d_tf.video.reading.span import EVERY_FRAME, Span
 
 SPANS = [
@@ -48,11 +48,11 @@ def with_maps(frames, info, span=EVERY_FRAME):
     block_function = means if motion["action_backbone"] else None
     stream = MotionStream(block_function, motion["flow_histograms"])
     needed = [
-        frame if stream_motion.needs(info, span, index) else None
+        frame if frame_motion.needs(info, span, index) else None
         for index, frame in enumerate(frames)
     ]
     prepared = (PreparedFrame(frame, None, None) for frame in needed)
-    return list(stream_motion.add_maps(stream, prepared, info, span))
+    return list(frame_motion.add_maps(stream, prepared, info, span))
 
 
 @pytest.mark.parametrize("backbone, histograms", [("i3d", False), ("", True)])
@@ -64,14 +64,14 @@ def test_needed_frames_are_those_that_maps_are_made_of(backbone, histograms, spa
     for key in range(300):
         if key in span:
             expected.update(stream.frames_around(key))
-    needed = {i for i in range(200) if stream_motion.needs(info, span, i)}
+    needed = {i for i in range(200) if frame_motion.needs(info, span, i)}
     assert needed == {index for index in expected if index < 200}
-    assert min(needed) >= stream_motion.first_needed(info, span)
+    assert min(needed) >= frame_motion.first_needed(info, span)
 
 
 def test_a_network_without_motion_maps_needs_no_frame_for_them():
-    assert not stream_motion.needs({}, EVERY_FRAME, 3)
-    assert stream_motion.first_needed({}, Span(50)) == 50
+    assert not frame_motion.needs({}, EVERY_FRAME, 3)
+    assert frame_motion.first_needed({}, Span(50)) == 50
 
 
 @pytest.mark.parametrize("backbone, histograms", [("i3d", True), ("", True)])
@@ -127,7 +127,7 @@ def test_an_hour_takes_no_more_memory_than_some_blocks():
 
     stream, seen = MotionStream(cheap, flow_histograms=False), 0
     info = facts("i3d", False)
-    for frame in stream_motion.add_maps(stream, prepared(), info, EVERY_FRAME):
+    for frame in frame_motion.add_maps(stream, prepared(), info, EVERY_FRAME):
         assert frame.motion["mixed_4f"].shape == (1, 1, 1)
         seen += 1
     assert seen == count

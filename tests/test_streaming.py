@@ -20,7 +20,7 @@ from a2d_tf.data.preparation.flow import Flow, grey
 from a2d_tf.data.preparation.resizing import fitted_size, resize_frame
 from a2d_tf.data.sources.release import Release
 from a2d_tf.serving.served_network import ServedNetwork
-from a2d_tf.video.frames import streaming
+from a2d_tf.video.predictors import network_predictor
 from a2d_tf.video.predictors.predictor import Predictor
 from a2d_tf.video.reading import video_reader
 from a2d_tf.video.reading.shortfall import shortfall
@@ -100,7 +100,8 @@ def stream(model, frames, info, span=EVERY_FRAME):
         model.frame, lambda size, **window: model.key_frame(window, size), info
     )
     shown = [
-        native for native, _ in streaming.find_instances(recorder, iter(frames), span)
+        native
+        for native, _ in network_predictor.find_instances(recorder, iter(frames), span)
     ]
     asked = [frame for index, frame in enumerate(frames) if index in span]
     assert len(shown) == len(asked) and all(a is b for a, b in zip(shown, asked))
@@ -254,7 +255,7 @@ def test_answers_are_those_of_the_records_clips(mini_records):
         lambda size, **window: model.key_frame(window, tf.constant([64, 80])),
         model_info(network),
     )
-    assert len(list(streaming.find_instances(recorder, frames))) == shown.frames
+    assert len(list(network_predictor.find_instances(recorder, frames))) == shown.frames
     records = list(clips_of(release, settings, shown, None))
     assert len(records) >= 3
     for record in records:
@@ -293,7 +294,7 @@ def test_an_endless_video_is_read_little_ahead_and_soon_forgotten(length, stride
 
     pushed, made = [], itertools.count()
     endless = (np.full((64, 96, 3), i % 256, np.uint8) for i in made)
-    answers = streaming.find_instances(
+    answers = network_predictor.find_instances(
         Forgetful(length, stride, use_flow=False), endless
     )
     for _ in range(50):

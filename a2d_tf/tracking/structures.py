@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -103,3 +103,10 @@ class LinkedInstances(NamedTuple):
     resting: Sequence[int]
     ended: Sequence[int]
     extra: int
+
+
+class InstanceTracker(Protocol):
+    """What assigns the instances of one answered frame after another to tracks."""
+
+    def add(self, instances: Any) -> LinkedInstances:
+        """Assign the instances of the next answered frame."""

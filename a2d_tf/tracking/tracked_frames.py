@@ -6,7 +6,7 @@ A steady label says what a track is and does, read from several frames around a 
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,11 @@ import numpy as np
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.tracking.bout_model import BoutModel
 from a2d_tf.tracking.groups import Groups
-from a2d_tf.tracking.structures import FoundInstances, LinkedInstances
+from a2d_tf.tracking.structures import (
+    FoundInstances,
+    InstanceTracker,
+    LinkedInstances,
+)
 from a2d_tf.tracking.track_labels import LabelReader
 from a2d_tf.tracking.tracker import PATIENCE, SURE, WINDOW, Tracker
 
@@ -96,7 +100,7 @@ def track_instances(
     )
     return read_labels(
         answers,
-        tracker.add,
+        tracker,
         labels,
         window=window,
         joint=joint,
@@ -106,7 +110,7 @@ def track_instances(
 
 def read_labels(
     answers: Iterable[tuple[Any, FoundInstances]],
-    link: Callable[[Any], LinkedInstances],
+    tracker: InstanceTracker,
     labels: LabelSpace,
     *,
     window: int = WINDOW,
@@ -117,7 +121,7 @@ def read_labels(
 
     Args:
       answers: (frame, its instances) in order; a frame may be any object.
-      link: (instances of the next answered frame) -> their tracks.
+      tracker: assigns the instances to tracks.
       labels: actors and actions.
       window: number of frames that a label is read from; 1 keeps the network's labels.
       joint: whether p(action) is a sum over actors, see `LabelReader`.
@@ -129,7 +133,7 @@ def read_labels(
     reader = LabelReader(labels, window, joint, bout_model)
     pending_frames: collections.deque[_PendingFrame] = collections.deque()
     for index, (frame, instances) in enumerate(answers):
-        linked = link(instances)
+        linked = tracker.add(instances)
         pending_frames.append(_PendingFrame(index, frame, instances, linked))
         if len(pending_frames) > reader.ahead:
             yield _read_frame(pending_frames.popleft(), reader, labels)

@@ -21,7 +21,7 @@ from a2d_tf.video.predictors import (
     predictor,
 )
 from a2d_tf.video.predictors.detector_classes import DetectorClasses
-from a2d_tf.video.video_prediction import VideoPredictor
+from a2d_tf.video.predictors.network_predictor import LoadedModel
 
 _DETECTOR = "detector"
 _MARKS = {"saved_model": "saved_model.pb", "workdir": "flags.txt"}
@@ -137,7 +137,7 @@ class ModelFlags:
                     " leave out one of both"
                 )
 
-    def loader(self, source: ModelSource) -> Callable[[], VideoPredictor]:
+    def loader(self, source: ModelSource) -> Callable[[], LoadedModel]:
         """Return what loads the predictor that finds instances; it can be pickled."""
         flags = self.register
         if not flags.detector:

@@ -5,38 +5,34 @@ from __future__ import annotations
 import collections
 import contextlib
 import pathlib
-from collections.abc import Callable, Collection
-from typing import Any, NamedTuple, Union
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, NamedTuple
 
-from a2d_tf.annotations.matching.video_names import name_of_path
+from a2d_tf.annotations.matching.find_videos.video_names import name_of_path
 from a2d_tf.behaviour.prediction_folder import RESULT_FILES
 from a2d_tf.core.command.progress import progress_bar
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.machine import devices
 from a2d_tf.core.machine.signals import stop_on_signal
 from a2d_tf.core.machine.workers import in_threads
 from a2d_tf.runs import held_out_scores
-from a2d_tf.video.frames import streaming
-from a2d_tf.video.frames.instances import Finder
 from a2d_tf.video.frames.track_settings import TRACK_DEFAULTS, TrackSettings
+from a2d_tf.video.frames.video_frame import VideoFrame
 from a2d_tf.video.outputs.output_folder import open_library_outputs, open_outputs
-from a2d_tf.video.predictors.detector_predictor import DetectorPredictor
-from a2d_tf.video.predictors.track_predictor import TrackPredictor
+from a2d_tf.video.outputs.outputs import Outputs
+from a2d_tf.video.predictors.network_predictor import LoadedModel, video_predictor
+from a2d_tf.video.predictors.roles import VideoPredictor
 from a2d_tf.video.reading.reader import Reader
 from a2d_tf.video.reading.span import EVERY_FRAME, Span
 
-VideoPredictor = Union[Finder, TrackPredictor, DetectorPredictor]
-"""What predicts videos: it finds instances, or labels those that are given, or those
-that a detector finds.
-"""
-
 
 class Outcome(NamedTuple):
-    """What `predict` has done.
+    """The result of `predict`.
 
     Attributes:
-      predictor: the one that was loaded.
-      frames: how many were written.
+      predictor: predicted the video.
+      frames: number of frames that were written.
       is_interrupted: whether a signal ended the prediction.
     """
 
@@ -46,7 +42,7 @@ class Outcome(NamedTuple):
 
 
 def predict(
-    load: Callable[[], VideoPredictor],
+    load: Callable[[], LoadedModel],
     reader: Reader,
     output: str,
     span: Span = EVERY_FRAME,
@@ -63,13 +59,15 @@ def predict(
     stays as it was.
 
     Args:
-      load: returns the predictor; called when `output` is known to be writable.
-      reader, span, track_settings: as for `streaming.predict_frames`.
+      load: returns the model; called when `output` is known to be writable.
+      reader: of the video.
       output: folder of the prediction.
-      kinds: as for `open_outputs`.
-      record: of a video of a library, as for `open_library_outputs`; a signal then
-        discards the frames so far.
-      progress: what the bar is called; None for no bar.
+      span: the frames to answer.
+      track_settings: how individuals are followed.
+      kinds: those of `RESULT_FILES` that are written.
+      record: what `prediction.json` says of a video of a library; None for a single
+        video. With a record, a signal discards the frames so far.
+      progress: title of the progress bar; None for no bar.
 
     Raises:
       InputError: `output` cannot be written, or there are no frames.
@@ -82,45 +80,52 @@ def predict(
             output, reader, span.every, kinds=kinds, record=record
         )
     with stop_on_signal() as stops, opening as outputs:
-        predictor = load()
-        if stops:  # nothing is answered: what is there stays
+        predictor = video_predictor(load())
+        if stops:  # no frame is answered: the earlier prediction stays
             raise KeyboardInterrupt
-        outputs.further_info["max_tracks"] = track_settings.max_tracks
-        if "held_out" in predictor.info:
-            facts = held_out_scores.video_facts(
-                predictor.info["held_out"], name_of_path(pathlib.Path(reader.path))
-            )
-            outputs.further_info.update(facts)
-        if isinstance(predictor, (TrackPredictor, DetectorPredictor)):
-            outputs.further_info.update(predictor.video_facts(reader))
-            outputs.track_names.update(predictor.track_names(reader))
-            video_frames = predictor.frames(reader, span, track_settings, stops=stops)
-        else:
-            if predictor.info.get("boxes_only"):
-                outputs.further_info["boxes_only"] = True
-            video_frames = streaming.predict_frames(
-                predictor, reader, span, track_settings, stops=stops
-            )
+        outputs.describe(
+            _video_facts(predictor, reader, track_settings),
+            predictor.track_names(reader),
+        )
         frames = progress_bar(
-            video_frames,
+            predictor.frames(reader, span, track_settings, stops=stops),
             desc=progress,
             total=span.count(reader.expected),
             unit="frame",
             leave=record is None,
             disable=progress is None,
         )
-        written = in_threads(
-            lambda frame: outputs.add(frame, predictor.labels),
-            frames,
-            ahead=2,
-            threads=1,
-            start=devices.lower_priority,
-        )
-        # Closed, so that nothing is written any more where this thread is interrupted.
-        with contextlib.closing(written):
-            collections.deque(written, maxlen=0)
+        _write_frames(frames, outputs, predictor.labels)
         if not outputs.frames and not stops:
             raise InputError("no frame of the video lies between --start and --end")
         if stops and record is not None:
             raise KeyboardInterrupt
     return Outcome(predictor, outputs.frames, is_interrupted=bool(stops))
+
+
+def _video_facts(
+    predictor: VideoPredictor, reader: Reader, track_settings: TrackSettings
+) -> dict[str, Any]:
+    """Return what `video.json` says of the prediction of a video."""
+    facts: dict[str, Any] = {"max_tracks": track_settings.max_tracks}
+    if "held_out" in predictor.info:
+        name = name_of_path(pathlib.Path(reader.path))
+        facts.update(held_out_scores.video_facts(predictor.info["held_out"], name))
+    facts.update(predictor.video_facts(reader))
+    return facts
+
+
+def _write_frames(
+    frames: Iterable[VideoFrame], outputs: Outputs, labels: LabelSpace
+) -> None:
+    """Write frames in a thread, while the next ones are predicted."""
+    written = in_threads(
+        lambda frame: outputs.add(frame, labels),
+        frames,
+        ahead=2,
+        threads=1,
+        start=devices.lower_priority,
+    )
+    # Closed, so that nothing is written any more where this thread is interrupted.
+    with contextlib.closing(written):
+        collections.deque(written, maxlen=0)

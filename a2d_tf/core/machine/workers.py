@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -11,10 +13,12 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from typing import Any, TypeVar
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.machine import devices
+
+_Item = TypeVar("_Item")
 
 
 def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
@@ -91,6 +95,32 @@ def in_threads(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def run_ahead(
+    items: Generator[_Item, None, None],
+    ahead: int,
+    start: Callable[[], None] | None = None,
+) -> Generator[_Item, None, None]:
+    """Yield the items of a generator, which a thread runs ahead of the caller.
+
+    Args:
+      items: the generator; it is closed with this one. No item may be None.
+      ahead: number of items that the thread may be ahead.
+      start: is called first in the thread.
+    """
+
+    def next_item(_: int) -> _Item | None:
+        return next(items, None)
+
+    computed = in_threads(
+        next_item, itertools.count(), ahead=ahead, threads=1, start=start
+    )
+    with contextlib.closing(items), contextlib.closing(computed):
+        for item in computed:
+            if item is None:
+                return
+            yield item
 
 
 # `_start` sets these in a worker process.

@@ -1,27 +1,14 @@
-"""The instances of a video's frame, and what finds them."""
+"""The instances in a frame of a video, with their labels and scores."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from pycocotools import mask as rle_tools
 
-from a2d_tf.annotations.tracks.video_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.preparation.motion_stream import MotionStream
-from a2d_tf.serving.model_info import ModelInfo
-from a2d_tf.video.reading.span import Span
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-FrameFeatures = dict[str, "tf.Tensor"]
-"""The backbones' features of a frame: {name: [1, ...]}; those of the flow are named
-`flow_*`.
-"""
 
 
 class RunnerUp(NamedTuple):
@@ -95,83 +82,13 @@ class Instances:
 
 
 @dataclasses.dataclass(frozen=True)
-class GivenAnswer(Instances):
-    """The instances of a frame whose boxes are given.
+class LabelledBoxes(Instances):
+    """The labelled instances of a frame whose boxes a user or a detector gave.
 
     Attributes:
-      tracks: int64 [N], the numbers of their tracks.
+      tracks: int64 [N], the numbers of their tracks; 0 for boxes of a detector.
     """
 
     tracks: np.ndarray = dataclasses.field(
         default_factory=lambda: np.zeros(0, np.int64)
     )
-
-
-class Answer(NamedTuple):
-    """A frame of a video, RGB uint8 [H, W, 3], and its instances."""
-
-    image: np.ndarray
-    instances: Instances
-
-
-class GivenFrames(Protocol):
-    """The given instances of a video, as of `given_tracks.VideoTracks`."""
-
-    def instances(self, number: int, size: tuple[int, int]) -> GivenInstances:
-        """Return those of a frame: its 1-based number, and its (height, width)."""
-
-
-class Labeller(Protocol):
-    """What labels given instances frame by frame, as `box_labeller.BoxLabeller` does.
-
-    Attributes:
-      info: what is known of the network.
-    """
-
-    info: ModelInfo
-    labels: LabelSpace
-
-    def answers(
-        self, frames: Iterable[np.ndarray | None], span: Span, given: GivenFrames
-    ) -> Generator[Answer, None, None]:
-        """Label the instances in the frames of a span, one frame after the other.
-
-        Args:
-          frames: as of `streaming.find_instances`.
-
-        Yields:
-          answers with a `GivenAnswer`.
-        """
-
-
-class FrameNetwork(Protocol):
-    """What computes the features of frames, as `served_frames.ServedFrames` does.
-
-    Attributes:
-      info: what is known of the network.
-    """
-
-    info: ModelInfo
-    labels: LabelSpace
-
-    def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
-        """Compute the features of a frame."""
-
-    def motion_stream(self) -> MotionStream:
-        """Return what makes the motion maps of a video, if `info` has 'motion'."""
-
-
-class Finder(FrameNetwork, Protocol):
-    """What finds instances frame by frame, as `predictor.Predictor` does."""
-
-    def instances(
-        self,
-        clip: Sequence[FrameFeatures],
-        size: tuple[int, int],
-        motion: Mapping[str, np.ndarray] | None,
-    ) -> Instances:
-        """Find the instances of a key frame by the features of the frames around it.
-
-        Args:
-          motion: its motion maps, if there are any.
-        """

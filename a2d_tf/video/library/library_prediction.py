@@ -18,13 +18,13 @@ from a2d_tf.video.reading.shortfall import shortfall
 from a2d_tf.video.reading.span import Span
 
 if TYPE_CHECKING:
-    from a2d_tf.video.video_prediction import VideoPredictor
+    from a2d_tf.video.predictors.network_predictor import LoadedModel
 
 SKIPPING = "; --on_error=skip skips it"  # ends the error of a video that fails
 
 
 def predict(
-    load: Callable[[], VideoPredictor],
+    load: Callable[[], LoadedModel],
     jobs: Sequence[Job],
     request: Request,
     on_error: str = "fail",
@@ -67,7 +67,7 @@ def predict(
 
 
 def predict_video(
-    load: Callable[[], VideoPredictor],
+    load: Callable[[], LoadedModel],
     job: Job,
     request: Request,
     progress: str | None = None,

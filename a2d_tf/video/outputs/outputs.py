@@ -199,10 +199,7 @@ class Outputs:
       kinds: those of RESULT_FILES that are written.
 
     Attributes:
-      frames: how many were added.
-      further_info: further fields of `video.json`; see `prediction_folder.VideoInfo`.
-      track_names: {number of a track: the name of its individual}. Both are filled by
-        the caller before the first frame.
+      frames: number of frames that were added.
     """
 
     def __init__(
@@ -211,8 +208,8 @@ class Outputs:
         self._folder = folder
         self._reader = reader
         self._every = every
-        self.further_info: dict[str, Any] = {}
-        self.track_names: dict[int, str] = {}
+        self._facts: dict[str, Any] = {}
+        self._track_names: dict[int, str] = {}
 
         self.frames = 0
         self._frames_with_extra = 0
@@ -243,6 +240,18 @@ class Outputs:
         for writer in self._writers:
             writer.add(frame, labels)
 
+    def describe(
+        self, facts: Mapping[str, Any], track_names: Mapping[int, str]
+    ) -> None:
+        """Take what is known of the video before its first frame.
+
+        Args:
+          facts: further fields of `video.json`; see `prediction_folder.VideoInfo`.
+          track_names: {number of a track: the name of its individual}.
+        """
+        self._facts.update(facts)
+        self._track_names.update(track_names)
+
     def close(self) -> None:
         """Finish the files, also if one of them cannot be."""
         with contextlib.ExitStack() as stack:
@@ -269,7 +278,7 @@ class Outputs:
             "frames_with_extra": self._frames_with_extra,
             "damaged_frames": self._damaged_frames,
             "times": list(self._times),
-            **self.further_info,
+            **self._facts,
         }
         if reader.images is not None:
             video_info["fps_is_assumed"] = reader.fps_is_assumed
@@ -291,11 +300,11 @@ class Outputs:
                 paths.get("tracks"),
                 paths.get("summary"),
                 self._folder,
-                self.track_names,
+                self._track_names,
             )
             self._writers.append(tracks)
         if "frames" in kinds:
-            self._writers.append(FrameTable(paths["frames"], self.track_names))
+            self._writers.append(FrameTable(paths["frames"], self._track_names))
         if "overlay" in kinds:
             self._writers.append(_Overlay(paths["overlay"], self._reader, self._every))
 

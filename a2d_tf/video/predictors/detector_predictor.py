@@ -1,23 +1,25 @@
-"""Predict a video whose boxes a detector finds: our tracks, and labels of a model."""
+"""Predict a video by a detector of boxes and a model that labels them."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from a2d_tf.annotations.tracks.video_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.machine import devices
 from a2d_tf.serving.model_info import ModelInfo
-from a2d_tf.video.frames import streaming
-from a2d_tf.video.frames.instances import FrameNetwork, GivenAnswer
-from a2d_tf.video.frames.stream_clips import Clip
+from a2d_tf.video.frames.answers import answer_clips, needed_frames
+from a2d_tf.video.frames.clips import Clip
+from a2d_tf.video.frames.instances import LabelledBoxes
 from a2d_tf.video.frames.track_settings import TrackSettings
+from a2d_tf.video.frames.tracked_answers import track_answers
 from a2d_tf.video.frames.video_frame import VideoFrame
 from a2d_tf.video.predictors.detector_classes import DetectorClasses
 from a2d_tf.video.predictors.kinetics_actions import chosen_classes
 from a2d_tf.video.predictors.object_detector import SCORE_THRESHOLD, ObjectDetector
+from a2d_tf.video.predictors.roles import BoxLabeller
 from a2d_tf.video.reading.reader import Reader
 from a2d_tf.video.reading.span import Span
 
@@ -26,36 +28,34 @@ SURE = 0.4**0.5
 _PERSON = "person"  # whose actions Kinetics has
 
 
-class BoxNetwork(FrameNetwork, Protocol):
-    """What labels boxes, as `box_labeller.BoxLabeller` does."""
-
-    def label(self, given: GivenInstances, clip: Clip) -> GivenAnswer:
-        """Label the given instances of a clip's key frame."""
-
-
 @dataclasses.dataclass(frozen=True)
 class DetectorPredictor:
-    """Finds, tracks and labels the instances of videos, in place of a `Predictor`.
+    """A `VideoPredictor` whose detector finds boxes.
 
     Attributes:
       detector: finds the boxes.
-      network: labels them.
-      reads_kinetics: whether its actions are those of Kinetics.
+      labeller: labels the boxes.
+      reads_kinetics: whether the actions are those of Kinetics.
     """
 
     detector: ObjectDetector
-    network: BoxNetwork
+    labeller: BoxLabeller
     reads_kinetics: bool = False
 
     @property
     def info(self) -> ModelInfo:
-        """The contents of `a2d_tf.json`."""
-        return self.network.info
+        """See `VideoPredictor`."""
+        return self.labeller.info
 
     @property
     def labels(self) -> LabelSpace:
-        """The label space of the codes."""
-        return self.network.labels
+        """See `VideoPredictor`."""
+        return self.labeller.labels
+
+    def description(self) -> str:
+        """See `VideoPredictor`."""
+        threshold = self.detector.score_threshold
+        return f"{os.path.normpath(self.detector.path)}, score >= {threshold:g}"
 
     def frames(
         self,
@@ -63,13 +63,13 @@ class DetectorPredictor:
         span: Span,
         track_settings: TrackSettings,
         *,
-        stops: Sequence[Any] = (),
+        stops: Sequence[int] = (),
     ) -> Iterator[VideoFrame]:
-        """Yield the answered frames of a video; see `streaming.predict_frames`."""
-        frames = streaming.needed_frames(reader, span, self.info, stops)
-        answers = streaming.answer_clips(self.network, self._answer, frames, span)
-        return streaming.track_answers(
-            self.network,
+        """See `VideoPredictor`."""
+        frames = needed_frames(reader, span, self.info, stops)
+        answers = answer_clips(self.labeller, self._answer, frames, span)
+        return track_answers(
+            self.labeller,
             answers,
             reader,
             span,
@@ -79,7 +79,7 @@ class DetectorPredictor:
         )
 
     def video_facts(self, reader: Reader) -> dict[str, Any]:
-        """Return further fields of `video.json`; see `prediction_folder.VideoInfo`."""
+        """See `VideoPredictor`."""
         facts: dict[str, Any] = {}
         if self.info.get("boxes_only") and not self.detector.has_masks:
             facts["boxes_only"] = True
@@ -88,12 +88,12 @@ class DetectorPredictor:
         return facts
 
     def track_names(self, reader: Reader) -> dict[int, str]:
-        """Return {number of a track: name}: none has one."""
+        """See `VideoPredictor`; a detector knows no names."""
         return {}
 
-    def _answer(self, clip: Clip) -> GivenAnswer:
-        found = self.detector.instances(clip.image)
-        return self.network.label(found, clip)
+    def _answer(self, clip: Clip) -> LabelledBoxes:
+        instances = self.detector.instances(clip.image)
+        return self.labeller.label(instances, clip)
 
 
 def load(
@@ -119,7 +119,7 @@ def load(
         `score_threshold` is the least score of a box.
 
     Raises:
-      InputError: as of `ObjectDetector.load`, `DetectorClasses` and `BoxLabeller.load`.
+      InputError: see `ObjectDetector.load`, `DetectorClasses`, `ServedLabeller.load`.
     """
     settings = dict(settings)
     threshold = settings.pop("score_threshold", SCORE_THRESHOLD)
@@ -130,19 +130,19 @@ def load(
         classes = DetectorClasses.parse(actors)
 
     # They import TensorFlow.
-    from a2d_tf.video.predictors.box_labeller import BoxLabeller
     from a2d_tf.video.predictors.kinetics_actions import KineticsActions
+    from a2d_tf.video.predictors.served_labeller import ServedLabeller
     from a2d_tf.video.predictors.untrained_labeller import UntrainedLabeller
 
     gpus = devices.prepare(device)
-    network: BoxNetwork
+    labeller: BoxLabeller
     if model is not None:
-        network = BoxLabeller.load(model, checkpoint=checkpoint, **settings)
-        classes = DetectorClasses.for_model(actors, network.labels.actors)
+        labeller = ServedLabeller.load(model, checkpoint=checkpoint, **settings)
+        classes = DetectorClasses.for_model(actors, labeller.labels.actors)
     elif name_of_action:
-        network = UntrainedLabeller(classes.actors, KineticsActions(name_of_action))
+        labeller = UntrainedLabeller(classes.actors, KineticsActions(name_of_action))
     else:
-        network = UntrainedLabeller(classes.actors)
+        labeller = UntrainedLabeller(classes.actors)
     object_detector = ObjectDetector.load(detector, classes, threshold)
-    devices.announce(gpus, network.info["precision"])
-    return DetectorPredictor(object_detector, network, bool(name_of_action))
+    devices.announce(gpus, labeller.info["precision"])
+    return DetectorPredictor(object_detector, labeller, bool(name_of_action))

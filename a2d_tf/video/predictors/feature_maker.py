@@ -15,9 +15,9 @@ from a2d_tf.runs.loading import Run
 from a2d_tf.serving.exporter import describe
 from a2d_tf.training import pooled_features
 from a2d_tf.training.given_tracks.track_features import TrackFeatures
-from a2d_tf.video.frames import streaming
-from a2d_tf.video.frames.instances import FrameFeatures
-from a2d_tf.video.frames.stream_clips import Clip
+from a2d_tf.video.frames.answers import clips_of_span, needed_frames
+from a2d_tf.video.frames.clips import Clip
+from a2d_tf.video.frames.feature_network import FrameFeatures
 from a2d_tf.video.reading.reader import Reader
 from a2d_tf.video.reading.span import Span
 
@@ -70,8 +70,8 @@ class FeatureMaker:
         parts: dict[str, list[np.ndarray]] = {}
 
         span = Span(every=every)
-        frames = streaming.needed_frames(reader, span, self.info)
-        for clip in streaming.clips_of_span(self, frames, span):
+        frames = needed_frames(reader, span, self.info)
+        for clip in clips_of_span(self, frames, span):
             number = clip.key + 1
             given = tracks.instances(number, clip.size)
             if not len(given.boxes):

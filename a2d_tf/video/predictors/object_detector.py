@@ -55,14 +55,14 @@ class ObjectDetector:
     """Finds boxes in single images.
 
     Args:
-      path: what errors call it.
+      path: folder of the SavedModel.
       model: the SavedModel, as TensorFlow loads it.
-      image_input: of its signature.
-      classes: those that are taken.
+      image_input: the input of its signature.
+      classes: the classes whose boxes are reported.
       score_threshold: the least score of a box.
 
     Attributes:
-      score_threshold: as given.
+      path, score_threshold: the arguments.
       has_masks: whether the model gives masks.
     """
 
@@ -74,7 +74,7 @@ class ObjectDetector:
         classes: DetectorClasses,
         score_threshold: float = SCORE_THRESHOLD,
     ) -> None:
-        self._path = path
+        self.path = path
         self._model = model  # whose variables live as long as it does
         self._function = model.signatures[_SIGNATURE]
         self._input = image_input
@@ -179,7 +179,7 @@ class ObjectDetector:
         """Raise InputError for boxes in pixels, or of a class that nobody knows."""
         if not (np.abs(shares) <= _MOST_COORDINATE).all():
             raise InputError(
-                f"{self._path}: {_BOXES} has {np.abs(shares).max():g}; a detector's"
+                f"{self.path}: {_BOXES} has {np.abs(shares).max():g}; a detector's"
                 " coordinates are shares of the sides, of 0 to 1"
             )
         if not self._classes.all_of_coco:
@@ -187,7 +187,7 @@ class ObjectDetector:
         for number in numbers.tolist():
             if number not in self._classes.index_of_number:
                 raise InputError(
-                    f"{self._path}: found class {number}, which is none of COCO's; name"
+                    f"{self.path}: found class {number}, which is none of COCO's; name"
                     f" the classes of this detector, as in --actors=NAME={number}"
                 )
 

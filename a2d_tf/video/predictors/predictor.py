@@ -16,11 +16,12 @@ from a2d_tf.core.machine import devices
 from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.ops.label_painter import mask_patches
 from a2d_tf.serving.signatures import VIDEO_SIGNATURES, FrameSignatures
-from a2d_tf.video.frames import streaming
-from a2d_tf.video.frames.instances import FrameFeatures, Instances
+from a2d_tf.video.frames.feature_network import FrameFeatures
+from a2d_tf.video.frames.instances import Instances
 from a2d_tf.video.frames.track_settings import TrackSettings
 from a2d_tf.video.frames.video_frame import VideoFrame
-from a2d_tf.video.predictors.served_frames import ServedFrames
+from a2d_tf.video.predictors.network_predictor import NetworkPredictor
+from a2d_tf.video.predictors.served_feature_network import ServedFeatureNetwork
 from a2d_tf.video.reading.span import Span
 from a2d_tf.video.reading.video_reader import open_video
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from a2d_tf.runs.loading import Run
 
 
-class Predictor(ServedFrames):
-    """A network that finds the instances in the frames of a video.
+class Predictor(ServedFeatureNetwork):
+    """An `InstanceFinder` that is a served network.
 
     Its `answer` is the signature `key_frame`.
     """
@@ -73,9 +74,8 @@ class Predictor(ServedFrames):
         """
         reader = open_video(path)
         span = Span.of_seconds(reader, start, end, every)
-        yield from streaming.predict_frames(
-            self, reader, span, TrackSettings(**track_settings)
-        )
+        settings = TrackSettings(**track_settings)
+        yield from NetworkPredictor(self).frames(reader, span, settings)
 
     def instances(
         self,

@@ -1,8 +1,9 @@
-"""Predict a video whose tracks are given: what each of them is and does."""
+"""Predict what the tracks that a user gave are and do."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,34 +14,40 @@ from a2d_tf.annotations.tracks.given_tracks import GivenTracks, Reading, VideoTr
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.machine import devices
 from a2d_tf.serving.model_info import ModelInfo
-from a2d_tf.video.frames import streaming
-from a2d_tf.video.frames.instances import Labeller
+from a2d_tf.video.frames.answers import answer_clips, needed_frames
+from a2d_tf.video.frames.clips import Clip
+from a2d_tf.video.frames.instances import LabelledBoxes
 from a2d_tf.video.frames.track_settings import TrackSettings
+from a2d_tf.video.frames.tracked_answers import keep_tracks
 from a2d_tf.video.frames.video_frame import VideoFrame
+from a2d_tf.video.predictors.roles import BoxLabeller
 from a2d_tf.video.reading.reader import Reader
 from a2d_tf.video.reading.span import Span
 
 
 @dataclasses.dataclass(frozen=True)
 class TrackPredictor:
-    """Labels the given tracks of videos, in the place of a `Predictor`.
+    """A `VideoPredictor` of videos whose boxes and tracks a user gave.
 
     Attributes:
-      info: what is known of the network.
+      info: the description of the model.
       labels: the label space of the codes.
-      given: the tracks.
-      labeller_of: returns, for the name of a video, what says what its tracks are and
-        do.
-      coded: {name of a video with coded times: as `prediction_folder.VideoInfo.coded`}.
-      detector: the name of what found the tracks; None if nobody says.
+      tracks: the tracks of the videos.
+      labeller_of: returns the labeller of the video of a name.
+      coded: {name of a video with coded times: `prediction_folder.VideoInfo.coded`}.
+      detector: the name of the detector that found the tracks; None if unknown.
     """
 
     info: ModelInfo
     labels: LabelSpace
-    given: GivenTracks
-    labeller_of: Callable[[str], Labeller]
+    tracks: GivenTracks
+    labeller_of: Callable[[str], BoxLabeller]
     coded: Mapping[str, str] = dataclasses.field(default_factory=dict)
     detector: str | None = None
+
+    def description(self) -> str:
+        """See `VideoPredictor`."""
+        return f"{self.info['checkpoint']}, given tracks"
 
     def frames(
         self,
@@ -48,26 +55,44 @@ class TrackPredictor:
         span: Span,
         track_settings: TrackSettings,
         *,
-        stops: Sequence[Any] = (),
+        stops: Sequence[int] = (),
     ) -> Iterator[VideoFrame]:
-        """Yield the answered frames of a video; see `streaming.label_frames`.
+        """See `VideoPredictor`.
 
         Args:
-          track_settings: of which only the window and the lengths of bouts count, for
-            tracks are given.
+          track_settings: only the window and the lengths of bouts have an effect.
+
+        Raises:
+          InputError: also if a shape is outside the frame, or a track goes on after the
+            end of the video.
         """
-        return streaming.label_frames(
-            self.labeller_of(name_of_path(reader.path)),
+        tracks = self._tracks(reader)
+        labeller = self.labeller_of(name_of_path(reader.path))
+
+        def label(clip: Clip) -> LabelledBoxes:
+            instances = tracks.instances(clip.key + 1, clip.size)
+            return labeller.label(instances, clip)
+
+        if reader.count is not None:
+            # A file may claim some frames too few or too many, so the end is checked
+            # again when the frames are counted.
+            tracks.check_length(reader.count + math.ceil(reader.fps))
+        frames = needed_frames(reader, span, labeller.info, stops)
+        answers = answer_clips(labeller, label, frames, span)
+        yield from keep_tracks(
+            labeller,
+            answers,
+            tracks.last_frames,
             reader,
-            self._tracks(reader),
             span,
-            track_settings.window,
-            bout_lengths=track_settings.bout_lengths,
+            track_settings,
             stops=stops,
         )
+        if reader.length is not None:
+            tracks.check_length(reader.length)
 
     def video_facts(self, reader: Reader) -> dict[str, Any]:
-        """Return further fields of `video.json`; see `prediction_folder.VideoInfo`."""
+        """See `VideoPredictor`."""
         facts: dict[str, Any] = {"given_tracks": True}
         if self.info.get("boxes_only") and not self._tracks(reader).has_masks:
             facts["boxes_only"] = True
@@ -79,11 +104,11 @@ class TrackPredictor:
         return facts
 
     def track_names(self, reader: Reader) -> dict[int, str]:
-        """Return {number of a track: the name of its individual}."""
+        """See `VideoPredictor`."""
         return self._tracks(reader).names
 
     def _tracks(self, reader: Reader) -> VideoTracks:
-        return self.given.videos[name_of_path(reader.path)]
+        return self.tracks.videos[name_of_path(reader.path)]
 
 
 def load(
@@ -106,12 +131,12 @@ def load(
       settings: {name: value} of computing that are given.
 
     Raises:
-      InputError: as of `BoxLabeller.load` and of `GivenTracks.read`.
+      InputError: as of `ServedLabeller.load` and of `GivenTracks.read`.
     """
-    from a2d_tf.video.predictors.box_labeller import BoxLabeller
+    from a2d_tf.video.predictors.served_labeller import ServedLabeller
 
     gpus = devices.prepare(device)
-    labeller = BoxLabeller.load(path, checkpoint=checkpoint, **settings)
+    labeller = ServedLabeller.load(path, checkpoint=checkpoint, **settings)
     paths = [pathlib.Path(video).absolute() for video in videos]
     folder = VideoFolder.of_paths(paths[0].parent, paths)
     wanted = [name_of_path(video) for video in paths]

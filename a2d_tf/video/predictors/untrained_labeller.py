@@ -1,4 +1,4 @@
-"""Label boxes of a detector without any model of a user's own."""
+"""Label boxes of a detector by its classes, without a model of the user's."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from a2d_tf.annotations.tracks.video_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.preparation.motion_stream import MotionStream
 from a2d_tf.serving.model_info import ModelInfo
-from a2d_tf.video.frames.instances import FrameFeatures, GivenAnswer
-from a2d_tf.video.frames.stream_clips import Clip
-from a2d_tf.video.predictors.given_answer import fill_boxes, labelled, no_instances
+from a2d_tf.video.frames.clips import Clip
+from a2d_tf.video.frames.feature_network import FrameFeatures
+from a2d_tf.video.frames.instances import LabelledBoxes
 from a2d_tf.video.predictors.kinetics_actions import BACKBONE, KineticsActions
-
-_SIDE = 32  # pixels of stored frames, at which nobody looks
+from a2d_tf.video.predictors.labelled_boxes import (
+    WITHOUT_FEATURES,
+    fill_boxes,
+    label_boxes,
+    no_instances,
+)
 
 
 class UntrainedLabeller:
-    """A `BoxNetwork` that says of a box what its detector does, and maybe an action.
+    """A `BoxLabeller`: the actor is the class of the box, I3D may tell the action.
 
     Args:
       actors: names, of which each instance has one.
-      actions: what they do; None leaves that undefined.
-
-    Attributes:
-      info, labels: as of `FrameNetwork`.
+      actions: tells the actions; None leaves them undefined.
     """
 
     def __init__(
@@ -41,15 +42,11 @@ class UntrainedLabeller:
         self.labels = LabelSpace.from_fields({"actors": [*actors], "actions": names})
         self.info: ModelInfo = {
             "labels": json.loads(self.labels.to_json()),
-            "frames": 1,
-            "clip_stride": 1,
-            "image_height": _SIDE,
-            "image_width": _SIDE,
-            "use_flow": False,
             "joint": False,
             "precision": "float32",
             "boxes_only": True,
         }
+        self.info.update(WITHOUT_FEATURES)
         if actions is not None:
             self.info["motion"] = {
                 "action_backbone": BACKBONE,
@@ -58,30 +55,30 @@ class UntrainedLabeller:
             }
 
     def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
-        """Return no features: nothing is read of single frames."""
+        """Return no features: labels do not depend on single frames."""
         return {}
 
     def motion_stream(self) -> MotionStream:
-        """See `FrameNetwork`."""
+        """See `FeatureNetwork`."""
         assert self._actions is not None
         return self._actions.motion_stream()
 
-    def label(self, given: GivenInstances, clip: Clip) -> GivenAnswer:
-        """Label the given instances of a clip's key frame; see `BoxNetwork`."""
+    def label(self, instances: GivenInstances, clip: Clip) -> LabelledBoxes:
+        """See `BoxLabeller`."""
         size = clip.size
-        count = len(given.boxes)
+        count = len(instances.boxes)
         if not count:
             return no_instances(self.labels, size)
         actor_scores = np.zeros((count, len(self.labels.actors)), np.float32)
-        actor_scores[np.arange(count), given.actors] = 1
+        actor_scores[np.arange(count), instances.actors] = 1
         action_scores = np.ones((count, 1), np.float32)
         if self._actions is not None:
             assert clip.motion is not None
-            shares = given.boxes / np.tile(np.array(size, np.float32), 2)
+            shares = instances.boxes / np.tile(np.array(size, np.float32), 2)
             action_scores = self._actions.read(clip.motion, shares)
-        return labelled(
-            given,
-            fill_boxes(given, size),
+        return label_boxes(
+            instances,
+            fill_boxes(instances, size),
             self.labels,
             actor_scores=actor_scores,
             action_scores=action_scores,

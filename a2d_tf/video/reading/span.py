@@ -54,7 +54,7 @@ class Span:
 
         Args:
           index: 0-based, of the frame.
-          reach: see `stream_clips.reach`.
+          reach: see `prepared_frames.reach`.
         """
         return self.any(index - reach, index + reach + 1)
 

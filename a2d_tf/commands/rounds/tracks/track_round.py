@@ -388,16 +388,16 @@ class TrackRound:
         Coded videos have the labels of the fit without them, if there is one.
         """
         from a2d_tf.serving import model_info
-        from a2d_tf.video.predictors.kept_labeller import KeptLabeller
+        from a2d_tf.video.predictors.fitted_labeller import FittedLabeller
         from a2d_tf.video.predictors.track_predictor import TrackPredictor
 
         info = model_info.read(str(self._model))
 
-        def labeller_of(name: str) -> KeptLabeller:
+        def labeller_of(name: str) -> FittedLabeller:
             weights = fit.weights
             if name in fit.videos and fit.can_leave_out:
                 weights = fit.without(name)
-            return KeptLabeller(weights, fit.labels, features[name], info)
+            return FittedLabeller(weights, fit.labels, features[name], info)
 
         coded = dict.fromkeys(fit.videos, LEFT_OUT if fit.can_leave_out else SEEN)
         predictor = TrackPredictor(

@@ -1,4 +1,4 @@
-"""The clips of a video's frames, as records hold them, frame by frame.
+"""The clip of each frame: its features and those of the frames around it.
 
 Each frame passes the backbones once; its features are kept until no later clip needs
 them. They equal the features in the clip that the records would hold.
@@ -8,30 +8,13 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Generator, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from a2d_tf.data.preparation.stored_frames import FramePreparer
-from a2d_tf.serving.model_info import ModelInfo
-from a2d_tf.video.frames.instances import FrameFeatures, FrameNetwork
+from a2d_tf.video.frames.feature_network import FeatureNetwork, FrameFeatures
+from a2d_tf.video.frames.prepared_frames import PreparedFrame, reach
 from a2d_tf.video.reading.span import Span
-
-
-class PreparedFrame(NamedTuple):
-    """A frame as networks see it.
-
-    Attributes:
-      native: the decoded frame, RGB uint8 [H, W, 3].
-      rgb: the same at the stored size, uint8 [h, w, 3]; None if no answer needs it.
-      flow: float32 [h, w, 2]; None if no answer needs the features of the frame.
-      motion: its motion maps, {name: float32 [h, w, C]}; None without such maps.
-    """
-
-    native: Any
-    rgb: np.ndarray | None
-    flow: np.ndarray | None
-    motion: Mapping[str, np.ndarray] | None = None
 
 
 class Clip(NamedTuple):
@@ -55,48 +38,8 @@ class Clip(NamedTuple):
         return self.image.shape[0], self.image.shape[1]
 
 
-def reach(model_info: ModelInfo) -> int:
-    """Return how many frames before, and after, a key frame its answer depends on."""
-    return model_info["frames"] // 2 * model_info["clip_stride"]
-
-
-def prepare(
-    frames: Iterable[Any], model_info: ModelInfo, span: Span
-) -> Generator[PreparedFrame, None, None]:
-    """Prepare the frames of a video as records hold them.
-
-    Args:
-      frames: all native frames; a frame may be None if the span does not need it.
-      model_info: what is known of the network.
-      span: the frames to answer.
-    """
-    flow_method = None
-    if model_info["use_flow"]:
-        flow_method = model_info["flow_method"]
-    preparer = FramePreparer(
-        model_info["image_height"], model_info["image_width"], flow_method
-    )
-    far = reach(model_info)
-    offsets = range(-far, far + 1, model_info["clip_stride"])
-    previous = None
-    for index, native in enumerate(frames):
-        if not span.needs(index, far):
-            previous = None
-            yield PreparedFrame(native, None, None)
-            continue
-        stored = preparer.prepare(native)
-        is_in_a_clip = any(index + offset in span for offset in offsets)
-        # The first frame also stands in for those before it.
-        stands_in = index == 0 and span.any(0, far)
-        flow = None
-        if is_in_a_clip or stands_in:
-            flow = preparer.flow(previous, stored)
-        yield PreparedFrame(native, stored.rgb, flow)
-        previous = stored
-
-
 def make_clips(
-    network: FrameNetwork, frames: Iterable[PreparedFrame], span: Span
+    network: FeatureNetwork, frames: Iterable[PreparedFrame], span: Span
 ) -> Generator[Clip, None, None]:
     """Compute the features of frames; yield the clip of each frame of the span."""
     maker = _ClipMaker(network, span)
@@ -119,7 +62,7 @@ class _ClipMaker:
     also pad the end.
     """
 
-    def __init__(self, network: FrameNetwork, span: Span) -> None:
+    def __init__(self, network: FeatureNetwork, span: Span) -> None:
         self._network = network
         self._span = span
         self._stride = network.info["clip_stride"]

@@ -1,4 +1,4 @@
-"""The answer to a frame whose boxes are given, whatever says what they are and do."""
+"""Label the boxes of a user or a detector in a frame, by p(actor) and p(action)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,25 @@ from pycocotools import mask as rle_tools
 from a2d_tf.annotations.tracks.video_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.ops.label_painter import mask_patches
-from a2d_tf.video.frames.instances import GivenAnswer
+from a2d_tf.serving.model_info import ModelInfo
+from a2d_tf.video.frames.instances import LabelledBoxes
 
-_MASK_SIDE = 28  # of a mask that fills its box
+WITHOUT_FEATURES: ModelInfo = {
+    "frames": 1,
+    "clip_stride": 1,
+    "image_height": 32,
+    "image_width": 32,
+    "use_flow": False,
+}
+"""Fields of `ModelInfo` of a labeller that reads no features of frames: small frames
+without neighbours cost least.
+"""
+_MASK_SIDE = 28  # pixels of a mask that fills its box
 
 
-def no_instances(labels: LabelSpace, size: tuple[int, int]) -> GivenAnswer:
+def no_instances(labels: LabelSpace, size: tuple[int, int]) -> LabelledBoxes:
     """Return the answer to a frame (height, width) without instances."""
-    return GivenAnswer(
+    return LabelledBoxes(
         boxes=np.zeros((0, 4), np.float32),
         codes=np.zeros(0, np.int32),
         scores=np.zeros(0, np.float32),
@@ -30,33 +41,33 @@ def no_instances(labels: LabelSpace, size: tuple[int, int]) -> GivenAnswer:
 
 
 def complete_masks(
-    given: GivenInstances, probabilities: np.ndarray, size: tuple[int, int]
+    instances: GivenInstances, probabilities: np.ndarray, size: tuple[int, int]
 ) -> list[dict]:
-    """Return the given masks, and where there is none what lies in the box: N RLEs.
+    """Return N masks: those of the instances, and a drawn one where there is none.
 
     Args:
-      probabilities: float32 [N, m, m], of the pixels inside the boxes.
+      probabilities: float32 [N, m, m], of the pixels inside the boxes, to draw masks.
       size: (height, width) of the frame.
     """
     masks = []
-    patches = mask_patches(probabilities, given.boxes, *size)
-    for given_mask, patch in zip(given.masks, patches):
-        masks.append(given_mask or patch.rle(*size))
+    patches = mask_patches(probabilities, instances.boxes, *size)
+    for mask, patch in zip(instances.masks, patches):
+        masks.append(mask or patch.rle(*size))
     return masks
 
 
-def fill_boxes(given: GivenInstances, size: tuple[int, int]) -> list[dict]:
-    """Return the given masks, and where there is none the whole box: N RLEs.
+def fill_boxes(instances: GivenInstances, size: tuple[int, int]) -> list[dict]:
+    """Return N masks: those of the instances, and the whole box where there is none.
 
     Args:
       size: (height, width) of the frame.
     """
-    filled = np.ones((len(given.boxes), _MASK_SIDE, _MASK_SIDE), np.float32)
-    return complete_masks(given, filled, size)
+    filled = np.ones((len(instances.boxes), _MASK_SIDE, _MASK_SIDE), np.float32)
+    return complete_masks(instances, filled, size)
 
 
-def labelled(
-    given: GivenInstances,
+def label_boxes(
+    instances: GivenInstances,
     masks: Sequence[dict],
     labels: LabelSpace,
     *,
@@ -64,8 +75,8 @@ def labelled(
     action_scores: np.ndarray,
     draws_masks: bool,
     fields: dict[str, np.ndarray] | None = None,
-) -> GivenAnswer:
-    """Label the given instances of a frame by p(actor) and p(action).
+) -> LabelledBoxes:
+    """Label the instances in a frame by p(actor) and p(action).
 
     The actor is the given one, else the likeliest; the action is the likeliest that is
     valid for it. The score is p(actor) p(action) of this pair, also for a given actor.
@@ -73,30 +84,30 @@ def labelled(
     (docs/real_video.md).
 
     Args:
-      given: N instances, at least one.
-      masks: N RLEs.
+      instances: N instances, at least one.
+      masks: N masks, RLEs of COCO.
       actor_scores: [N, |X|], p(actor).
       action_scores: [N, |Y|], p(action).
-      draws_masks: whether the network has drawn the masks that are not given; else they
-        fill boxes.
-      fields: as of `Instances`.
+      draws_masks: whether a network drew the masks of instances without one; otherwise
+        these masks fill their boxes.
+      fields: see `Instances`.
     """
-    rows = np.arange(len(given.boxes))
+    rows = np.arange(len(instances.boxes))
     has_mask = None
     if not draws_masks:
-        has_mask = np.array([mask is not None for mask in given.masks])
-    if given.scores is not None:
-        actor_scores = actor_scores * np.sqrt(given.scores)[:, None]
+        has_mask = np.array([mask is not None for mask in instances.masks])
+    if instances.scores is not None:
+        actor_scores = actor_scores * np.sqrt(instances.scores)[:, None]
     likeliest = actor_scores.argmax(axis=1)
-    actors = np.where(given.actors >= 0, given.actors, likeliest)
+    actors = np.where(instances.actors >= 0, instances.actors, likeliest)
     actions = np.where(labels.valid[actors], action_scores, -1.0).argmax(axis=1)
     codes = labels.encode(actors, actions).astype(np.int32)
     scores = actor_scores[rows, actors] * action_scores[rows, actions]
     label_map: np.ndarray = np.zeros(masks[0]["size"], labels.code_dtype)
     for i in np.argsort(scores, kind="stable"):  # the best one is on top
         label_map[rle_tools.decode(masks[i]).astype(bool)] = codes[i]
-    return GivenAnswer(
-        boxes=given.boxes,
+    return LabelledBoxes(
+        boxes=instances.boxes,
         codes=codes,
         scores=scores,
         masks=list(masks),
@@ -105,5 +116,5 @@ def labelled(
         action_scores=action_scores,
         fields=fields or {},
         has_mask=has_mask,
-        tracks=given.tracks,
+        tracks=instances.tracks,
     )

@@ -1,8 +1,8 @@
-"""The motion maps of a video's frames, which go before their clips.
+"""Add the motion maps to the frames of a video.
 
-The maps of a frame are made of frames after it, too, and it waits for these: at most
-REACH + BLOCK - 1 frames. What waits are pixels. Features, which take more memory, are
-computed when the maps are there.
+The maps of a frame are computed from earlier and from later frames, so the frame waits
+for at most REACH + BLOCK - 1 later ones. This step comes before the features, because
+waiting pixels take less memory than waiting features.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from a2d_tf.data.preparation.motion_stream import MotionStream
 from a2d_tf.ops import motion_maps
 from a2d_tf.ops.motion_maps import BLOCK, FLOW_HISTOGRAMS
 from a2d_tf.serving.model_info import ModelInfo
-from a2d_tf.video.frames.stream_clips import PreparedFrame
+from a2d_tf.video.frames.prepared_frames import PreparedFrame
 from a2d_tf.video.reading.span import Span
 
 
 def needs(model_info: ModelInfo, span: Span, index: int) -> bool:
-    """Return whether a motion map of the span's frames is made of a frame.
+    """Return whether a motion map of the span's frames is computed from a frame.
 
     Args:
-      model_info: what is known of the network.
-      index: 0-based, of the frame.
+      model_info: the description of the network.
+      span: the frames to answer.
+      index: 0-based index of the frame.
     """
     facts = model_info.get("motion")
     if facts is None:
@@ -36,7 +37,7 @@ def needs(model_info: ModelInfo, span: Span, index: int) -> bool:
 
 
 def first_needed(model_info: ModelInfo, span: Span) -> int:
-    """Return a frame before which `needs` is never true."""
+    """Return the index of a frame before which `needs` is never true."""
     if "motion" not in model_info:
         return span.first
     return motion_maps.blocks_around(span.first).start * BLOCK
@@ -51,10 +52,13 @@ def add_maps(
     """Yield the frames of a video, those of the span with their motion maps.
 
     Args:
-      frames: all frames; the native one is not None if the span `needs` it.
+      stream: computes the maps.
+      frames: all frames; `native` is not None in the frames that the maps need.
+      model_info: the description of the network.
+      span: the frames to answer.
     """
     waiting: collections.deque[PreparedFrame] = collections.deque()
-    done = 0  # so many frames have left the queue
+    done = 0  # number of frames that have left the queue
     for index, frame in enumerate(frames):
         if needs(model_info, span, index):
             stream.add(index, frame.native, with_flow=_needs_flow(span, index))
@@ -71,7 +75,7 @@ def add_maps(
 
 
 def _needs_flow(span: Span, index: int) -> bool:
-    """Return whether flow histograms of the span's frames are made of a frame."""
+    """Return whether flow histograms of the span are computed from a frame."""
     pair = index // FLOW_HISTOGRAMS.frames
     keys = motion_maps.keys_of_map(FLOW_HISTOGRAMS, pair)
     return span.any(keys.start, keys.stop - 1)

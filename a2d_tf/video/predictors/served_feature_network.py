@@ -1,4 +1,4 @@
-"""What a served network computes of the frames of a video, whoever finds the boxes.
+"""A served network that computes features of frames, and answers frames by these.
 
 TensorFlow takes seconds to load, so it is imported where it is used: the error for a
 mistyped flag does not wait for it.
@@ -19,7 +19,7 @@ from a2d_tf.ops.motion_maps import frame_size
 from a2d_tf.runs import packed
 from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.serving.signatures import FrameSignatures
-from a2d_tf.video.frames.instances import FrameFeatures
+from a2d_tf.video.frames.feature_network import FrameFeatures
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from a2d_tf.serving.export_folder import ServedFunctions
 
 
-_Self = TypeVar("_Self", bound="ServedFrames")
+_Self = TypeVar("_Self", bound="ServedFeatureNetwork")
 
 
-class ServedFrames:
-    """A served network that answers the frames of a video one by one.
+class ServedFeatureNetwork:
+    """A `FeatureNetwork` that is the network of a run or an export.
 
     `load` makes one from a folder. Functions are called by keyword, see
     `serving.signatures`.

@@ -1,0 +1,68 @@
+"""The frames of a video as networks see them: at the stored size, with their flow."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from a2d_tf.data.preparation.stored_frames import FramePreparer
+from a2d_tf.serving.model_info import ModelInfo
+from a2d_tf.video.reading.span import Span
+
+
+class PreparedFrame(NamedTuple):
+    """A frame as networks see it.
+
+    Attributes:
+      native: the decoded frame, RGB uint8 [H, W, 3].
+      rgb: the same at the stored size, uint8 [h, w, 3]; None if no answer needs it.
+      flow: float32 [h, w, 2]; None if no answer needs the features of the frame.
+      motion: its motion maps, {name: float32 [h, w, C]}; None without such maps.
+    """
+
+    native: Any
+    rgb: np.ndarray | None
+    flow: np.ndarray | None
+    motion: Mapping[str, np.ndarray] | None = None
+
+
+def reach(model_info: ModelInfo) -> int:
+    """Return how many frames before, and after, a key frame its answer depends on."""
+    return model_info["frames"] // 2 * model_info["clip_stride"]
+
+
+def prepare(
+    frames: Iterable[Any], model_info: ModelInfo, span: Span
+) -> Generator[PreparedFrame, None, None]:
+    """Prepare the frames of a video as records hold them.
+
+    Args:
+      frames: all native frames; a frame may be None if the span does not need it.
+      model_info: what is known of the network.
+      span: the frames to answer.
+    """
+    flow_method = None
+    if model_info["use_flow"]:
+        flow_method = model_info["flow_method"]
+    preparer = FramePreparer(
+        model_info["image_height"], model_info["image_width"], flow_method
+    )
+    far = reach(model_info)
+    offsets = range(-far, far + 1, model_info["clip_stride"])
+    previous = None
+    for index, native in enumerate(frames):
+        if not span.needs(index, far):
+            previous = None
+            yield PreparedFrame(native, None, None)
+            continue
+        stored = preparer.prepare(native)
+        is_in_a_clip = any(index + offset in span for offset in offsets)
+        # The first frame also stands in for those before it.
+        stands_in = index == 0 and span.any(0, far)
+        flow = None
+        if is_in_a_clip or stands_in:
+            flow = preparer.flow(previous, stored)
+        yield PreparedFrame(native, stored.rgb, flow)
+        previous = stored
