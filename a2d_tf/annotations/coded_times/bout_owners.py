@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from a2d_tf.annotations.coded_times.bout_frames import BoutFrames
-from a2d_tf.annotations.coded_times.individuals import AnnotatedIndividuals, Individual
+from a2d_tf.annotations.coded_times.individual import Individual
+from a2d_tf.annotations.coded_times.individuals import AnnotatedIndividuals
 from a2d_tf.annotations.coded_times.observations import CodedBout, Observation
 from a2d_tf.core.errors import join_names, quoted
 

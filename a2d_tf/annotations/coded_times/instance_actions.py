@@ -17,7 +17,8 @@ from a2d_tf.annotations.coded_times.bout_owners import (
     find_owners,
 )
 from a2d_tf.annotations.coded_times.coding import Coding
-from a2d_tf.annotations.coded_times.individuals import AnnotatedIndividuals, Individual
+from a2d_tf.annotations.coded_times.individual import Individual
+from a2d_tf.annotations.coded_times.individuals import AnnotatedIndividuals
 from a2d_tf.annotations.coded_times.observations import CodedBout, check_observations
 from a2d_tf.annotations.coded_times.subject_individuals import find_individuals
 from a2d_tf.annotations.documents.document import AnnotatedFrame

@@ -13,13 +13,17 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from a2d_tf.annotations.coded_times.individuals import (
-    AnnotatedIndividuals,
-    Individual,
-    named,
-    number_in,
-)
+from a2d_tf.annotations.coded_times.individual import Individual, number_in
+from a2d_tf.annotations.coded_times.individuals import AnnotatedIndividuals
 from a2d_tf.annotations.coded_times.observations import CodedBout, Observation
+from a2d_tf.annotations.coded_times.subject_rules import (
+    individuals_called,
+    individuals_named,
+    may_be_unnamed,
+    only_individual,
+    split_target,
+    tracks_numbered_by_tool,
+)
 from a2d_tf.annotations.coded_times.subjects import Subjects, targets_of
 from a2d_tf.core.errors import InputError, join_names, quoted
 
@@ -58,19 +62,19 @@ def find_individuals(
     unknown = []
     for subject, time in times.items():
         targets = targets_of(subjects, subject, vid)
-        if targets is None:
+        if targets is not None:
+            fitting = _meant_by_user(vid, subject, targets, annotated)
+        else:
             others = times.keys() - {subject}
-            fitting = _individuals_called(vid, subject, others, time, annotated)
+            fitting = _called_by_annotations(vid, subject, others, time, annotated)
             is_actor = subject.casefold() in actors
             if not fitting and len(times) == 1 and not is_actor:
-                fitting = annotated.only_one(subject)
+                fitting = only_individual(annotated, subject)
             if not fitting:
                 _check_tool_numbers(vid, subject, time, annotated)
-            if not fitting and by_sight and not is_actor:
-                if annotated.may_be_unnamed(subject):
-                    continue
-        else:
-            fitting = _individuals_meant(vid, subject, targets, annotated)
+            may_be_seen = by_sight and not is_actor
+            if not fitting and may_be_seen and may_be_unnamed(annotated, subject):
+                continue
         individuals[subject] = fitting
         if not fitting and targets != []:
             unknown.append(subject)
@@ -106,7 +110,7 @@ def _times_of_subjects(observations: Iterable[Observation]) -> dict[str, _CodedT
     return times
 
 
-def _individuals_called(
+def _called_by_annotations(
     vid: str,
     subject: str,
     others: Collection[str],
@@ -119,17 +123,17 @@ def _individuals_called(
       others: the other coded subjects of the video.
 
     Raises:
-      InputError: as `AnnotatedIndividuals.with_subject`, or individuals of one number
+      InputError: as `individuals_called`, or individuals of one number
         are in several files.
     """
-    fitting = annotated.with_subject(subject, time.where, others)
+    fitting = individuals_called(annotated, subject, time.where, others)
     word = subject.casefold()
     with_number = [one for one in fitting if word in one.number_words()]
     _check_files(vid, time.where, subject, number_in(subject), with_number)
     return fitting
 
 
-def _individuals_meant(
+def _meant_by_user(
     vid: str, subject: str, targets: Iterable[str], annotated: AnnotatedIndividuals
 ) -> set[Individual]:
     """Return the individuals that the user's words for a subject mean.
@@ -144,8 +148,8 @@ def _individuals_meant(
     """
     individuals: set[Individual] = set()
     for target in targets:
-        candidates, word = annotated.split_target(target)
-        with_name = named(candidates, word)
+        candidates, word = split_target(annotated, target)
+        with_name = individuals_named(candidates, word)
         with_track = {one for one in candidates if word.casefold() in one.track_words()}
         with_actor = {one for one in candidates if one.has_actor(word)}
         if not with_name:
@@ -158,7 +162,7 @@ def _check_tool_numbers(
     vid: str, subject: str, time: _CodedTime, annotated: AnnotatedIndividuals
 ) -> None:
     """Raise InputError if a subject may be a number that a tool gave to a track."""
-    tracks = annotated.tool_tracks(subject)
+    tracks = tracks_numbered_by_tool(annotated, subject)
     if tracks:
         example = json.dumps({subject: "track id or name"})
         raise InputError(

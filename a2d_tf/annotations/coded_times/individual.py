@@ -1,0 +1,91 @@
+"""An individual: an annotated animal of a video, and what it is called.
+
+A number that the annotation tool gave to a track names no individual.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from a2d_tf.annotations.documents.document import AnnotatedFrame
+from a2d_tf.annotations.documents.instance import Instance
+from a2d_tf.annotations.labels.names import Names
+
+
+class Individual(NamedTuple):
+    """An annotated individual of a video.
+
+    Attributes:
+      actor: its actor class.
+      name: the user's name for it; None if there is none.
+      number: the user's number for it; None if there is none.
+      track: identity of its track in the file; None if it has no track.
+      file: the file with that track; '' if it has no track.
+    """
+
+    actor: str
+    name: str | None
+    number: int | None
+    track: int | None
+    file: str
+
+    @classmethod
+    def of(cls, instance: Instance, frame: AnnotatedFrame, names: Names) -> Individual:
+        """Return the individual of an instance."""
+        actor, _ = names.annotated_names(instance)
+        return cls(
+            actor=actor,
+            name=instance.name or None,
+            number=instance.number,
+            track=instance.track,
+            file="" if instance.track is None else str(frame.path),
+        )
+
+    def text(self) -> str:
+        """Return what messages call it: 'Ann', 'mouse 3' or 'mouse (track 3)'."""
+        if self.name or self.number is not None:
+            return self.name or f"{self.actor} {self.number}"
+        if self.track is None:
+            return self.actor
+        return f"{self.actor} (track {self.track})"
+
+    def has_own_name(self) -> bool:
+        """Return whether it has a name that is not only its number."""
+        return self.name not in (None, "", str(self.number))
+
+    def has_actor(self, word: str) -> bool:
+        """Return whether a word is its actor, in any case."""
+        return self.actor != "" and self.actor.casefold() == word.casefold()
+
+    def number_words(self) -> set[str]:
+        """Return the words for the user's number, in lower case: '3' and 'mouse 3'."""
+        return self._words_for(self.number)
+
+    def track_words(self) -> set[str]:
+        """Return such words for its track, or for its number if it has no track."""
+        return self._words_for(self.number if self.track is None else self.track)
+
+    def is_in_file(self, file: str) -> bool:
+        """Return whether its track is in a file.
+
+        Args:
+          file: the path, or one part of it, such as a zip: 'task_17.zip'.
+        """
+        return file == self.file or file in re.split(r"[\\/]", self.file)
+
+    def is_numbered_by_tool(self) -> bool:
+        """Return whether its only number is one that a tool chose."""
+        return self.track is not None and self.number is None
+
+    def _words_for(self, number: int | None) -> set[str]:
+        """Return a number as text, alone and after the actor; nothing for None."""
+        if number is None:
+            return set()
+        return {str(number), f"{self.actor} {number}".casefold()}
+
+
+def number_in(subject: str) -> str | None:
+    """Return the number in '2' or 'mouse 2'; None if another word ends the subject."""
+    match = re.fullmatch(r"(?:.* )?([0-9]+)", subject)
+    return match[1] if match else None
