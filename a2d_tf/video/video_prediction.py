@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
-from a2d_tf.annotations.matching.find_videos.video_names import name_of_path
+from a2d_tf.annotations.matching.video_names import name_of_path
 from a2d_tf.behaviour.prediction_folder import RESULT_FILES
 from a2d_tf.core.command.progress import progress_bar
 from a2d_tf.core.errors import InputError
