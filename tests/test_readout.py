@@ -19,7 +19,7 @@ from a2d_tf.data import clip_records
 from a2d_tf.model.inference import infer
 from a2d_tf.model.postprocessing import readout_labels
 from a2d_tf.model.postprocessing.suppression import vote
-from a2d_tf.model.readout import feature_groups, label_fit, ridge
+from a2d_tf.model.readout import group_weights, label_fit, ridge
 from a2d_tf.model.readout import readout as readouts
 from a2d_tf.model.readout.box_halves import average_map
 from a2d_tf.ops import motion_maps
@@ -32,7 +32,7 @@ LEARNING = dataclasses.replace(tiny_network.LEARNING, val_fraction=0.6)
 def fit(x, labels, count, videos):
     """A fit to features of one group."""
     return ridge.fit(
-        ridge.Instances.of([x], labels, count, videos), ridge.Strength((1.0,))
+        ridge.TrainingSet.of([x], labels, count, videos), ridge.Hyperparameters((1.0,))
     )
 
 
@@ -58,7 +58,7 @@ def test_the_fit_is_least_squares_with_a_penalty_and_equal_classes():
     rows = np.concatenate([weight * z, penalty])
     targets = np.concatenate([weight * np.eye(4)[y], np.zeros((4, 4))])
     solution = np.linalg.lstsq(rows, targets, rcond=None)[0]
-    values = x[known] @ fitted.kernels[0] + fitted.bias
+    values = x[known] @ fitted.classifier.kernels[0] + fitted.classifier.bias
     np.testing.assert_allclose(values, z @ solution, atol=1e-6)
 
 
@@ -80,9 +80,9 @@ def test_the_skill_is_what_is_right_in_videos_left_out_beyond_chance():
         right[~rest] = values[~rest].argmax(1) == labels[~rest]
     expected = 1.5 * right.mean() - 0.5
     assert 0.1 < expected < 0.9
-    left_out = fit(x, labels, 3, videos).left_out
+    left_out = fit(x, labels, 3, videos).left_out_predictions()
     np.testing.assert_allclose(left_out.values, values, atol=1e-5)
-    assert ridge.skill(left_out) == pytest.approx(expected, abs=1e-9)
+    assert left_out.skill() == pytest.approx(expected, abs=1e-9)
     # And as sharp as makes these labels likeliest.
     losses = {
         factor: tf.keras.losses.sparse_categorical_crossentropy(
@@ -91,7 +91,7 @@ def test_the_skill_is_what_is_right_in_videos_left_out_beyond_chance():
         for factor in (5, 7, 10, 14, 20)
     }
     assert (
-        ridge.sharpness(left_out)
+        left_out.inverse_temperature()
         == min(losses, key=lambda factor: float(tf.reduce_sum(losses[factor])))
         < 20
     )
@@ -101,9 +101,9 @@ def test_the_skill_is_what_is_right_in_videos_left_out_beyond_chance():
         fit(x[:35], labels[:35], 3, videos[:35]),
         fit(x, videos, 12, videos),
     ):
-        left_out = fitted.left_out
-        assert (ridge.skill(left_out), ridge.sharpness(left_out)) == (None, 20.0)
-    assert ridge.Instances.of([x], np.zeros(60, int), 3, videos) is None
+        left_out = fitted.left_out_predictions()
+        assert (left_out.skill(), left_out.inverse_temperature()) == (None, 20.0)
+    assert ridge.TrainingSet.of([x], np.zeros(60, int), 3, videos) is None
     head = readouts.Readout(A2D, tiny_network.CANVAS)
     head.build_layers([tf.zeros([1, 4, 6, 1]), tf.zeros([1, 2, 3, 2])])
     one_class = np.zeros(60, int)
@@ -124,10 +124,10 @@ def test_instances_of_any_class_have_values_without_their_video():
         weighted = z[rest].T * weights[rest]
         gram = weighted @ z[rest] + np.diag([0.03] * 3 + [0])
         found = np.linalg.solve(gram, weighted @ np.eye(3)[labels[rest]])
-        values = fitted.values_left_out[~rest]
+        values = fitted.left_out_values[~rest]
         np.testing.assert_allclose(values, z[~rest] @ found, atol=1e-4)
-    assert set(fitted.left_out.videos) == {0, 2}
-    assert np.isnan(fit(x, labels, 3, np.zeros(12)).values_left_out).all()
+    assert set(fitted.left_out_predictions().videos) == {0, 2}
+    assert np.isnan(fit(x, labels, 3, np.zeros(12)).left_out_values).all()
 
 
 def test_groups_of_features_have_their_shares_in_the_whole():
@@ -136,11 +136,11 @@ def test_groups_of_features_have_their_shares_in_the_whole():
     videos = np.repeat(np.arange(10), 3)
     labels = rng.permutation(np.arange(30) % 4)
     groups = [rng.normal(2, 3, (30, 5)), rng.normal(-1, 0.2, (30, 40))]
-    strength = ridge.Strength((0.3, 0.7), penalty=0.1)
-    found = ridge.fit(ridge.Instances.of(groups, labels, 4, videos), strength)
+    strength = ridge.Hyperparameters((0.3, 0.7), penalty=0.1)
+    found = ridge.fit(ridge.TrainingSet.of(groups, labels, 4, videos), strength)
 
     columns = []
-    for x, share in zip(groups, strength.shares):
+    for x, share in zip(groups, strength.group_weights):
         scale = (x.std(0) + 1e-6) / np.sqrt(share / x.shape[1])
         columns.append((x - x.mean(0)) / scale)
     z = np.concatenate(columns, axis=1)
@@ -154,11 +154,14 @@ def test_groups_of_features_have_their_shares_in_the_whole():
         targets = np.eye(4)[labels[rows]]
         return np.linalg.solve(weighted @ z[rows] + penalty, weighted @ targets)
 
-    values = sum(x @ kernel for x, kernel in zip(groups, found.kernels)) + found.bias
+    values = (
+        sum(x @ kernel for x, kernel in zip(groups, found.classifier.kernels))
+        + found.classifier.bias
+    )
     np.testing.assert_allclose(values, z @ solve(videos >= 0), atol=1e-9)
     left_out = [z[videos == v] @ solve(videos != v) for v in range(10)]
     np.testing.assert_allclose(
-        found.left_out.values, np.concatenate(left_out), atol=1e-9
+        found.left_out_predictions().values, np.concatenate(left_out), atol=1e-9
     )
     # The fit without a video, of any instance.
     without = found.without(2)
@@ -171,49 +174,59 @@ def test_groups_of_features_have_their_shares_in_the_whole():
     np.testing.assert_allclose(values + without.bias, z @ solve(rest), atol=1e-9)
     # A group without a share is not read.
     one = ridge.fit(
-        ridge.Instances.of(groups, labels, 4, videos), ridge.Strength((0.0, 1.0))
+        ridge.TrainingSet.of(groups, labels, 4, videos),
+        ridge.Hyperparameters((0.0, 1.0)),
     )
     alone = fit(groups[1], labels, 4, videos)
-    assert not one.kernels[0].any()
-    np.testing.assert_allclose(one.kernels[1], alone.kernels[0], atol=1e-12)
-    np.testing.assert_allclose(one.left_out.values, alone.left_out.values, atol=1e-12)
+    assert not one.classifier.kernels[0].any()
+    np.testing.assert_allclose(
+        one.classifier.kernels[1], alone.classifier.kernels[0], atol=1e-12
+    )
+    np.testing.assert_allclose(
+        one.left_out_predictions().values,
+        alone.left_out_predictions().values,
+        atol=1e-12,
+    )
 
 
-def test_likely_strength_is_the_mean_by_the_likelihood_of_videos_left_out():
+def test_hyperparameters_are_the_mean_by_the_likelihood_of_videos_left_out():
     rng = np.random.default_rng(7)
     videos = np.repeat(np.arange(12), 3)
     labels = np.r_[np.arange(30) % 3, [0, 1, 0, 1, 1, 0]]
     groups = [rng.normal(0, 1, (36, 9)) + np.eye(3, 9)[labels] for _ in range(2)]
-    instances = ridge.Instances.of(groups, labels, 3, videos)
-    usual = ridge.Strength((0.5, 0.5))
+    instances = ridge.TrainingSet.of(groups, labels, 3, videos)
+    usual = ridge.Hyperparameters((0.5, 0.5))
     candidates = [
-        ridge.Strength((0.75, 0.25), 0.04),
-        ridge.Strength((0.25, 0.75), 0.05),
-        ridge.Strength((0.5, 0.5), 0.03),
+        ridge.Hyperparameters((0.75, 0.25), 0.04),
+        ridge.Hyperparameters((0.25, 0.75), 0.05),
+        ridge.Hyperparameters((0.5, 0.5), 0.03),
     ]
     weights = []
     for candidate in candidates:
-        left_out = ridge.fit(instances, candidate).left_out
+        left_out = ridge.fit(instances, candidate).left_out_predictions()
         best = -np.inf
-        for sharpness in (5, 7, 10, 14, 20):
+        for factor in (5, 7, 10, 14, 20):
             logs = {0: [], 1: [], 2: []}
             for values, label in zip(left_out.values, labels):
-                odds = np.exp(sharpness * values)
+                odds = np.exp(factor * values)
                 logs[label].append(np.log(odds[label] / odds.sum()))
             best = max(best, np.mean([np.mean(x) for x in logs.values()]))
-        distance = sum((a - 0.5) ** 2 for a in candidate.shares)
+        distance = sum((a - 0.5) ** 2 for a in candidate.group_weights)
         weights.append(np.exp(12 * best - 6 * distance))
     first, second, third = np.array(weights) / sum(weights)
-    strength = ridge.likely_strength(instances, usual, candidates)
+    strength = group_weights.average_candidates(instances, usual, candidates)
     share = 0.75 * first + 0.25 * second + 0.5 * third
     assert 0.02 < min(first, second, third)
-    np.testing.assert_allclose(strength.shares, (share, 1 - share), atol=1e-9)
+    np.testing.assert_allclose(strength.group_weights, (share, 1 - share), atol=1e-9)
     penalty = 0.04**first * 0.05**second * 0.03**third
     assert strength.penalty == pytest.approx(penalty)
     # What is hardly read is not read.
-    candidates = [ridge.Strength((0.99, 0.01)), ridge.Strength((0.985, 0.015))]
-    strength = ridge.likely_strength(instances, usual, candidates)
-    assert strength.shares == (1.0, 0.0)
+    candidates = [
+        ridge.Hyperparameters((0.99, 0.01)),
+        ridge.Hyperparameters((0.985, 0.015)),
+    ]
+    strength = group_weights.average_candidates(instances, usual, candidates)
+    assert strength.group_weights == (1.0, 0.0)
 
 
 def test_videos_left_out_decide_which_features_tell_actions():
@@ -225,25 +238,25 @@ def test_videos_left_out_decide_which_features_tell_actions():
 
     def choose(rows=videos >= 0, **groups):
         groups = {name: x[rows] for name, x in groups.items()}
-        return feature_groups.choose(groups, labels[rows], 3, videos[rows])
+        return group_weights.choose(groups, labels[rows], 3, videos[rows])
 
     chosen = choose(appearance=telling, i3d=noise)
-    assert 0.6 < chosen.strength.shares[0] <= 0.75
+    assert 0.6 < chosen.hyperparameters.group_weights[0] <= 0.75
     words = re.fullmatch(
         r"actions in videos left out: appearance alone (\d+), i3d alone (-?\d+),"
         r" together (\d+) of 100 \(0 is chance\)",
-        chosen.worth,
+        chosen.summary,
     )
     telling_alone, noise_alone, together = map(int, words.groups())
     assert noise_alone < 40 < 80 < min(telling_alone, together)
     # Where the videos are too few, shares are the usual ones.
     other = telling + rng.normal(0, 0.3, telling.shape)
     few = choose(rows=videos < 7, appearance=telling, i3d=other)
-    assert few == (ridge.Strength((1 / 3, 2 / 3)), "")
+    assert few == (ridge.Hyperparameters((1 / 3, 2 / 3)), "")
     few = choose(rows=videos < 7, appearance=telling, flow_histograms=other)
-    assert few == (ridge.Strength((0.5, 0.5)), "")
-    assert choose(rows=labels == 1, appearance=telling, i3d=other).worth == ""
-    assert choose(appearance=telling) == (ridge.Strength((1.0,)), "")
+    assert few == (ridge.Hyperparameters((0.5, 0.5)), "")
+    assert choose(rows=labels == 1, appearance=telling, i3d=other).summary == ""
+    assert choose(appearance=telling) == (ridge.Hyperparameters((1.0,)), "")
 
 
 def test_groups_of_motion_maps_without_a_share_are_named(monkeypatch):
@@ -259,10 +272,10 @@ def test_groups_of_motion_maps_without_a_share_are_named(monkeypatch):
         ((0.25, 0.0, 0.75), ("i3d",)),
         ((0.5, 0.5, 0.0), ("flow_histograms",)),
     ):
-        choice = feature_groups.Choice(ridge.Strength(shares), "worth it")
-        monkeypatch.setattr(feature_groups, "choose", lambda *_, choice=choice: choice)
+        choice = group_weights.GroupWeights(ridge.Hyperparameters(shares), "worth it")
+        monkeypatch.setattr(group_weights, "choose", lambda *_, choice=choice: choice)
         skills = head.fit(rows)
-        assert (skills.worth, skills.unread) == ("worth it", unread)
+        assert (skills.summary, skills.unused_groups) == ("worth it", unread)
 
 
 def test_labels_that_it_does_not_know_are_left_to_the_network():

@@ -20,7 +20,7 @@ from a2d_tf.data.record_folder.deviations import Deviations
 from a2d_tf.data.record_folder.inspection import Summary
 from a2d_tf.data.record_folder.manifest import MotionFacts
 from a2d_tf.model.backbones import PUBLISHED, PUBLISHED_OF_ACTIONS
-from a2d_tf.model.readout import ridge
+from a2d_tf.model.readout import cross_validation
 from a2d_tf.ops import motion_maps
 from a2d_tf.pretrained import layouts
 from a2d_tf.training.fit_readout import Skills
@@ -278,7 +278,7 @@ def test_for_actions_that_single_frames_tell(
     choice = choose_preset(mini_records, presets.LITE0)
     assert choice.preset is presets.SINGLE_FRAME_UNTESTED  # of four videos
     assert choice.motion_maps is None  # these records have none
-    monkeypatch.setattr(ridge, "_ENOUGH_VIDEOS", 2)
+    monkeypatch.setattr(cross_validation, "_ENOUGH_VIDEOS", 2)
     for least, expected in ((-9.0, presets.SINGLE_FRAME), (9.0, presets.LITE0)):
         monkeypatch.setattr(preset_choice, "LEAST_SKILL", least)
         choice = choose_preset(mini_records, presets.LITE0)

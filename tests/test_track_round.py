@@ -303,8 +303,12 @@ def test_predictions_of_videos_left_out_are_read_along_tracks():
     videos, codes = coded_features()
     lasting = dict.fromkeys(LABELS.actions, 1e6)
     _, fit, scored = fitted(videos, codes, lasting)
-    logits = fit.fitted.action.left_out
-    likely = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    likely = []
+    for row in scored:
+        weights = fit.without(row.coded.video)
+        actions = weights.probabilities(videos[row.coded.video].groups).actions
+        likely.append(np.log(actions[row.coded.row]))
+    likely = np.array(likely)
     told = np.array([row.predicted for row in scored])
     _, _, alone = fitted(videos, codes, {})
     assert told.tolist() != [row.predicted for row in alone]
@@ -354,10 +358,12 @@ def test_a_video_is_told_by_a_fit_without_it():
         told = [row.predicted for row in scored if row.coded.video == video]
         assert told == (z[~rest] @ solution).argmax(1).tolist()
         # Frames that nobody coded have the labels of the same fit.
-        sharpness = fit.fitted.action.sharpness
+        inverse_temperature = fit.fitted.action.inverse_temperature
         weights_without = fit.without(video)
         for other in "pqrs":
-            exponentials = np.exp(sharpness * (z[video_of == other] @ solution))
+            exponentials = np.exp(
+                inverse_temperature * (z[video_of == other] @ solution)
+            )
             expected = exponentials / exponentials.sum(axis=1, keepdims=True)
             actual = weights_without.probabilities(videos[other].groups).actions
             np.testing.assert_allclose(actual, expected, atol=1e-3)

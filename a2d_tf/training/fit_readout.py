@@ -53,8 +53,8 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> Skills:
         instances = instances._replace(actions=learned)
     skills = network.readout.fit(instances)
     logger.info("readout: %s", in_words(skills))
-    if skills.worth:
-        logger.info("readout: %s", skills.worth)
+    if skills.summary:
+        logger.info("readout: %s", skills.summary)
     return skills
 
 

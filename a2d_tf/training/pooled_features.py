@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from a2d_tf.model.network import Network
 from a2d_tf.model.readout.box_halves import average_map, average_motion_map
-from a2d_tf.model.readout.feature_groups import APPEARANCE
+from a2d_tf.model.readout.group_weights import APPEARANCE
 
 
 def make_pooling(network: Network) -> Callable[..., dict[str, tf.Tensor]]:

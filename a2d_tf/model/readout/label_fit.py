@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a2d_tf.model.readout import feature_groups, ridge
-from a2d_tf.model.readout.feature_groups import APPEARANCE
+from a2d_tf.model.readout import group_weights, ridge
+from a2d_tf.model.readout.cross_validation import MAX_INVERSE_TEMPERATURE
+from a2d_tf.model.readout.group_weights import APPEARANCE
 
 LEAST_SKILL = 0.15
-"""Skill, see `ridge.skill`, below which labels are left to the network's heads."""
+"""Below this skill, labels are left to the network's heads."""
 _ABSENT = -20.0  # logit of a label without a training instance
 
 
@@ -19,12 +20,14 @@ class ReadoutInstances(NamedTuple):
     """Instances that a readout is fitted to, as boxes on clips.
 
     Attributes:
-      features: {group: float32 [n, 2 D]}: of the maps of a group, one after the other,
-        averaged over the upper half of a box, then over the lower one. The groups are
-        `feature_groups.APPEARANCE`, of C4 and C5, and those of the motion maps.
-      actors, actions: int32 [n], 0-based; -1 for a label that must not be learned from.
+      features: {group: float32 [n, 2 D]}, the features of the maps of a group, one map
+        after the other: the means over the upper half of a box, then those over the
+        lower half. The groups are `group_weights.APPEARANCE`, which is C4 and C5, and
+        those of the motion maps.
+      actors: int32 [n], 0-based; -1 for a label that must not be learned from.
+      actions: int32 [n], 0-based; -1 for a label that must not be learned from.
       videos: [n], names.
-      exact: bool [n], which boxes are the true ones; others are moved.
+      exact: bool [n], whether a box is the true one; others are moved.
     """
 
     features: dict[str, np.ndarray]
@@ -35,57 +38,59 @@ class ReadoutInstances(NamedTuple):
 
 
 class Skills(NamedTuple):
-    """How well a readout knows videos that it was not fitted to, see `ridge.skill`.
+    """How well a readout labels videos that it was not fitted to.
 
     Attributes:
-      actor, action: from 0 for chance to 1; None if the videos are too few to tell.
-      worth: a sentence of what each group of features knows of the actions; "" without
-        motion maps, or where the videos are too few to tell.
-      unread: the groups of motion maps that add nothing.
+      actor: see `LeftOutPredictions.skill`; None if the videos are too few to tell.
+      action: see `LeftOutPredictions.skill`; None if the videos are too few to tell.
+      summary: a sentence that says how well each group of features labels actions; ""
+        without motion maps, or if the videos are too few to tell.
+      unused_groups: the groups of motion maps that add nothing.
     """
 
     actor: float | None
     action: float | None
-    worth: str = ""
-    unread: tuple[str, ...] = ()
+    summary: str = ""
+    unused_groups: tuple[str, ...] = ()
 
 
 class LabelWeights(NamedTuple):
     """The weights of the readout for the actors, or for the actions; C of them.
 
     Attributes:
-      kernels: [2 D, C] of each group of features.
+      kernels: [2 D, C] for each group of features.
       bias: [C].
-      share: [C], see `_Linear`.
-      skill: see `ridge.skill`.
-      left_out: [n, C], the logits that a fit without its own video gives each instance;
-        NaN for one without a label, or where nothing was fitted.
-      fit: what they are made of, by `_sharpened`; None if nothing was fitted.
-      sharpness: likewise.
+      head_weight: [C], the factor of the logits of the network's heads: 1 if labels are
+        left to the heads, else 0.
+      skill: see `LeftOutPredictions.skill`.
+      fit: the fit whose classifier these weights are, times `inverse_temperature`; None
+        if nothing was fitted.
+      inverse_temperature: the factor on the classifier's values before a softmax.
     """
 
     kernels: list[np.ndarray]
     bias: np.ndarray
-    share: np.ndarray
+    head_weight: np.ndarray
     skill: float | None
-    left_out: np.ndarray
     fit: ridge.RidgeFit | None = None
-    sharpness: float = ridge.SHARPEST
+    inverse_temperature: float = MAX_INVERSE_TEMPERATURE
 
     def without(self, *videos: str) -> LabelWeights:
         """Return the weights of the fit without videos, see `ridge.RidgeFit.without`.
 
-        They are the same if nothing was fitted to these videos, or to no other one.
+        They are the same if nothing was fitted, or if no other video was fitted to.
         """
-        if self.fit is None or {*self.fit.instances.videos} <= {*videos}:
+        if self.fit is None or {*self.fit.training_set.videos} <= {*videos}:
             return self
-        seen = self.fit.instances.targets.any(axis=0)
-        sharpened = _sharpened(self.fit.without(*videos), self.sharpness, seen)
-        return self._replace(kernels=sharpened.kernels, bias=sharpened.bias)
+        seen = self.fit.training_set.targets.any(axis=0)
+        calibrated = _calibrate(
+            self.fit.without(*videos), self.inverse_temperature, seen
+        )
+        return self._replace(kernels=calibrated.kernels, bias=calibrated.bias)
 
 
 class FittedLabels(NamedTuple):
-    """The weights of the readout, and how well they know other videos."""
+    """The weights of the readout, and how well they label other videos."""
 
     actor: LabelWeights
     action: LabelWeights
@@ -102,28 +107,31 @@ def fit_labels(
 ) -> FittedLabels:
     """Fit actors to appearance alone, actions to all features.
 
-    Labels of less than LEAST_SKILL are left to the network's heads, those of too few
-    videos to tell are not.
+    Labels with a skill below LEAST_SKILL are left to the network's heads; labels whose
+    skill is unknown are not.
 
     Args:
+      instances: the instances of training videos.
+      num_actors: |X|.
+      num_actions: |Y|.
       motion_groups: names of the groups of features beside appearance.
-      has_heads: whether the network's heads know labels; else none are left to them.
+      has_heads: whether the network's heads know labels; if not, none are left to them.
     """
     groups = {APPEARANCE: instances.features[APPEARANCE]}
-    # Actors stay sharp, as thresholds of p(actor) expect them.
+    # Actors are not calibrated: thresholds of p(actor) expect values near 0 or 1.
     actor = _fit_one(
         groups,
         instances.actors,
         num_actors,
         instances.videos,
-        strength=ridge.Strength((1.0,)),
+        hyperparameters=ridge.Hyperparameters((1.0,)),
         calibrates=False,
         has_heads=has_heads,
     )
     for name in motion_groups:
         groups[name] = instances.features[name]
     exact = instances.exact
-    choice = feature_groups.choose(
+    chosen = group_weights.choose(
         {name: features[exact] for name, features in groups.items()},
         instances.actions[exact],
         num_actions,
@@ -134,15 +142,15 @@ def fit_labels(
         instances.actions,
         num_actions,
         instances.videos,
-        strength=choice.strength,
+        hyperparameters=chosen.hyperparameters,
         calibrates=True,
         has_heads=has_heads,
     )
-    unread = []
-    for name, share in zip(groups, choice.strength.shares):
-        if share == 0 and name != APPEARANCE:
-            unread.append(name)
-    skills = Skills(actor.skill, action.skill, choice.worth, tuple(unread))
+    unused = []
+    for name, weight in zip(groups, chosen.hyperparameters.group_weights):
+        if weight == 0 and name != APPEARANCE:
+            unused.append(name)
+    skills = Skills(actor.skill, action.skill, chosen.summary, tuple(unused))
     return FittedLabels(actor, action, skills)
 
 
@@ -152,7 +160,7 @@ def _fit_one(
     count: int,
     videos: np.ndarray,
     *,
-    strength: ridge.Strength,
+    hyperparameters: ridge.Hyperparameters,
     calibrates: bool,
     has_heads: bool,
 ) -> LabelWeights:
@@ -160,65 +168,60 @@ def _fit_one(
 
     Args:
       groups: {name: features [n, 2 D]}.
-      labels: int [n] below `count`, -1 in rows that do not count.
-      strength: of the fit.
-      calibrates: whether videos that are left out decide the sharpness of the softmax.
-      has_heads: as of `fit_labels`.
+      labels: int [n] below `count`; -1 for an instance without a label.
+      count: C.
+      videos: [n].
+      calibrates: whether left-out videos choose the inverse temperature of the softmax.
+      has_heads: as for `fit_labels`.
     """
     seen = np.bincount(labels[labels >= 0], minlength=count) > 0
-    instances = ridge.Instances.of([*groups.values()], labels, count, videos)
-    if instances is None:
-        return _unfitted(groups, seen, len(labels), skill=0.0, has_heads=has_heads)
-    fit = ridge.fit(instances, strength)
-    skill = ridge.skill(fit.left_out)
+    training_set = ridge.TrainingSet.of([*groups.values()], labels, count, videos)
+    if training_set is None:
+        return _zero_weights(groups, seen, skill=0.0, has_heads=has_heads)
+    fit = ridge.fit(training_set, hyperparameters)
+    left_out = fit.left_out_predictions()
+    skill = left_out.skill()
     if has_heads and skill is not None and skill < LEAST_SKILL:
-        return _unfitted(groups, seen, len(labels), skill=skill, has_heads=True)
-    sharpness = ridge.SHARPEST
+        return _zero_weights(groups, seen, skill=skill, has_heads=True)
+    inverse_temperature = MAX_INVERSE_TEMPERATURE
     if calibrates:
-        sharpness = ridge.sharpness(fit.left_out)
-    left_out = np.full((len(labels), count), np.nan)
-    left_out[labels >= 0] = sharpness * fit.values_left_out
-    left_out[:, ~seen] = _ABSENT
-    classifier = ridge.Classifier(fit.kernels, fit.bias)
-    sharpened = _sharpened(classifier, sharpness, seen)
+        inverse_temperature = left_out.inverse_temperature()
+    calibrated = _calibrate(fit.classifier, inverse_temperature, seen)
     return LabelWeights(
-        kernels=sharpened.kernels,
-        bias=sharpened.bias,
-        share=np.zeros(count),
+        kernels=calibrated.kernels,
+        bias=calibrated.bias,
+        head_weight=np.zeros(count),
         skill=skill,
-        left_out=left_out,
         fit=fit,
-        sharpness=sharpness,
+        inverse_temperature=inverse_temperature,
     )
 
 
-def _sharpened(
-    classifier: ridge.Classifier, sharpness: float, seen: np.ndarray
+def _calibrate(
+    classifier: ridge.Classifier, inverse_temperature: float, seen: np.ndarray
 ) -> ridge.Classifier:
-    """Return a `ridge.Classifier` times the sharpness of a softmax over its values.
+    """Multiply a classifier by the inverse temperature of a softmax over its values.
 
     Args:
-      seen: bool [C], the labels that instances have; others are never likeliest.
+      seen: bool [C], the labels of training instances; the others become improbable.
     """
     return ridge.Classifier(
-        kernels=[sharpness * kernel for kernel in classifier.kernels],
-        bias=np.where(seen, sharpness * classifier.bias, _ABSENT),
+        kernels=[inverse_temperature * kernel for kernel in classifier.kernels],
+        bias=np.where(seen, inverse_temperature * classifier.bias, _ABSENT),
     )
 
 
-def _unfitted(
+def _zero_weights(
     groups: Mapping[str, np.ndarray],
     seen: np.ndarray,
-    number: int,
     *,
     skill: float | None,
     has_heads: bool,
 ) -> LabelWeights:
-    """Return weights that read nothing: the heads decide, if they know labels.
+    """Return weights that read no features: the heads decide, if they know labels.
 
     Args:
-      seen: bool [C], the labels that training instances have.
-      number: of instances.
+      seen: bool [C], the labels of training instances.
     """
     count = len(seen)
     bias = np.zeros(count)
@@ -227,7 +230,6 @@ def _unfitted(
     return LabelWeights(
         kernels=[np.zeros((x.shape[1], count)) for x in groups.values()],
         bias=bias,
-        share=np.full(count, float(has_heads)),
+        head_weight=np.full(count, float(has_heads)),
         skill=skill,
-        left_out=np.full((number, count), np.nan),
     )

@@ -1,18 +1,18 @@
 """The readout: labels that are linear in the backbone's own features.
 
-It is for few training videos. ImageNet's features know actors and actions of unseen
-videos better than a pyramid and heads that were learned from a few dozen videos
+It is for few training videos. On unseen videos, ImageNet's features tell actors and
+actions apart better than a pyramid and heads that have learned from a few dozen videos
 (docs/real_video.md). So the actor and action of an instance are read from C4 and C5 of
-the appearance backbone, past the pyramid. The readout is fitted in closed form, ridge
-regression on the instances of the training videos, not by gradient steps. What it does
-not know of videos that are left out of the fit, such as actions that only motion tells
-apart, remains the network's to say; or actions are also read from motion maps
+the appearance backbone, past the pyramid. The readout is not trained by gradient steps,
+but fitted in closed form: ridge regression on the instances of the training videos. If
+it labels left-out videos badly, as with actions that only motion tells apart, the
+network's heads give the labels instead. Actions can also be read from motion maps
 (`readout.motion_readout`).
 
 Features are averaged over the upper half of a box, over its lower half, and over the
-frames of a clip. Averages and readout are linear, so frames are read first: each map
-gives [h, w, 2 (|X| + |Y|)], for the upper half and the lower one, and the logits are
-averaged.
+frames of a clip. Averaging and readout are both linear, so the readout comes first: it
+turns each map into logits [h, w, 2 (|X| + |Y|)], for the upper half and for the lower
+half, which are then averaged.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ LEVELS = (4, 5)
 _TINY = 1e-9
 
 MotionGroups = Mapping[str, Sequence[MotionMap]]
-"""As of `motion_maps.groups`."""
+"""{name of a group: its motion maps}, see `motion_maps.groups`."""
 _NO_MOTION: MotionGroups = {}
 
 
 class Readout:
-    """Reads actors and actions of boxes.
+    """Labels boxes with actors and actions, from features of the backbone.
 
     Args:
       labels: the label space.
       image_size: (height, width) of the canvas.
-      motion_groups: the motion maps that are read, of `motion_maps.groups`.
+      motion_groups: the motion maps that are read.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class Readout:
         self._motion: MotionReadout | None = None
 
     def build_layers(self, maps: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """Return the logits at each place of C4 and C5, [N, h, w, 2 (|X| + |Y|)]."""
+        """Return the logits at each cell of C4 and C5, [N, h, w, 2 (|X| + |Y|)]."""
         return self._layer([*maps])
 
     def build_motion_model(self) -> MotionReadout:
-        """Return the model of what is read of motion maps."""
+        """Build the model that reads actions from motion maps."""
         self._motion = MotionReadout(self.motion_maps, self._num_actions)
         return self._motion
 
@@ -119,33 +119,35 @@ class Readout:
         """Return the log probabilities of the actors and of the actions of boxes.
 
         Args:
-          maps: of `build_layers`, averaged over the frames of a clip.
+          maps: the logits of `build_layers`, averaged over the frames of a clip.
           boxes: [B, N, 4].
-          actor_scores: of the actor head, [B, N, |X|].
-          action_logits: of the action head, [B, N, |Y|].
+          actor_scores: [B, N, |X|], of the actor head.
+          action_logits: [B, N, |Y|], of the action head.
           inside: int32 [B, 2], height and width of the frames inside the canvas.
-          motion: what is read of the motion maps; None if none is read.
+          motion: the result of `read_motion_maps`.
 
         Returns:
           ([B, N, |X|], [B, N, |Y|]).
         """
-        network = tf.concat([tf.math.log(actor_scores + _TINY), action_logits], axis=2)
+        head_logits = tf.concat(
+            [tf.math.log(actor_scores + _TINY), action_logits], axis=2
+        )
         halves = tf.add_n(
             [average_map(values, boxes, self._image_size) for values in maps]
         )
         units = self._num_actors + self._num_actions
         logits = halves[:, :, 0, :units] + halves[:, :, 1, units:] + self._layer.bias
         actors, actions = tf.split(
-            logits + self._layer.share * network,
+            logits + self._layer.share * head_logits,
             [self._num_actors, self._num_actions],
             axis=2,
         )
         if motion is not None:
-            actions += self._read_motion(boxes, inside, motion)
+            actions += self._motion_logits(boxes, inside, motion)
         return tf.nn.log_softmax(actors), tf.nn.log_softmax(actions)
 
     def fit(self, instances: ReadoutInstances) -> Skills:
-        """Fit it to instances, see `fit_labels`."""
+        """Fit the readout to instances, see `fit_labels`; return how good it is."""
         fitted = fit_labels(
             instances, self._num_actors, self._num_actions, [*self.motion_groups]
         )
@@ -153,21 +155,25 @@ class Readout:
         return fitted.skills
 
     def assign(self, fitted: FittedLabels) -> None:
-        """Set the weights to those of a fit to features of the same groups."""
+        """Set the weights to those of a fit.
+
+        Args:
+          fitted: the fit, to the same groups of features as this readout has.
+        """
         actor = fitted.actor
         action = fitted.action
         self._layer.assign(
             np.concatenate([actor.kernels[0], action.kernels[0]], axis=1),
             np.concatenate([actor.bias, action.bias]),
-            np.concatenate([actor.share, action.share]),
+            np.concatenate([actor.head_weight, action.head_weight]),
         )
         if self._motion is not None:
             self._motion.assign(self._kernels_of_maps(action.kernels[1:]))
 
-    def _read_motion(
+    def _motion_logits(
         self, boxes: tf.Tensor, inside: tf.Tensor, motion: MotionFeatures
     ) -> tf.Tensor:
-        """Return the action logits [B, N, |Y|] of boxes by the motion maps."""
+        """Return the action logits [B, N, |Y|] of boxes from the motion maps."""
         assert self._motion is not None
         pool = functools.partial(
             average_motion_map, boxes=boxes, inside=inside, size=motion.size
@@ -185,7 +191,7 @@ class Readout:
         return tf.add_n(logits)
 
     def _kernels_of_maps(self, kernels: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the kernel [2 C, |Y|] of each motion map, of those of their groups."""
+        """Split the kernels of groups: {name of a motion map: kernel [2 C, |Y|]}."""
         kernels_of_maps = {}
         for group, kernel in zip(self.motion_groups.values(), kernels):
             ends = np.cumsum([motion_map.channels for motion_map in group])[:-1]
@@ -197,12 +203,13 @@ class Readout:
 
 
 class _Linear(tf.keras.layers.Layer):
-    """A linear layer over the channels of C4 and C5 together; each map adds its part.
+    """A linear layer over the channels of C4 and C5, whose results are added later.
 
     Attributes:
       bias: [units].
-      share: weight of the network's own logits, [units]: 0, or 1 where the readout
-        knows nothing, as before it is fitted.
+      share: [units], the factor of the logits of the heads: 0, or 1 for labels
+        that are left to the heads, as all are before the fit. Checkpoints have this
+        name.
     """
 
     def __init__(self, units: int, name: str) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.model.readout.feature_groups import APPEARANCE
+from a2d_tf.model.readout.group_weights import APPEARANCE
 from a2d_tf.model.readout.label_fit import (
     FittedLabels,
     LabelWeights,

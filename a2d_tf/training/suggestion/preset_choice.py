@@ -58,17 +58,17 @@ def choose_preset(manifest: Manifest, preset: Preset) -> PresetChoice:
     remark = _remark_on_missing_maps(maps)
     if skills.action is not None and skills.action < LEAST_SKILL:
         return PresetChoice(preset, None, remark)
-    if maps.get("action_backbone") in skills.unread:
+    if maps.get("action_backbone") in skills.unused_groups:
         del maps["action_backbone"]
-    if "flow_histograms" in skills.unread:
+    if "flow_histograms" in skills.unused_groups:
         del maps["flow_histograms"]
     if not maps:
         untested = skills.action is None
         single_frame = SINGLE_FRAME_UNTESTED if untested else SINGLE_FRAME
         return PresetChoice(single_frame, None, remark)
     worth = "too few videos to tell what each kind of map is worth: all are read"
-    if skills.worth:
-        worth = skills.worth
+    if skills.summary:
+        worth = skills.summary
     motion_maps = Settings(maps, f"{worth} (docs/real_video.md)")
     return PresetChoice(SINGLE_FRAME_WITH_MOTION, motion_maps, remark)
 
@@ -77,7 +77,7 @@ def measure_skills(manifest: Manifest, maps: dict[str, Any]) -> Skills:
     """Measure how well a readout of single frames labels videos left out of its fit.
 
     It is fitted without each video in turn, whose actions it has to tell; see
-    `ridge.skill`.
+    `LeftOutPredictions.skill`.
 
     Args:
       maps: flags of the motion maps that it reads, too.

@@ -311,9 +311,9 @@ class TrackRound:
         )
         scores.write(self.output)
         lines = [f"{NOTE}:", *scores.lines()]
-        if fit.fitted.skills.worth:
+        if fit.fitted.skills.summary:
             lines.append(
-                f"{fit.fitted.skills.worth}; 100 is all right, each behaviour counts"
+                f"{fit.fitted.skills.summary}; 100 is all right, each behaviour counts"
                 " alike, and each frame by itself"
             )
         limit = unsure_below(
