@@ -56,16 +56,16 @@ def test_actions_are_those_of_all_paths(typical):
     expected = by_all_paths(lengths, typical, seen, valid)
     followed = None
     for t in range(len(seen)):
-        followed = model.follow(followed, seen[t], valid)
-        actions = model.read(followed, seen[t + 1 :], valid)
+        followed = model.forward(followed, seen[t], valid)
+        actions = model.smooth(followed, seen[t + 1 :], valid)
         np.testing.assert_allclose(actions, expected[t], rtol=1e-10)
     if model.ahead >= 6:  # else not all of the frames are read
-        answers = model.read_track(seen, valid)
+        answers = model.smooth_track(seen, valid)
         np.testing.assert_allclose(answers, expected, rtol=1e-10)
     else:
-        first = model.follow(None, seen[0], valid)
-        near = model.read(first, seen[1:3], valid)  # up to three frames ahead
-        np.testing.assert_array_equal(model.read_track(seen, valid)[0], near)
+        first = model.forward(None, seen[0], valid)
+        near = model.smooth(first, seen[1:3], valid)  # up to three frames ahead
+        np.testing.assert_array_equal(model.smooth_track(seen, valid)[0], near)
 
 
 def test_lengths_are_of_seconds_and_typical_where_unknown():
@@ -80,10 +80,10 @@ def test_lengths_are_of_seconds_and_typical_where_unknown():
 def test_an_actor_with_a_single_action_has_it():
     model = BoutModel.of_seconds({"run": 1.0}, PETS, 5.0)
     valid = PETS.valid[1]
-    followed = model.follow(None, FrameActions(0, np.array([0.9, 0.1, 0.0])), valid)
-    np.testing.assert_array_equal(model.read(followed, [], valid), [0, 0, 1])
+    followed = model.forward(None, FrameActions(0, np.array([0.9, 0.1, 0.0])), valid)
+    np.testing.assert_array_equal(model.smooth(followed, [], valid), [0, 0, 1])
     # The actor has changed: nothing is known of its action.
-    followed = model.follow(
+    followed = model.forward(
         followed, FrameActions(1, np.array([0.6, 0.3, 0])), PETS.valid[0]
     )
     assert followed.actions[0] == pytest.approx(2 / 3)

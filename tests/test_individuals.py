@@ -238,7 +238,7 @@ def test_known_numbers_keep_identities_in_what_the_packed_model_finds():
 
 def test_what_is_beyond_the_number_is_counted_where_it_is_sure():
     far = [sight(at(x), p_actor=p) for x, p in ((5, 0.9), (35, 0.8), (65, 0.79))]
-    tracker = Tracker(A2D, Groups.of_numbers(A2D, {}, 1))
+    tracker = Tracker(A2D, Groups.from_counts(A2D, {}, 1))
     assert [tracker.add(frame(*far[:n])).extra for n in (1, 2, 3)] == [0, 1, 1]
     # found elsewhere, with a ghost
     linked = tracker.add(frame(sight(at(70, 40)), sight([42, 72, 58, 88])))
@@ -249,7 +249,7 @@ def test_a_lost_track_rests_where_the_number_is_known_and_else_ends():
     """Its frame is the first beyond patience; a track is told of once."""
     nothing = frame()
     for numbers, resting, ended in (({"adult": 1}, (1,), ()), ({}, (), (1,))):
-        tracker = Tracker(A2D, Groups.of_numbers(A2D, numbers), patience=2)
+        tracker = Tracker(A2D, Groups.from_counts(A2D, numbers), patience=2)
         tracker.add(frame(sight(at(5))))
         for index in range(1, 6):
             linked = tracker.add(nothing)

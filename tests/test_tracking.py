@@ -200,7 +200,7 @@ def test_actions_of_joint_labels_count_as_if_they_summed_to_one():
     one, two = sight(at(10), action=RUNNING), sight(at(10), action=RUNNING)
     tenth = (*one[:4], one[4] * np.float32(0.1), one[5])
     pairs = zip("ab", [frame(tenth), frame(two)])
-    tracked = list(track_instances(pairs, A2D, window=3, joint=True))
+    tracked = list(track_instances(pairs, A2D, window=3, joint_scores=True))
     assert [int(answer.codes[0]) for answer in tracked] == [17, 17]
     scores = [float(answer.scores[0]) for answer in tracked]
     assert scores == pytest.approx([0.48, 0.48])

@@ -1,1 +1,11 @@
-"""Individuals over time: who is who from frame to frame, and what each one does."""
+"""Individuals over time: who is who from frame to frame, and what each one does.
+
+instances of each answered frame
+   |
+Tracker            links them to tracks: `frame_links` and `candidates`, within
+   |               `groups` of actors, by the overlap and the distance of `regions`.
+   |               `GivenTracker` keeps the tracks that a user gave
+read_labels        reads the label of each track from several frames, in
+   |               `tracked_frames`: by votes in `track_labels`, or by `bout_model`
+bout_lengths       fills short gaps between bouts, and leaves out short bouts
+"""

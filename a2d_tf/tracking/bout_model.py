@@ -4,7 +4,7 @@ The hidden state is the track's action in an answered frame. The longer the bout
 action are on average, the more probably it continues in the next answered frame; all
 other actions follow with equal probability. The observation is the network's p(action)
 in each frame (Rabiner, "A Tutorial on Hidden Markov Models", Proceedings of the IEEE
-1989).
+1989): `forward` filters p(action) by the frames so far, and `smooth` adds later frames.
 """
 
 from __future__ import annotations
@@ -85,50 +85,50 @@ class BoutModel:
         """Number of answered frames after a frame that its action is read from."""
         return min(math.ceil(self.typical), MOST_AHEAD)
 
-    def follow(
-        self, before: FrameActions | None, seen: FrameActions, valid: np.ndarray
+    def forward(
+        self, before: FrameActions | None, observed: FrameActions, valid: np.ndarray
     ) -> FrameActions:
         """Return p(action) of a track, given this frame and all frames before it.
 
         Args:
-          before: the result of `follow` for the track's previous frame; None for the
+          before: the result of `forward` for the track's previous frame; None for the
             first frame.
-          seen: the network's p(action) in this frame; it need not add up to 1.
+          observed: the network's p(action) in this frame; it need not add up to 1.
           valid: bool [|Y|], the actions that the track's actor may have.
         """
         expected = valid / valid.sum()
         if before is not None:
             actions = before.actions * valid
             if actions.sum() > 0:  # else the track now has another actor
-                gap = seen.frame_index - before.frame_index
+                gap = observed.frame_index - before.frame_index
                 expected = self._after(_normalized(actions), gap, valid)
-        actions = _normalized(expected * self._likelihoods(seen, valid))
-        return FrameActions(seen.frame_index, actions)
+        actions = _normalized(expected * self._likelihoods(observed, valid))
+        return FrameActions(observed.frame_index, actions)
 
-    def read(
-        self, followed: FrameActions, later: Sequence[FrameActions], valid: np.ndarray
+    def smooth(
+        self, filtered: FrameActions, later: Sequence[FrameActions], valid: np.ndarray
     ) -> np.ndarray:
         """Return p(action) of a track, given the frames before and after: [|Y|].
 
         Args:
-          followed: the result of `follow` for this frame.
+          filtered: the result of `forward` for this frame.
           later: the network's p(action) in later frames with the track, in order.
           valid: bool [|Y|], the actions that the track's actor may have.
         """
         likelihoods = valid.astype(np.float64)  # of all later frames
         next_index = None
-        for seen in reversed(later):
+        for observed in reversed(later):
             if next_index is not None:
-                gap = next_index - seen.frame_index
+                gap = next_index - observed.frame_index
                 likelihoods = self._before(likelihoods, gap, valid)
-            likelihoods = _normalized(likelihoods * self._likelihoods(seen, valid))
-            next_index = seen.frame_index
+            likelihoods = _normalized(likelihoods * self._likelihoods(observed, valid))
+            next_index = observed.frame_index
         if next_index is not None:
-            gap = next_index - followed.frame_index
+            gap = next_index - filtered.frame_index
             likelihoods = self._before(likelihoods, gap, valid)
-        return _normalized(followed.actions * likelihoods)
+        return _normalized(filtered.actions * likelihoods)
 
-    def read_track(
+    def smooth_track(
         self, frames: Sequence[FrameActions], valid: np.ndarray
     ) -> list[np.ndarray]:
         """Return p(action) of a track in each of its frames, given all of them.
@@ -141,21 +141,21 @@ class BoutModel:
           p(action) [|Y|] for each frame.
         """
         answers = []
-        followed = None
+        filtered = None
         for index, frame in enumerate(frames):
-            followed = self.follow(followed, frame, valid)
+            filtered = self.forward(filtered, frame, valid)
             later = []
             for other in frames[index + 1 :]:
                 if other.frame_index > frame.frame_index + self.ahead:
                     break
                 later.append(other)
-            answers.append(self.read(followed, later, valid))
+            answers.append(self.smooth(filtered, later, valid))
         return answers
 
-    def _likelihoods(self, seen: FrameActions, valid: np.ndarray) -> np.ndarray:
+    def _likelihoods(self, observed: FrameActions, valid: np.ndarray) -> np.ndarray:
         """Return the likelihood of the network's answer for each action, unscaled."""
         share = min(1.0, EVIDENCE / self.typical)
-        actions = np.where(valid, np.maximum(seen.actions, 1e-30), 0)
+        actions = np.where(valid, np.maximum(observed.actions, 1e-30), 0)
         return (actions / actions.max()) ** share
 
     def _after(self, actions: np.ndarray, gap: int, valid: np.ndarray) -> np.ndarray:

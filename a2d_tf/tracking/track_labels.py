@@ -36,9 +36,9 @@ class LabelReader:
       labels: actors and actions.
       window: number of frames, around the label's frame, whose detections are read; 1
         keeps the network's own labels.
-      joint: whether p(action) is a sum over actors, as with cartesian and hierarchical
-        labels. It then contains p(actor), and each detection's p(action) is divided by
-        its sum.
+      joint_scores: whether p(action) is a sum over actors, as with cartesian and
+        hierarchical labels. It then contains p(actor), and each detection's p(action)
+        is divided by its sum.
       bout_model: model that reads the actions; None to read them from the window. A
         window of 1 does not use the model.
 
@@ -50,15 +50,15 @@ class LabelReader:
         self,
         labels: LabelSpace,
         window: int,
-        joint: bool,
+        joint_scores: bool,
         bout_model: BoutModel | None,
     ) -> None:
         self._labels = labels
         self._window = window
-        self._joint = joint
+        self._joint_scores = joint_scores
         self._bout_model = bout_model if window > 1 else None
         self._last_codes: dict[int, int] = {}  # {id of a track: code}
-        # {id of a track: last result of `BoutModel.follow`}
+        # {id of a track: last result of `BoutModel.forward`}
         self._last_actions: dict[int, FrameActions] = {}
         self.ahead = window // 2
         if self._bout_model is not None:
@@ -125,14 +125,16 @@ class LabelReader:
         previous_actor, _ = self._last_pair(track)
         actor = vote_actor(window, self._labels, previous_actor)
         valid = self._labels.valid[actor]
-        seen = []  # p(action) in this frame and later ones
+        observed = []  # p(action) in this frame and later ones
         for detection in track.detections:
             if detection.frame_index >= frame_index:
                 actions = self._stack_actions([detection])[0]
-                seen.append(FrameActions(detection.frame_index, actions))
-        followed = bout_model.follow(self._last_actions.get(track.id), seen[0], valid)
-        self._last_actions[track.id] = followed
-        action = int(np.argmax(bout_model.read(followed, seen[1:], valid)))
+                observed.append(FrameActions(detection.frame_index, actions))
+        filtered = bout_model.forward(
+            self._last_actions.get(track.id), observed[0], valid
+        )
+        self._last_actions[track.id] = filtered
+        action = int(np.argmax(bout_model.smooth(filtered, observed[1:], valid)))
         return self._label(actor, action, window, self._stack_actions(window))
 
     def _last_pair(self, track: Track) -> tuple[int | None, int | None]:
@@ -145,7 +147,7 @@ class LabelReader:
         """Return p(action) of detections, float64 [n, |Y|]."""
         scores = np.stack([detection.action_scores for detection in detections])
         scores = scores.astype(np.float64)
-        return given_actor(scores) if self._joint else scores
+        return given_actor(scores) if self._joint_scores else scores
 
     def _label(
         self,

@@ -69,7 +69,7 @@ def track_instances(
     window: int = WINDOW,
     patience: int = PATIENCE,
     sure: float = SURE,
-    joint: bool = False,
+    joint_scores: bool = False,
     bout_model: BoutModel | None = None,
 ) -> Iterator[TrackedFrame]:
     """Add tracks and steady labels to the instances of every answered frame.
@@ -87,7 +87,7 @@ def track_instances(
       patience: number of answered frames in a row that may miss a track before it is
         lost.
       sure: least p(any actor) with which an instance begins a track.
-      joint: whether p(action) is a sum over actors, see `LabelReader`.
+      joint_scores: whether p(action) is a sum over actors, see `LabelReader`.
       bout_model: model that reads the actions; None to read them from the window. A
         window of 1 does not use the model.
 
@@ -103,7 +103,7 @@ def track_instances(
         tracker,
         labels,
         window=window,
-        joint=joint,
+        joint_scores=joint_scores,
         bout_model=bout_model,
     )
 
@@ -114,7 +114,7 @@ def read_labels(
     labels: LabelSpace,
     *,
     window: int = WINDOW,
-    joint: bool = False,
+    joint_scores: bool = False,
     bout_model: BoutModel | None = None,
 ) -> Iterator[TrackedFrame]:
     """Add steady labels to the instances of every answered frame.
@@ -124,13 +124,13 @@ def read_labels(
       tracker: assigns the instances to tracks.
       labels: actors and actions.
       window: number of frames that a label is read from; 1 keeps the network's labels.
-      joint: whether p(action) is a sum over actors, see `LabelReader`.
+      joint_scores: whether p(action) is a sum over actors, see `LabelReader`.
       bout_model: model that reads the actions; None to read them from the window.
 
     Yields:
       the frames in the same order.
     """
-    reader = LabelReader(labels, window, joint, bout_model)
+    reader = LabelReader(labels, window, joint_scores, bout_model)
     pending_frames: collections.deque[_PendingFrame] = collections.deque()
     for index, (frame, instances) in enumerate(answers):
         linked = tracker.add(instances)

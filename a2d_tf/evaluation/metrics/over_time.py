@@ -158,7 +158,7 @@ class OverTime(Metric):
             instances = _Instances.reaching(split.threshold, frame)
             answers.append((frame.truth, instances))
         compared_frames = []
-        for tracked in track_instances(answers, self.labels, joint=split.joint):
+        for tracked in track_instances(answers, self.labels, joint_scores=split.joint):
             instances = tracked.instances
             rows = []
             for i, mask in enumerate(instances.masks):

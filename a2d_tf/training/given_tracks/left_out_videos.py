@@ -138,7 +138,7 @@ class LeftOutPredictor:
             frames = []
             for row in np.flatnonzero(is_of_track):
                 frames.append(FrameActions(int(answers[row]), actions[row]))
-            along_tracks[is_of_track] = model.read_track(
+            along_tracks[is_of_track] = model.smooth_track(
                 frames, self.labels.valid[actor]
             )
         return along_tracks

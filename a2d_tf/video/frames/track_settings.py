@@ -57,7 +57,7 @@ class TrackSettings:
         numbers: dict[str, int] = {}
         number_of_all = math.inf
         if not self.max_tracks:
-            return Groups.of_numbers(labels, numbers)
+            return Groups.from_counts(labels, numbers)
         for part in self.max_tracks.split(","):
             actor, equals, count = part.rpartition("=")
             if actor in labels.actors:
@@ -74,7 +74,7 @@ class TrackSettings:
                 numbers[actor] = int(count)
             else:
                 number_of_all = int(count)
-        return Groups.of_numbers(labels, numbers, number_of_all)
+        return Groups.from_counts(labels, numbers, number_of_all)
 
 
 TRACK_DEFAULTS = TrackSettings()

@@ -138,7 +138,7 @@ def _frames_with_tracks(
         tracker,
         network.labels,
         window=track_settings.window,
-        joint=network.info["joint"],
+        joint_scores=network.info["joint"],
         bout_model=bout_model,
     )
     frames = tidy_frames(
