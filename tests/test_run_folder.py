@@ -14,7 +14,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.core.settings.config import ComputeConfig, Config, TrainingConfig
 from a2d_tf.data.record_folder.manifest import Manifest, MotionFacts
 from a2d_tf.runs import chosen_threshold, creation, loading, run_folder
-from a2d_tf.serving import exporter
+from a2d_tf.serving import model_info
 from a2d_tf.training import initial_weights
 from a2d_tf.training.events import Events
 
@@ -55,7 +55,7 @@ def test_a_run_and_its_export_keep_how_long_coded_bouts_last(tmp_path):
         run = loading.Run(config, network, {}, "", bout_seconds=known)
         expected = known or None
         assert facts.get("bout_seconds") == expected
-        assert exporter.describe(run).get("bout_seconds") == expected
+        assert model_info.of_run(run).get("bout_seconds") == expected
 
 
 @pytest.mark.parametrize(

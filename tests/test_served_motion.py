@@ -29,10 +29,10 @@ from a2d_tf.model.inference import infer
 from a2d_tf.ops import canvas, motion_maps
 from a2d_tf.ops.motion_maps import BLOCK
 from a2d_tf.runs import loading
-from a2d_tf.serving import exporter, served_motion
+from a2d_tf.serving import clip_motion, exporter, motion_graphs
+from a2d_tf.serving.descriptions import describe_network
 from a2d_tf.serving.folding import folded
 from a2d_tf.serving.served_network import ServedNetwork
-from a2d_tf.serving.signatures import describe_network
 from a2d_tf.video.predictors import network_predictor
 from a2d_tf.video.predictors.predictor import Predictor
 from a2d_tf.video.reading.span import EVERY_FRAME, Span
@@ -97,7 +97,7 @@ def predictor_of(network, model, **motion):
         said.append({name: values.numpy() for name, values in answer.items()})
         return answer
 
-    said, names = [], served_motion.input_specs(network)
+    said, names = [], motion_graphs.input_specs(network)
     block = getattr(model, "block", None)
     info = info_of(network, **motion)
     return Predictor(model.frame, key_frame, info, block), said
@@ -136,7 +136,7 @@ def test_motion_frames_have_the_size_of_those_of_videos():
     sizes = np.random.default_rng(0).integers(1, 3000, (300, 2)).tolist()
     sizes += [[240, 320], [320, 240], [1080, 1920], [64, 64], [100, 230], [100, 250]]
     for size in sizes:
-        made = served_motion.motion_size(tf.constant(size)).numpy().tolist()
+        made = clip_motion.motion_size(tf.constant(size)).numpy().tolist()
         assert made == [*motion_maps.frame_size(*size)], size
 
 
@@ -380,7 +380,7 @@ def test_the_client_answers_frames_that_come_one_by_one(motion, most_waiting):
     list(network_predictor.find_instances(predictor, iter(frames)))
 
     def key_frame(size, **inputs):
-        taken = {name: inputs.pop(name) for name in served_motion.input_specs(network)}
+        taken = {name: inputs.pop(name) for name in motion_graphs.input_specs(network)}
         return model.key_frame(inputs, size, taken)
 
     signatures = {"frame": model.frame, "key_frame": key_frame}

@@ -1,4 +1,4 @@
-"""The folder of an exported network: a SavedModel with `a2d_tf.json` in it."""
+"""Load the folder of an export: a SavedModel with `a2d_tf.json` in it."""
 
 from __future__ import annotations
 
@@ -10,28 +10,27 @@ import tensorflow as tf
 
 from a2d_tf.core import files
 from a2d_tf.core.errors import InputError
-from a2d_tf.serving import model_info, stored_functions
+from a2d_tf.serving import model_info, saved_model_loader
 from a2d_tf.serving.model_info import ModelInfo
+from a2d_tf.serving.saved_model_loader import Function
 from a2d_tf.serving.signatures import (
     BOX_SIGNATURES,
     VIDEO_SIGNATURES,
     FrameSignatures,
 )
-from a2d_tf.serving.stored_functions import Function
 
-CHECKED = (stored_functions.GRAPH, f"{stored_functions.VARIABLES}.index")
+CHECKED = (saved_model_loader.GRAPH, f"{saved_model_loader.VARIABLES}.index")
 """Files whose digests `a2d_tf.json` holds: TensorFlow checks the weights itself, but
 not the graph.
 """
 
 
-class ServedFunctions(NamedTuple):
-    """The functions that answer the frames of a video one by one.
+class FrameFunctions(NamedTuple):
+    """The functions of `FrameSignatures`: they answer the frames of a video in turn.
 
     Attributes:
-      frame, answer: the two of `FrameSignatures`.
-      info: what is known of the network.
-      block: the signature of motion maps; None without an action backbone.
+      info: the contents of `a2d_tf.json`.
+      block: None without an action backbone.
     """
 
     frame: Function
@@ -40,9 +39,7 @@ class ServedFunctions(NamedTuple):
     block: Function | None
 
 
-def load(
-    folder: str, signatures: FrameSignatures = VIDEO_SIGNATURES
-) -> ServedFunctions:
+def load(folder: str, signatures: FrameSignatures = VIDEO_SIGNATURES) -> FrameFunctions:
     """Load an exported folder for videos.
 
     Args:
@@ -53,7 +50,7 @@ def load(
         TensorFlow cannot read; or an export without these signatures.
     """
     info = model_info.read(folder)
-    # A network that is served from its run has none; both are told as one.
+    # The rest describes a network that is served from its run, too.
     digests = info.pop("sha256")
     if signatures == VIDEO_SIGNATURES and info.get("labels_only"):
         raise InputError(
@@ -65,22 +62,19 @@ def load(
             f"{folder}: an export of an older a2d_tf cannot label given boxes; export"
             " the run again"
         )
-    names = [*signatures]
-    if "motion" in info and info["motion"]["action_backbone"]:
-        names.append("block")
     try:
         _check_digests(folder, digests)
-        functions = stored_functions.load(folder, names)
+        functions = saved_model_loader.load(folder, signatures)
+        return FrameFunctions(
+            frame=functions[signatures.frame],
+            answer=functions[signatures.answer],
+            info=info,
+            block=functions.get(signatures.block),
+        )
     except (OSError, KeyError, tf.errors.OpError) as error:
         # TensorFlow's messages begin with the node: {{function_node ...}}.
         reason = str(error).splitlines()[0].rpartition("}} ")[2]
         raise _corrupt(folder, reason) from error
-    return ServedFunctions(
-        frame=functions[signatures.frame],
-        answer=functions[signatures.answer],
-        info=info,
-        block=functions.get("block"),
-    )
 
 
 def _check_digests(folder: str, digests: Mapping[str, str]) -> None:

@@ -2,74 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Collection
-from typing import cast
+from collections.abc import Collection, Sequence
 
 import tensorflow as tf
 
 from a2d_tf.core import files, folders
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.record_folder.manifest import FORMAT
 from a2d_tf.pretrained import notices
 from a2d_tf.runs.loading import Run
-from a2d_tf.serving import model_info, served_motion
-from a2d_tf.serving.export_folder import CHECKED, ServedFunctions
-from a2d_tf.serving.model_info import ModelInfo
+from a2d_tf.serving import model_info, motion_graphs
+from a2d_tf.serving.export_folder import CHECKED, FrameFunctions
+from a2d_tf.serving.saved_model_loader import GRAPH, Function
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.serving.signatures import (
     BOX_SIGNATURES,
     VIDEO_SIGNATURES,
     FrameSignatures,
-    describe_network,
 )
-from a2d_tf.serving.stored_functions import GRAPH, Function
-
-
-def describe(run: Run) -> ModelInfo:
-    """Return the contents of `a2d_tf.json`, without digests."""
-    model = run.config.model
-    network = run.network
-    description = describe_network(network)
-    fields = {
-        "labels": json.loads(network.labels.to_json()),
-        "base": network.labels.base,
-        **FORMAT,
-        **run.records,
-        "frames": model.frames,
-        "use_flow": model.use_flow,
-        "label_mode": model.label_mode,
-        "joint": network.label_mode.is_joint,
-        "canvas": list(network.image_size),
-        "score_threshold": run.config.inference.score_threshold,
-        "precision": run.config.compute.precision,
-        "checkpoint": os.path.basename(run.checkpoint),
-        **description._asdict(),
-    }
-    info = cast(ModelInfo, fields)
-    if network.motion_readout is not None:
-        digest = ""
-        if model.action_backbone and run.motion is not None:
-            digest = run.motion.sha256
-        info["motion"] = {
-            "action_backbone": model.action_backbone,
-            "sha256": digest,
-            "flow_histograms": model.flow_histograms,
-        }
-    if not (model.use_mask or model.use_refiner):
-        info["boxes_only"] = True
-    if run.labels_only:
-        info["labels_only"] = True
-        info["signatures"] = {}
-        for name in (*BOX_SIGNATURES, "block"):
-            if name in description.signatures:
-                info["signatures"][name] = description.signatures[name]
-    if run.bout_seconds:
-        info["bout_seconds"] = run.bout_seconds
-    if run.held_out:
-        info["held_out"] = run.held_out
-    return info
 
 
 def export(run: Run, output: str, names: Collection[str] | None = None) -> None:
@@ -78,7 +28,7 @@ def export(run: Run, output: str, names: Collection[str] | None = None) -> None:
     An older export is replaced.
 
     Args:
-      names: of the signatures to store; fewer take less time. None for all.
+      names: of the signatures to store; None for all. Fewer take less time.
 
     Raises:
       InputError: something else is at `output`, or the folder cannot be written.
@@ -89,12 +39,11 @@ def export(run: Run, output: str, names: Collection[str] | None = None) -> None:
     )
     try:
         with folders.whole_folder(output) as folder:
-            stored: tf.Module = served
+            root: tf.Module = served
             if names is not None:
-                stored = tf.Module()  # without the functions of the others
-                stored.weights = served.weights
-            tf.saved_model.save(stored, folder, signatures=served.signatures(names))
-            info = describe(run)
+                root = _Weights(served.weights)
+            tf.saved_model.save(root, folder, signatures=served.signatures(names))
+            info = model_info.of_run(run)
             info["sha256"] = {}
             for name in CHECKED:
                 info["sha256"][name] = files.file_digest(os.path.join(folder, name))
@@ -104,10 +53,10 @@ def export(run: Run, output: str, names: Collection[str] | None = None) -> None:
         raise InputError(f"{output}: cannot be written ({error})") from error
 
 
-def serve(run: Run, signatures: FrameSignatures = VIDEO_SIGNATURES) -> ServedFunctions:
-    """Return what `export_folder.load` would return of an export of a run."""
+def serve(run: Run, signatures: FrameSignatures = VIDEO_SIGNATURES) -> FrameFunctions:
+    """Return the functions of a run, as `export_folder.load` does of its export."""
     served = ServedNetwork(run.network, run.config.inference)
-    motion_names = served_motion.input_specs(run.network)
+    motion_names = motion_graphs.input_specs(run.network)
 
     def take_motion(frames: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {name: frames.pop(name) for name in motion_names}
@@ -125,6 +74,20 @@ def serve(run: Run, signatures: FrameSignatures = VIDEO_SIGNATURES) -> ServedFun
     answer: Function = key_frame
     if signatures == BOX_SIGNATURES:
         answer = label_boxes
-    return ServedFunctions(
-        frame=served.frame, answer=answer, info=describe(run), block=served.block
+    return FrameFunctions(
+        frame=served.frame,
+        answer=answer,
+        info=model_info.of_run(run),
+        block=served.block,
     )
+
+
+class _Weights(tf.Module):
+    """The root of an export of some signatures: the variables, and no functions.
+
+    A SavedModel also stores the functions of its root, be they signatures or not.
+    """
+
+    def __init__(self, weights: Sequence[tf.Variable]) -> None:
+        super().__init__()
+        self.weights = weights

@@ -1,19 +1,26 @@
-"""What is known of a served network beside its graph: `a2d_tf.json` of an export."""
+"""The facts about a served network beside its graph: `a2d_tf.json` of an export."""
 
 from __future__ import annotations
 
+import json
 import os
-from typing import Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from a2d_tf.core.checked_json import number, whole
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.record_folder.manifest import (
     BOUT_SECONDS_KIND,
+    FORMAT,
     MOTION_KIND,
     MotionFields,
     load_current,
 )
 from a2d_tf.runs import held_out_scores, run_folder
+from a2d_tf.serving.descriptions import describe_network
+from a2d_tf.serving.signatures import BOX_SIGNATURES
+
+if TYPE_CHECKING:
+    from a2d_tf.runs.loading import Run
 
 FILE = "a2d_tf.json"
 """Its name in the folder of an export."""
@@ -43,7 +50,7 @@ class ModelInfo(TypedDict, total=False):
     canvas: list[int]  # height and width, pixels, of what the network sees
     motion: MotionFields  # absent if no motion maps are read
 
-    # How its functions are called: {name: description}, see `serving.signatures`.
+    # How its functions are called: {name: description}, see `serving.descriptions`.
     inputs: dict[str, str]
     outputs: dict[str, str]
     signatures: dict[str, str]
@@ -93,3 +100,48 @@ def read(folder: str) -> ModelInfo:
         "export the run again with a2d export",
     )
     return cast(ModelInfo, fields)
+
+
+def of_run(run: Run) -> ModelInfo:
+    """Return the contents of `a2d_tf.json` for a run, without digests."""
+    model = run.config.model
+    network = run.network
+    description = describe_network(network)
+    fields = {
+        "labels": json.loads(network.labels.to_json()),
+        "base": network.labels.base,
+        **FORMAT,
+        **run.records,
+        "frames": model.frames,
+        "use_flow": model.use_flow,
+        "label_mode": model.label_mode,
+        "joint": network.label_mode.is_joint,
+        "canvas": list(network.image_size),
+        "score_threshold": run.config.inference.score_threshold,
+        "precision": run.config.compute.precision,
+        "checkpoint": os.path.basename(run.checkpoint),
+        **description._asdict(),
+    }
+    info = cast(ModelInfo, fields)
+    if network.motion_readout is not None:
+        digest = ""
+        if model.action_backbone and run.motion is not None:
+            digest = run.motion.sha256
+        info["motion"] = {
+            "action_backbone": model.action_backbone,
+            "sha256": digest,
+            "flow_histograms": model.flow_histograms,
+        }
+    if not (model.use_mask or model.use_refiner):
+        info["boxes_only"] = True
+    if run.labels_only:
+        info["labels_only"] = True
+        info["signatures"] = {}
+        for name in BOX_SIGNATURES:
+            if name in description.signatures:
+                info["signatures"][name] = description.signatures[name]
+    if run.bout_seconds:
+        info["bout_seconds"] = run.bout_seconds
+    if run.held_out:
+        info["held_out"] = run.held_out
+    return info

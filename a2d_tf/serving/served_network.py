@@ -1,13 +1,13 @@
 """The served network: frames of any size in, answers in their pixels out.
 
-It has six signatures, for clips of pixels or of encoded images and for the frames of a
-video one by one. `frame` computes the backbones' features of a frame, and `key_frame`
-the answer from the features of 2L + 1 frames, or `boxes` that in boxes which are given
-(see `frame_answers`); the other three are built from the first two, so that all give
-the same answers. A run and its export use this same `tf.Module`.
+It has six signatures, for clips of pixels or of encoded images, and for the frames of a
+video one by one. `frame` computes the backbones' features of a frame. `key_frame`
+computes the answer from the features of 2L + 1 frames, and `boxes` computes that in
+given boxes. `FrameGraphs` has the graphs of these three. The other signatures call the
+first two, so that all give the same graphs.
 
-A network that reads motion maps has `block` for those of an action backbone, and no
-`stream`: its state would be a block of frames.
+A network that reads motion maps has `block` for those of an action backbone. It has no
+`stream`, whose state would be a block of frames.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from a2d_tf.core.settings.config import InferenceConfig
 from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops.motion_maps import BLOCK, FLOW_HISTOGRAMS
-from a2d_tf.serving import served_motion
+from a2d_tf.serving import motion_graphs
 from a2d_tf.serving.folding import folded
-from a2d_tf.serving.frame_answers import NO_MOTION, FrameAnswers, shape_checks
-from a2d_tf.serving.signatures import SIGNATURE
+from a2d_tf.serving.frame_graphs import NO_MOTION, FrameGraphs, shape_checks
+from a2d_tf.serving.signatures import SERVING_DEFAULT
 
 
 class ServedNetwork(tf.Module):
-    """The network behind resizing and padding, in and out in pixels of the input.
+    """A `tf.Module` with a `tf.function` for each signature of a network.
 
-    Its batch norms are folded (see `folded`).
+    Frames are resized and padded on the way in; answers are in pixels of the frames.
+    Batch norms are folded into kernels (see `folded`).
 
     Args:
       network: what is served; later changes of its weights have no effect here.
@@ -37,15 +38,16 @@ class ServedNetwork(tf.Module):
       stride: frames from one of a clip to the next, for `stream`.
 
     Attributes:
-      serve: tf.function (rgb, flow) -> dict; see `signatures`. Fails with a clear
-        message on a clip of fewer than 2L + 1 frames, or flow of another shape than the
-        frames.
-      encoded, frame: tf.functions; see `signatures`.
-      key_frame, boxes: likewise. Tensors of their frames are [B, 2L + 1, ...]; their
-        last argument are motion maps, {} if the network reads none.
-      block, histograms: likewise, of motion maps; None without these.
-      stream: likewise, None with motion maps. Tensors of its state are [B, 2 L stride,
-        ...].
+      weights: all variables.
+      serve: (rgb, flow) -> outputs; see `descriptions`. Fails with a clear message on a
+        clip of fewer than 2L + 1 frames, or flow of another shape than the frames.
+      encoded, frame: see `descriptions`.
+      key_frame, boxes: see `descriptions`. Tensors of their frames are
+        [B, 2L + 1, ...]; their last argument is a dict of motion maps, empty if the
+        network reads none.
+      block, histograms: compute motion maps; None if the network reads none.
+      stream: None if the network reads motion maps. Tensors of its state are
+        [B, 2 L stride, ...].
     """
 
     def __init__(
@@ -58,22 +60,22 @@ class ServedNetwork(tf.Module):
         self.weights = network.variables
         self._clip_frames = network.model_config.frames
         self._stride = stride
-        motion_specs = served_motion.input_specs(network)
+        motion_specs = motion_graphs.input_specs(network)
         self._reads_motion = bool(motion_specs)
 
-        answers = FrameAnswers(network, settings)
-        self._motion_of_clips = answers.motion_of_clips
+        graphs = FrameGraphs(network, settings)
+        self._motion_of_clips = graphs.motion_of_clips
         frame_specs = [_spec("rgb", [None, None, 3], tf.uint8), _flow_spec([])]
-        self.frame = tf.function(answers.frame, frame_specs)
+        self.frame = tf.function(graphs.frame, frame_specs)
         features = self.frame.get_concrete_function().structured_outputs
         clip_features = _stacked(features, self._clip_frames)
         size = tf.TensorSpec([2], tf.int32, "size")
         self.key_frame = tf.function(
-            answers.key_frame, [clip_features, size, motion_specs]
+            graphs.key_frame, [clip_features, size, motion_specs]
         )
         box_specs = [_spec("boxes", [None, 4]), _spec("num_boxes", [], tf.int32)]
         self.boxes = tf.function(
-            answers.boxes, [clip_features, size, *box_specs, motion_specs]
+            graphs.boxes, [clip_features, size, *box_specs, motion_specs]
         )
         clip_rgb = _spec("rgb", [None, None, None, 3], tf.uint8)
         self.serve = tf.function(self._serve, [clip_rgb, _flow_spec([None])])
@@ -82,10 +84,10 @@ class ServedNetwork(tf.Module):
         self.block = None
         if network.action_backbone is not None:
             block_rgb = _spec("rgb", [BLOCK, None, None, 3], tf.uint8)
-            self.block = tf.function(answers.block, [block_rgb])
+            self.block = tf.function(graphs.block, [block_rgb])
         self.histograms = None
         if FLOW_HISTOGRAMS.name in motion_specs:
-            self.histograms = tf.function(served_motion.histograms, [_flow_spec([])])
+            self.histograms = tf.function(motion_graphs.histograms, [_flow_spec([])])
         self.stream = None
         if not motion_specs:
             state = _stacked(features, 2 * self._reach, prefix="state_")
@@ -98,11 +100,10 @@ class ServedNetwork(tf.Module):
         """Return {name in the SavedModel: concrete function}.
 
         Args:
-          names: of those that are wanted, `block` apart, which is always among them;
-            None for all.
+          names: of the wanted ones; None for all.
         """
         functions = {
-            SIGNATURE: self.serve,
+            SERVING_DEFAULT: self.serve,
             "encoded": self.encoded,
             "boxes": self.boxes,
             "stream": self.stream,
@@ -113,7 +114,7 @@ class ServedNetwork(tf.Module):
         }
         signatures = {}
         for name, function in functions.items():
-            is_wanted = names is None or name in names or name == "block"
+            is_wanted = names is None or name in names
             if function is not None and is_wanted:
                 signatures[name] = function.get_concrete_function()
         return signatures
@@ -124,7 +125,7 @@ class ServedNetwork(tf.Module):
         return self._clip_frames // 2 * self._stride
 
     def _serve(self, rgb: tf.Tensor, flow: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return the outputs for the key frames of clips; see `signatures`."""
+        """Return the outputs for the key frames of clips; see `descriptions`."""
         clip_frames = self._clip_frames
         length, height, width = tf.unstack(tf.shape(rgb)[1:4])
         message = (

@@ -12,7 +12,7 @@ from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops.motion_maps import frame_size
 from a2d_tf.pretrained.action_features import ActionFeatures
 from a2d_tf.runs.loading import Run
-from a2d_tf.serving.exporter import describe
+from a2d_tf.serving import model_info
 from a2d_tf.training import pooled_features
 from a2d_tf.training.given_tracks.track_features import TrackFeatures
 from a2d_tf.video.frames.answers import clips_of_span, needed_frames
@@ -38,7 +38,7 @@ class FeatureMaker:
         self._block_function = None
         if run.motion is not None and run.motion.action_backbone:
             self._block_function = ActionFeatures.get(run.motion.action_backbone)
-        self.info = describe(run)
+        self.info = model_info.of_run(run)
         self.labels: LabelSpace = run.network.labels
 
     def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:

@@ -24,7 +24,7 @@ from a2d_tf.video.frames.feature_network import FrameFeatures
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from a2d_tf.serving.export_folder import ServedFunctions
+    from a2d_tf.serving.export_folder import FrameFunctions
 
 
 _Self = TypeVar("_Self", bound="ServedFeatureNetwork")
@@ -144,7 +144,7 @@ def _load_functions(
     checkpoint: str,
     settings: dict[str, Any],
     signatures: FrameSignatures,
-) -> ServedFunctions:
+) -> FrameFunctions:
     """Load the functions of an exported SavedModel or of a run."""
     folder = os.path.normpath(path)
     if not os.path.isdir(folder) and folder in packed.names():
@@ -157,9 +157,9 @@ def _load_functions(
             " export, or use its run folder"
         )
     if is_run:
-        from a2d_tf.serving import kept_exports
+        from a2d_tf.serving import export_cache
 
-        return kept_exports.load(folder, settings, checkpoint, signatures)
+        return export_cache.load(folder, settings, checkpoint, signatures)
     from a2d_tf.serving import export_folder
 
     return export_folder.load(folder, signatures)

@@ -15,24 +15,21 @@ Operations and numbers are the same to the bit.
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Union
 
 import tensorflow as tf
-from tensorflow.core.framework.attr_value_pb2 import NameAttrList
-from tensorflow.core.framework.function_pb2 import FunctionDef, FunctionDefLibrary
-from tensorflow.core.framework.graph_pb2 import GraphDef
 from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, SignatureDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow.core.protobuf.saved_object_graph_pb2 import SavedObjectGraph
+
+from a2d_tf.serving.function_library import import_functions
 
 GRAPH = "saved_model.pb"
 VARIABLES = os.path.join("variables", "variables")
 _VALUE_KEY = "weights/{}/.ATTRIBUTES/VARIABLE_VALUE"
 _ROOT = 0  # number of the root's node
-_loads = itertools.count()  # so many exports were loaded before
 
 Function = Callable[..., "dict[str, tf.Tensor]"]
 """A function of tensors by keyword."""
@@ -45,15 +42,15 @@ def load(folder: str, names: Iterable[str]) -> dict[str, Function]:
 
     Args:
       folder: a SavedModel whose root object has the list `weights` of all variables.
+      names: of signatures; those that the SavedModel lacks are left out.
 
     Raises:
-      OSError, KeyError, tf.errors.OpError: the folder lacks a file, a signature or a
-        variable.
+      OSError, KeyError, tf.errors.OpError: the folder lacks a file or a variable.
     """
     with open(os.path.join(folder, GRAPH), "rb") as file:
         meta_graph = SavedModel.FromString(file.read()).meta_graphs[0]
     stored = _find_signatures(meta_graph.object_graph_def, names)
-    new_names = _import_functions(
+    new_names = import_functions(
         meta_graph.graph_def, [signature.function for signature in stored.values()]
     )
     nodes: set[int] = set()
@@ -71,7 +68,7 @@ def load(folder: str, names: Iterable[str]) -> dict[str, Function]:
     return functions
 
 
-class _Stored(NamedTuple):
+class _StoredSignature(NamedTuple):
     """A signature as a SavedModel stores it.
 
     Attributes:
@@ -85,81 +82,23 @@ class _Stored(NamedTuple):
 
 def _find_signatures(
     objects: SavedObjectGraph, names: Iterable[str]
-) -> dict[str, _Stored]:
-    """Return signatures by name."""
+) -> dict[str, _StoredSignature]:
+    """Return the signatures of these names that are stored, by name."""
     nodes = _attributes(objects, _attributes(objects, _ROOT)["signatures"])
     stored = {}
     for name in names:
+        if name not in nodes:
+            continue
         concrete = objects.nodes[nodes[name]].bare_concrete_function
         function = concrete.concrete_function_name
         captured = objects.concrete_functions[function].bound_inputs
-        stored[name] = _Stored(function, captured)
+        stored[name] = _StoredSignature(function, captured)
     return stored
 
 
 def _attributes(objects: SavedObjectGraph, node: int) -> dict[str, int]:
     """Return {name: number of the node} of the attributes of an object."""
     return {child.local_name: child.node_id for child in objects.nodes[node].children}
-
-
-class _LibraryFunction(NamedTuple):
-    """A function of a library, and what names other ones in its operations."""
-
-    definition: FunctionDef
-    called: Sequence[NameAttrList]
-
-
-def _import_functions(graph_def: GraphDef, names: Iterable[str]) -> dict[str, str]:
-    """Hand functions of a graph's library, and those that they call, to TensorFlow.
-
-    TensorFlow knows functions by name, and each process numbers its own anew: without a
-    suffix, those of two exports would be taken for each other.
-
-    Returns:
-      {name: name in TensorFlow}.
-    """
-    functions = _with_called(graph_def.library, names)
-    number = next(_loads)
-    new_names = {name: f"{name}_of_export_{number}" for name in functions}
-    for name, function in functions.items():
-        function.definition.signature.name = new_names[name]
-        for called in function.called:
-            called.name = new_names[called.name]
-    part = [functions[name].definition for name in sorted(functions)]
-    graph = GraphDef(
-        versions=graph_def.versions, library=FunctionDefLibrary(function=part)
-    )
-    # Outside of a tf.function, this makes the functions known to eager calls.
-    tf.graph_util.import_graph_def(graph, name="")
-    return new_names
-
-
-def _with_called(
-    library: FunctionDefLibrary, names: Iterable[str]
-) -> dict[str, _LibraryFunction]:
-    """Return functions, and those that they call, by name."""
-    definitions = {function.signature.name: function for function in library.function}
-    functions: dict[str, _LibraryFunction] = {}
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        if name not in functions:
-            called = _called(definitions[name])
-            functions[name] = _LibraryFunction(definitions[name], called)
-            waiting.extend(attribute.name for attribute in called)
-    return functions
-
-
-def _called(function: FunctionDef) -> list[NameAttrList]:
-    """Return what names a function in the operations of a function."""
-    called = []
-    for node in function.node_def:
-        for value in node.attr.values():
-            if value.HasField("func"):
-                called.append(value.func)
-            elif value.HasField("list"):
-                called.extend(value.list.func)
-    return called
 
 
 def _read_captures(

@@ -1,4 +1,4 @@
-"""Exports of runs and packed models, kept in `served/` of the user's cache.
+"""A cache of exports of runs and packed models: `served/` of the user's cache.
 
 To build and trace a network takes longer than to load its export.
 """
@@ -21,7 +21,7 @@ from a2d_tf.core.machine import devices
 from a2d_tf.pretrained import cache
 from a2d_tf.runs import model_source
 from a2d_tf.serving import export_folder
-from a2d_tf.serving.export_folder import ServedFunctions
+from a2d_tf.serving.export_folder import FrameFunctions
 from a2d_tf.serving.signatures import FrameSignatures
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
@@ -33,14 +33,15 @@ def load(
     settings: dict[str, Any],
     checkpoint: str,
     signatures: FrameSignatures,
-) -> ServedFunctions:
-    """Return what `export_folder.load` would return of an export, and keep the export.
+) -> FrameFunctions:
+    """Load a model's export from the cache, and make it there if it is missing.
 
-    The last _KEPT of a user are kept. If the cache cannot be written, the network is
-    built at each start.
+    If the cache cannot be written, the network is built at each start.
 
-    Args and errors are those of `runs.loading.load`; `signatures` as of
-    `export_folder.load`.
+    Args:
+      folder: of a run or a packed model.
+      settings, checkpoint: see `runs.loading.load`, which raises the same errors.
+      signatures: VIDEO_SIGNATURES or BOX_SIGNATURES.
     """
     kept_folder = _kept_folder(folder, (settings, checkpoint, signatures))
     if kept_folder is not None:
@@ -48,6 +49,7 @@ def load(
         if functions is not None:
             return functions
 
+    # A kept export is loaded without these: to import Keras's models takes long.
     from a2d_tf.runs import loading
     from a2d_tf.serving import exporter
 
@@ -64,10 +66,10 @@ def load(
 
 def _load_kept(
     kept_folder: pathlib.Path, signatures: FrameSignatures
-) -> ServedFunctions | None:
+) -> FrameFunctions | None:
     """Load a kept export; return None, and remove it, if it is absent or damaged."""
     try:
-        os.utime(kept_folder)  # the last used are kept
+        os.utime(kept_folder)  # the exports that were used last stay
         return export_folder.load(str(kept_folder), signatures)
     except (InputError, OSError):
         shutil.rmtree(kept_folder, ignore_errors=True)
@@ -81,23 +83,23 @@ def _remove_oldest(cache_folder: pathlib.Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _kept_folder(folder: str, asked: Sequence[Any]) -> pathlib.Path | None:
-    """Return the folder of a model in the cache, or None.
+def _kept_folder(folder: str, options: Sequence[Any]) -> pathlib.Path | None:
+    """Return the folder of a model in the cache.
 
-    There is none of a damaged model, or for a user without a home.
+    It is None for a damaged model, or for a user without a home.
 
     Args:
-      asked: what decides on an export beside the model.
+      options: all that an export depends on beside the model.
     """
     try:
-        name = _digest(folder, asked)
+        name = _digest(folder, options)
         return cache.folder() / "served" / name
     except (InputError, OSError, RuntimeError):
         return None
 
 
-def _digest(folder: str, asked: Sequence[Any]) -> str:
-    """Return a digest of all that decides on an export."""
+def _digest(folder: str, options: Sequence[Any]) -> str:
+    """Return a digest of all that an export depends on."""
     run = pathlib.Path(folder)
     weights = []
     # A file of weights may be half copied or damaged now, and whole at the next start.
@@ -108,7 +110,7 @@ def _digest(folder: str, asked: Sequence[Any]) -> str:
         model_source.identity(folder),
         sorted(weights),
         [file_digest(path) for path in run.glob("best/*.json")],
-        asked,
+        options,
         tf.__version__,
         devices.on_gpu(),
     )

@@ -1,4 +1,4 @@
-"""The features of frames, and from these the answer to key frames, in their pixels."""
+"""The graphs of the signatures `frame`, `key_frame`, `boxes` and `block`."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from a2d_tf.model.readout.readout import LEVELS
 from a2d_tf.model.structures import BatchInstances, Features
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops import masks as mask_ops
-from a2d_tf.serving import served_motion
-from a2d_tf.serving.signatures import OUTPUTS
+from a2d_tf.serving import clip_motion, motion_graphs
+from a2d_tf.serving.descriptions import OUTPUTS
 
 NO_MOTION: dict[str, tf.Tensor] = {}
 """The motion inputs of a network that reads no motion maps."""
 
 
-class FrameAnswers:
-    """The graphs of the signatures that see single frames; see `signatures`.
+class FrameGraphs:
+    """The graphs of the signatures that see single frames; see `descriptions`.
 
-    No `tf.Module`: a SavedModel would save the Keras models of the network, too.
+    `ServedNetwork` makes them `tf.function`s. This is no `tf.Module`, of which a
+    SavedModel would save the Keras models of the network, too.
 
     Args:
       network: for inference.
@@ -45,7 +46,7 @@ class FrameAnswers:
           flow: float32 [B, H, W, 2].
 
         Returns:
-          {name: tensor}, what `key_frame` needs of each frame.
+          {name: tensor}, the features that `key_frame` takes of each frame.
         """
         network = self._network
         backbones = network.backbones
@@ -77,7 +78,7 @@ class FrameAnswers:
         Args:
           frames: features of the signature `frame`, each [B, 2L + 1, ...].
           size: int32 [2], height and width in whose pixels to answer.
-          motion: what `served_motion.input_specs` asks for; maybe nothing.
+          motion: tensors of `motion_graphs.input_specs`; NO_MOTION without motion maps.
         """
         key = self._key_features(frames, motion)
         instances = infer_key_frames(
@@ -100,7 +101,7 @@ class FrameAnswers:
         """Compute the signature `boxes`.
 
         Args:
-          frames, size, motion: as of `key_frame`.
+          frames, size, motion: see `key_frame`.
           boxes: float32 [B, N, 4], in pixels of `size`.
           num_boxes: int32 [B].
         """
@@ -117,12 +118,12 @@ class FrameAnswers:
         return self._outputs(instances, ratio, size)
 
     def block(self, rgb: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Compute the signature `block`; see `served_motion.block_logits`."""
-        return served_motion.block_logits(self._network, rgb)
+        """Compute the signature `block`; see `motion_graphs.block_logits`."""
+        return motion_graphs.block_logits(self._network, rgb)
 
     def motion_of_clips(self, rgb: tf.Tensor, flow: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the motion inputs of `key_frame` for the middle frames of clips."""
-        return served_motion.maps_of_clips(self._network, rgb, flow)
+        return clip_motion.maps_of_clips(self._network, rgb, flow)
 
     def _pyramid_levels(self) -> dict[str, Sequence[int]]:
         """Return {pyramid of a frame: its levels}."""
@@ -148,7 +149,7 @@ class FrameAnswers:
         inside = frames["inside"][:, network.model_config.frames // 2]
         features = network.features_from_pyramids(pyramids)
         if motion:
-            features = features._replace(motion=served_motion.features(motion))
+            features = features._replace(motion=motion_graphs.features(motion))
         return _KeyFeatures(features, inside)
 
     def _outputs(
@@ -174,7 +175,7 @@ class FrameAnswers:
 
 
 class _KeyFeatures(NamedTuple):
-    """What is known of the key frames of clips.
+    """The features of the key frames of clips.
 
     Attributes:
       inside: int32 [B, 2], height and width of the frames inside the canvas.
