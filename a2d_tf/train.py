@@ -50,7 +50,8 @@ def main(argv: list[str]) -> None:
         manifest.label_space.actor_index(training.zero_shot_actor)
     import tensorflow as tf
 
-    from a2d_tf.training import replicas, run_settings
+    from a2d_tf.training import run_settings
+    from a2d_tf.training.step import replicas
 
     gpus = devices.prepare(_DEVICE.value, training.deterministic)
     # These complete the settings of the model; those of the training stay.

@@ -89,7 +89,8 @@ def test_the_folders_of_video_import_one_another_in_one_direction():
 
 def test_the_folders_of_training_import_one_another_in_one_direction():
     assert imported_parts("training") == {
-        "": set(),
+        "step": set(),
+        "": {"step"},
         "suggestion": {""},
         "given_tracks": {"", "suggestion"},
     }

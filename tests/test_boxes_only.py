@@ -53,7 +53,8 @@ from a2d_tf.model.structures import (
     LossSettings,
     SampledRois,
 )
-from a2d_tf.training import forward, run_settings
+from a2d_tf.training import run_settings
+from a2d_tf.training.step import forward
 
 BOX = [8, 3, 10, 12]
 BOTH = (drawn(bbox=BOX), drawn(0, [], bbox=BOX))

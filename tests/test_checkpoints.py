@@ -13,9 +13,9 @@ from processes import complaint, run_a2d
 from a2d_tf.core.errors import InputError
 from a2d_tf.runs import checkpoints, run_folder
 from a2d_tf.serving import export_folder
-from a2d_tf.training.averages import Averages
 from a2d_tf.training.checkpointer import Checkpointer
-from a2d_tf.training.train_step import TrainState
+from a2d_tf.training.step.averages import Averages
+from a2d_tf.training.step.train_step import TrainState
 
 
 class Toy(tf.Module):

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.core.settings.config import TrainingConfig
-from a2d_tf.training import decoupled_decay
-from a2d_tf.training.schedule import Schedule
+from a2d_tf.training.step import decoupled_decay
+from a2d_tf.training.step.schedule import Schedule
 
 try:
     with warnings.catch_warnings():

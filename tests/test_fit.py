@@ -25,7 +25,7 @@ from a2d_tf.model.heads import LOSS_TERMS
 from a2d_tf.model.network import Network
 from a2d_tf.training import fit as fit_module
 from a2d_tf.training.fit import ValidationOutcome, fit
-from a2d_tf.training.train_step import make_train_step
+from a2d_tf.training.step.train_step import make_train_step
 
 pytestmark = pytest.mark.slow
 

@@ -12,9 +12,9 @@ from tiny_network import LEARNING
 from a2d_tf.model.heads import LOSS_TERMS
 from a2d_tf.model.heads.proposals import Proposals
 from a2d_tf.model.structures import Term
-from a2d_tf.training import forward
-from a2d_tf.training.phases import set_phase
-from a2d_tf.training.train_step import TrainState, make_train_step
+from a2d_tf.training.step import forward
+from a2d_tf.training.step.phases import set_phase
+from a2d_tf.training.step.train_step import TrainState, make_train_step
 
 ALL = dataclasses.replace(
     LEARNING, roi_samples=120, positive_fraction=1.0, rpn_samples=10000

@@ -11,7 +11,7 @@ from a2d_tf.model.inference import infer
 from a2d_tf.model.readout import readout as readouts
 from a2d_tf.model.readout.box_halves import average_motion_map
 from a2d_tf.ops import motion_maps
-from a2d_tf.training import phases
+from a2d_tf.training.step import phases
 
 MOTION = dict(action_backbone="i3d", flow_histograms=True)
 SIZES = np.int32([[160, 224], [160, 192]])

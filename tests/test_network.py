@@ -14,9 +14,9 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.core.settings.config import InferenceConfig
 from a2d_tf.model.inference import infer, infer_key_frames
 from a2d_tf.model.network import Network
-from a2d_tf.training import forward, optimizer
-from a2d_tf.training.phases import set_phase
-from a2d_tf.training.train_step import TrainState, make_train_step
+from a2d_tf.training.step import forward, optimizer
+from a2d_tf.training.step.phases import set_phase
+from a2d_tf.training.step.train_step import TrainState, make_train_step
 
 pytestmark = pytest.mark.slow
 

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from a2d_tf.core.settings.config import TrainingConfig
-from a2d_tf.training import optimizer
-from a2d_tf.training.averages import Averages
-from a2d_tf.training.schedule import Schedule
+from a2d_tf.training.step import optimizer
+from a2d_tf.training.step.averages import Averages
+from a2d_tf.training.step.schedule import Schedule
 
 
 def test_schedule():

@@ -12,7 +12,7 @@ from a2d_tf.model.layers import ConvNorm
 from a2d_tf.runs import loading
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.training import run_settings
-from a2d_tf.training.phases import set_phase
+from a2d_tf.training.step.phases import set_phase
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]
 

@@ -14,9 +14,9 @@ from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
 from a2d_tf.model.structures import HeadInputs
 from a2d_tf.ops.crop import crop_patches
-from a2d_tf.training import forward
-from a2d_tf.training.phases import set_phase
-from a2d_tf.training.train_step import TrainState, make_train_step
+from a2d_tf.training.step import forward
+from a2d_tf.training.step.phases import set_phase
+from a2d_tf.training.step.train_step import TrainState, make_train_step
 
 pytestmark = pytest.mark.slow
 

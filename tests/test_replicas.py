@@ -11,7 +11,7 @@ from processes import run_a2d, succeeded
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.settings.config import Config, TrainingConfig
-from a2d_tf.training import replicas
+from a2d_tf.training.step import replicas
 
 pytestmark = pytest.mark.slow
 

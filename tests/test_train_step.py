@@ -10,7 +10,7 @@ import tiny_network
 from a2d_tf.core.machine import devices
 from a2d_tf.model.structures import Term
 from a2d_tf.pretrained.transfer import variables
-from a2d_tf.training import train_step
+from a2d_tf.training.step import train_step
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly")]
 

@@ -13,7 +13,7 @@ from a2d_tf.core.settings.config import (
     TrainingConfig,
 )
 from a2d_tf.model.network import Network
-from a2d_tf.training import forward
+from a2d_tf.training.step import forward
 
 CANVAS = (64, 96)
 LEARNING = TrainingConfig(

@@ -12,7 +12,7 @@
 
 `submodels.py` builds the first five; a head with a submodel of its own builds it
 (`InstanceHead.build_model`). Heads also own their labels, loss terms and decoding.
-`training/forward.py` and `inference.py` run the submodels one after the other.
+`training/step/forward.py` and `inference.py` run the submodels one after the other.
 
 In mixed precision, backbones, temporal_fusion, rpn and the heads behind RoIAlign
 compute in 16 bits. The backbones' inputs, RoIAlign, the heads' outputs and all

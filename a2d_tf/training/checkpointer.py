@@ -13,7 +13,7 @@ from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
 from a2d_tf.runs import checkpoints, run_folder
-from a2d_tf.training.train_step import TrainState
+from a2d_tf.training.step.train_step import TrainState
 
 _KEPT = 3  # number of checkpoints, as the last ones may be damaged
 

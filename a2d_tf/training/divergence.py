@@ -13,8 +13,8 @@ from a2d_tf.data import clip_records
 from a2d_tf.data.batches import pipeline
 from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.model.network import Network
-from a2d_tf.training import replicas
-from a2d_tf.training.train_step import Probe, make_probe
+from a2d_tf.training.step import replicas
+from a2d_tf.training.step.train_step import Probe, make_probe
 
 
 def stop(

@@ -12,12 +12,13 @@ from a2d_tf.data import clip_records
 from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.model.network import Network
 from a2d_tf.runs.run_folder import is_finished
-from a2d_tf.training import divergence, replicas
+from a2d_tf.training import divergence
 from a2d_tf.training.checkpointer import Checkpointer
 from a2d_tf.training.events import Events
-from a2d_tf.training.phases import set_phase
+from a2d_tf.training.step import replicas
+from a2d_tf.training.step.phases import set_phase
+from a2d_tf.training.step.train_step import TrainState, make_train_step
 from a2d_tf.training.step_log import StepLog, is_due
-from a2d_tf.training.train_step import TrainState, make_train_step
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from a2d_tf.core.settings.config import TrainingConfig
 from a2d_tf.model.heads import LOSS_TERMS
 from a2d_tf.training.checkpointer import Checkpointer
 from a2d_tf.training.events import Events, tagged
-from a2d_tf.training.schedule import Schedule
+from a2d_tf.training.step.schedule import Schedule
 
 
 def is_due(step: int, every: int, last: int) -> bool:

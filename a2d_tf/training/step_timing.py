@@ -9,9 +9,9 @@ from a2d_tf.core.settings.config import Config
 from a2d_tf.data import clip_records
 from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.model.network import Network
-from a2d_tf.training import replicas
-from a2d_tf.training.phases import set_phase
-from a2d_tf.training.train_step import TrainState, make_train_step
+from a2d_tf.training.step import replicas
+from a2d_tf.training.step.phases import set_phase
+from a2d_tf.training.step.train_step import TrainState, make_train_step
 
 _MEASURED = 10.0  # seconds of steps that are timed
 

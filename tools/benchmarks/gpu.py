@@ -25,7 +25,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.machine import devices
 from a2d_tf.model.network import Network
-from a2d_tf.training import forward, replicas
+from a2d_tf.training.step import forward, replicas
 from tools.benchmarks import measure, processes, setups
 
 Values = Iterator[dict[str, Any]]

@@ -29,8 +29,8 @@ from a2d_tf.evaluation.metrics import coco
 from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
 from a2d_tf.ops import masks as mask_ops
-from a2d_tf.training.replicas import for_device
-from a2d_tf.training.schedule import Schedule
+from a2d_tf.training.step.replicas import for_device
+from a2d_tf.training.step.schedule import Schedule
 from tools.benchmarks import measure, peers, setups
 
 _BATCH = 8  # frames that are evaluated together

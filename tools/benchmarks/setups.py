@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from a2d_tf.core.settings.config import Config, ModelConfig, TrainingConfig
 from a2d_tf.model.network import Network
-from a2d_tf.training.train_step import Step, TrainState, make_train_step
+from a2d_tf.training.step.train_step import Step, TrainState, make_train_step
 from tools.benchmarks.processes import ROOT
 
 TINY = ROOT / "tools" / "tiny.flags"

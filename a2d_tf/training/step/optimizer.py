@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 import tensorflow as tf
 
 from a2d_tf.core.settings.config import TrainingConfig
-from a2d_tf.training import addons, replicas
-from a2d_tf.training.joining import CPU_JOINER, Joiner
-from a2d_tf.training.schedule import Schedule
+from a2d_tf.training.step import addons, replicas
+from a2d_tf.training.step.joining import CPU_JOINER, Joiner
+from a2d_tf.training.step.schedule import Schedule
 
 
 class JoinedSGDW(addons.SGDW):

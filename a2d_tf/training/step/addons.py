@@ -13,6 +13,6 @@ try:
         warnings.simplefilter("ignore")
         from tensorflow_addons.optimizers import SGDW, AdamW
 except ImportError:
-    from a2d_tf.training.decoupled_decay import SGDW, AdamW
+    from a2d_tf.training.step.decoupled_decay import SGDW, AdamW
 
 __all__ = ["SGDW", "AdamW"]

@@ -15,8 +15,8 @@ from a2d_tf.model import targets
 from a2d_tf.model.network import Network
 from a2d_tf.model.structures import BatchTruth, LossSettings, SampledRois, Term, Terms
 from a2d_tf.ops import boxes as box_ops
-from a2d_tf.training import replicas
-from a2d_tf.training.phases import trains
+from a2d_tf.training.step import replicas
+from a2d_tf.training.step.phases import trains
 
 
 def forward(

@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from a2d_tf.core.settings.config import TrainingConfig
 from a2d_tf.model.network import Network
-from a2d_tf.training import joining, optimizer, replicas
-from a2d_tf.training.averages import Averages
-from a2d_tf.training.forward import forward, reported_values
+from a2d_tf.training.step import joining, optimizer, replicas
+from a2d_tf.training.step.averages import Averages
+from a2d_tf.training.step.forward import forward, reported_values
 
 Step = Callable[[dict, int], dict[str, tf.Tensor]]
 Probe = Callable[[dict, tf.Tensor], dict[str, tf.Tensor]]

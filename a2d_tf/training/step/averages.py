@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 
-from a2d_tf.training import replicas
-from a2d_tf.training.joining import CPU_JOINER, Joiner
+from a2d_tf.training.step import replicas
+from a2d_tf.training.step.joining import CPU_JOINER, Joiner
 
 
 class Averages(tf.Module):
