@@ -205,7 +205,7 @@ def table(made):
 
 
 def test_known_numbers_keep_identities_in_noisy_detections():
-    """`pytest -s` prints the table of docs/prediction.md, here and in the next test."""
+    """`pytest -s` prints a table of figures, here and in the next test."""
     made = clips()
     assert sum(len(codes) for codes, *_ in made) == 25
     rows = table(

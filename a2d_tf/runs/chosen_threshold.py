@@ -1,7 +1,7 @@
 """The threshold of p(actor) that a validation chose for a run, kept in a file.
 
-A dozen videos cannot tell nine thresholds apart: on the test split their best one lost
-up to six points. So it is chosen only where it is clearly better than the default.
+A dozen videos cannot tell nine thresholds apart. So another one than the default is
+chosen only if it is clearly better (docs/training.md, the threshold).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Tracking is by detection: the instances of each answered frame are associated wi
 tracks so far. The association is greedy on the IoU of masks (Bochinski et al., AVSS
 2017; Bewley et al., "SORT", ICIP 2016), then on distance; it needs no motion model.
 Only a sure instance begins a track, and less sure ones continue it (Zhang et al.,
-"ByteTrack", ECCV 2022). docs/prediction.md has the measurements behind the constants.
+"ByteTrack", ECCV 2022). docs/prediction.md describes the rules.
 
 If the number of individuals is known, an individual that was lost gets its track back
 wherever it appears again. Memory does not grow with the video.
