@@ -49,7 +49,7 @@ from a2d_tf.video.library.library_request import Request
 from a2d_tf.video.library.library_videos import Job
 from a2d_tf.video.model_flags import ModelFlags
 from a2d_tf.video.predictors import track_predictor
-from a2d_tf.video.predictors.network_predictor import LoadedModel
+from a2d_tf.video.predictors.network_predictor import LoadedModel, video_predictor
 from a2d_tf.video.reading import video_reader
 from a2d_tf.video.reading.shortfall import shortfall
 from a2d_tf.video.reading.span import Span
@@ -165,7 +165,7 @@ def _predict_video(
         load, reader, output, span, track_settings=track_settings, kinds=kinds
     )
     files = ",".join(prediction_folder.RESULT_FILES[kind] for kind in kinds)
-    model = outcome.predictor.description()
+    model = video_predictor(outcome.model).description()
     print(f"{model}: {outcome.frames} frames -> {output}/{{{files}}}")
     if outcome.is_interrupted:
         raise KeyboardInterrupt

@@ -30,7 +30,7 @@ from a2d_tf.video.library import (
     library_videos,
 )
 from a2d_tf.video.library.library_videos import Job
-from a2d_tf.video.outputs import outputs
+from a2d_tf.video.outputs import prediction_writer
 from a2d_tf.video.reading import video_reader
 
 OWN = ["index.html", "summary.csv", "sums.csv", "time_budget.csv", "videos.csv"]
@@ -404,7 +404,7 @@ def test_a_full_disk_ends_a_library_at_its_first_video(
         tried.add(files)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(outputs.Outputs, "add", add_on_a_full_disk)
+    monkeypatch.setattr(prediction_writer.PredictionWriter, "add", add_on_a_full_disk)
     with pytest.raises(InputError, match="No space left"):
         run(films, tmp_path / "full", predictor, on_error="skip")
     assert len(tried) == 1

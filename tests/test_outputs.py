@@ -19,7 +19,7 @@ from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.video.frames.instances import Instances
 from a2d_tf.video.frames.video_frame import VideoFrame
-from a2d_tf.video.outputs import output_folder, outputs
+from a2d_tf.video.outputs import output_folder, overlay, prediction_writer
 from a2d_tf.video.outputs.track_rows import TrackRows
 
 SIZE = (48, 64)
@@ -293,7 +293,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise InputError("overlay.mp4: cannot be written (No space left on device)")
 
-    for place in (outputs.Writer, "close"), (outputs, "write_json"):
+    for place in (overlay.Writer, "close"), (prediction_writer, "write_json"):
         with (
             monkeypatch.context() as patched,
             pytest.raises(InputError, match="No space"),
@@ -307,7 +307,7 @@ def test_files_are_closed_if_a_later_one_cannot_be_opened(tmp_path, monkeypatch)
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(outputs.Writer, "open", full)
+    monkeypatch.setattr(overlay.Writer, "open", full)
     with pytest.raises(InputError, match="No space") as raised:
         write(tmp_path, FILM)
     assert raised.tb  # whose frames hold the files

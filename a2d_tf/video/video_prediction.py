@@ -20,7 +20,7 @@ from a2d_tf.runs import held_out_scores
 from a2d_tf.video.frames.track_settings import TRACK_DEFAULTS, TrackSettings
 from a2d_tf.video.frames.video_frame import VideoFrame
 from a2d_tf.video.outputs.output_folder import open_library_outputs, open_outputs
-from a2d_tf.video.outputs.outputs import Outputs
+from a2d_tf.video.outputs.prediction_writer import PredictionWriter
 from a2d_tf.video.predictors.network_predictor import LoadedModel, video_predictor
 from a2d_tf.video.predictors.roles import VideoPredictor
 from a2d_tf.video.reading.reader import Reader
@@ -31,12 +31,12 @@ class Outcome(NamedTuple):
     """The result of `predict`.
 
     Attributes:
-      predictor: predicted the video.
+      model: predicted the video, as it was loaded.
       frames: number of frames that were written.
       is_interrupted: whether a signal ended the prediction.
     """
 
-    predictor: VideoPredictor
+    model: LoadedModel
     frames: int
     is_interrupted: bool
 
@@ -80,9 +80,10 @@ def predict(
             output, reader, span.every, kinds=kinds, record=record
         )
     with stop_on_signal() as stops, opening as outputs:
-        predictor = video_predictor(load())
+        model = load()
         if stops:  # no frame is answered: the earlier prediction stays
             raise KeyboardInterrupt
+        predictor = video_predictor(model)
         outputs.describe(
             _video_facts(predictor, reader, track_settings),
             predictor.track_names(reader),
@@ -100,7 +101,7 @@ def predict(
             raise InputError("no frame of the video lies between --start and --end")
         if stops and record is not None:
             raise KeyboardInterrupt
-    return Outcome(predictor, outputs.frames, is_interrupted=bool(stops))
+    return Outcome(model, outputs.frames, is_interrupted=bool(stops))
 
 
 def _video_facts(
@@ -116,7 +117,7 @@ def _video_facts(
 
 
 def _write_frames(
-    frames: Iterable[VideoFrame], outputs: Outputs, labels: LabelSpace
+    frames: Iterable[VideoFrame], outputs: PredictionWriter, labels: LabelSpace
 ) -> None:
     """Write frames in a thread, while the next ones are predicted."""
     written = in_threads(

@@ -20,7 +20,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
 from a2d_tf.core.folders import hidden_folder, is_of_writing, replace_folder
 from a2d_tf.video.outputs.library_part import read_part
-from a2d_tf.video.outputs.outputs import Outputs
+from a2d_tf.video.outputs.prediction_writer import PredictionWriter
 from a2d_tf.video.pages.video_page import write_page
 from a2d_tf.video.reading.reader import Reader
 
@@ -34,8 +34,8 @@ def open_outputs(
     every: int = 1,
     *,
     kinds: Collection[str] = tuple(RESULT_FILES),
-) -> Iterator[Outputs]:
-    """Yield the `Outputs` of a prediction, whose files move into a folder at the end.
+) -> Iterator[PredictionWriter]:
+    """Yield the writer of a prediction; move its files into a folder at the end.
 
     After an error, or without any frame, nothing in `folder` has changed. Files of the
     user's in it stay.
@@ -61,9 +61,9 @@ def open_outputs(
                     " --output"
                 )
             new = os.path.join(hidden.path, "new")
-            with _write_whole(new, reader, every, kinds) as outputs:
-                yield outputs
-            if outputs.frames:
+            with _write_whole(new, reader, every, kinds) as writer:
+                yield writer
+            if writer.frames:
                 _move_files(new, folder)
 
 
@@ -75,8 +75,8 @@ def open_library_outputs(
     *,
     kinds: Collection[str] = tuple(RESULT_FILES),
     record: dict[str, Any],
-) -> Iterator[Outputs]:
-    """Yield the `Outputs` of a video of a library, whose folder appears at the end.
+) -> Iterator[PredictionWriter]:
+    """Yield the writer of a video of a library; its folder appears at the end.
 
     It appears whole or not at all, and replaces whatever was there.
 
@@ -96,12 +96,12 @@ def open_library_outputs(
         with hidden_folder(library, HIDDEN) as hidden:
             record_before = _read_record(folder)
             new = os.path.join(hidden.path, "new")
-            with _write_whole(new, reader, every, kinds) as outputs:
-                yield outputs
-            if not outputs.frames:
+            with _write_whole(new, reader, every, kinds) as writer:
+                yield writer
+            if not writer.frames:
                 return
             write_json(
-                os.path.join(new, RECORD_FILE), {**record, "frames": outputs.frames}
+                os.path.join(new, RECORD_FILE), {**record, "frames": writer.frames}
             )
             read_part(pathlib.Path(new))
             if _read_record(folder) not in (record_before, _read_record(new)):
@@ -126,13 +126,13 @@ def _write_errors(folder: str, parent: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _write_whole(
     new: str, reader: Reader, every: int, kinds: Collection[str]
-) -> Iterator[Outputs]:
-    """Yield the `Outputs` of a new folder; with a frame, complete them at the end."""
+) -> Iterator[PredictionWriter]:
+    """Yield the writer of a new folder; complete the files at the end, with a frame."""
     os.mkdir(new)
-    with contextlib.closing(Outputs(new, reader, every, kinds)) as outputs:
-        yield outputs
-    if outputs.frames:
-        outputs.write_video_info()
+    with contextlib.closing(PredictionWriter(new, reader, every, kinds)) as writer:
+        yield writer
+    if writer.frames:
+        writer.write_video_info()
         if "page" in kinds:
             write_page(new)
 

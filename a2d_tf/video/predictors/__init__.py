@@ -9,7 +9,8 @@ A prediction goes from the frames of a video to its files:
             tracked_answers
                |         the instances are linked over time, and the labels of tracks
                |         are read from several frames: a `VideoFrame`
-  outputs/  Outputs      tracks.json, overlay.mp4 and other files
+  outputs/  PredictionWriter
+                         tracks.json, overlay.mp4 and other files
 
 A `VideoPredictor` goes from a Reader to VideoFrames. There are three:
 
