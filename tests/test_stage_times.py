@@ -23,7 +23,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.settings.config import Config
 from a2d_tf.runs import training_length
 from a2d_tf.training.suggestion.host import Host
-from a2d_tf.training.suggestion.settings import Settings
+from a2d_tf.training.suggestion.reasoned_flags import ReasonedFlags
 from a2d_tf.training.suggestion.suggestion_file import (
     MeasuredTimes,
     Suggestion,
@@ -39,7 +39,7 @@ def suggestion_of(steps, minutes=30.0):
     """A suggestion of so many steps, for records of source "s"."""
     return Suggestion(
         title="",
-        settings=[Settings({"steps": steps}, "")],
+        settings=[ReasonedFlags({"steps": steps}, "")],
         remarks=[],
         individuals=1,
         source="s",

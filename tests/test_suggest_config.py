@@ -38,7 +38,7 @@ from a2d_tf.training.suggestion import (
 from a2d_tf.training.suggestion.basis import Basis
 from a2d_tf.training.suggestion.host import Host
 from a2d_tf.training.suggestion.preset_choice import PresetChoice, choose_preset
-from a2d_tf.training.suggestion.settings import Settings
+from a2d_tf.training.suggestion.reasoned_flags import ReasonedFlags
 from a2d_tf.training.suggestion.suggestion_file import (
     MeasuredTimes,
     Suggestion,
@@ -158,7 +158,7 @@ def written(manifest, contents, machine, folder):
 
 
 def test_a_suggestion_is_for_its_records_minutes_and_run():
-    suggestion = made([Settings({"steps": 3}, "few")], [])
+    suggestion = made([ReasonedFlags({"steps": 3}, "few")], [])
     assert suggestion.is_for("0123", 30, "/a/../a/run")
     assert not suggestion.is_for("0124", 30, "/a/run")
     assert not suggestion.is_for("0123", 30.5, "/a/run")
@@ -175,7 +175,7 @@ def test_measured_times_are_kept_beside_the_flagfile(tmp_path):
     path = tmp_path / "own.suggestion.json"
     for times in (None, MeasuredTimes(start=9.5, step=0.25, answer=0.06, motion=0.0)):
         suggestion = dataclasses.replace(
-            made([Settings({"steps": 3}, "few")], []), times=times
+            made([ReasonedFlags({"steps": 3}, "few")], []), times=times
         )
         suggestion.write(path)
         assert Suggestion.read(path) == suggestion
@@ -361,7 +361,7 @@ def test_all_motion_maps_are_read_where_nothing_tells_their_worth(
     choice = choose_preset(manifest, presets.LITE0)
     assert asked == [{"flow_histograms": True}]
     assert choice.preset is presets.SINGLE_FRAME_WITH_MOTION
-    assert choice.motion_maps == Settings(
+    assert choice.motion_maps == ReasonedFlags(
         {"flow_histograms": True},
         "too few videos to tell what each kind of map is worth: all are read"
         " (docs/real_video.md)",
@@ -437,8 +437,8 @@ def test_the_time_of_a_prediction_has_that_of_the_motion_maps(
 ):
     """They are made of every frame, so that fewer answers save less of it."""
     settings = [
-        Settings({"flagfile": "configs/lite0.flags", "readout": True}, ""),
-        Settings({"steps": 1000, "batch_size": 2}, ""),
+        ReasonedFlags({"flagfile": "configs/lite0.flags", "readout": True}, ""),
+        ReasonedFlags({"steps": 1000, "batch_size": 2}, ""),
     ]
     step_times = StepTimes(start=60.0, step=0.24)  # 60 ms an answer
 
@@ -458,7 +458,7 @@ def test_the_time_of_a_prediction_has_that_of_the_motion_maps(
         return 0.03
 
     monkeypatch.setattr(durations, "_measure_motion", measure)
-    maps = Settings({"action_backbone": "i3d"}, "")
+    maps = ReasonedFlags({"action_backbone": "i3d"}, "")
     said = describe([*settings, maps])
     assert measured == ["i3d"]
     assert "and 1.5 to predict each 1000 frames, or 1.0 with --every=5" in said
@@ -579,7 +579,7 @@ def test_the_measured_start_has_that_of_tensorflow(mini_records, monkeypatch):
 
     def suggest(*_, startup, **__):
         startups.append(startup)
-        return Suggestion("", [Settings({}, "")], [], 1, "")
+        return Suggestion("", [ReasonedFlags({}, "")], [], 1, "")
 
     monkeypatch.setattr(suggest_config, "suggest", suggest)
     for flag, value in (("_RECORDS", mini_records.directory), ("_MINUTES", 1.0)):

@@ -29,7 +29,7 @@ from a2d_tf.data.sources.source import Source
 from a2d_tf.data.sources.source_check import check
 from a2d_tf.ops import motion_maps
 from a2d_tf.training.suggestion.host import Host
-from a2d_tf.training.suggestion.settings import motion_flags
+from a2d_tf.training.suggestion.record_flags import motion_flags
 
 FLAGS = command_line.Register()
 _SOURCE = SourceFlags.define(FLAGS)

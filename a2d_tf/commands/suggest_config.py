@@ -21,7 +21,7 @@ from a2d_tf.core.files import write_text
 from a2d_tf.core.machine import devices
 from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.training.suggestion.host import Host
-from a2d_tf.training.suggestion.settings import Settings
+from a2d_tf.training.suggestion.reasoned_flags import ReasonedFlags
 from a2d_tf.training.suggestion.suggestion_file import Suggestion, json_path
 
 FLAGS = command_line.Register()
@@ -118,7 +118,7 @@ def suggest(
     canvas = sizes.canvas(manifest.sizes, preset.most_pixels)
     contents = gather(manifest, canvas)
 
-    def suggest_settings(basis: Basis) -> list[Settings]:
+    def suggest_settings(basis: Basis) -> list[ReasonedFlags]:
         if after:
             return rules.suggest_after(basis, after)
         return rules.suggest(basis, choice)

@@ -27,7 +27,7 @@ from a2d_tf.training.suggestion.presets import (
     available_motion_maps,
     single_frame_config,
 )
-from a2d_tf.training.suggestion.settings import MOST_SIDE
+from a2d_tf.training.suggestion.record_flags import MOST_SIDE
 from a2d_tf.training.suggestion.sizes import canvas_for
 
 

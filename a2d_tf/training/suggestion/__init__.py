@@ -5,5 +5,6 @@
   predictions take (`durations`).
 - Decided: `presets` is the table of networks to start from; `rules` goes through the
   rules, of which `starting_point`, `sizes` and `length` have the longer ones.
-- Written: `settings` (flags with a reason), `record_remarks`, `suggestion_file`.
+- Written: `reasoned_flags`, `record_remarks`, `suggestion_file`; `record_flags` has
+  those of the records.
 """

@@ -16,7 +16,7 @@ from a2d_tf.model import backbones
 from a2d_tf.model.network import Network
 from a2d_tf.ops.motion_maps import BLOCK
 from a2d_tf.training.step_timing import StepTimes, time_steps
-from a2d_tf.training.suggestion.settings import Settings, words_of
+from a2d_tf.training.suggestion.reasoned_flags import ReasonedFlags, words_of
 from a2d_tf.training.suggestion.sizes import largest_size
 from a2d_tf.training.suggestion.suggestion_file import MeasuredTimes
 
@@ -24,7 +24,7 @@ _ANSWER = 0.5  # time of an answer to a frame, as a share of a clip's in a train
 
 
 def measure_steps(
-    settings: Sequence[Settings], manifest: Manifest, startup: float
+    settings: Sequence[ReasonedFlags], manifest: Manifest, startup: float
 ) -> StepTimes:
     """Measure the steps of a training with suggested settings, from random weights.
 
@@ -44,7 +44,7 @@ def measure_steps(
 
 
 def measure(
-    settings: Sequence[Settings], step_times: StepTimes, manifest: Manifest
+    settings: Sequence[ReasonedFlags], step_times: StepTimes, manifest: Manifest
 ) -> MeasuredTimes:
     """Return the times that training, scores and prediction take.
 
@@ -63,7 +63,7 @@ def measure(
 
 
 def describe(
-    settings: Sequence[Settings], times: MeasuredTimes, manifest: Manifest
+    settings: Sequence[ReasonedFlags], times: MeasuredTimes, manifest: Manifest
 ) -> str:
     """Describe how long training, scores and prediction take.
 

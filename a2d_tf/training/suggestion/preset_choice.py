@@ -24,7 +24,8 @@ from a2d_tf.training.suggestion.presets import (
     Preset,
     single_frame_config,
 )
-from a2d_tf.training.suggestion.settings import Settings, motion_flags
+from a2d_tf.training.suggestion.reasoned_flags import ReasonedFlags
+from a2d_tf.training.suggestion.record_flags import motion_flags
 from a2d_tf.training.suggestion.sizes import canvas
 
 
@@ -39,7 +40,7 @@ class PresetChoice:
     """
 
     preset: Preset
-    motion_maps: Settings | None = None
+    motion_maps: ReasonedFlags | None = None
     remark: str = ""
 
 
@@ -69,7 +70,7 @@ def choose_preset(manifest: Manifest, preset: Preset) -> PresetChoice:
     worth = "too few videos to tell what each kind of map is worth: all are read"
     if skills.summary:
         worth = skills.summary
-    motion_maps = Settings(maps, f"{worth} (docs/real_video.md)")
+    motion_maps = ReasonedFlags(maps, f"{worth} (docs/real_video.md)")
     return PresetChoice(SINGLE_FRAME_WITH_MOTION, motion_maps, remark)
 
 

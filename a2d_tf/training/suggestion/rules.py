@@ -22,10 +22,10 @@ from a2d_tf.data.record_folder.inspection import Summary
 from a2d_tf.runs import run_folder
 from a2d_tf.training.suggestion import starting_point
 from a2d_tf.training.suggestion.basis import Basis
-from a2d_tf.training.suggestion.length import training_settings
+from a2d_tf.training.suggestion.length import batch_and_steps
 from a2d_tf.training.suggestion.preset_choice import PresetChoice
 from a2d_tf.training.suggestion.presets import uses_readout
-from a2d_tf.training.suggestion.settings import Settings
+from a2d_tf.training.suggestion.reasoned_flags import ReasonedFlags
 
 _FEW_VIDEOS = 20  # training videos below which none is held out
 # The same with a readout, which learns much from each video (docs/real_video.md).
@@ -35,21 +35,21 @@ _THRESHOLD = 0.3
 _SIDES = {"left", "right", "leftwards", "rightwards", "clockwise", "counterclockwise"}
 
 
-def suggest(basis: Basis, choice: PresetChoice) -> list[Settings]:
+def suggest(basis: Basis, choice: PresetChoice) -> list[ReasonedFlags]:
     """Return the settings of a new training, first the flagfile that others change."""
     start = starting_point.of_preset(choice, basis)
     least_videos = _FEW_VIDEOS
     if uses_readout(start.preset, len(basis.videos)):
         least_videos = _FEW_VIDEOS_OF_READOUT
     settings = list(start.settings)
-    settings += training_settings(basis, start.preset, start.config.training)
+    settings += batch_and_steps(basis, start.preset, start.config.training)
     settings += _room_for_instances(basis.contents.summaries["train"], start.config)
     settings.append(_held_out_videos(basis.videos, least_videos))
     settings += _mirroring(_names_of_labels(basis.manifest.label_space))
     return settings
 
 
-def suggest_after(basis: Basis, run: str) -> list[Settings]:
+def suggest_after(basis: Basis, run: str) -> list[ReasonedFlags]:
     """Return the settings of a training that goes on from a run, first its flagfile.
 
     What the run holds out, and what its labels forbid, is in its own settings.
@@ -68,7 +68,7 @@ def suggest_after(basis: Basis, run: str) -> list[Settings]:
         if name not in labels_of_run:
             new_labels.append(name)
     settings = list(start.settings)
-    settings += training_settings(basis, start.preset, start.config.training)
+    settings += batch_and_steps(basis, start.preset, start.config.training)
     settings += _room_for_instances(basis.contents.summaries["train"], start.config)
     settings += _mirroring(new_labels)
     return settings
@@ -78,7 +78,7 @@ def _names_of_labels(labels: LabelSpace) -> list[str]:
     return [*labels.actors, *labels.actions]
 
 
-def _room_for_instances(train: Summary, config: Config) -> list[Settings]:
+def _room_for_instances(train: Summary, config: Config) -> list[ReasonedFlags]:
     """Suggest room for as many instances as a frame has, if there is not enough."""
     most = max(train.per_clip)
     max_instances = config.training.max_instances
@@ -89,10 +89,10 @@ def _room_for_instances(train: Summary, config: Config) -> list[Settings]:
         "max_instances": max(most, max_instances),
         "max_detections": max(2 * most, max_detections),
     }
-    return [Settings(flags, f"a frame has up to {most} instances")]
+    return [ReasonedFlags(flags, f"a frame has up to {most} instances")]
 
 
-def _held_out_videos(videos: Collection[str], least_videos: int) -> Settings:
+def _held_out_videos(videos: Collection[str], least_videos: int) -> ReasonedFlags:
     """Suggest the share of the training videos that is held out, or a threshold.
 
     Args:
@@ -105,19 +105,19 @@ def _held_out_videos(videos: Collection[str], least_videos: int) -> Settings:
         for fraction in (0.1, 0.2, 0.3):
             held_out = np.count_nonzero(pipeline.is_validation(names, fraction))
             if held_out >= 2:
-                return Settings(
+                return ReasonedFlags(
                     {"val_fraction": fraction},
                     f"{held_out} of {len(videos)} training videos are held out to"
                     " choose the threshold",
                 )
-    return Settings(
+    return ReasonedFlags(
         {"val_fraction": 0.0, "score_threshold": _THRESHOLD},
         f"too few training videos ({len(videos)}) to hold some out for choosing the"
         " threshold",
     )
 
 
-def _mirroring(names: Iterable[str]) -> list[Settings]:
+def _mirroring(names: Iterable[str]) -> list[ReasonedFlags]:
     """Suggest that clips are not mirrored, if the name of a label has a side."""
     sided_names = []
     for name in names:
@@ -126,4 +126,4 @@ def _mirroring(names: Iterable[str]) -> list[Settings]:
     if not sided_names:
         return []
     reason = f"mirroring would change the meaning of {', '.join(sided_names)}"
-    return [Settings({"flip": False}, reason)]
+    return [ReasonedFlags({"flip": False}, reason)]

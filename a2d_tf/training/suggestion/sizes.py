@@ -13,7 +13,7 @@ from a2d_tf.model import backbones
 from a2d_tf.ops.anchors import ROI_POSITIVE_IOU, STRIDES
 from a2d_tf.pretrained.anchor_deltas import anchor_ratios
 from a2d_tf.training.suggestion.presets import Preset
-from a2d_tf.training.suggestion.settings import Settings
+from a2d_tf.training.suggestion.reasoned_flags import ReasonedFlags
 
 AnchorSizes = tuple[tuple[float, ...], ...]
 """Sides of the anchors of each level, ascending."""
@@ -72,7 +72,7 @@ def anchor_choices(sides: np.ndarray) -> list[AnchorSizes]:
     return choices
 
 
-def anchor_settings(boxes: Boxes, model: ModelConfig, preset: Preset) -> Settings:
+def suggest_anchors(boxes: Boxes, model: ModelConfig, preset: Preset) -> ReasonedFlags:
     """Return the sizes that reach most boxes, then those closest to them.
 
     The sizes must fit the weights. The preset's own come first.
@@ -89,7 +89,7 @@ def anchor_settings(boxes: Boxes, model: ModelConfig, preset: Preset) -> Setting
         if quality > best_quality:
             best = sizes
             best_quality = quality
-    return Settings(
+    return ReasonedFlags(
         {"anchor_sizes": _anchors_text(best)},
         f"anchors of IoU {ROI_POSITIVE_IOU:g} or more for {best_quality[0]} % of the"
         " boxes",

@@ -21,8 +21,8 @@ from a2d_tf.training.suggestion.presets import (
     preset_of_network,
     uses_readout,
 )
-from a2d_tf.training.suggestion.settings import Settings
-from a2d_tf.training.suggestion.sizes import anchor_settings
+from a2d_tf.training.suggestion.reasoned_flags import ReasonedFlags
+from a2d_tf.training.suggestion.sizes import suggest_anchors
 
 _LEAST_FLOW = 1e-3  # standard deviation in pixels below which nothing moves
 _MOST_FLOW_SCALE = 1000.0
@@ -39,7 +39,7 @@ class StartingPoint(NamedTuple):
 
     preset: Preset
     config: Config
-    settings: list[Settings]
+    settings: list[ReasonedFlags]
 
 
 def of_preset(choice: PresetChoice, basis: Basis) -> StartingPoint:
@@ -47,27 +47,29 @@ def of_preset(choice: PresetChoice, basis: Basis) -> StartingPoint:
     preset = choice.preset
     config = Config.read(flagfiles.find(preset.flagfile))
     settings = [
-        Settings({"flagfile": preset.flagfile}, f"for {basis.host}: {preset.reason}")
+        ReasonedFlags(
+            {"flagfile": preset.flagfile}, f"for {basis.host}: {preset.reason}"
+        )
     ]
     if preset.from_imagenet:
         settings.append(_training_of_backbones(preset, len(basis.videos)))
     if choice.motion_maps:
         settings.append(choice.motion_maps)
     if preset.single_frame_reason:
-        settings.append(Settings(SINGLE_FRAME_FLAGS, preset.single_frame_reason))
+        settings.append(ReasonedFlags(SINGLE_FRAME_FLAGS, preset.single_frame_reason))
     if not basis.manifest.trains_masks:
         settings.append(
-            Settings({"use_mask": False}, "no training instance has a mask")
+            ReasonedFlags({"use_mask": False}, "no training instance has a mask")
         )
     height, width = basis.contents.boxes.canvas
     most_pixels = SQUARE if preset.on_gpu else preset.most_pixels
     settings.append(
-        Settings(
+        ReasonedFlags(
             {"image_height": height, "image_width": width},
             f"size of the stored frames; on a CPU at most {most_pixels} pixels",
         )
     )
-    settings.append(anchor_settings(basis.contents.boxes, config.model, preset))
+    settings.append(suggest_anchors(basis.contents.boxes, config.model, preset))
     if not preset.single_frame_reason:
         deviations = basis.contents.deviations
         if preset.on_gpu:
@@ -99,8 +101,8 @@ def of_run(run: str, basis: Basis) -> StartingPoint:
         "init_run": folder,
     }
     settings = [
-        Settings(flagfile, "settings of the training before"),
-        Settings(weights, "its weights"),
+        ReasonedFlags(flagfile, "settings of the training before"),
+        ReasonedFlags(weights, "its weights"),
     ]
     preset = dataclasses.replace(
         preset_of_network(model), batch=config.training.batch_size
@@ -108,39 +110,39 @@ def of_run(run: str, basis: Basis) -> StartingPoint:
     return StartingPoint(preset, config, settings)
 
 
-def _training_of_backbones(preset: Preset, videos: int) -> Settings:
+def _training_of_backbones(preset: Preset, videos: int) -> ReasonedFlags:
     """Suggest how far backbones that start from ImageNet's weights are trained."""
     flags: dict[str, Any] = {"backbone_rate": 0.1}
     reason = "backbones close to ImageNet's"
     if uses_readout(preset, videos):
         flags.update(readout=True, scale_jitter=0.25, colour_jitter=0.3)
         reason = "few videos: labels by what ImageNet's features know, and more jitter"
-    return Settings(flags, f"{reason} (docs/real_video.md)")
+    return ReasonedFlags(flags, f"{reason} (docs/real_video.md)")
 
 
-def _public_weights(deviations: Deviations) -> Settings:
+def _public_weights(deviations: Deviations) -> ReasonedFlags:
     """Suggest the public weights of the streams that are used."""
     flags = {"init_rgb": "coco"}
     if _moves(deviations):
         flags["init_flow"] = "imagenet"
-    return Settings(
+    return ReasonedFlags(
         flags, "public weights, downloaded once (docs/pretrained_weights.md)"
     )
 
 
 def _use_of_flow(
     deviations: Deviations, preset: Preset, model: ModelConfig
-) -> Settings:
+) -> ReasonedFlags:
     """Suggest the scale of flow, or no flow if nothing moves."""
     if not _moves(deviations):
-        return Settings(
+        return ReasonedFlags(
             {"use_flow": False, "init_flow": ""}, "nothing moves in the key frames"
         )
     model = dataclasses.replace(model, rgb_convention=preset.rgb_convention)
     rgb_divisor = backbones.convention(model, "rgb").std[0]
     scale = deviations.rgb / rgb_divisor / deviations.flow
     scale = min(scale, _MOST_FLOW_SCALE)
-    return Settings(
+    return ReasonedFlags(
         {"flow_scale": float(f"{scale:.2g}")},
         f"flow deviates by {deviations.flow:.2g} pixels, RGB by {deviations.rgb:.3g}"
         " levels; so both streams get inputs of one scale (docs/training.md, flow"

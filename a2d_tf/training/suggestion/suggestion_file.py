@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from a2d_tf.core.checked_json import load_json, number, whole
 from a2d_tf.core.files import write_json
-from a2d_tf.training.suggestion.settings import Settings
+from a2d_tf.training.suggestion.reasoned_flags import ReasonedFlags
 
 _WIDTH = 100  # columns of a comment
 _SECONDS = number(0, 1e9)
@@ -55,7 +55,7 @@ class MeasuredTimes(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Suggestion:
-    """Settings for records on a machine, with what a user should know about them.
+    """ReasonedFlags for records on a machine, with what a user should know about them.
 
     Attributes:
       title: what the settings were suggested for.
@@ -70,7 +70,7 @@ class Suggestion:
     """
 
     title: str
-    settings: Sequence[Settings]
+    settings: Sequence[ReasonedFlags]
     remarks: Sequence[str]
     individuals: int
     source: str
@@ -85,7 +85,7 @@ class Suggestion:
         fields = load_json(path, _FIELDS, "delete it and run again")
         names = [field.name for field in dataclasses.fields(cls)]
         values = {name: fields[name] for name in names if name in fields}
-        values["settings"] = [Settings(**part) for part in fields["settings"]]
+        values["settings"] = [ReasonedFlags(**part) for part in fields["settings"]]
         if "times" in fields:
             values["times"] = MeasuredTimes(**fields["times"])
         return cls(**values)

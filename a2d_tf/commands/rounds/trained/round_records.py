@@ -19,7 +19,8 @@ from a2d_tf.data.decoding import video_frames
 from a2d_tf.data.record_folder import asked_frames
 from a2d_tf.data.record_folder.manifest import Manifest, MotionFacts
 from a2d_tf.runs import run_folder
-from a2d_tf.training.suggestion.settings import MOST_SIDE, flag_words, motion_flags
+from a2d_tf.training.suggestion.reasoned_flags import flag_words
+from a2d_tf.training.suggestion.record_flags import MOST_SIDE, motion_flags
 from a2d_tf.video.library.library_videos import Job
 
 _MOST_FRAMES = 3000  # for training: about as many as half an hour sees once or twice

@@ -29,7 +29,8 @@ from a2d_tf.evaluation.metrics import behaviour_counts
 from a2d_tf.paper.folds import Fold, test_videos_flag
 from a2d_tf.runs import run_folder, scores
 from a2d_tf.runs.scores import TEST
-from a2d_tf.training.suggestion.settings import flag_words, motion_flags
+from a2d_tf.training.suggestion.reasoned_flags import flag_words
+from a2d_tf.training.suggestion.record_flags import motion_flags
 
 _REPEATED = ("records", "training", "scores")
 """The stages of a round that each fold repeats."""

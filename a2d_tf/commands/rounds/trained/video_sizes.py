@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.training.suggestion.settings import MOST_SIDE
+from a2d_tf.training.suggestion.record_flags import MOST_SIDE
 from a2d_tf.video.library.library_videos import Job
 from a2d_tf.video.reading import video_reader
 

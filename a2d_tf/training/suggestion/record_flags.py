@@ -1,0 +1,29 @@
+"""Flags of a2d records that suggestions depend on: sides of frames, and motion maps.
+
+No TensorFlow here, since `a2d start` leaves it to the commands it runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from a2d_tf.data.record_folder.manifest import Manifest
+
+MOST_SIDE = 448
+"""Most pixels of a side of stored frames, where the videos are few."""
+
+
+def motion_flags(manifest: Manifest) -> dict[str, Any]:
+    """Return the flags of a2d records by which records have their motion maps.
+
+    The same flags of a2d train make a network read the maps.
+    """
+    flags: dict[str, Any] = {}
+    motion = manifest.motion
+    if motion is None:
+        return flags
+    if motion.action_backbone:
+        flags["action_backbone"] = motion.action_backbone
+    if motion.flow_histograms:
+        flags["flow_histograms"] = True
+    return flags
