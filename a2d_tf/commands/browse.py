@@ -23,7 +23,10 @@ _RECORDS = FLAGS.define_string(
 )
 _SPLITS = ["train", "val", "test", "train_best", "val_best", "test_best"]
 _SPLIT = FLAGS.define_enum(
-    "split", "test", _SPLITS, "Split to show; <split>_best: of --checkpoint=best."
+    "split",
+    "test",
+    _SPLITS,
+    "Split to show; <split>_best is that of a2d evaluate --checkpoint=best.",
 )
 _OUTPUT = FLAGS.define_string(
     "output", None, "HTML file; by default browse.html beside the scores."

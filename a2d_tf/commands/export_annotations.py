@@ -50,7 +50,7 @@ _EVERY = FLAGS.define_integer(
 _MIN_IOU = FLAGS.define_float(
     "min_iou",
     0.95,
-    "Leave out boxes that CVAT interpolates with at least this IoU.",
+    "Leave out boxes that CVAT interpolates with an IoU above this.",
     0,
     1,
 )

@@ -15,7 +15,7 @@ If you have tracks of all videos and coded times of some, nothing is trained:
 
   a2d start --tracks=EXPORT --bouts=TIMES --videos=FOLDER --output=own/first
 
-labels each track by a fit to the coded tracks, and scores each behaviour in coded
+This labels each track by a fit to the coded tracks, and scores each behaviour in coded
 videos that are left out of the fit. If you code more, give the same command again.
 
 If a detector of TensorFlow's convention finds the individuals, no tracks are needed:
@@ -23,9 +23,9 @@ If a detector of TensorFlow's convention finds the individuals, no tracks are ne
   a2d start --detector=FOLDER --bouts=TIMES --videos=FOLDER --output=own/first \\
     -- --actors=person
 
-keeps the detector's tracks in own/first/tracks, one file a video for CVAT. Correct them
-there, and give the same command again. If no track has the name of a subject, its coded
-times belong to the track that is visible alone.
+This keeps the detector's tracks in own/first/tracks, one file a video for CVAT. Correct
+them there, and give the same command again. If no track has the name of a subject, its
+coded times belong to the track that is visible alone.
 
 Flags of the single commands follow after `--`, as in: -- --names=names.json --steps=900
 --every=2. The last line is the path of the page.

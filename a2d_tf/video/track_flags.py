@@ -44,14 +44,14 @@ class TrackFlags:
         register.define_integer(
             "window",
             TrackSettings.window,
-            "Number of segmented frames that vote on a track's label. If times of"
-            " actions were coded, it does not concern actions. 1: each frame alone.",
+            "Number of segmented frames that vote on a track's label; 1: each frame"
+            " alone. Actions whose times were coded do not depend on it.",
             1,
         )
         register.define_integer(
             "patience",
             TrackSettings.patience,
-            "A track ends after more than so many segmented frames without it.",
+            "Number of segmented frames in a row that may miss a track before it ends.",
             0,
         )
         register.define_string(

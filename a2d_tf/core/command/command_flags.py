@@ -35,16 +35,16 @@ def define_bout_lengths(
     min_bout = register.define_float(
         "min_bout",
         0.0,
-        "Leave out predicted bouts shorter than so many seconds, after gaps are"
-        " filled; 0: none.",
+        "Leave out predicted bouts shorter than so many seconds, after --merge_gap;"
+        " 0: none.",
         0.0,
         1e6,
     )
     merge_gap = register.define_float(
         "merge_gap",
         0.0,
-        "Fill gaps shorter than so many seconds between two predicted bouts of one"
-        " individual and behaviour; 0: none.",
+        "Join two predicted bouts of one individual and behaviour that are less than"
+        " so many seconds apart; 0: none.",
         0.0,
         1e6,
     )

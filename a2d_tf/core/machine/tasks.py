@@ -11,8 +11,8 @@ from a2d_tf.core.errors import InputError
 
 _Item = TypeVar("_Item")
 HELP = (
-    "Do only share I of N of the work, given as I/N, I from 1. Start N processes with"
-    " the same other flags; the last to finish publishes the result."
+    "I/N: do only share I of N shares of the work, I from 1. Start N processes with the"
+    " same other flags; the last to finish publishes the result."
 )
 
 
