@@ -109,13 +109,13 @@ def test_a_fold_of_tracks_is_told_by_a_fit_without_all_its_videos():
     for fold, videos in zip(scores, (["p", "q"], ["r", "s"])):
         weights = folds.fit.without(*videos)
         right = 0
-        for row in folds.rows:
+        for row in folds.coded:
             if row.video in videos:
                 features = folds.predictor.videos[row.video].groups
                 told = weights.probabilities(features).actions[row.row].argmax()
                 right += told == LABELS.indices(row.code)[1]
         found = sum(counts.right for counts in fold.counts.values())
-        seconds = folds.rows[0].seconds
+        seconds = folds.coded[0].seconds
         assert fold.videos == 2 and found == pytest.approx(right * seconds)
         total = sum(counts.annotated for counts in fold.counts.values())
         assert total == pytest.approx(12 * seconds)
@@ -129,15 +129,15 @@ def test_a_learning_curve_is_of_fits_to_fewer_of_the_other_videos(tmp_path):
     # The largest fits are to all other videos.
     told = []
     for video in "pqrs":
-        others = [row for row in folds.rows if row.video != video]
+        others = [row for row in folds.coded if row.video != video]
         weights = fit_tracks(folds.predictor.videos, others, LABELS).weights
-        for row in folds.rows:
+        for row in folds.coded:
             if row.video == video:
                 features = folds.predictor.videos[video].groups
                 answer = weights.probabilities(features).actions[row.row].argmax()
                 told.append(answer == LABELS.indices(row.code)[1])
     found = sum(counts.right for counts in curve[3].counts.values())
-    assert found == pytest.approx(np.sum(told) * folds.rows[0].seconds)
+    assert found == pytest.approx(np.sum(told) * folds.coded[0].seconds)
     points = learning_curve.points_of_fits(curve)
     assert [point.videos for point in points] == [2, 3]
     learning_curve.write(tmp_path, points, learning_curve.OF_CODED_VIDEOS)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from a2d_tf.commands.source_flags import SourceFlags
+from a2d_tf.commands.flags.source_flags import SourceFlags
 from a2d_tf.core.command import command_line
 from a2d_tf.core.files import write_text
 from a2d_tf.core.machine import devices, tasks

@@ -44,8 +44,11 @@ from absl import flags
 from a2d_tf.commands.rounds import further_flags
 from a2d_tf.commands.rounds.round_folder import RoundFolder
 from a2d_tf.commands.rounds.round_request import RoundRequest
-from a2d_tf.commands.rounds.tracks import detection_flags
-from a2d_tf.commands.rounds.tracks.track_round import TrackRound
+from a2d_tf.commands.rounds.tracks import (
+    detection_flags,
+    track_round,
+    track_round_flags,
+)
 from a2d_tf.commands.rounds.trained import trained_round, training_steps
 from a2d_tf.core.command import command_line, flagfiles
 from a2d_tf.core.errors import InputError
@@ -105,13 +108,13 @@ def main(argv: list[str]) -> None:
             shares[detection_flags.COMMAND],
         )
         request = _read_request([str(detected.folder)], shares)
-        TrackRound.read(request, detected).run()
+        track_round.run(track_round_flags.read(request, detected))
     elif _TRACKS.value:
         _reject((_ANNOTATIONS, _AFTER, _MINUTES), "--tracks needs no training")
         command_line.require([program], bouts=_BOUTS.value)
         shares = further_flags.for_tracks(further_words)
         request = _read_request(_TRACKS.value, shares)
-        TrackRound.read(request).run()
+        track_round.run(track_round_flags.read(request))
     else:
         command_line.require([program], annotations=_ANNOTATIONS.value)
         shares = further_flags.for_training(further_words)

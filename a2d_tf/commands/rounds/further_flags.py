@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from a2d_tf import evaluate, export, predict, train
 from a2d_tf.commands import records
-from a2d_tf.commands.rounds.tracks import detection_flags, track_round
+from a2d_tf.commands.rounds.tracks import detection_flags, track_round_flags
 from a2d_tf.core.command.register import Register
 from a2d_tf.core.errors import InputError
 
@@ -97,7 +97,7 @@ def _shares_of_tracks(
     words: Sequence[str], flag: str, more: Mapping[str, Collection[str]]
 ) -> dict[str, list[str]]:
     for_training(words)  # raises
-    commands = {track_round.COMMAND: {*track_round.FLAGS}, **more}
+    commands = {track_round_flags.COMMAND: {*track_round_flags.FLAGS}, **more}
     for word in words:
         if not _commands_with(word, commands):
             raise InputError(f"{word}: has nothing to do with --{flag}; leave it out")

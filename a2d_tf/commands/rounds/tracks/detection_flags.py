@@ -1,4 +1,4 @@
-"""The flags of a2d start --detector that are given after `--`: some of a2d predict."""
+"""The flags of a2d start --detector that follow `--`: some of a2d predict."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from a2d_tf.video.predictors import object_detector
 from a2d_tf.video.predictors.detector_classes import DetectorClasses
 
 COMMAND = "start --detector"
-"""In the shares of `further_flags`."""
+"""The key of these flags in `RoundRequest.further_flags`."""
 FLAGS = Register()
 _ACTORS = FLAGS.define_list("actors", [], "As of a2d predict.")
 _SCORE_THRESHOLD = FLAGS.define_float(
@@ -27,12 +27,12 @@ _MAX_TRACKS = FLAGS.define_string("max_tracks", None, "As of a2d predict.")
 
 
 def read(detector: str, output: pathlib.Path, words: Sequence[str]) -> DetectedTracks:
-    """Return what a detector is to find.
+    """Parse the flags; return the tracks that a detector will find.
 
     Args:
-      detector: folder of its SavedModel.
-      output: of a2d start.
-      words: the flags.
+      detector: the folder of its SavedModel.
+      output: the output folder of a2d start.
+      words: the flags as they are typed.
 
     Raises:
       InputError: there is no SavedModel, or a flag is wrong.

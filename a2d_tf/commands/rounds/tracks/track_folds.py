@@ -1,4 +1,4 @@
-"""a2d start --tracks: folds of the coded videos that are left out, and fewer videos."""
+"""Folds of coded videos, each scored by fits to the other videos or to fewer."""
 
 from __future__ import annotations
 
@@ -20,33 +20,40 @@ from a2d_tf.training.given_tracks.smaller_fits import smaller_fits
 
 @dataclasses.dataclass(frozen=True)
 class TrackFolds:
-    """Folds of coded videos, and what fits to the others are made of.
+    """Folds of coded videos.
 
     Attributes:
-      folds: {name: its videos}.
-      fit: to all coded videos.
-      rows: all coded instances.
-      predictor: predicts these.
+      folds: {name of a fold: its videos}.
+      fit: the fit to all coded videos.
+      coded: all coded instances.
+      predictor: predicts them by fits without their videos.
     """
 
     folds: Mapping[str, Sequence[str]]
     fit: TrackFit
-    rows: Sequence[CodedInstance]
+    coded: Sequence[CodedInstance]
     predictor: LeftOutPredictor
 
     def scores(self) -> list[FoldScores]:
         """Score each fold by the fit without its videos."""
         scores = []
         for name, videos in self.folds.items():
-            scored = self.predictor.predict_left_out(self.fit, self.rows, [videos])
+            scored = self.predictor.predict_left_out(self.fit, self.coded, [videos])
             scores.append(_count(name, scored, self.fit.labels))
         return scores
 
     def curve(self) -> dict[int, FoldScores]:
-        """Score all folds by fits to fewer of the other videos: {their number: it}."""
+        """Score all folds together by fits to fewer of the other videos.
+
+        Returns:
+          {number of the videos of the fits: the scores}.
+        """
         scored_of: dict[int, list[ScoredInstance]] = collections.defaultdict(list)
         fits = smaller_fits(
-            self.predictor.videos, self.rows, self.fit.labels, list(self.folds.values())
+            self.predictor.videos,
+            self.coded,
+            self.fit.labels,
+            list(self.folds.values()),
         )
         for smaller in fits:
             scored_of[smaller.videos] += self.predictor.predict(
@@ -61,19 +68,19 @@ class TrackFolds:
 def _count(
     name: str, scored: Sequence[ScoredInstance], labels: LabelSpace
 ) -> FoldScores:
-    """Count the seconds of scored instances."""
+    """Add up the coded, right and predicted seconds of each action."""
     coded: dict[int, float] = collections.defaultdict(float)
     right: dict[int, float] = collections.defaultdict(float)
     predicted: dict[int, float] = collections.defaultdict(float)
-    for row in scored:
-        seconds = row.coded.seconds
-        coded[row.action] += seconds
-        predicted[row.predicted] += seconds
-        if row.action == row.predicted:
-            right[row.action] += seconds
+    for instance in scored:
+        seconds = instance.coded.seconds
+        coded[instance.action] += seconds
+        predicted[instance.predicted] += seconds
+        if instance.action == instance.predicted:
+            right[instance.action] += seconds
     counts = {}
     for index, action in enumerate(labels.actions):
         if index in coded or index in predicted:
             counts[action] = Counts(coded[index], right[index], predicted[index])
-    videos = {row.coded.video for row in scored}
+    videos = {instance.coded.video for instance in scored}
     return FoldScores(name, len(videos), counts)

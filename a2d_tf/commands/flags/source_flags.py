@@ -1,4 +1,4 @@
-"""Flags that name the annotated videos of records: A2D, or a user's own."""
+"""Flags that name the annotated videos of records: A2D, or the user's own."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import pathlib
 from collections.abc import Collection, Sequence
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
-from a2d_tf.annotations.coded_times.coding import Coding
-from a2d_tf.annotations.coded_times.readers import bout_files
-from a2d_tf.annotations.coded_times.subjects import Subjects, load_subjects
+from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.readers.exports import Export
 from a2d_tf.annotations.reading_flags import ReadingFlags
 from a2d_tf.annotations.selection.selection import Selection
 from a2d_tf.annotations.tracks.given_tracks import Reading
+from a2d_tf.commands.flags.coding_flags import CodingFlags
 from a2d_tf.core.command import command_line
 from a2d_tf.core.command.register import Register
 from a2d_tf.core.errors import InputError
@@ -31,15 +30,17 @@ class SourceFlags:
 
     Attributes:
       register: the register in which they are defined.
-      reading: the flags that tell how exports are read.
+      coding: the flags of coded times.
+      reading: the flags on how exports are read.
     """
 
     register: Register
+    coding: CodingFlags
     reading: ReadingFlags
 
     @classmethod
     def define(cls, register: Register) -> SourceFlags:
-        """Define them for a command."""
+        """Define the flags for a command."""
         register.define_string(
             "release", None, "Folder of A2D: videoset.csv, clips, annotations."
         )
@@ -95,59 +96,80 @@ class SourceFlags:
             None,
             "JSON file of the label space; by default A2D's, or that of --annotations.",
         )
-        _define_coding(register)
-        return cls(register, ReadingFlags(register, "annotations"))
+        return cls(
+            register,
+            coding=CodingFlags.define(register),
+            reading=ReadingFlags(register, "annotations"),
+        )
 
-    def open(
-        self, *, on_error: str = "fail", has_split: bool = True, by_sight: bool = False
-    ) -> Source:
-        """Return the source that the flags name.
+    def open(self, *, on_error: str = "fail") -> Source:
+        """Open the source that the flags name.
 
         Args:
           on_error: the treatment of a broken item of A2D, one of `convert.ON_ERROR`.
-          has_split: see `Selection`.
-          by_sight: see `Coding`.
 
         Raises:
           InputError: the flags contradict each other, or the source cannot be read.
         """
-        flags = self.register
-        label_space = None
-        if flags.labels:
-            label_space = LabelSpace.from_json(flags.labels)
-        release = flags.release
-        exports = flags.annotations
+        exports = self.register.annotations
+        release = self.register.release
         if not release and len(exports) == 1 and _is_release(exports[0]):
-            release = exports[0]
-            exports = []
-        self._check(has_release=bool(release))
-        if flags.coco:
-            exports = [*exports, flags.coco]
-        if release:
-            return self._open_release(release, exports, label_space or A2D, on_error)
+            return self._open_release(exports[0], None, on_error)
+        if not release:
+            return self.open_own_videos()
+        exports = self._exports()
+        if len(exports) > 1:
+            raise InputError("--release takes at most one --annotations")
+        return self._open_release(release, exports[0] if exports else None, on_error)
+
+    def open_own_videos(
+        self, *, has_split: bool = True, by_sight: bool = False
+    ) -> AnnotatedVideos:
+        """Read the user's own videos and annotations, and print a summary.
+
+        Args:
+          has_split: see `Selection`.
+          by_sight: see `Coding`.
+
+        Raises:
+          InputError: the flags contradict each other, or a file cannot be read.
+        """
+        flags = self.register
+        label_space = self._label_space()
+        self.check(has_release=False)
+        exports = [Export.parse(export) for export in self._exports()]
         if not exports:
             raise InputError(
                 "--annotations (or --release) is missing; --help shows the flags"
             )
         command_line.require([], videos=flags.videos)
-        source = self._open_annotated_videos(
-            exports, label_space, has_split=has_split, by_sight=by_sight
+        earlier_labels = None
+        if flags.labels_of:
+            earlier_labels = Manifest.load(flags.labels_of).label_space
+        source = AnnotatedVideos.read(
+            exports,
+            pathlib.Path(flags.videos),
+            label_space,
+            earlier_labels=earlier_labels,
+            names=self.reading.names(),
+            options=self._read_options(label_space or earlier_labels),
+            coding=self.coding.read(by_sight=by_sight),
+            selection=self._selection(has_split),
         )
         for line in source.summary():
             print(line)
         return source
 
-    def check_coding(self) -> None:
-        """Raise InputError if coded times cannot be read, or contradict other flags."""
-        self._check(has_release=False)
-        _read_coding(self.register)
-
     def reading_of_tracks(self) -> Reading:
         """Return how --annotations are read if they are given tracks."""
         return self.reading.reading_of_tracks(self.register.annotations, "annotations")
 
-    def _check(self, *, has_release: bool) -> None:
-        """Raise InputError if the flags contradict each other."""
+    def check(self, *, has_release: bool) -> None:
+        """Raise InputError if the flags contradict each other.
+
+        Args:
+          has_release: whether the source is A2D.
+        """
         flags = self.register
         if flags.split_of and (has_release or flags.test_videos):
             raise InputError(
@@ -156,26 +178,33 @@ class SourceFlags:
             )
         if flags.labels_of and has_release:
             raise InputError("--labels_of is for --annotations; leave it out")
-        if flags.bouts and has_release:
-            raise InputError(
-                "--bouts gives actions to --annotations; leave it out with --release"
-            )
-        needs_bouts = flags.bouts_win or flags.outside or flags.subjects
-        if needs_bouts and not flags.bouts:
-            raise InputError(
-                "--bouts_win, --outside and --subjects need --bouts, for --annotations"
-            )
+        self.coding.check(has_release=has_release)
+
+    def _exports(self) -> list[str]:
+        """Return the exports of --annotations and --coco."""
+        exports = list(self.register.annotations)
+        if self.register.coco:
+            exports.append(self.register.coco)
+        return exports
+
+    def _label_space(self) -> LabelSpace | None:
+        """Return the label space of --labels; None without that flag."""
+        if not self.register.labels:
+            return None
+        return LabelSpace.from_json(self.register.labels)
 
     def _open_release(
-        self,
-        release: str,
-        exports: Sequence[str],
-        label_space: LabelSpace,
-        on_error: str,
+        self, release: str, annotations: str | None, on_error: str
     ) -> Release:
-        """Return A2D; `exports` may name another folder of annotations."""
-        if len(exports) > 1:
-            raise InputError("--release takes at most one --annotations")
+        """Return A2D.
+
+        Args:
+          release: its folder.
+          annotations: another folder of its annotations; None for its own.
+          on_error: see `open`.
+        """
+        label_space = self._label_space() or A2D
+        self.check(has_release=True)
         list_of_videos = self.register.videos
         if list_of_videos and os.path.isdir(list_of_videos):
             list_of_videos = None  # a folder of videos, which only --annotations uses
@@ -183,108 +212,43 @@ class SourceFlags:
             release,
             label_space,
             videos=list_of_videos,
-            annotations=exports[0] if exports else None,
+            annotations=annotations,
             test_videos=frozenset(self.register.test_videos),
             on_error=on_error,
         )
 
-    def _open_annotated_videos(
-        self,
-        exports: Sequence[str],
-        label_space: LabelSpace | None,
-        *,
-        has_split: bool,
-        by_sight: bool,
-    ) -> AnnotatedVideos:
-        """Return a user's own videos; without labels, those of the annotations."""
+    def _read_options(self, known_labels: LabelSpace | None) -> ReadOptions:
+        """Return the options of reading exports."""
         flags = self.register
-        earlier_labels = None
-        if flags.labels_of:
-            earlier_labels = Manifest.load(flags.labels_of).label_space
-        known_labels = label_space or earlier_labels
         actors: Sequence[str] = ()
         if known_labels is not None:
             actors = known_labels.actors
-        options = self.reading.options(
+        return self.reading.options(
             actors,
             format_name="a2d_tf" if flags.coco else None,
             # Coded times are known for all frames.
-            interpolated=flags.interpolated or bool(flags.bouts),
+            interpolated=flags.interpolated or self.coding.has_bouts,
             empty_frames=flags.empty_frames,
             frame_step=flags.frame_step,
         )
+
+    def _selection(self, has_split: bool) -> Selection:
+        """Return which videos are tested, and how many frames are for training."""
+        flags = self.register
         earlier_splits = {}
         asked: Collection[str] = ()
         if flags.split_of:
             earlier_splits = Manifest.load(flags.split_of).split_of
             asked = asked_frames.read(flags.split_of).keys()
-        return AnnotatedVideos.read(
-            [Export.parse(export) for export in exports],
-            pathlib.Path(flags.videos),
-            label_space,
-            earlier_labels=earlier_labels,
-            names=self.reading.names(),
-            options=options,
-            coding=_read_coding(flags, by_sight) if flags.bouts else None,
-            selection=Selection(
-                test_videos=flags.test_videos,
-                earlier=earlier_splits,
-                asked=asked,
-                max_frames=flags.max_frames,
-                has_split=has_split,
-            ),
+        return Selection(
+            test_videos=flags.test_videos,
+            earlier=earlier_splits,
+            asked=asked,
+            max_frames=flags.max_frames,
+            has_split=has_split,
         )
-
-
-def _define_coding(register: Register) -> None:
-    """Define the flags of coded times."""
-    register.define_multi_string(
-        "bouts",
-        [],
-        "Coded times that give annotated instances their actions: tabular or"
-        " aggregated events, or the project, of BORIS, or a summary.csv; may be"
-        " repeated.",
-    )
-    register.define_bool("bouts_win", False, "Coded actions replace annotated ones.")
-    register.define_string(
-        "outside",
-        None,
-        "Action between coded times; by default these frames are left out.",
-    )
-    register.define_string(
-        "subjects",
-        None,
-        'JSON, or a file of it: {"subject": "track id or name"}, or {"subject":'
-        ' {"video": ...}}; null leaves out a subject or a behaviour.',
-    )
-    register.define_float(
-        "fps",
-        None,
-        "Images a second of --videos that are folders, for --bouts; by default as BORIS"
-        " says.",
-        1e-3,
-        1e6,
-    )
 
 
 def _is_release(path: str) -> bool:
     """Return whether a path is A2D's Release folder."""
     return (pathlib.Path(path) / "videoset.csv").is_file()
-
-
-def _read_coding(flags: Register, by_sight: bool = False) -> Coding:
-    """Return the coded times of --bouts."""
-    observations = []
-    for path in flags.bouts:
-        observations.extend(bout_files.read(path))
-    subjects: Subjects = {}
-    if flags.subjects:
-        subjects = load_subjects(flags.subjects)
-    return Coding(
-        observations,
-        wins=flags.bouts_win,
-        outside=flags.outside,
-        subjects=subjects,
-        fps=flags.fps,
-        by_sight=by_sight,
-    )

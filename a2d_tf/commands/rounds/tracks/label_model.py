@@ -1,0 +1,65 @@
+"""The SavedModel of a round of given tracks: a network that labels boxes by the fit."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from a2d_tf.commands.rounds.tracks.track_round_input import TrackRoundInput
+from a2d_tf.core.checked_json import load_json
+from a2d_tf.core.files import write_json
+from a2d_tf.runs import model_source
+from a2d_tf.training.given_tracks.fit_tracks import TrackFit
+
+if TYPE_CHECKING:
+    from a2d_tf.training.given_tracks.labelling_network import LabellingNetwork
+
+
+def write(
+    inputs: TrackRoundInput,
+    network: LabellingNetwork,
+    fit: TrackFit,
+    held_out: dict[str, Any] | None,
+) -> None:
+    """Export the network with the fit, unless that export is there.
+
+    `model.json` beside the export says from which weights and scores it was made.
+
+    Args:
+      network: the network without the fit.
+      held_out: the scores that the model keeps, see `runs.held_out_scores`.
+    """
+    path = inputs.output / "model.json"
+    facts = {"weights": _digest(inputs, network, fit, held_out)}
+    if inputs.model.exists():
+        facts.update(model_source.identity(str(inputs.model)))
+    if path.exists() and load_json(path, {}, "delete it") == facts:
+        return
+
+    from a2d_tf.serving import exporter
+    from a2d_tf.serving.signatures import BOX_SIGNATURES
+
+    bout_seconds = inputs.source.bout_seconds
+    model = network.build(fit.labels, fit.fitted, bout_seconds, held_out)
+    exporter.export(model, str(inputs.model), BOX_SIGNATURES)
+    facts.update(model_source.identity(str(inputs.model)))
+    write_json(path, facts)
+
+
+def _digest(
+    inputs: TrackRoundInput,
+    network: LabellingNetwork,
+    fit: TrackFit,
+    held_out: dict[str, Any] | None,
+) -> str:
+    """Return the digest of all that the export is made from."""
+    content = hashlib.sha256(network.digest().encode())
+    content.update(fit.labels.to_json().encode())
+    bout_seconds = sorted(inputs.source.bout_seconds.items())
+    content.update(repr((bout_seconds, held_out)).encode())
+    for part in (fit.fitted.actor, fit.fitted.action):
+        for values in (*part.kernels, part.bias):
+            content.update(np.float32(values).tobytes())
+    return content.hexdigest()
