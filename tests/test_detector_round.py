@@ -16,7 +16,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.pretrained import layouts
 from a2d_tf.video import video_prediction
 from a2d_tf.video.library import library_videos
-from a2d_tf.video.library.detected_tracks import DetectedTracks
+from a2d_tf.video.track_store.detected_tracks import DetectedTracks
 
 PERSON, DOG, _ = blob_detector.COLOURS
 FRAMES = 20

@@ -32,7 +32,7 @@ from a2d_tf.commands.beam import videos_on_workers as videos
 from a2d_tf.commands.beam.beam_runner import BeamSetup, InputCopy
 from a2d_tf.core.command import command_help, command_line
 from a2d_tf.core.errors import InputError
-from a2d_tf.video.library import library_request
+from a2d_tf.video.reading import video_content
 
 FLAGS = command_line.Register()
 
@@ -133,7 +133,7 @@ class Copies:
             # Here the ends of videos are enough; a worker copies the whole.
             videos_folder = os.path.join(self.folder, "videos")
             root = remote_files.download(
-                url, videos_folder, lambda name: False, library_request.ENDS
+                url, videos_folder, lambda name: False, video_content.ENDS
             )
             self.urls[videos_folder] = root
             return videos_folder + url.rstrip("/")[len(root) :]  # a glob stays one

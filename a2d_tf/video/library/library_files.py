@@ -1,4 +1,4 @@
-"""The files of a library itself, beside the folders of its predictions."""
+"""Names of the tables and pages of a library."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE_NAME = re.compile(r"index(_[0-9]+)?\.html")
 
 
 def is_own(name: str) -> bool:
-    """Return whether a file of this name is a library's own, a table or a page."""
+    """Return whether a file of this name is a table or a page of a library."""
     tables = (
         VIDEOS_FILE,
         SUMMARY,

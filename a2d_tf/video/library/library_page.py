@@ -1,4 +1,4 @@
-"""The page of a library, `index.html`, which lies above its predictions."""
+"""Write the page of a library, `index.html`."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def write_library_page(
 
     Args:
       output: folder of the predictions.
-      parts: {name of a folder in it: `read_part` of the prediction there}.
-      failed: {name of a video: why it has no prediction}.
-      run: folder of the run that predicts, whose training videos are marked.
-      notes: sentences on how good the labels are.
-      warning: what stands at the top of each page, "" for nothing.
-      curve: path of a PNG of what more annotations would add; there may be none. By
-        default that of the run.
+      parts: {name of a video: its part of the library}.
+      failed: {name of a video without a prediction: the reason}.
+      run: folder of the run, whose training videos are marked; None without a run.
+      notes: sentences about the quality of the labels.
+      warning: the warning at the top of each page; "" for none.
+      curve: path of a picture of the learning curve, which need not exist; "" for the
+        picture of the run.
 
     Raises:
       InputError: a page cannot be written.
@@ -116,9 +116,9 @@ def _url(path: pathlib.Path, output: str | os.PathLike) -> str:
 
 
 def splits(parts: Mapping[str, Part], run: str | None) -> dict[str, str]:
-    """Return {video: what it was to the model}; empty where nobody says.
+    """Return {video: its split of `video_splits.SPLITS`}; "" for an unknown split.
 
-    A run that nobody scored knows what it was trained on.
+    If a run was not scored, its records still tell the training videos.
     """
     training_videos = ()
     if run:
@@ -137,7 +137,11 @@ def splits(parts: Mapping[str, Part], run: str | None) -> dict[str, str]:
 def table_rows(
     parts: Mapping[str, Part], split_of: Mapping[str, str]
 ) -> list[TableRow]:
-    """Return what each video shows of each pair; `split_of` as of `splits`."""
+    """Return the rows of the table: one for each video and pair.
+
+    Args:
+      split_of: the result of `splits`.
+    """
     rows = []
     for name, part in parts.items():
         for pair in part.pairs:
@@ -157,7 +161,7 @@ def _pages_of(names: Sequence[str]) -> list[_Page]:
 
 
 def _picture_links(pages: Sequence[_Page]) -> dict[str, str]:
-    """Return {video: where its picture is}, of videos on further pages."""
+    """Return {video: link to its picture}, for videos on further pages."""
     links = {}
     for page in pages[1:]:
         for number, name in enumerate(page.names):

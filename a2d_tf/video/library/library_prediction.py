@@ -29,15 +29,16 @@ def predict(
     request: Request,
     on_error: str = "fail",
 ) -> dict[str, str]:
-    """Predict videos one after the other, by one model.
+    """Predict videos by one model, one after the other.
 
     Args:
-      load: returns the predictor.
-      jobs: the videos, none of which is finished.
+      load: returns the model.
+      jobs: the videos that are not finished.
+      request: the settings.
       on_error: 'fail' stops at the first video that fails, 'skip' continues.
 
     Returns:
-      {name of a video that failed: why}.
+      {name of a video that failed: the reason}.
 
     Raises:
       InputError: a video failed (with 'fail'), or the disk is full.
@@ -45,13 +46,13 @@ def predict(
     """
     failures: dict[str, str] = {}
     with stop_at_once():
-        predictor = load()
-        # Smoothing 0: the time left by the mean rate, for videos differ in length.
+        model = load()
+        # Smoothing 0 estimates the time left by the mean rate: videos differ in length.
         with progress_bar(jobs, "predict", unit="video", smoothing=0) as bar:
             for job in bar:
                 note = ""
                 try:
-                    problem = predict_video(lambda: predictor, job, request, job.name)
+                    problem = predict_video(lambda: model, job, request, job.name)
                     if problem:
                         note = f"note: {job.path} {problem}"
                 except Exception as error:
@@ -72,11 +73,21 @@ def predict_video(
     request: Request,
     progress: str | None = None,
 ) -> str:
-    """Predict a video, whole or not at all; return what it lacks, or "".
+    """Predict a video, whole or not at all.
 
-    Arguments and errors are those of `video_prediction.predict`.
+    Args:
+      load: returns the model.
+      job: the video.
+      request: the settings.
+      progress: title of the progress bar; None for no bar.
+
+    Returns:
+      the `shortfall` of the video.
+
+    Raises:
+      InputError, KeyboardInterrupt: see `video_prediction.predict`.
     """
-    if request.is_finished(job):  # by another process, since the videos were compared
+    if request.is_finished(job):  # by another process meanwhile
         return ""
     reader = video_reader.open_video(job.path, request.fps)
     span = Span.of_seconds(reader, request.start, request.end, request.every)

@@ -1,15 +1,14 @@
-"""What is predicted of each video of a library, and whether that is done already.
+"""The settings of the prediction of a library, and which of its videos are finished.
 
-`prediction.json` marks a video as finished, and tells by which settings.
+`prediction.json` marks a video as finished, and holds the settings of its prediction.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
-from collections.abc import Iterable, Mapping, Set
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Set
+from typing import Any
 
 from a2d_tf.behaviour.prediction_folder import (
     PART_FILE,
@@ -20,10 +19,9 @@ from a2d_tf.behaviour.prediction_folder import (
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.command.register import flag_text
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.decoding import video_frames
 from a2d_tf.video.frames.track_settings import TRACK_DEFAULTS, TrackSettings
 from a2d_tf.video.library.library_videos import Job
-from a2d_tf.video.reading import image_reader
+from a2d_tf.video.reading.video_content import video_content
 
 _RECORD = {
     "video": str,
@@ -33,27 +31,26 @@ _RECORD = {
     "model_sha256": str,
     "settings": {},
 }
-ENDS = 1 << 18
-"""Bytes of a file that tell it from another, from its start and to its end."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What is predicted of each video of a library, and written of it.
+    """The settings of the prediction of every video of a library.
 
     Attributes:
-      start, end, every, track_settings: as for `Predictor.video`.
+      start, end: seconds; frames that begin in [start, end) are answered.
+      every: N to answer each Nth frame.
+      track_settings: how individuals are followed.
       kinds: those of `prediction_folder.RESULT_FILES` that are written.
-      model: of `model_source.identity`.
-      settings: further settings that tell predictions apart, as {flag: value}.
-      fps: images a second of folders of images; None: 25, as nobody said.
-      overwrite: whether a prediction of other settings counts as none, rather than as
+      model: the identity of the model, see `model_source.identity`.
+      settings: further settings that tell predictions apart, {flag: value}.
+      fps: images a second of folders of images; None if the user does not say it.
+      overwrite: whether to replace a prediction of other settings, which is otherwise
         an error.
-      run: the run folder of the model, if it is one.
-      notes: sentences for the page of the library, of how good the labels are.
-      warning: what stands at the top of that page, "" for nothing.
-      curve: path of a picture on it, of what more annotations would add; there may be
-        none.
+      run: the run folder of the model; None if the model is no run.
+      notes: sentences on the page of the library about the quality of the labels.
+      warning: the warning at the top of that page; "" for none.
+      curve: path of the picture of the learning curve on that page; "" for none.
     """
 
     start: float = 0.0
@@ -71,7 +68,7 @@ class Request:
     curve: str = ""
 
     def record(self, job: Job) -> dict[str, Any]:
-        """Return a job's `prediction.json`, without its `frames`.
+        """Return the `prediction.json` of a job, without its `frames`.
 
         `bytes` and `digest` are None if the video is gone.
         """
@@ -85,10 +82,7 @@ class Request:
         }
         if self.fps is not None:
             settings["fps"] = self.fps
-        try:
-            content = _content(video_frames.files(job.path, image_reader.IMAGES))
-        except OSError:
-            content = _Content(None, None)
+        content = video_content(job.path)
         return {
             "video": os.path.basename(os.path.abspath(job.path)),
             "bytes": content.size,
@@ -98,11 +92,11 @@ class Request:
         }
 
     def is_finished(self, job: Job) -> bool:
-        """Return whether the results of a job are there and whole.
+        """Return whether the results of a job are whole.
 
         Raises:
-          InputError: another prediction is in its place, with what differs, or other
-            files are.
+          InputError: the job's folder holds a prediction of other settings, or other
+            files.
         """
         folder = job.output
         names = _names_in(folder)
@@ -124,15 +118,15 @@ class Request:
         return False
 
     def is_whole(self, job: Job) -> bool:
-        """Return whether the results of a job are there, whatever else may be."""
+        """Return whether the results of a job are whole; other files do not matter."""
         return not self._difference(job) and self._has_results(_names_in(job.output))
 
     def _has_results(self, names: Set[str]) -> bool:
-        """Return whether a folder of these names has every result that is wanted."""
+        """Return whether every kind of result is among the names in a folder."""
         return {RESULT_FILES[kind] for kind in self.kinds} <= names
 
     def _difference(self, job: Job) -> str | None:
-        """Describe how a job's folder differs from its prediction; None if it fits."""
+        """Describe how the prediction of a job differs; None if it does not."""
         path = os.path.join(job.output, RECORD_FILE)
         try:
             record = load_json(path, _RECORD, "not a library prediction")
@@ -146,32 +140,10 @@ def _names_in(folder: str) -> set[str]:
     return set(os.listdir(folder)) if os.path.lexists(folder) else set()
 
 
-class _Content(NamedTuple):
-    """Bytes of a video's files, and the digest of their sizes and their ends."""
-
-    size: int | None
-    digest: str | None
-
-
-def _content(paths: Iterable[str | os.PathLike[str]]) -> _Content:
-    """Return the content of files; OSError if one cannot be read."""
-    total_size = 0
-    digest = hashlib.sha256()
-    for path in paths:
-        with open(path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            digest.update(f"{size} ".encode())
-            for start in (0, max(0, size - ENDS)):
-                file.seek(start)
-                digest.update(file.read(ENDS))
-        total_size += size
-    return _Content(total_size, digest.hexdigest())
-
-
 def _difference_of_records(
     record: Mapping[str, Any], wanted_record: Mapping[str, Any]
 ) -> str | None:
-    """Describe how a prediction differs from the wanted one; None if it does not."""
+    """Describe how a record differs from the wanted one; None if it does not."""
     if record["model_sha256"] != wanted_record["model_sha256"]:
         return f"finished with another model or weights ({record['model']})"
     settings = record["settings"]

@@ -1,6 +1,6 @@
-"""The tables and the page of a library, written when its videos are done.
+"""Write the tables of a library, once every video is finished or has failed.
 
-They are written once every video is finished or has failed, in whichever process.
+The process that finishes the last video writes them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from a2d_tf.video.pages import trust
 from a2d_tf.video.pages.page_tables import TableRow, summed, sums
 
 _SPLIT = "split"
-"""Last column of all tables of a library: what a video was to the model."""
+"""Last column of all tables: whether the model was trained on the video."""
 _UNSURE = "unsure"
 """Column of bouts before it: 1 if the score is below that of `unsure_below`."""
 _SCORE = COLUMNS.index("mean_score")
@@ -55,14 +55,16 @@ def conclude(
     failures: Mapping[str, str],
     task: Task = ALONE,
 ) -> None:
-    """Write the library's own files, if by now each video is finished or has failed.
+    """Write the tables and the page, if every video is finished or has failed.
 
-    Until then the failures of a task wait in a file of its own.
+    Until then the failures of each task are in a file of the task.
 
     Args:
       output: folder of the library.
-      jobs: all of the library, not this task's alone.
-      failures: {name of a video that failed in this task: why}.
+      jobs: all videos of the library, also those of other tasks.
+      request: the settings.
+      failures: {name of a video that failed in this task: the reason}.
+      task: this process's share of the videos.
     """
     stem, suffix = os.path.splitext(FAILED)
     task_failures = f"{stem}-{task.number}-of-{task.count}{suffix}"
@@ -83,7 +85,7 @@ def conclude(
         else:
             missing_names.append(job.name)
     if not reasons.keys() >= set(missing_names):
-        # It lacks what has come since.
+        # An earlier table lacks the new videos.
         pathlib.Path(output, VIDEOS_FILE).unlink(missing_ok=True)
         return
     parts = {job.name: read_part(pathlib.Path(job.output)) for job in finished_jobs}
@@ -104,7 +106,7 @@ def _write_files(
 
     Args:
       parts: {name of a video: `read_part` of its prediction}.
-      failed: {name of a video: why it has none}.
+      failed: {name of a video without a prediction: the reason}.
     """
     split_of = splits(parts, request.run)
     video_info = None
@@ -127,7 +129,7 @@ def _write_files(
                 score = cell_number(row[_SCORE], path, "mean_score", CSV_REMEDY)
                 unsure = _unsure(score, unsure_below)
                 summary.append((*video, individual, *row, unsure, split))
-    for name in filter(is_own, os.listdir(output)):  # those of an earlier call
+    for name in filter(is_own, os.listdir(output)):  # of an earlier call
         pathlib.Path(output, name).unlink(missing_ok=True)
     write_csv(
         os.path.join(output, VIDEOS_FILE),
@@ -159,7 +161,7 @@ def _write_files(
 
 
 def _unsure(score: float, unsure_below: float | None) -> int | None:
-    """Return 1 if a bout is unsure, 0 if not; None if nobody says which are."""
+    """Return 1 if a bout is unsure, 0 if not; None without a limit of scores."""
     return None if unsure_below is None else int(score < unsure_below)
 
 

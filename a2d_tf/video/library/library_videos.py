@@ -1,7 +1,7 @@
-"""Find the videos of a library, and the places of their predictions.
+"""Find the videos of a library, and choose the folders of their predictions.
 
-A folder of videos, a glob or a list is a library; a file, a camera or a folder of
-images is not.
+A library is a folder of videos, a glob or a list. A file, a camera and a folder of
+images are single videos.
 """
 
 from __future__ import annotations
@@ -29,7 +29,12 @@ from a2d_tf.video.reading import image_reader
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A video, by its path, and the folder of its prediction."""
+    """A video of a library that is to be predicted.
+
+    Attributes:
+      path: of the video.
+      output: folder of its prediction.
+    """
 
     path: str
     output: str
@@ -41,19 +46,20 @@ class Job:
 
 
 def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] | None:
-    """Find the videos of a library; one of `video` and `videos` is given.
+    """Find the videos of a library, by either `video` or `videos`.
 
     Args:
       video: a folder of videos, each a file or a folder of images; or a glob.
-      videos: text file of videos, one a line, relative to the current folder or to that
-        of the file.
+      videos: text file of videos, one a line, relative to the current folder or to the
+        folder of the file.
       output: folder of the library.
 
     Returns:
       the jobs; None if `video` is one video.
 
     Raises:
-      InputError: nothing to predict, images beside videos, or two videos of one name.
+      InputError: there is no video, there are images beside videos, or two videos have
+        the same name.
     """
     if videos:
         paths = _read_list(videos)
@@ -84,7 +90,7 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
 
 
 def _check_output(output: str) -> None:
-    """Raise InputError if the tables would replace files that are no library's."""
+    """Raise InputError if the tables would replace files of something else."""
     if not os.path.isdir(output):
         return
     own_names = sorted(filter(is_own, os.listdir(output)))
@@ -98,7 +104,7 @@ def _check_output(output: str) -> None:
 
 
 def _entries(folder: str) -> list[str]:
-    """Return the paths in a folder, without hidden ones."""
+    """Return the paths in a folder that are not hidden."""
     with os.scandir(folder) as entries:
         return [entry.path for entry in entries if not entry.name.startswith(".")]
 
@@ -111,9 +117,12 @@ class _Sources(NamedTuple):
 
 
 def _sources(name: str, paths: Sequence[str]) -> _Sources:
-    """Return the videos, among them folders of images, and the images of some paths.
+    """Return the videos and the single images among some paths.
 
-    What was predicted is neither. `name` is for messages.
+    A folder of images is a video. Results of predictions are left out.
+
+    Args:
+      name: what errors call the paths.
     """
     files = _files(name, paths)
     folders = [path for path in paths if _holds_images(path)]
@@ -121,7 +130,7 @@ def _sources(name: str, paths: Sequence[str]) -> _Sources:
 
 
 def _files(name: str, paths: Sequence[str]) -> _Sources:
-    """Return the video files and the images; InputError if there are both."""
+    """Return the video files and the images; raise InputError if there are both."""
     videos = []
     images = []
     for path in sorted(paths):
@@ -142,15 +151,19 @@ def _files(name: str, paths: Sequence[str]) -> _Sources:
 
 
 def _has_suffix(path: str, suffixes: tuple[str, ...]) -> bool:
-    """Return whether a path that is no folder has one of the suffixes.
+    """Return whether a path has one of the suffixes and is no folder.
 
-    It may be a link to a file that is gone, which then fails under its name.
+    The path may be a broken link; its prediction then fails.
     """
     return path.lower().endswith(suffixes) and not os.path.isdir(path)
 
 
 def _holds_images(path: str) -> bool:
-    """Return whether it is a folder that holds images; InputError if videos too."""
+    """Return whether a path is a folder with images.
+
+    Raises:
+      InputError: the folder also has videos.
+    """
     return os.path.isdir(path) and bool(_files(path, _entries(path)).images)
 
 
@@ -163,7 +176,11 @@ def _is_predicted(path: str) -> bool:
 
 
 def _read_list(file: str) -> list[str]:
-    """Return the paths in a list of videos; InputError names a line that is none."""
+    """Return the paths in a list of videos.
+
+    Raises:
+      InputError: a line names no video, or there is none.
+    """
     paths = []
     # The file may be a video by mistake.
     text = pathlib.Path(file).read_bytes().decode("utf-8-sig", "replace")
@@ -184,7 +201,7 @@ def _read_list(file: str) -> list[str]:
 
 
 def _check_names(jobs: Sequence[Job]) -> None:
-    """Raise InputError if two predictions share a folder, or one can have none."""
+    """Raise InputError if two videos have one name, or a name is not possible."""
     jobs_by_name: dict[str, Job] = {}
     for job in jobs:
         first_job = jobs_by_name.setdefault(job.name, job)

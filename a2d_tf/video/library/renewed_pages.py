@@ -1,4 +1,4 @@
-"""Pages that were made before their model was scored, made again with its scores."""
+"""Write the pages of videos again after their model was scored."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from a2d_tf.video.pages.video_page import write_page
 
 
 def renew(jobs: Iterable[Job], run: str) -> None:
-    """Write how good a run is into predictions by it, and on their pages.
+    """Write the scores of a run into its predictions, and onto their pages.
 
     Args:
-      jobs: videos that are predicted.
+      jobs: the predicted videos.
       run: the run folder.
 
     Raises:

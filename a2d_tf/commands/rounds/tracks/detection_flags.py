@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from a2d_tf.core.command import flagfiles
 from a2d_tf.core.command.register import Register
 from a2d_tf.video.frames.track_settings import TrackSettings
-from a2d_tf.video.library.detected_tracks import DetectedTracks
 from a2d_tf.video.predictors import object_detector
 from a2d_tf.video.predictors.detector_classes import DetectorClasses
+from a2d_tf.video.track_store.detected_tracks import DetectedTracks
 
 COMMAND = "start --detector"
 """The key of these flags in `RoundRequest.further_flags`."""

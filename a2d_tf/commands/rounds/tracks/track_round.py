@@ -18,7 +18,7 @@ from a2d_tf.data.decoding import video_frames
 from a2d_tf.evaluation import fold_scores
 from a2d_tf.training.given_tracks import coded_instances
 from a2d_tf.training.given_tracks.fit_tracks import fit_tracks
-from a2d_tf.video.library.feature_folder import FeatureFolder
+from a2d_tf.video.track_store.feature_folder import FeatureFolder
 
 _WITHOUT_MOTION = (
     "note: weights of I3D, which know actions by their motion, are not installed, and"

@@ -20,9 +20,9 @@ from a2d_tf.commands.rounds.tracks.track_round_input import TrackRoundInput
 from a2d_tf.core.command import command_flags, flagfiles
 from a2d_tf.core.command.register import Register
 from a2d_tf.video.frames.track_settings import TrackSettings
-from a2d_tf.video.library.detected_tracks import DetectedTracks
 from a2d_tf.video.library.library_videos import Job
 from a2d_tf.video.reading import video_reader
+from a2d_tf.video.track_store.detected_tracks import DetectedTracks
 from a2d_tf.video.video_flags import kinds_of_results
 
 COMMAND = "start --tracks"

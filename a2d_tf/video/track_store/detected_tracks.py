@@ -1,4 +1,4 @@
-"""Tracks of a detector, kept as exports that a user can correct in a tool."""
+"""The tracks of a detector, as exports that a user can correct in a tool."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from a2d_tf.core.files import write_json
 from a2d_tf.runs import model_source
 from a2d_tf.video import video_prediction
 from a2d_tf.video.frames.track_settings import TRACK_DEFAULTS, TrackSettings
-from a2d_tf.video.library.library_request import Request
 from a2d_tf.video.library.library_videos import Job
 from a2d_tf.video.predictors import detector_predictor
 from a2d_tf.video.predictors.detector_predictor import DetectorPredictor
 from a2d_tf.video.predictors.object_detector import SCORE_THRESHOLD
 from a2d_tf.video.reading import video_reader
+from a2d_tf.video.reading.video_content import video_content
 
 _FORM = "cvat"
 _SUFFIXES = (".xml", ".zip")
-"""Of an export as it is written, and as CVAT gives it back."""
-_MIN_IOU = 0.95  # of interpolated boxes, as of a2d export-annotations
-_KINDS = ("label_maps", "detections", "tracks")  # of which exports are made
+"""Suffix of an export as it is written, and as CVAT gives it back."""
+_MIN_IOU = 0.95  # of interpolated boxes, as in a2d export-annotations
+_KINDS = ("label_maps", "detections", "tracks")  # results that an export is made from
 _RECORD = {"model": str, "model_sha256": str, "settings": {}, "videos": {}}
 
 
@@ -39,9 +39,10 @@ class DetectedTracks:
     """The exports of the tracks of videos, one a video.
 
     Attributes:
-      output: the folder that has them in `tracks`, and `tracks.json`, what made them.
+      output: the folder of `tracks`, which has the exports, and of `tracks.json`, which
+        has their settings.
       detector: folder of the SavedModel.
-      actors: as for `DetectorClasses`.
+      actors: classes of the detector, see `DetectorClasses.parse`.
       score_threshold: the least score of a box.
       track_settings: how individuals are followed.
     """
@@ -67,16 +68,16 @@ class DetectedTracks:
 
         Args:
           jobs: all videos.
-          device: as for `devices.prepare`.
-          fps: images a second of folders of images; None: 25.
+          device: see `devices.prepare`.
+          fps: images a second of folders of images; None for 25.
 
         Raises:
-          InputError: the exports that are there are of another detector, of other
-            settings or of other videos; or a video cannot be predicted.
-          KeyboardInterrupt: a signal came; the exports that are there are whole.
+          InputError: the exports so far are of another detector, of other settings or
+            of other videos; or a video cannot be predicted.
+          KeyboardInterrupt: a signal came; the exports so far are whole.
         """
         missing = [job for job in jobs if not self._has_export(job)]
-        self._record(jobs, missing, fps)
+        self._record(jobs, missing)
         if not missing:
             return
 
@@ -95,7 +96,7 @@ class DetectedTracks:
         prediction = self.output / ".detected"
         try:
             for job in missing:
-                shutil.rmtree(prediction, ignore_errors=True)  # of a process killed
+                shutil.rmtree(prediction, ignore_errors=True)  # of a killed process
                 self._detect(load, job, prediction, fps)
         finally:
             shutil.rmtree(prediction, ignore_errors=True)
@@ -107,7 +108,12 @@ class DetectedTracks:
         prediction: pathlib.Path,
         fps: float | None,
     ) -> None:
-        """Write the export of a video, from a prediction in a folder of its own."""
+        """Write the export of a video from a prediction in a temporary folder.
+
+        Args:
+          load: returns the predictor.
+          prediction: the temporary folder.
+        """
         outcome = video_prediction.predict(
             load,
             video_reader.open_video(job.path, fps),
@@ -130,15 +136,13 @@ class DetectedTracks:
         """Return whether there is an export of a video, corrected or not."""
         return any(self._export(job, suffix).exists() for suffix in _SUFFIXES)
 
-    def _record(
-        self, jobs: Sequence[Job], missing: Sequence[Job], fps: float | None
-    ) -> None:
-        """Keep what makes the exports; InputError if those there are of other things.
+    def _record(self, jobs: Sequence[Job], missing: Sequence[Job]) -> None:
+        """Write the settings of the exports, before the first export.
 
-        It is written before the first export, so that none is without it.
+        Raises:
+          InputError: the exports so far have other settings.
         """
-        request = Request(fps=fps)
-        digests = {job.name: request.record(job)["digest"] for job in jobs}
+        digests = {job.name: video_content(job.path).digest for job in jobs}
         settings = {
             "actors": ",".join(self.actors) or None,
             "score_threshold": self.score_threshold,

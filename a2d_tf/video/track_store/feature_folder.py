@@ -14,9 +14,9 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.machine import devices
 from a2d_tf.training.given_tracks import track_features
 from a2d_tf.training.given_tracks.track_features import TrackFeatures
-from a2d_tf.video.library.library_request import Request
 from a2d_tf.video.library.library_videos import Job
 from a2d_tf.video.reading import video_reader
+from a2d_tf.video.reading.video_content import video_content
 
 if TYPE_CHECKING:
     from a2d_tf.training.given_tracks.labelling_network import LabellingNetwork
@@ -63,7 +63,7 @@ class FeatureFolder:
         if not missing:
             return features
 
-        from a2d_tf.video.predictors.feature_maker import FeatureMaker
+        from a2d_tf.video.track_store.feature_maker import FeatureMaker
 
         print(self._expectation(missing), flush=True)
         maker = FeatureMaker(self.settings.build(labels))
@@ -84,14 +84,13 @@ class FeatureFolder:
 
     def _digests(self, jobs: Sequence[Job]) -> dict[str, str]:
         """Return {name of a video: digest of what its features depend on}."""
-        request = Request(every=self.every, fps=self.fps)
         settings = self.settings.digest()
         digests = {}
         for job in jobs:
             facts = (
                 settings,
                 self.given.videos[job.name].digest(),
-                request.record(job)["digest"],
+                video_content(job.path).digest,
                 self.every,
                 self.fps,
             )
