@@ -1,9 +1,10 @@
-"""The command `a2d`, also `python -m a2d_tf`: it starts the single commands."""
+"""The command `a2d`, also `python -m a2d_tf`: it starts one of its commands."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
+import itertools
 import sys
 from typing import NamedTuple
 
@@ -14,9 +15,10 @@ class Command(NamedTuple):
     """A command of `a2d`.
 
     Attributes:
-      name: as it is typed.
-      module: of this package; its `run` takes the words of the command line.
-      about: what it does.
+      name: its name on the command line.
+      module: its module in this package; `run` there takes the words of the command
+        line.
+      about: what it does, for the list of commands.
     """
 
     name: str
@@ -93,13 +95,11 @@ COMMANDS = {
     ],
 }
 """{group: its commands}, in the order of use."""
-MODULES: dict[str, str] = {}
+MODULES = {
+    command.name: command.module
+    for command in itertools.chain.from_iterable(COMMANDS.values())
+}
 """{name of a command: its module}."""
-for _group in COMMANDS.values():
-    for _command in _group:
-        MODULES[_command.name] = _command.module
-
-
 FORMER: dict[str, list[str]] = {
     "import-weights": ["weights"],
     "pack-model": ["export", "--pack"],

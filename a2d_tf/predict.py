@@ -30,7 +30,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from a2d_tf.annotations.tracks.given_tracks import Reading
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core.command import command_line
 from a2d_tf.core.errors import InputError
@@ -38,7 +37,6 @@ from a2d_tf.core.settings.config import Config
 from a2d_tf.runs import model_source, training_length
 from a2d_tf.runs.model_source import ModelSource
 from a2d_tf.video import video_prediction
-from a2d_tf.video.frames.track_settings import TrackSettings
 from a2d_tf.video.library import (
     library_prediction,
     library_tables,
@@ -56,8 +54,10 @@ from a2d_tf.video.reading.span import Span
 from a2d_tf.video.track_flags import TrackFlags
 from a2d_tf.video.video_flags import VideoFlags
 
-Predict = Callable[..., dict[str, str]]
-"""As `library_prediction.predict`: predicts videos, returns {failed video: why}."""
+PredictLibrary = Callable[
+    [Callable[[], LoadedModel], Sequence[Job], Request, str], "dict[str, str]"
+]
+"""Predicts videos; see `library_prediction.predict`."""
 
 FLAGS = command_line.Register()
 _MODEL = ModelFlags.define(FLAGS)
@@ -66,99 +66,44 @@ _TRACKS = TrackFlags.define(FLAGS)
 Config.define_flags(FLAGS, ["inference", "compute"])
 
 
-def main(argv: list[str], predict_elsewhere: Predict | None = None) -> int | None:
+def main(
+    argv: list[str], predict_elsewhere: PredictLibrary | None = None
+) -> int | None:
     """Predict one video, or the videos of a library.
 
     Args:
-      predict_elsewhere: predicts the videos of a library, as
-        `library_prediction.predict` does here; one video is then an error.
+      predict_elsewhere: predicts the videos of a library on other machines; a single
+        video is then an error.
 
     Returns:
       the exit status: 1 if every video of a library failed.
     """
     command_line.require(argv, video=FLAGS.video or FLAGS.videos, output=FLAGS.output)
-    if FLAGS.video and FLAGS.videos:
-        raise InputError("--videos is a list in place of --video; use one or the other")
-    source = _MODEL.source()
-    _VIDEO.check_times()
-    kinds = _VIDEO.kinds()
+    _VIDEO.check()
     _TRACKS.check()
+    source = _MODEL.source()
     _MODEL.check_detector(source)
-    track_settings = _TRACKS.settings()
     jobs = library_videos.plan(FLAGS.video, FLAGS.videos, _VIDEO.output)
-    reading = _TRACKS.reading_of_tracks()
-    load = _loader(source, reading, [job.path for job in jobs or ()] or [FLAGS.video])
-    if jobs is None:
-        if FLAGS.task or predict_elsewhere is not None:
-            raise InputError(
-                f"--video={FLAGS.video}: a single video; use a folder, or a glob"
-            )
-        _predict_video(load, kinds, track_settings)
-        return None
-    request = _request(source, reading, kinds, track_settings)
-    predict: Predict = predict_elsewhere or library_prediction.predict
-    return _predict_library(jobs, request, functools.partial(predict, load))
+    if jobs is not None:
+        predict = predict_elsewhere or library_prediction.predict
+        return _predict_library(source, jobs, predict)
+    if FLAGS.task or predict_elsewhere is not None:
+        raise InputError(
+            f"--video={FLAGS.video}: a single video; use a folder, or a glob"
+        )
+    _predict_video(source)
+    return None
 
 
-def _loader(
-    source: ModelSource, reading: Reading, videos: Sequence[str]
-) -> Callable[[], LoadedModel]:
-    """Return what loads the predictor of the videos.
-
-    It can be pickled, for other machines.
-
-    Args:
-      reading: of the exports of --tracks.
-      videos: their paths.
-    """
-    if not FLAGS.tracks:
-        return _MODEL.loader(source)
-    return functools.partial(
-        track_predictor.load,
-        source.path,
-        reading=reading,
-        videos=videos,
-        **_MODEL.loading(),
-    )
-
-
-def _request(
-    source: ModelSource,
-    reading: Reading,
-    kinds: tuple[str, ...],
-    track_settings: TrackSettings,
-) -> Request:
-    """Return what is predicted of each video of a library.
-
-    Args:
-      reading: of the exports of --tracks.
-      kinds: of results, that are written.
-    """
-    return Request(
-        start=FLAGS.start,
-        end=FLAGS.end,
-        every=FLAGS.every,
-        track_settings=track_settings,
-        kinds=kinds,
-        model=model_source.identity(source.path),
-        settings={**_MODEL.recorded(source), **_TRACKS.recorded(reading)},
-        fps=FLAGS.fps,
-        overwrite=FLAGS.overwrite,
-        run=FLAGS.workdir,
-        warning=training_length.warning(source.path),
-    )
-
-
-def _predict_video(
-    load: Callable[[], LoadedModel],
-    kinds: tuple[str, ...],
-    track_settings: TrackSettings,
-) -> None:
+def _predict_video(source: ModelSource) -> None:
     """Predict one video, and print what was written."""
     output = _VIDEO.output
+    kinds = _VIDEO.kinds()
     folder, name = os.path.split(os.path.realpath(FLAGS.video))
     if folder == os.path.realpath(output) and name in prediction_folder.RESULTS:
         raise InputError(f"{FLAGS.video}: would be overwritten; use another --output")
+    load = _loader(source, [FLAGS.video])
+    track_settings = _TRACKS.settings()
     reader = video_reader.open_video(FLAGS.video, FLAGS.fps)
     span = Span.of_seconds(reader, FLAGS.start, FLAGS.end, FLAGS.every)
     outcome = video_prediction.predict(
@@ -175,29 +120,26 @@ def _predict_video(
 
 
 def _predict_library(
-    jobs: Sequence[Job],
-    request: Request,
-    predict: Predict,
+    source: ModelSource, jobs: Sequence[Job], predict: PredictLibrary
 ) -> int:
-    """Predict the videos of a library that are this task's and not finished.
-
-    Args:
-      predict: takes the videos, the request and what to do at an error.
+    """Predict the videos of this process's task that are not finished.
 
     Returns:
-      the exit status: 1 if every video of this task failed.
+      the exit status: 1 if every video of the task failed.
     """
+    request = _request(source)
+    load = _loader(source, [job.path for job in jobs])
     task = _VIDEO.task()
     unfinished = {job for job in jobs if not request.is_finished(job)}
     own_jobs = task.share(jobs)
     jobs_to_do = [job for job in own_jobs if job in unfinished]
-    output = _VIDEO.output
     failures: dict[str, str] = {}
     if jobs_to_do:
-        failures = predict(jobs_to_do, request, FLAGS.on_error)
+        failures = predict(load, jobs_to_do, request, FLAGS.on_error)
     if request.run and "tracks" in request.kinds:
         finished_jobs = [job for job in own_jobs if job not in unfinished]
         renewed_pages.renew(finished_jobs, request.run)
+    output = _VIDEO.output
     library_tables.conclude(output, jobs, request, failures, task)
     for reason in failures.values():
         print(f"skipped {reason}")
@@ -206,6 +148,43 @@ def _predict_library(
         f" {len(jobs) - len(unfinished)} finished before, {len(failures)} failed"
     )
     return int(bool(failures) and len(failures) == len(own_jobs))
+
+
+def _request(source: ModelSource) -> Request:
+    """Return how each video of a library is predicted."""
+    reading = _TRACKS.reading_of_tracks()
+    return Request(
+        start=FLAGS.start,
+        end=FLAGS.end,
+        every=FLAGS.every,
+        track_settings=_TRACKS.settings(),
+        kinds=_VIDEO.kinds(),
+        model=model_source.identity(source.path),
+        settings={**_MODEL.recorded(source), **_TRACKS.recorded(reading)},
+        fps=FLAGS.fps,
+        overwrite=FLAGS.overwrite,
+        run=FLAGS.workdir,
+        warning=training_length.warning(source.path),
+    )
+
+
+def _loader(source: ModelSource, videos: Sequence[str]) -> Callable[[], LoadedModel]:
+    """Return a function that loads the model, and the tracks of videos if given.
+
+    It can be pickled, for other machines.
+
+    Args:
+      videos: the paths of all videos.
+    """
+    if not FLAGS.tracks:
+        return _MODEL.loader(source)
+    return functools.partial(
+        track_predictor.load,
+        source.path,
+        reading=_TRACKS.reading_of_tracks(),
+        videos=videos,
+        **_MODEL.loading(),
+    )
 
 
 run = command_line.command(main, FLAGS)

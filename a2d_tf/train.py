@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from a2d_tf.core.checked_json import check_json, load_json
 from a2d_tf.core.command import command_flags, command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_text
@@ -20,7 +19,7 @@ from a2d_tf.evaluation.metrics import summaries
 from a2d_tf.runs import chosen_threshold, creation, run_folder
 
 if TYPE_CHECKING:
-    from a2d_tf.model.network import Network
+    from a2d_tf.evaluation.evaluator import Evaluator
     from a2d_tf.training.fit import ValidationOutcome
 
 FLAGS = command_line.Register()
@@ -34,12 +33,9 @@ _PICTURES = FLAGS.define_integer(
 _DEVICE = command_flags.define_device(FLAGS)
 Config.define_flags(FLAGS)
 
-_VALIDATION = ({"box_f1": float}, {"segmentation": {"joint": {"miou": float}}})
-"""What a validation scores, as a kind of `check_json`."""
-
 
 def main(argv: list[str]) -> None:
-    """Train a network on the records of the flags, and say what comes next."""
+    """Train a network on records, and print its scores and the next command."""
     config = Config.from_flags(FLAGS)
     command_line.require(argv, records=_RECORDS.value, workdir=_WORKDIR.value)
     run_folder.check_weights_path(_WORKDIR.value)
@@ -68,11 +64,12 @@ def main(argv: list[str]) -> None:
 
 
 def _train(config: Config, manifest: Manifest, workdir: str) -> None:
-    """Train a network in a run folder, a new one or one whose run resumes.
+    """Train a network in a run folder; resume the run that is there.
 
     Raises:
       InputError: another process trains there.
     """
+    from a2d_tf.evaluation.evaluator import Evaluator
     from a2d_tf.model.network import Network
     from a2d_tf.training import initial_weights
     from a2d_tf.training.fit import fit
@@ -94,22 +91,43 @@ def _train(config: Config, manifest: Manifest, workdir: str) -> None:
         if report:
             print(report.summary(), flush=True)
             write_text(os.path.join(workdir, run_folder.WEIGHTS), str(report))
-        validate = _validation(network, config, manifest, workdir)
+        evaluator = Evaluator(network, config, manifest)
+        validate = functools.partial(_validate, evaluator, workdir)
         fit(network, manifest, config, workdir, validate=validate)
+
+
+def _validate(evaluator: Evaluator, workdir: str) -> ValidationOutcome | None:
+    """Choose the threshold of a run, and score its validation split with it.
+
+    Pictures show the same clips in each validation.
+
+    Returns:
+      the scores for `fit`; None if no videos are held out.
+    """
+    from a2d_tf.training.fit import ValidationOutcome
+
+    validation = evaluator.validate("val", _PICTURES.value)
+    if validation is None:
+        return None
+    chosen_threshold.save(
+        workdir, validation.threshold, validation.metrics, validation.figures
+    )
+    scalars = summaries.scalars(validation.metrics)
+    scalars["segmentation/threshold"] = validation.threshold
+    images = {tag: image[None] for tag, image in validation.pictures.items()}
+    return ValidationOutcome(
+        scalars=scalars,
+        images=images,
+        score=validation.score,
+        threshold=validation.threshold,
+    )
 
 
 def _conclude(workdir: str, manifest: Manifest) -> None:
     """Print the scores of the last validation, then the result and the next command."""
-    path = os.path.join(workdir, chosen_threshold.FILE)
+    metrics = chosen_threshold.read_metrics(workdir)
     result = "no videos were held out for validation"
-    if os.path.isfile(path):
-        metrics = load_json(path, {"validation": dict}, "delete it")["validation"]
-        try:
-            check_json(metrics, _VALIDATION)
-        except ValueError as error:
-            raise InputError(
-                f"{path}: no scores of a validation ({error}); delete it"
-            ) from error
+    if metrics is not None:
         if manifest.label_space != A2D:
             print(summaries.table(summaries.of_own_labels(metrics)))
         result = f"{_deciding_score(metrics)} on held-out videos"
@@ -118,45 +136,12 @@ def _conclude(workdir: str, manifest: Manifest) -> None:
 
 
 def _deciding_score(metrics: dict) -> str:
-    """Return in words the score that decided on the weights."""
+    """Return the score that chose the best weights, in words."""
     if "box_f1" in metrics:
         return f"F1 of boxes {metrics['box_f1']:.1f} %"
     return (
         f"joint mIoU with background {metrics['segmentation']['joint']['miou']:.1f} %"
     )
-
-
-def _validation(
-    network: Network, config: Config, manifest: Manifest, workdir: str
-) -> Callable[[], ValidationOutcome | None]:
-    """Return the validation of a run, for `fit`."""
-    from a2d_tf.evaluation.evaluator import Evaluator
-    from a2d_tf.training.fit import ValidationOutcome
-
-    evaluator = Evaluator(network, config, manifest)
-
-    def validate() -> ValidationOutcome | None:
-        """Choose the threshold and score with it.
-
-        Pictures show the same clips in each validation.
-        """
-        validation = evaluator.validate("val", _PICTURES.value)
-        if validation is None:
-            return None
-        chosen_threshold.save(
-            workdir, validation.threshold, validation.metrics, validation.figures
-        )
-        scalars = summaries.scalars(validation.metrics)
-        scalars["segmentation/threshold"] = validation.threshold
-        images = {tag: image[None] for tag, image in validation.pictures.items()}
-        return ValidationOutcome(
-            scalars=scalars,
-            images=images,
-            score=validation.score,
-            threshold=validation.threshold,
-        )
-
-    return validate
 
 
 run = command_line.command(main, FLAGS)

@@ -10,7 +10,8 @@ import logging
 import os
 from collections.abc import Mapping
 
-from a2d_tf.core.checked_json import load_json, number
+from a2d_tf.core.checked_json import check_json, load_json, number
+from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
 
 DEFAULT = 0.7
@@ -19,6 +20,8 @@ KIND = {"score_threshold": number(0, 1)}
 """What a JSON file with a chosen threshold holds."""
 FILE = "score_threshold.json"
 """Its name in a run folder, or in a packed model."""
+_METRICS = ({"box_f1": float}, {"segmentation": {"joint": {"miou": float}}})
+"""The figures of a validation, as a kind of `check_json`."""
 _AS_GOOD = 1.0  # percent below the best figure
 
 logger = logging.getLogger(__name__)
@@ -54,6 +57,25 @@ def read(workdir: str | os.PathLike) -> float:
         return DEFAULT
     chosen = load_json(path, KIND, "delete it or set --score_threshold")
     return chosen["score_threshold"]
+
+
+def read_metrics(workdir: str | os.PathLike) -> dict | None:
+    """Read the metrics of a run's last validation; return None without one.
+
+    Raises:
+      InputError: the file is damaged.
+    """
+    path = os.path.join(workdir, FILE)
+    if not os.path.isfile(path):
+        return None
+    metrics = load_json(path, {"validation": dict}, "delete it")["validation"]
+    try:
+        check_json(metrics, _METRICS)
+    except ValueError as error:
+        raise InputError(
+            f"{path}: no scores of a validation ({error}); delete it"
+        ) from error
+    return metrics
 
 
 def save(

@@ -84,8 +84,12 @@ class VideoFlags:
         """The folder of the results."""
         return os.path.normpath(self.register.output)
 
-    def check_times(self) -> None:
-        """Raise InputError if --start and --end are no span."""
+    def check(self) -> None:
+        """Raise InputError if two flags name videos, or --start and --end no span."""
+        if self.register.video and self.register.videos:
+            raise InputError(
+                "--videos is a list in place of --video; use one or the other"
+            )
         start = self.register.start
         end = self.register.end
         if not start < (sys.float_info.max if end is None else end) < math.inf:
