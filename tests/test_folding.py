@@ -6,7 +6,7 @@ import tensorflow as tf
 import tiny_network
 
 from a2d_tf.model.layers import ConvNorm
-from a2d_tf.serving.folding import folded
+from a2d_tf.serving.folding import fold_norms
 
 pytestmark = pytest.mark.slow
 
@@ -77,7 +77,7 @@ def test_the_fold_in_figures():
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_folded_network_computes_the_same(variant):
     network = make(**variant)
-    made = folded(network)
+    made = fold_norms(network)
     layers = [layer for part in made.parts().values() for layer in part.layers]
     left = {layer.norm for layer in layers if isinstance(layer, ConvNorm)}
     assert left <= {"none", "group_norm"}
@@ -91,7 +91,7 @@ def test_the_folded_network_computes_the_same(variant):
 
 def test_16_bits_are_rounded_once():
     network = make("mixed_bfloat16", norm="frozen_bn", flow_norm="group_norm")
-    made = folded(network)
+    made = fold_norms(network)
     kernels = {v.dtype for v in made.variables if v.shape.rank > 1}
     scales = {v.dtype for v in made.variables if "gamma" in v.name}
     assert kernels == {tf.bfloat16} and scales == {tf.float32}

@@ -23,7 +23,7 @@ from a2d_tf.model.readout import group_weights, label_fit, ridge
 from a2d_tf.model.readout import readout as readouts
 from a2d_tf.model.readout.box_halves import average_map
 from a2d_tf.ops import motion_maps
-from a2d_tf.training.fit_readout import fit_readout, in_words
+from a2d_tf.training.fit_readout import describe_skills, fit_readout
 
 SETTINGS = dataclasses.replace(tiny_network.INFERENCE, score_threshold=0.05)
 LEARNING = dataclasses.replace(tiny_network.LEARNING, val_fraction=0.6)
@@ -412,14 +412,14 @@ def test_damaged_records_are_named(mini_records, tmp_path):
 
 
 def test_skills_are_told_in_words():
-    told = in_words(label_fit.Skills(None, 0.5))
+    told = describe_skills(label_fit.Skills(None, 0.5))
     assert told == (
         "how well it labels training videos that it has not seen, from 0 for chance to"
         " 1 for all right: actions 0.50; what is below 0.15 is left to the network's"
         " heads; there are too few training videos to leave some out and say how well"
         " it labels actors in them"
     )
-    told = in_words(label_fit.Skills(None, None))
+    told = describe_skills(label_fit.Skills(None, None))
     assert told.startswith("there are too few training videos to leave some out")
     assert told.endswith(" how well it labels actors and actions in them")
 

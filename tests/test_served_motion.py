@@ -31,7 +31,7 @@ from a2d_tf.ops.motion_maps import BLOCK
 from a2d_tf.runs import loading
 from a2d_tf.serving import clip_motion, exporter, motion_graphs
 from a2d_tf.serving.descriptions import describe_network
-from a2d_tf.serving.folding import folded
+from a2d_tf.serving.folding import fold_norms
 from a2d_tf.serving.served_network import ServedNetwork
 from a2d_tf.video.predictors import network_predictor
 from a2d_tf.video.predictors.predictor import Predictor
@@ -282,7 +282,7 @@ def test_a_block_has_maps_of_logits():
 
 def test_folding_keeps_the_parts_of_motion():
     network = network_of(norm="frozen_bn", flow_norm="same", **ALL)
-    made = folded(network)
+    made = fold_norms(network)
     assert made is not network
     for part in ("action_backbone", "motion_readout"):
         mine, own = made.parts()[part], network.parts()[part]

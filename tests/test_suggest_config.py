@@ -78,7 +78,7 @@ def put_weights(folder, *names):
     ],
 )
 def test_the_canvas_holds_the_frames_or_is_shrunk(counted, most, expected):
-    assert sizes.canvas(dict.fromkeys(counted.split(), 1), most) == expected
+    assert sizes.canvas_of_records(dict.fromkeys(counted.split(), 1), most) == expected
 
 
 def test_anchors_go_from_the_small_boxes_to_the_large_ones():

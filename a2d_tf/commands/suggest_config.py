@@ -115,7 +115,7 @@ def suggest(
         _say("fitting labels to features of the training videos")
         choice = preset_choice.choose_preset(manifest, preset)
         preset = choice.preset
-    canvas = sizes.canvas(manifest.sizes, preset.most_pixels)
+    canvas = sizes.canvas_of_records(manifest.sizes, preset.most_pixels)
     contents = gather(manifest, canvas)
 
     def suggest_settings(basis: Basis) -> list[ReasonedFlags]:

@@ -12,7 +12,7 @@ from a2d_tf.model.layers import ConvNorm
 from a2d_tf.model.network import Network
 
 
-def folded(network: Network) -> Network:
+def fold_norms(network: Network) -> Network:
     """Return a network that computes the same with fewer variables and operations.
 
     kernel * gamma / sqrt(variance + epsilon) is computed once, not at every call. In a

@@ -141,7 +141,7 @@ class FrameGraphs:
     def _key_features(
         self, frames: Mapping[str, tf.Tensor], motion: dict[str, tf.Tensor]
     ) -> _KeyFeatures:
-        """Return the features of key frames; the arguments are those of `key_frame`."""
+        """Fuse the features of frames; the arguments are those of `key_frame`."""
         network = self._network
         pyramids = {}
         for name, levels in self._pyramid_levels().items():

@@ -15,10 +15,10 @@ _imports = itertools.count()  # so many graphs were imported before
 
 
 def import_functions(graph_def: GraphDef, names: Iterable[str]) -> dict[str, str]:
-    """Hand functions of a graph's library, and those that they call, to TensorFlow.
+    """Hand functions of a graph's library, and all that they call, to TensorFlow.
 
     TensorFlow knows functions by name, and each process numbers its own anew: without a
-    suffix, those of two exports would be taken for each other.
+    suffix, functions of two exports would be taken for each other.
 
     Returns:
       {name: name in TensorFlow}.
@@ -53,7 +53,7 @@ class _LibraryFunction(NamedTuple):
 def _with_dependencies(
     library: FunctionDefLibrary, names: Iterable[str]
 ) -> dict[str, _LibraryFunction]:
-    """Return functions by name, with those that they call."""
+    """Return functions, and all that they call, by name."""
     definitions = {function.signature.name: function for function in library.function}
     functions: dict[str, _LibraryFunction] = {}
     waiting = list(names)

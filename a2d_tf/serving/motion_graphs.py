@@ -25,7 +25,7 @@ def backbone_maps(network: Network) -> tuple[MotionMap, ...]:
 
 
 def input_specs(network: Network) -> dict[str, tf.TensorSpec]:
-    """Return what `key_frame` takes of motion, {name: TensorSpec}; maybe nothing."""
+    """Return the motion inputs of `key_frame`, {name: TensorSpec}; {} without maps."""
     if network.motion_readout is None:
         return {}
     shapes = {}

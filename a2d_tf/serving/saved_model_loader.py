@@ -7,7 +7,7 @@ without Python. So `load`
 
 1. finds the functions of the signatures, and the nodes that they capture,
 2. hands the library to TensorFlow as it is,
-3. reads what is captured, variables and constants,
+3. reads the values of these nodes, variables and constants,
 4. builds a call of each function.
 
 Operations and numbers are the same to the bit.
@@ -42,7 +42,7 @@ def load(folder: str, names: Iterable[str]) -> dict[str, Function]:
 
     Args:
       folder: a SavedModel whose root object has the list `weights` of all variables.
-      names: of signatures; those that the SavedModel lacks are left out.
+      names: of signatures; the SavedModel may lack some, which are left out.
 
     Raises:
       OSError, KeyError, tf.errors.OpError: the folder lacks a file or a variable.

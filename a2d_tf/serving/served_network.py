@@ -6,8 +6,8 @@ computes the answer from the features of 2L + 1 frames, and `boxes` computes tha
 given boxes. `FrameGraphs` has the graphs of these three. The other signatures call the
 first two, so that all give the same graphs.
 
-A network that reads motion maps has `block` for those of an action backbone. It has no
-`stream`, whose state would be a block of frames.
+A network that reads motion maps has no `stream`, whose state would be a block of
+frames. If it has an action backbone, `block` computes the maps of a block of frames.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.ops import canvas as canvas_ops
 from a2d_tf.ops.motion_maps import BLOCK, FLOW_HISTOGRAMS
 from a2d_tf.serving import motion_graphs
-from a2d_tf.serving.folding import folded
+from a2d_tf.serving.folding import fold_norms
 from a2d_tf.serving.frame_graphs import NO_MOTION, FrameGraphs, shape_checks
 from a2d_tf.serving.signatures import SERVING_DEFAULT
 
@@ -30,10 +30,10 @@ class ServedNetwork(tf.Module):
     """A `tf.Module` with a `tf.function` for each signature of a network.
 
     Frames are resized and padded on the way in; answers are in pixels of the frames.
-    Batch norms are folded into kernels (see `folded`).
+    Batch norms are folded into kernels (see `fold_norms`).
 
     Args:
-      network: what is served; later changes of its weights have no effect here.
+      network: the network to serve; later changes of its weights have no effect here.
       settings: an InferenceConfig with its score_threshold resolved.
       stride: frames from one of a clip to the next, for `stream`.
 
@@ -54,7 +54,7 @@ class ServedNetwork(tf.Module):
         self, network: Network, settings: InferenceConfig, stride: int = 1
     ) -> None:
         super().__init__(name="a2d_tf")
-        network = folded(network)
+        network = fold_norms(network)
         # The weights alone, not the Keras models: those would be saved a second time,
         # as layers.
         self.weights = network.variables

@@ -74,7 +74,7 @@ class Checkpointer:
         return int(self._state.step.numpy())
 
     def resume(self) -> bool:
-        """Restore the newest whole checkpoint, and return whether there is one.
+        """Restore the newest whole checkpoint; return whether one was found.
 
         Raises:
           InputError: the checkpoint is of another network, or all are damaged.

@@ -19,7 +19,7 @@ from a2d_tf.runs.checkpoints import writing
 from a2d_tf.runs.run_folder import EVENTS
 
 
-def tagged(values: dict[str, float]) -> dict[str, float]:
+def to_tags(values: dict[str, float]) -> dict[str, float]:
     """Rename the losses and health figures of a step to their tags in TensorBoard."""
     renamed = {}
     for name, value in values.items():

@@ -59,7 +59,7 @@ def fit(
 
     Raises:
       InputError: unusable records or checkpoint, or a loss that is not finite.
-      KeyboardInterrupt: SIGTERM or Ctrl-C ended the run after a step, which is saved.
+      KeyboardInterrupt: SIGTERM or Ctrl-C ended the run after a step; it is saved.
     """
     training = config.training
     set_phase(network, training.train_phase, training.backbone_rate > 0)

@@ -30,13 +30,13 @@ logger = logging.getLogger(__name__)
 
 
 def fit_readout(network: Network, manifest: Manifest, config: Config) -> Skills:
-    """Fit the readout, if there is one, by the backbone as it is now.
+    """Fit the readout, if the network has one, to the features of its backbone.
 
-    No validation or test video and no action label of a zero-shot actor is read. The
-    result depends on weights and records alone.
+    Videos of validation and test are not read, nor are action labels of a zero-shot
+    actor. The result depends on weights and records alone.
 
     Returns:
-      its skills; 0 if nothing is fitted.
+      the readout's skills; 0 if nothing is fitted.
 
     Raises:
       InputError: damaged records.
@@ -52,13 +52,13 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> Skills:
         learned = np.where(instances.actors == index, -1, instances.actions)
         instances = instances._replace(actions=learned)
     skills = network.readout.fit(instances)
-    logger.info("readout: %s", in_words(skills))
+    logger.info("readout: %s", describe_skills(skills))
     if skills.summary:
         logger.info("readout: %s", skills.summary)
     return skills
 
 
-def in_words(skills: Skills) -> str:
+def describe_skills(skills: Skills) -> str:
     """Say how well the readout labels videos left out of its fit."""
     known = []
     unknown = []

@@ -21,7 +21,7 @@ def initialise(network: Network, config: Config) -> LoadReport | None:
     """Load the weights that the settings of a new run name.
 
     Returns:
-      what was loaded; None if all weights are random.
+      the weights that were loaded; None if all weights are random.
 
     Raises:
       InputError: the weights are missing, or for another network, or none of them fits.

@@ -24,7 +24,7 @@ def make_pooling(network: Network) -> Callable[..., dict[str, tf.Tensor]]:
         pooled = []
         for level in readout_maps(frames, training=False):
             level = tf.reshape(level, [-1, clips.shape[1], *level.shape[1:]])
-            # The average over the clip's frames, as of the logits in `Network`.
+            # `Network` averages the logits over the clip's frames in the same way.
             mean = tf.reduce_mean(tf.cast(level, tf.float32), axis=1)
             pooled.append(average_map(mean, boxes, network.image_size))
         groups = {APPEARANCE: _joined(pooled)}

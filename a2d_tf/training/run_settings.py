@@ -1,4 +1,4 @@
-"""The settings of a run, completed by what it starts from and what its records have."""
+"""The settings of a run, completed by its initial weights and its records."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def resolve_config(
 ) -> Config:
     """Complete the settings by the conventions of the weights that the run starts from.
 
-    `readout`, and the motion maps that it would read, are turned off if the RGB
-    backbone did not start from pretrained weights.
+    If the RGB backbone does not start from pretrained weights, the readout is turned
+    off, and so are its motion maps.
 
     Call this after `devices.prepare`: some settings are slow on a CPU. Weights given by
     name are fetched if they are not in the cache; a run that resumes does not need
@@ -68,12 +68,12 @@ def resolve_config(
     return dataclasses.replace(config, model=model)
 
 
-class _Required(NamedTuple):
+class _RequiredValue(NamedTuple):
     """The value of a setting that weights need.
 
     Attributes:
       value: of the setting.
-      origin: what says so: a file, or the name of a convention.
+      origin: a file, or the name of a convention, that requires the value.
     """
 
     value: Any
@@ -81,7 +81,7 @@ class _Required(NamedTuple):
 
 
 def without_untrained_masks(config: Config, manifest: Manifest) -> Config:
-    """Turn the mask head off if no training instance has a mask, and warn of it.
+    """Turn the mask head off, with a warning, if no training instance has a mask.
 
     Raises:
       InputError: the network has a refiner, which learns from masks alone.
@@ -100,7 +100,9 @@ def without_untrained_masks(config: Config, manifest: Manifest) -> Config:
     return dataclasses.replace(config, model=model)
 
 
-def _required_settings(config: Config, run: str, resumes: bool) -> dict[str, _Required]:
+def _required_settings(
+    config: Config, run: str, resumes: bool
+) -> dict[str, _RequiredValue]:
     """Return the settings that the weights need: {name in `ModelConfig`: its value}.
 
     Args:
@@ -118,18 +120,18 @@ def _required_settings(config: Config, run: str, resumes: bool) -> dict[str, _Re
                         f"--init_{stream}={path}: weights of an action backbone; they"
                         f" are loaded with --action_backbone={source}"
                     )
-                required[f"{stream}_convention"] = _Required(source, path)
+                required[f"{stream}_convention"] = _RequiredValue(source, path)
     if run:
         run_model = run_folder.read_loadable_config(run).model
         flagfile = run_folder.flags_path(run)
         for name in ("rgb_convention", "flow_convention"):
-            required[name] = _Required(getattr(run_model, name), flagfile)
+            required[name] = _RequiredValue(getattr(run_model, name), flagfile)
     convention = required.get("rgb_convention")
     if convention is None:
         own_convention = config.model.rgb_convention
-        convention = _Required(own_convention, own_convention)
+        convention = _RequiredValue(own_convention, own_convention)
     for name, value in backbones.implied_settings(convention.value).items():
-        required[name] = _Required(value, convention.origin)
+        required[name] = _RequiredValue(value, convention.origin)
     return required
 
 

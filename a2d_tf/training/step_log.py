@@ -10,7 +10,7 @@ from a2d_tf.core.command.progress import progress_bar
 from a2d_tf.core.settings.config import TrainingConfig
 from a2d_tf.model.heads import LOSS_TERMS
 from a2d_tf.training.checkpointer import Checkpointer
-from a2d_tf.training.events import Events, tagged
+from a2d_tf.training.events import Events, to_tags
 from a2d_tf.training.step.schedule import Schedule
 
 
@@ -92,7 +92,7 @@ class StepLog:
         if not is_due(step, training.log_every, training.steps):
             return
         elapsed = time.monotonic() - self._start
-        point = tagged(self._window.means())
+        point = to_tags(self._window.means())
         point["run/learning_rate"] = self._schedule(step)
         point["run/clips_per_second"] = self._steps * training.batch_size / elapsed
         point["run/step_ms"] = 1e3 * elapsed / self._steps

@@ -28,7 +28,7 @@ from a2d_tf.core.settings.config import (
 )
 from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
-from a2d_tf.serving.folding import folded
+from a2d_tf.serving.folding import fold_norms
 from tools.benchmarks import measure, peers, setups
 
 _MODEL = ModelConfig(
@@ -184,7 +184,7 @@ def _ours(network, batches, counts):
     Args:
       batches: {number of instances: a batch of one clip with as many}.
     """
-    served = folded(network)
+    served = fold_norms(network)
     batch = next(iter(batches.values()))
     frame = {"rgb": batch["rgb"], "size": batch["size"]}
     for number in counts.detections:

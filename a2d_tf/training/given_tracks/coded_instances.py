@@ -31,7 +31,7 @@ class CodedInstance(NamedTuple):
 def find(
     videos: Mapping[str, TrackFeatures], codes: Mapping[str, CodesOfVideo], every: int
 ) -> list[CodedInstance]:
-    """Return the coded instances of all videos, those of a video together.
+    """Return the coded instances of all videos, one video after the other.
 
     Args:
       videos: {name: features}.

@@ -28,7 +28,7 @@ from a2d_tf.training.suggestion.presets import (
     single_frame_config,
 )
 from a2d_tf.training.suggestion.record_flags import MOST_SIDE
-from a2d_tf.training.suggestion.sizes import canvas_for
+from a2d_tf.training.suggestion.sizes import canvas_of_frame
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ class LabellingNetwork:
         for video_height, video_width in sizes:
             height = max(height, min(video_height, MOST_SIDE))
             width = max(width, min(video_width, MOST_SIDE))
-        canvas_height, canvas_width = canvas_for(
+        canvas_height, canvas_width = canvas_of_frame(
             height, width, SINGLE_FRAME.most_pixels
         )
         maps = available_motion_maps()
@@ -91,7 +91,7 @@ class LabellingNetwork:
         bout_seconds: Mapping[str, float] | None = None,
         held_out: dict[str, Any] | None = None,
     ) -> Run:
-        """Build the network, with public weights and those of its readout.
+        """Build the network, with public weights and with the weights of its readout.
 
         Args:
           labels: the label space of the readout.

@@ -1,7 +1,7 @@
 """SGD and Adam with decoupled weight decay, for where tensorflow-addons is missing.
 
-They derive from Keras's legacy optimizers, as those of tensorflow-addons do; they
-compute the same and read each other's checkpoints.
+Like the optimizers of tensorflow-addons, they derive from Keras's legacy optimizers.
+Both compute the same, and read each other's checkpoints.
 """
 
 from __future__ import annotations
@@ -66,4 +66,4 @@ class AdamW(_DecoupledDecay, tf.keras.optimizers.legacy.Adam):
 
 
 class SGDW(_DecoupledDecay, tf.keras.optimizers.legacy.SGD):
-    """SGD with decoupled weight decay, likewise."""
+    """SGD with decoupled weight decay, which is not times the learning rate."""

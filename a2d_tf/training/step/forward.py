@@ -94,8 +94,8 @@ def reported_values(
 ) -> dict[str, tf.Tensor]:
     """Return what a step reports: weighted terms, their total, and health figures.
 
-    In a replica the divisors are those of all replicas and the sums its own, so that
-    the results, added up over the replicas, are those of the whole batch.
+    A replica divides its own sums by the divisors of all replicas. So the results add
+    up over the replicas to the values of the whole batch.
 
     Args:
       terms, health: of `forward`.
@@ -126,7 +126,7 @@ def _loss_settings(network: Network, training: TrainingConfig) -> LossSettings:
 
 
 def _add(terms: Terms, head_terms: Terms) -> None:
-    """Add the terms of a head to those of the heads before it."""
+    """Add the terms of a head to the terms of the heads before it."""
     for name, parts in head_terms.items():
         terms.setdefault(name, []).extend(parts)
 

@@ -50,7 +50,7 @@ class JoinedSGDW(addons.SGDW):
             joiner.assign(own_variables, [weight + velocity])
 
     def _rate(self, name: str) -> tf.Tensor:
-        """Return a rate of this step, which is given as a schedule."""
+        """Return the value of a schedule at this step."""
         return self._get_hyper(name)(self.iterations)
 
 

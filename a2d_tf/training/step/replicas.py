@@ -51,7 +51,7 @@ def batches(manifest: Manifest, config: Config, *, start_step: int) -> Iterator[
 
     Each replica's part of a batch is on its device. The next batches are copied there
     while a step computes: by the strategy, or without one by a prefetch to the GPU, if
-    there is one.
+    the machine has one.
     """
 
     def replica_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:

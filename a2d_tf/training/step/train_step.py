@@ -79,7 +79,7 @@ def make_train_step(state: TrainState, training: TrainingConfig) -> Step:
         return _step(state, training, batch, step)
 
     def train_step(batch: dict, step: int) -> dict[str, tf.Tensor]:
-        with tf.device("CPU:0"):  # where kernels read the seed, which is made of it
+        with tf.device("CPU:0"):  # where kernels read the seed
             step = tf.constant(step, tf.int64)
         return compiled(batch, step)
 
@@ -140,8 +140,7 @@ def _gradients(
     variables = network.trainable_weights
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
-        # A scope for what is not part of the network, for profiles and TensorBoard's
-        # graph.
+        # Profiles and graphs in TensorBoard show the losses beside the network.
         with tf.name_scope("losses"):
             terms, health = forward(network, batch, seed, training)
             values = reported_values(terms, health, training)

@@ -59,7 +59,7 @@ def _fitting_batch(host: Host, preset: Preset, pixels: int) -> int:
 
 
 def _expected_pace(basis: Basis, preset: Preset, pixels: int) -> _Pace:
-    """Return the measured times of the training, or else those of the preset.
+    """Return the measured times of the training, or else the preset's.
 
     Args:
       pixels: of all clips of a step.
@@ -72,10 +72,10 @@ def _expected_pace(basis: Basis, preset: Preset, pixels: int) -> _Pace:
 
 
 def _number_of_steps(basis: Basis, preset: Preset, pace: _Pace, batch: int) -> int:
-    """Return the steps of a training: those of the preset's epochs, if time allows.
+    """Return the steps of a training: the preset's epochs, if time allows.
 
-    Never fewer than the preset's least, except to meet the given minutes: a network
-    that has learned nothing is not cheaper.
+    They are never fewer than the preset's least, except to meet the given minutes: a
+    network that has learned nothing is not cheaper.
     """
     minutes = basis.minutes
     most_hours = math.inf

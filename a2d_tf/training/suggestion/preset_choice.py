@@ -26,7 +26,7 @@ from a2d_tf.training.suggestion.presets import (
 )
 from a2d_tf.training.suggestion.reasoned_flags import ReasonedFlags
 from a2d_tf.training.suggestion.record_flags import motion_flags
-from a2d_tf.training.suggestion.sizes import canvas
+from a2d_tf.training.suggestion.sizes import canvas_of_records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PresetChoice:
 
     Attributes:
       preset: the chosen one.
-      motion_maps: flags of those that the network reads; None for none.
+      motion_maps: flags of the maps that the network reads; None if it reads none.
       remark: what a user should know of the motion maps, "" for nothing.
     """
 
@@ -83,7 +83,7 @@ def measure_skills(manifest: Manifest, maps: dict[str, Any]) -> Skills:
     Args:
       maps: flags of the motion maps that it reads, too.
     """
-    height, width = canvas(manifest.sizes, SINGLE_FRAME.most_pixels)
+    height, width = canvas_of_records(manifest.sizes, SINGLE_FRAME.most_pixels)
     config = single_frame_config(height, width, maps).with_settings(val_fraction=0.0)
     config = run_settings.resolve_config(config, ())
     initial_weights.check_motion_maps(config, manifest)

@@ -177,7 +177,7 @@ def preset_of_machine(host: Host) -> Preset:
 
 
 def preset_of_network(model: ModelConfig) -> Preset:
-    """Return the preset whose training takes about as much as that of a network."""
+    """Return the preset whose training takes about as much as a network's."""
     if model.backbone.startswith("efficientnet"):
         return LITE0 if model.temporal_layers else SINGLE_FRAME
     for preset in PRESETS:

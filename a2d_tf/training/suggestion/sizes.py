@@ -22,18 +22,20 @@ _CELL = 32  # of the coarsest map that a canvas must divide into
 _LEAST_CELLS = 2.5  # an anchor's least side, in strides of its level
 
 
-def canvas(sizes: dict[str, int], most_pixels: float = math.inf) -> tuple[int, int]:
+def canvas_of_records(
+    sizes: dict[str, int], most_pixels: float = math.inf
+) -> tuple[int, int]:
     """Return the canvas (height, width) of frames of several sizes.
 
     Args:
       sizes: of the stored frames, as in a manifest.
-      most_pixels: as of `canvas_for`.
+      most_pixels: see `canvas_of_frame`.
     """
     height, width = largest_size(sizes)
-    return canvas_for(height, width, most_pixels)
+    return canvas_of_frame(height, width, most_pixels)
 
 
-def canvas_for(height: int, width: int, most_pixels: float) -> tuple[int, int]:
+def canvas_of_frame(height: int, width: int, most_pixels: float) -> tuple[int, int]:
     """Return the least (height, width) in multiples of 32 that holds a frame.
 
     Args:

@@ -66,7 +66,8 @@ class Suggestion:
       minutes: of training at most, if they were given.
       after: absolute path of the run folder to go on from, if one was given.
       duration: how long training, scores and prediction take, if it was measured.
-      times: of what this is told; those of earlier versions have none.
+      times: the measured times that `duration` describes; None in files of earlier
+        versions.
     """
 
     title: str
@@ -125,7 +126,7 @@ class Suggestion:
         return f"--max_tracks={self.individuals}"
 
     def notes(self) -> list[str]:
-        """Return the remarks, then the duration, if there is one."""
+        """Return the remarks, then the duration, if it was measured."""
         if self.duration is None:
             return list(self.remarks)
         return [*self.remarks, self.duration]
