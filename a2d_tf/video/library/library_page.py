@@ -17,7 +17,8 @@ from a2d_tf.runs import run_folder, scores
 from a2d_tf.runs.video_splits import SPLITS, TRAINED
 from a2d_tf.video.outputs.library_part import Part
 from a2d_tf.video.pages import trust
-from a2d_tf.video.pages.page_tables import TableRow, write_html
+from a2d_tf.video.pages.page_html import write_html
+from a2d_tf.video.pages.page_tables import TableRow
 
 _MOST_PICTURES = 200  # of a page, of 6 to 14 kB each
 

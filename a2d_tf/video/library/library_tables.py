@@ -29,7 +29,7 @@ from a2d_tf.video.outputs.library_part import Part, read_part
 from a2d_tf.video.outputs.output_folder import HIDDEN
 from a2d_tf.video.outputs.track_rows import COLUMNS
 from a2d_tf.video.pages import trust
-from a2d_tf.video.pages.page_tables import TableRow, summed, sums
+from a2d_tf.video.pages.page_tables import TableRow, sum_rows, sum_totals
 
 _SPLIT = "split"
 """Last column of all tables: whether the model was trained on the video."""
@@ -168,18 +168,18 @@ def _unsure(score: float, unsure_below: float | None) -> int | None:
 def _write_sums(output: str, rows: Sequence[TableRow]) -> None:
     """Write how long each pair lasts in the videos of each split."""
     table: list[Sequence] = [_SUM_COLUMNS]
-    for row in sums(rows):
-        shown = summed(row.totals)
+    for row in sum_rows(rows):
+        total = sum_totals(row.totals)
         table.append(
             [
                 row.split,
                 row.actor,
                 row.action,
-                shown.tracks,
-                round(shown.seconds, 3),
-                shown.bouts,
-                round(shown.mean_score, 6),
-                round(shown.unsure_seconds, 3),
+                total.tracks,
+                round(total.seconds, 3),
+                total.bouts,
+                round(total.mean_score, 6),
+                round(total.unsure_seconds, 3),
             ]
         )
     write_csv(os.path.join(output, SUMS), table)

@@ -19,11 +19,8 @@ from a2d_tf.behaviour.prediction_folder import (
     read_video_info,
 )
 from a2d_tf.video.pages import trust
-from a2d_tf.video.pages.page_tables import (
-    TableRow,
-    totals_of_pairs,
-    write_html,
-)
+from a2d_tf.video.pages.page_html import write_html
+from a2d_tf.video.pages.page_tables import TableRow, totals_of_pairs
 
 _MOST_TICKS = 8  # of the timeline
 _TICK_SECONDS = (
@@ -46,31 +43,58 @@ _TICK_SECONDS = (
     3600,
     14400,
 )
-"""Seconds from one tick to the next, whose labels are exact."""
+"""Seconds between two ticks; the times of these ticks are exact."""
 
 
 class _Tick(NamedTuple):
-    """A mark of the timeline: its place, percent of the width, and its time as text."""
+    """A mark of the timeline: its position, percent of the width, and its time."""
 
     left: str
     time: str
 
 
+class _Bar(NamedTuple):
+    """A bout on the timeline, with its figures as text.
+
+    Attributes:
+      actor, action: the label.
+      title: the text that the page shows when the mouse is on the bar.
+      left, width: position and width, percent of the timeline.
+      score: score of the bout.
+      seconds: duration of the bout.
+    """
+
+    actor: str
+    action: str
+    title: str
+    left: str
+    width: str
+    score: str
+    seconds: str
+
+
 class _TimelineRow(NamedTuple):
-    """A track on the timeline; where it changes its actor, bars show which it is."""
+    """A track on the timeline.
+
+    Attributes:
+      name: of the track.
+      score: of the track.
+      changes_actor: whether bouts have different actors; bars then show the actor.
+      bouts: its bars.
+    """
 
     name: str
     score: float
     changes_actor: bool
-    bouts: list[dict[str, str]]
+    bouts: list[_Bar]
 
 
 def write_page(folder: str | os.PathLike, video_info: VideoInfo | None = None) -> None:
     """Write the page of a prediction from its `tracks.json` and `video.json`.
 
     Args:
-      folder: of `a2d predict`; with or without an `overlay.mp4`.
-      video_info: in place of what `video.json` says; by default that.
+      folder: of the prediction, with or without an `overlay.mp4`.
+      video_info: of the video; None to read it from `video.json`.
 
     Raises:
       InputError: a file is missing or malformed, or the page cannot be written.
@@ -151,18 +175,18 @@ def _remarks(video_info: VideoInfo) -> list[str]:
     return sentences
 
 
-def _bar(bout: bouts.Bout, start: float, seconds: float) -> dict[str, str]:
-    """Return what the timeline, from `start` for so many seconds, shows of a bout."""
+def _bar(bout: bouts.Bout, start: float, seconds: float) -> _Bar:
+    """Return the bar of a bout on a timeline of some seconds from `start` on."""
     times = f"{_clock(bout.start)} to {_clock(bout.end)}"
-    return {
-        "actor": bout.actor,
-        "action": bout.action,
-        "title": f"{bout.actor} {bout.action}, {times}, score {bout.score:.2f}",
-        "left": f"{100 * (bout.start - start) / seconds:.3f}",
-        "width": f"{100 * bout.seconds / seconds:.3f}",
-        "score": f"{bout.score:g}",
-        "seconds": f"{bout.seconds:.3f}",
-    }
+    return _Bar(
+        actor=bout.actor,
+        action=bout.action,
+        title=f"{bout.actor} {bout.action}, {times}, score {bout.score:.2f}",
+        left=f"{100 * (bout.start - start) / seconds:.3f}",
+        width=f"{100 * bout.seconds / seconds:.3f}",
+        score=f"{bout.score:g}",
+        seconds=f"{bout.seconds:.3f}",
+    )
 
 
 def _ticks(start: float, seconds: float) -> list[_Tick]:
