@@ -88,7 +88,7 @@ COMMANDS = {
         ),
         Command(
             "on-beam",
-            "commands.beam.on_beam",
+            "commands.on_beam",
             "build records or predict on Apache Beam",
         ),
         Command("mini", "commands.mini", "draw the mini A2D, a stand-in for A2D"),

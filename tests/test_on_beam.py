@@ -13,7 +13,7 @@ import pytest
 from processes import ROOT, complaint, run_a2d, succeeded
 from test_library import contents, films  # noqa: F401
 
-from a2d_tf.commands.beam import on_beam as command
+from a2d_tf.commands import on_beam as command
 from a2d_tf.commands.beam import remote_files
 from a2d_tf.core.command import command_line, flagfiles
 from a2d_tf.data.conversion import convert

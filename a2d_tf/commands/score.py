@@ -33,35 +33,20 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from a2d_tf.annotations.coded_times.readers import bout_files
-from a2d_tf.behaviour import (
-    agreement,
-    bouts,
-    coder_agreement,
-    objects_in_tracks,
-    prediction_folder,
-)
+from a2d_tf.behaviour import objects_in_tracks
 from a2d_tf.behaviour.comparison import Comparison
+from a2d_tf.commands.scoring import bout_scores, box_scores, label_map_scores
 from a2d_tf.core.command import command_flags, command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_bytes, write_json
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation import behaviour_files, box_data, label_maps, scored_rois
-from a2d_tf.evaluation.metrics import (
-    behaviour_counts,
-    registry,
-    segmentation,
-    summaries,
-)
-from a2d_tf.evaluation.metrics.metric import PIXELS, RESULTS, ROIS, SplitData
+from a2d_tf.evaluation import behaviour_files, box_data
+from a2d_tf.evaluation.metrics import behaviour_counts, summaries
 from a2d_tf.tracking.bout_lengths import BoutLengths
-
-if TYPE_CHECKING:
-    from a2d_tf.evaluation.evaluated_frames import Frame
 
 FLAGS = command_line.Register()
 FLAGS.define_string(
@@ -90,134 +75,15 @@ FLAGS.define_float(
 _MIN_BOUT, _MERGE_GAP = command_flags.define_bout_lengths(FLAGS)
 
 
-class _LabelMapFrame(NamedTuple):
-    """All that a metric that needs PIXELS reads of an `evaluated_frames.Frame`."""
+class _Scores(NamedTuple):
+    """The scores of a method.
 
-    pixel_counts: dict[float, segmentation.PixelCounts]
-
-
-def score_segmentation(truth: str, predicted: str, label_space: LabelSpace) -> dict:
-    """Score a folder of label maps against another.
-
-    Raises:
-      InputError: a folder or a prediction is missing, or a label map cannot be used.
+    Attributes:
+      metrics: the contents of the metrics file.
+      text: the text to print.
     """
-    # Copies made on a Mac have a ._NAME beside NAME.
-    paths = pathlib.Path(truth).glob("*/[!.]*.png")
-    names = sorted(path.relative_to(truth) for path in paths)
-    if not names:
-        raise InputError(f"--truth: {truth} contains no label maps <VID>/<frame>.png")
-    split = SplitData()
-    metrics = [metric(label_space) for metric in registry.computable(PIXELS)]
-    for name in names:
-        true_path = pathlib.Path(truth, name)
-        predicted_path = pathlib.Path(predicted, name)
-        try:
-            true_map = label_maps.read_label_map(true_path, label_space)
-            predicted_map = label_maps.read_label_map(predicted_path, label_space)
-            counts = segmentation.count_pixels(true_map, predicted_map)
-            frame = _LabelMapFrame({split.threshold: counts})
-            for metric in metrics:
-                metric.update(cast("Frame", frame))
-        except (InputError, OSError) as error:
-            raise InputError(f"{true_path}, {predicted_path}: {error}") from error
-    scores = registry.results(metrics, split)
-    if not scores:
-        raise InputError(f"--truth: no label map in {truth} shows an object")
-    return scores
 
-
-def score_results(truth: str, predicted: str, label_space: LabelSpace) -> dict:
-    """Score COCO results against COCO JSON of the ground truth.
-
-    Raises:
-      InputError: a file cannot be used.
-    """
-    true_boxes = box_data.Truth.load(truth, label_space)
-    results = box_data.Results.load(predicted, true_boxes, label_space)
-    split = SplitData(truth=true_boxes, results=results)
-    metrics = [metric(label_space) for metric in registry.computable(RESULTS)]
-    return registry.results(metrics, split)
-
-
-def score_detections(
-    truth: str,
-    predicted: str,
-    label_space: LabelSpace,
-    *,
-    zero_shot_actor: str = "",
-    full: str | None = None,
-    seed: int = 0,
-) -> dict:
-    """Score `detections.npz` against COCO JSON of the ground truth.
-
-    Args:
-      zero_shot_actor: the actor whose action labels were withheld; '' for none.
-      full: path of the full model's `detections.npz`, to compare with.
-      seed: for the zero-shot chance.
-
-    Raises:
-      InputError: a file or an option cannot be used.
-    """
-    split = SplitData(
-        truth=box_data.Truth.load(truth, label_space),
-        rois=scored_rois.ScoredRois.load(predicted),
-        zero_shot_actor=zero_shot_actor,
-        seed=seed,
-        full=scored_rois.ScoredRois.load(full) if full else None,
-    )
-    metrics = [metric(label_space) for metric in registry.computable(ROIS)]
-    return registry.results(metrics, split)
-
-
-def score_objects(
-    truth: str, predicted: str, label_space: LabelSpace, output: str
-) -> dict:
-    """Score the tracks of a library, and write further tables beside the metrics file.
-
-    Raises:
-      InputError: a file cannot be used, or a video has no prediction.
-    """
-    folder = pathlib.Path(output).parent
-    metrics = objects_in_tracks.score(
-        box_data.Truth.load(truth, label_space), predicted, label_space, folder
-    )
-    behaviour_files.write(folder, metrics, label_space)
-    return metrics
-
-
-def score_bouts(
-    truth: str, predicted: str, fps: float | None, lengths: BoutLengths
-) -> Comparison:
-    """Compare coded bouts with those of predictions, or of a second coder.
-
-    Args:
-      truth: a file of coded times.
-      predicted: a library or a prediction; or a file of coded times.
-      fps: as for `agreement.compare` and `coder_agreement.compare_coders`.
-      lengths: how short predicted bouts and their gaps may be.
-
-    Raises:
-      InputError: a file cannot be used, or the two do not fit each other.
-    """
-    if os.path.isfile(predicted):
-        if not lengths.are_unlimited:
-            raise InputError(
-                f"--min_bout, --merge_gap: are for predictions, and {predicted} is a"
-                " file of coded times"
-            )
-        return coder_agreement.compare_coders(
-            bout_files.read(truth), bout_files.read(predicted), fps
-        )
-    folders = prediction_folder.folders_of([predicted])
-    observations = bout_files.read(truth)
-    return agreement.compare(observations, bouts.read_all(folders), fps, lengths)
-
-
-class _Scored(NamedTuple):
-    """The scores of a method: the contents of the metrics file, and their text."""
-
-    metrics: dict
+    metrics: dict[str, Any]
     text: str
 
 
@@ -235,9 +101,9 @@ def main(argv: list[str]) -> None:
     label_space = A2D
     if FLAGS.labels:
         label_space = LabelSpace.from_json(FLAGS.labels)
-    scored = _METHODS[method](label_space)
-    write_json(FLAGS.output, scored.metrics, sort_keys=True)
-    print(scored.text)
+    scores = _METHODS[method](label_space)
+    write_json(FLAGS.output, scores.metrics, sort_keys=True)
+    print(scores.text)
 
 
 def _check_flags(method: str) -> None:
@@ -258,16 +124,16 @@ def _are_coco_results() -> bool:
     return FLAGS.predicted.endswith(".json")
 
 
-def _segmentation(label_space: LabelSpace) -> _Scored:
-    metrics = score_segmentation(FLAGS.truth, FLAGS.predicted, label_space)
-    return _Scored(metrics, summaries.table(metrics))
+def _score_segmentation(label_space: LabelSpace) -> _Scores:
+    metrics = label_map_scores.score(FLAGS.truth, FLAGS.predicted, label_space)
+    return _Scores(metrics, summaries.table(metrics))
 
 
-def _detection(label_space: LabelSpace) -> _Scored:
+def _score_detection(label_space: LabelSpace) -> _Scores:
     if _are_coco_results():
-        metrics = score_results(FLAGS.truth, FLAGS.predicted, label_space)
+        metrics = box_scores.score_results(FLAGS.truth, FLAGS.predicted, label_space)
     else:
-        metrics = score_detections(
+        metrics = box_scores.score_detections(
             FLAGS.truth,
             FLAGS.predicted,
             label_space,
@@ -275,22 +141,28 @@ def _detection(label_space: LabelSpace) -> _Scored:
             full=FLAGS.full,
             seed=FLAGS.seed,
         )
-    return _Scored(metrics, summaries.table(metrics))
+    return _Scores(metrics, summaries.table(metrics))
 
 
-def _objects(label_space: LabelSpace) -> _Scored:
-    metrics = score_objects(FLAGS.truth, FLAGS.predicted, label_space, FLAGS.output)
-    return _Scored(metrics, "\n".join(behaviour_counts.sentences(metrics).values()))
+def _score_objects(label_space: LabelSpace) -> _Scores:
+    """Score the tracks of a library, and write tables beside the metrics file."""
+    folder = pathlib.Path(FLAGS.output).parent
+    truth = box_data.Truth.load(FLAGS.truth, label_space)
+    metrics = objects_in_tracks.score(truth, FLAGS.predicted, label_space, folder)
+    behaviour_files.write(folder, metrics, label_space)
+    return _Scores(metrics, "\n".join(behaviour_counts.sentences(metrics).values()))
 
 
-def _bouts(_: LabelSpace) -> _Scored:
+def _score_bouts(_: LabelSpace) -> _Scores:
     """Compare bouts, whose actions need no label space, and draw their confusion."""
     lengths = BoutLengths(_MIN_BOUT.value, _MERGE_GAP.value)
-    comparison = score_bouts(FLAGS.truth, FLAGS.predicted, FLAGS.fps, lengths)
+    comparison = bout_scores.compare(
+        FLAGS.truth, FLAGS.predicted, fps=FLAGS.fps, lengths=lengths
+    )
     second = "second coder" if os.path.isfile(FLAGS.predicted) else "predicted"
     _write_confusion(comparison, second)
     tables = [table.text() for table in comparison.tables(second)]
-    return _Scored(dataclasses.asdict(comparison), "\n\n".join(tables))
+    return _Scores(dataclasses.asdict(comparison), "\n\n".join(tables))
 
 
 def _write_confusion(comparison: Comparison, second: str) -> None:
@@ -306,12 +178,12 @@ def _write_confusion(comparison: Comparison, second: str) -> None:
     write_bytes(pathlib.Path(FLAGS.output).with_suffix(".png"), picture)
 
 
-_METHODS: dict[str, Callable[[LabelSpace], _Scored]] = {
-    "segmentation": _segmentation,
-    "detection": _detection,
-    "objects": _objects,
-    "bouts": _bouts,
+_METHODS: dict[str, Callable[[LabelSpace], _Scores]] = {
+    "segmentation": _score_segmentation,
+    "detection": _score_detection,
+    "objects": _score_objects,
+    "bouts": _score_bouts,
 }
-"""{argument of the command: what scores by it}"""
+"""{argument of the command: its method}."""
 
 run = command_line.command(main, FLAGS)

@@ -5,6 +5,7 @@ The score of a frame is the sum of the values of its reasons, see `reasons`.
 
 from __future__ import annotations
 
+import collections
 import os
 import pathlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,6 +15,8 @@ import numpy as np
 
 from a2d_tf.annotations.matching.video_names import name_of
 from a2d_tf.behaviour import prediction_folder
+from a2d_tf.data.record_folder.manifest import Manifest
+from a2d_tf.data.record_folder.read_records import read_records
 from a2d_tf.video.choice.reasons import find_reasons
 
 APART = 0.5  # seconds: frames nearer to an annotated or chosen one show the same again
@@ -56,6 +59,21 @@ class RecordsInfo(NamedTuple):
     counts: Mapping[str, int] | None = None
     annotated_frames: Mapping[str, Collection[int]] = {}
     held_out: Collection[str] = ()
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike) -> RecordsInfo:
+        """Read it from a folder of records; InputError if they are damaged."""
+        manifest = Manifest.load(folder)
+        labels = manifest.label_space
+        pairs = manifest.counts.get("train", {}).get("pairs", {})
+        annotated_frames: dict[str, list[int]] = collections.defaultdict(list)
+        for record in read_records(manifest, manifest.splits):
+            annotated_frames[record.truth.video].append(record.truth.frame)
+        return cls(
+            counts={labels.name(int(code)): count for code, count in pairs.items()},
+            annotated_frames=annotated_frames,
+            held_out=manifest.videos("test"),
+        )
 
 
 NO_RECORDS = RecordsInfo()

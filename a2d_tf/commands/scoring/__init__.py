@@ -1,0 +1,1 @@
+"""The methods of a2d score, which compare files with the truth."""

@@ -1,0 +1,55 @@
+"""Score boxes against COCO JSON of the ground truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from a2d_tf.core.labels import LabelSpace
+from a2d_tf.evaluation import box_data, scored_rois
+from a2d_tf.evaluation.metrics import registry
+from a2d_tf.evaluation.metrics.metric import RESULTS, ROIS, SplitData
+
+
+def score_results(
+    truth: str, predicted: str, label_space: LabelSpace
+) -> dict[str, Any]:
+    """Score COCO results against COCO JSON of the ground truth.
+
+    Raises:
+      InputError: a file cannot be used.
+    """
+    true_boxes = box_data.Truth.load(truth, label_space)
+    results = box_data.Results.load(predicted, true_boxes, label_space)
+    split = SplitData(truth=true_boxes, results=results)
+    metrics = [metric(label_space) for metric in registry.computable(RESULTS)]
+    return registry.results(metrics, split)
+
+
+def score_detections(
+    truth: str,
+    predicted: str,
+    label_space: LabelSpace,
+    *,
+    zero_shot_actor: str = "",
+    full: str | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Score `detections.npz` against COCO JSON of the ground truth.
+
+    Args:
+      zero_shot_actor: the actor whose action labels were withheld; '' for none.
+      full: path of the full model's `detections.npz`, to compare with.
+      seed: for the zero-shot chance.
+
+    Raises:
+      InputError: a file or an option cannot be used.
+    """
+    split = SplitData(
+        truth=box_data.Truth.load(truth, label_space),
+        rois=scored_rois.ScoredRois.load(predicted),
+        zero_shot_actor=zero_shot_actor,
+        seed=seed,
+        full=scored_rois.ScoredRois.load(full) if full else None,
+    )
+    metrics = [metric(label_space) for metric in registry.computable(ROIS)]
+    return registry.results(metrics, split)
