@@ -66,12 +66,12 @@ def test_the_newest_is_taken_up_with_the_values_of_its_window(tmp_path):
     made, network, step, _ = checkpointer(tmp_path)
     assert made.resume() is False
     save(made, network, step, 7)
-    made.window.values = [{"total": 0.1 + 0.2}]
+    made.step_values.values = [{"total": 0.1 + 0.2}]
     save(made, network, step, 8)
     other, network, step, _ = checkpointer(tmp_path)
     assert other.resume() is True
     assert int(step) == 8 and network.weight.numpy().tolist() == [8, 8, 8]
-    assert other.window.values == [{"total": 0.1 + 0.2}]
+    assert other.step_values.values == [{"total": 0.1 + 0.2}]
 
 
 def test_a_run_is_finished_if_its_last_checkpoint_says_so(tmp_path):
@@ -132,7 +132,7 @@ def test_a_full_disk_leaves_the_old_one(tmp_path):
     made, network, step, _ = checkpointer(tmp_path)
     save(made, network, step, 2)
     step.assign(4)
-    made.window.values = [{"x" * 100000: 1.0}]
+    made.step_values.values = [{"x" * 100000: 1.0}]
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20000, hard))

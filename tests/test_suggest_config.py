@@ -26,6 +26,8 @@ from a2d_tf.pretrained import layouts
 from a2d_tf.training.fit_readout import Skills
 from a2d_tf.training.step_timing import StepTimes
 from a2d_tf.training.suggestion import (
+    anchor_sizes,
+    canvas_size,
     durations,
     host,
     length,
@@ -33,7 +35,6 @@ from a2d_tf.training.suggestion import (
     presets,
     record_remarks,
     rules,
-    sizes,
 )
 from a2d_tf.training.suggestion.basis import Basis
 from a2d_tf.training.suggestion.host import Host
@@ -78,15 +79,18 @@ def put_weights(folder, *names):
     ],
 )
 def test_the_canvas_holds_the_frames_or_is_shrunk(counted, most, expected):
-    assert sizes.canvas_of_records(dict.fromkeys(counted.split(), 1), most) == expected
+    assert (
+        canvas_size.canvas_of_records(dict.fromkeys(counted.split(), 1), most)
+        == expected
+    )
 
 
 def test_anchors_go_from_the_small_boxes_to_the_large_ones():
-    spread, by_half, by_two = sizes.anchor_choices([16, 16, 64, 256, 256])
+    spread, by_half, by_two = anchor_sizes.anchor_choices([16, 16, 64, 256, 256])
     assert spread == by_two == ((16,), (32,), (64,), (128,), (256,))
     assert by_half == ((16,), (24,), (40,), (80,), (160,))
     # An anchor spans its cells.
-    spread, *_ = sizes.anchor_choices([5, 5, 6, 6])
+    spread, *_ = anchor_sizes.anchor_choices([5, 5, 6, 6])
     assert spread == ((10,), (20,), (40,), (80,), (160,))
 
 

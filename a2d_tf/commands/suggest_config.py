@@ -99,12 +99,12 @@ def suggest(
     """
     from a2d_tf.data.record_folder.inspection import gather
     from a2d_tf.training.suggestion import (
+        canvas_size,
         durations,
         preset_choice,
         presets,
         record_remarks,
         rules,
-        sizes,
     )
     from a2d_tf.training.suggestion.basis import Basis
 
@@ -115,7 +115,7 @@ def suggest(
         _say("fitting labels to features of the training videos")
         choice = preset_choice.choose_preset(manifest, preset)
         preset = choice.preset
-    canvas = sizes.canvas_of_records(manifest.sizes, preset.most_pixels)
+    canvas = canvas_size.canvas_of_records(manifest.sizes, preset.most_pixels)
     contents = gather(manifest, canvas)
 
     def suggest_settings(basis: Basis) -> list[ReasonedFlags]:

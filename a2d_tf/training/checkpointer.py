@@ -18,7 +18,7 @@ from a2d_tf.training.step.train_step import TrainState
 _KEPT = 3  # number of checkpoints, as the last ones may be damaged
 
 
-class Window(tf.train.experimental.PythonState):
+class StepValues(tf.train.experimental.PythonState):
     """The values of the steps since the last TensorBoard point.
 
     Attributes:
@@ -55,7 +55,7 @@ class Checkpointer:
 
     def __init__(self, workdir: str, state: TrainState) -> None:
         self.workdir = workdir
-        self.window = Window()
+        self.step_values = StepValues()
         self._state = state
         os.makedirs(self._folder("last"), exist_ok=True)
         self._stat = os.stat(self._folder("last"))
@@ -63,7 +63,7 @@ class Checkpointer:
             "network": state.network,
             "optimizer": state.optimizer,
             "step": state.step,
-            "window": self.window,
+            "window": self.step_values,
         }
         if state.averages is not None:
             self._parts["averages"] = state.averages

@@ -31,7 +31,7 @@ class StepLog:
     def __init__(
         self, checkpointer: Checkpointer, events: Events, training: TrainingConfig
     ) -> None:
-        self._window = checkpointer.window
+        self._step_values = checkpointer.step_values
         self._events = events
         self._training = training
         self._schedule = Schedule(training)
@@ -76,7 +76,7 @@ class StepLog:
         names = list(self._unread[0])
         rows = [dict(zip(names, row)) for row in table.numpy().tolist()]
         self._unread.clear()
-        self._window.values += rows
+        self._step_values.values += rows
         return list(enumerate(rows, step - len(rows)))
 
     def show(self, step: int) -> None:
@@ -85,18 +85,18 @@ class StepLog:
         Args:
           step: the number of steps done.
         """
-        values = self._window.values[-1]
+        values = self._step_values.values[-1]
         terms = {name: f"{values[name]:.3f}" for name in LOSS_TERMS if name in values}
         self.bar.set_postfix(terms, refresh=False)
         training = self._training
         if not is_due(step, training.log_every, training.steps):
             return
         elapsed = time.monotonic() - self._start
-        point = to_tags(self._window.means())
+        point = to_tags(self._step_values.means())
         point["run/learning_rate"] = self._schedule(step)
         point["run/clips_per_second"] = self._steps * training.batch_size / elapsed
         point["run/step_ms"] = 1e3 * elapsed / self._steps
         point["run/wait_ms"] = 1e3 * self._waited / self._steps
         self._events.write("train", step, point)
-        self._window.values.clear()
+        self._step_values.values.clear()
         self.restart_clock()

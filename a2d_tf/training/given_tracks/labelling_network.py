@@ -22,13 +22,13 @@ from a2d_tf.pretrained.action_features import ActionFeatures
 from a2d_tf.pretrained.weights_file import Weights
 from a2d_tf.runs.loading import Run, facts_without_records
 from a2d_tf.training import initial_weights, run_settings
+from a2d_tf.training.suggestion.canvas_size import canvas_of_frame
 from a2d_tf.training.suggestion.presets import (
     SINGLE_FRAME,
     available_motion_maps,
     single_frame_config,
 )
 from a2d_tf.training.suggestion.record_flags import MOST_SIDE
-from a2d_tf.training.suggestion.sizes import canvas_of_frame
 
 
 @dataclasses.dataclass(frozen=True)

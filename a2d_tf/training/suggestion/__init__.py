@@ -4,7 +4,8 @@
 - Measured: how well a readout tells actions (`preset_choice`), and how long steps and
   predictions take (`durations`).
 - Decided: `presets` is the table of networks to start from; `rules` goes through the
-  rules, of which `starting_point`, `sizes` and `length` have the longer ones.
-- Written: `reasoned_flags`, `record_remarks`, `suggestion_file`; `record_flags` has
-  those of the records.
+  rules, of which `starting_point`, `canvas_size`, `anchor_sizes` and `length` have the
+  longer ones.
+- Written: flags with their reasons (`reasoned_flags`, `record_flags`), remarks
+  (`record_remarks`), and the files of both (`suggestion_file`).
 """

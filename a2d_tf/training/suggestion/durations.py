@@ -16,8 +16,8 @@ from a2d_tf.model import backbones
 from a2d_tf.model.network import Network
 from a2d_tf.ops.motion_maps import BLOCK
 from a2d_tf.training.step_timing import StepTimes, time_steps
+from a2d_tf.training.suggestion.canvas_size import largest_size
 from a2d_tf.training.suggestion.reasoned_flags import ReasonedFlags, words_of
-from a2d_tf.training.suggestion.sizes import largest_size
 from a2d_tf.training.suggestion.suggestion_file import MeasuredTimes
 
 _ANSWER = 0.5  # time of an answer to a frame, as a share of a clip's in a training step

@@ -15,6 +15,7 @@ from a2d_tf.model.readout.label_fit import LEAST_SKILL
 from a2d_tf.pretrained import cache
 from a2d_tf.training import initial_weights, run_settings
 from a2d_tf.training.fit_readout import Skills, fit_readout
+from a2d_tf.training.suggestion.canvas_size import canvas_of_records
 from a2d_tf.training.suggestion.presets import (
     ACTION_BACKBONE,
     INSTALL_ACTION_BACKBONE,
@@ -26,7 +27,6 @@ from a2d_tf.training.suggestion.presets import (
 )
 from a2d_tf.training.suggestion.reasoned_flags import ReasonedFlags
 from a2d_tf.training.suggestion.record_flags import motion_flags
-from a2d_tf.training.suggestion.sizes import canvas_of_records
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,8 @@ import numpy as np
 from a2d_tf.core.errors import join_names
 from a2d_tf.data.record_folder.inspection import Contents
 from a2d_tf.data.record_folder.manifest import Manifest
+from a2d_tf.training.suggestion.canvas_size import largest_size
 from a2d_tf.training.suggestion.presets import SINGLE_FRAME, Preset
-from a2d_tf.training.suggestion.sizes import largest_size
 
 _SMALL_SIDE = 8  # pixels below which the smallest anchors hardly meet a box
 _SMALL_SHARE = 0.1  # of the boxes, from which on small boxes are remarked

@@ -2,9 +2,9 @@
 
 The network follows from the machine (`preset_choice`), the scale of its inputs from the
 records (`starting_point`), canvas and anchors from the sizes of frames and boxes
-(`sizes`), batch and steps from memory and time (`length`). docs/training.md,
-docs/experiments.md and docs/performance.md have the measurements behind some of the
-numbers; the others are rules of thumb.
+(`canvas_size`, `anchor_sizes`), batch and steps from memory and time (`length`).
+docs/training.md, docs/experiments.md and docs/performance.md have the measurements
+behind some of the numbers; the others are rules of thumb.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from a2d_tf.core.settings.config import Config, ModelConfig
 from a2d_tf.data.record_folder.deviations import Deviations
 from a2d_tf.model import backbones
 from a2d_tf.runs import run_folder
+from a2d_tf.training.suggestion.anchor_sizes import suggest_anchors
 from a2d_tf.training.suggestion.basis import Basis
 from a2d_tf.training.suggestion.preset_choice import PresetChoice
 from a2d_tf.training.suggestion.presets import (
@@ -22,7 +23,6 @@ from a2d_tf.training.suggestion.presets import (
     uses_readout,
 )
 from a2d_tf.training.suggestion.reasoned_flags import ReasonedFlags
-from a2d_tf.training.suggestion.sizes import suggest_anchors
 
 _LEAST_FLOW = 1e-3  # standard deviation in pixels below which nothing moves
 _MOST_FLOW_SCALE = 1000.0
