@@ -30,7 +30,7 @@ from a2d_tf.training.suggestion.reasoned_flags import ReasonedFlags
 _FEW_VIDEOS = 20  # training videos below which none is held out
 # The same with a readout, which learns much from each video (docs/real_video.md).
 _FEW_VIDEOS_OF_READOUT = 50
-# On p(actor), of a network that has learned little (docs/real_video.md).
+# On p(actor), of a network that has learned little (docs/training.md, the threshold).
 _THRESHOLD = 0.3
 _SIDES = {"left", "right", "leftwards", "rightwards", "clockwise", "counterclockwise"}
 
