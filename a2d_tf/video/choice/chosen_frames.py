@@ -1,7 +1,4 @@
-"""Choose the frames of predictions to correct next.
-
-The score of a frame is the sum of the values of its reasons, see `reasons`.
-"""
+"""Choose the frames of predictions to correct next, by the values of their reasons."""
 
 from __future__ import annotations
 
@@ -19,8 +16,11 @@ from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.data.record_folder.read_records import read_records
 from a2d_tf.video.choice.reasons import find_reasons
 
-APART = 0.5  # seconds: frames nearer to an annotated or chosen one show the same again
-UNSEEN = 0.1  # score of a frame without a reason, in a video without annotated frames
+# Seconds between a chosen frame and the nearest annotated or chosen one: nearer frames
+# look the same.
+APART = 0.5
+# Score of a frame without a reason, in a video without annotated frames.
+UNSEEN = 0.1
 
 
 class Candidate(NamedTuple):
@@ -30,10 +30,10 @@ class Candidate(NamedTuple):
       folder: of the prediction.
       video: name of the video.
       frame: its 1-based number in the video.
-      position: its 1-based number among the answered frames, those of the overlay.
+      position: its 1-based number among the answered frames, which the overlay shows.
       seconds: its time in the video.
       score: sum of the values of its reasons.
-      reasons: in words.
+      reasons: texts of its reasons.
     """
 
     folder: pathlib.Path
@@ -46,14 +46,14 @@ class Candidate(NamedTuple):
 
 
 class RecordsInfo(NamedTuple):
-    """What records say of the frames to choose.
+    """The contents of records that matter for the choice.
 
     Attributes:
-      counts: {name of a pair: its instances in the records}; None if there are no
+      counts: {name of a pair: number of its instances in the records}; None without
         records.
       annotated_frames: {name of a video: numbers of its annotated frames}.
-      held_out: names of videos of which no frame is chosen: new frames would change
-        what is tested.
+      held_out: names of the held-out videos; no frame of theirs is chosen, because new
+        frames would change the test.
     """
 
     counts: Mapping[str, int] | None = None
@@ -82,14 +82,16 @@ NO_RECORDS = RecordsInfo()
 def find_candidates(
     folder: str | os.PathLike, records: RecordsInfo = NO_RECORDS
 ) -> list[Candidate]:
-    """Return the frames that there is a reason to correct, in order of time.
+    """Return the frames of a prediction with a reason to correct them, by time.
 
-    Frames less than `APART` seconds from an annotated one are left out. If the records
-    have no frame of the video, and it gives no other reason, this is one to look at it:
-    a network is sure of labels for behaviours that it was never taught, too.
+    Frames less than `APART` seconds from an annotated frame are left out. If the
+    records have no frame of the video, and no frame has a reason, all frames are
+    returned: a network may be sure of wrong labels for behaviours that it was never
+    taught.
 
     Args:
-      folder: of a prediction.
+      folder: of the prediction.
+      records: the contents of the records.
 
     Raises:
       InputError: a file of the prediction is missing or damaged.
@@ -114,12 +116,10 @@ def find_candidates(
 def find_least_near(
     folder: str | os.PathLike, records: RecordsInfo = NO_RECORDS
 ) -> list[Candidate]:
-    """Return the frames that are not annotated, in order of time.
+    """Return the frames of a prediction that are not annotated, by time.
 
-    Their score is how many seconds the nearest annotated frame is away; `UNSEEN` if
-    no frame of the video is annotated.
-
-    Args, errors: as of `find_candidates`.
+    Their score is the distance to the nearest annotated frame, seconds; `UNSEEN` if no
+    frame of the video is annotated. Arguments and errors: see `find_candidates`.
     """
     video = _Video.read(folder, records)
     if video is None:
@@ -132,10 +132,10 @@ class _Video(NamedTuple):
 
     Attributes:
       folder: of the prediction.
-      info: of the video.
-      times: {number of an answered frame: seconds}.
+      info: the contents of `video.json`.
+      times: {number of an answered frame: its time in seconds}.
       annotated_frames: numbers of the annotated frames.
-      annotated_seconds: [number of annotated frames], when these begin.
+      annotated_seconds: times of the annotated frames, seconds.
     """
 
     folder: pathlib.Path
@@ -146,7 +146,7 @@ class _Video(NamedTuple):
 
     @classmethod
     def read(cls, folder: str | os.PathLike, records: RecordsInfo) -> _Video | None:
-        """Read it from a prediction; None if the records hold the video out."""
+        """Read a video from its prediction; None if the records hold it out."""
         info = prediction_folder.read_video_info(folder)
         times = prediction_folder.frame_times(folder)
         name = _name(info)
@@ -157,7 +157,7 @@ class _Video(NamedTuple):
         return cls(pathlib.Path(folder), info, times, frames, seconds)
 
     def answered_frames(self) -> Iterator[Candidate]:
-        """Yield all answered frames, as yet without a score or a reason."""
+        """Yield all answered frames, with score 0 and without a reason."""
         for position, (frame, seconds) in enumerate(self.times.items(), 1):
             yield Candidate(
                 folder=self.folder,
@@ -171,7 +171,7 @@ class _Video(NamedTuple):
 
 
 def _least_near(video: _Video) -> list[Candidate]:
-    """Return the frames of a video as `find_least_near` does."""
+    """Return the frames of a video; see `find_least_near`."""
     candidates = []
     for candidate in video.answered_frames():
         if candidate.frame in video.annotated_frames:
@@ -189,16 +189,16 @@ def _least_near(video: _Video) -> list[Candidate]:
 def choose(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
     """Choose frames, best first, spread over videos and time.
 
-    The score of a frame is divided by one more than the frames that are chosen from its
-    video, as D'Hondt's method divides votes, and is multiplied by t / (t + 1), t
-    seconds from the nearest of these. Frames that are nearer than `APART` to one of
-    these are not chosen, so there may be fewer than `count`.
+    If n frames of a video are chosen, the scores of its other frames are divided by
+    n + 1, as votes in D'Hondt's method, and multiplied by t / (t + 1), where t is the
+    distance to the nearest chosen frame in seconds. Frames nearer than `APART` to a
+    chosen frame are not chosen, so the result may have fewer than `count` frames.
     """
     videos = np.array([str(candidate.folder) for candidate in candidates])
     seconds = np.array([candidate.seconds for candidate in candidates])
     scores = np.array([candidate.score for candidate in candidates])
-    # Of each candidate: how many frames of its video are chosen, and how many seconds
-    # it is away from the nearest of these.
+    # For each candidate: the number of chosen frames of its video, and the seconds to
+    # the nearest of these.
     chosen_counts = np.zeros(len(candidates))
     distances = np.full(len(candidates), np.inf)
     best_frames: list[Candidate] = []
@@ -217,19 +217,19 @@ def choose(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
 
 
 def _name(video_info: prediction_folder.VideoInfo) -> str:
-    """Return the name of a video, as records have it."""
+    """Return the name of a video in records."""
     return name_of(video_info.name, is_folder=video_info.images is not None)
 
 
 def _seconds_of(
     frames: Collection[int], times: Mapping[int, float], fps: float
 ) -> np.ndarray:
-    """Return when frames begin, by the times of the answered ones.
+    """Return the times of frames in seconds, interpolated between answered frames.
 
     Args:
-      frames: their numbers.
-      times: {number of an answered frame: seconds}.
-      fps: the rate before the first answered frame and behind the last.
+      frames: numbers of the frames.
+      times: {number of an answered frame: its time in seconds}.
+      fps: frames a second before the first answered frame and after the last one.
     """
     numbers = list(times)
     frames = np.array(sorted(frames), float)

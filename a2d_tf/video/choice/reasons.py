@@ -1,15 +1,15 @@
-"""Why frames of a prediction are worth correcting.
+"""Find the reasons to correct the frames of a prediction.
 
-Each reason has a value of at most 1:
+There are five kinds of reasons:
 
 - the margin between the two best labels of an instance is small (Scheffer et al.,
   "Active Hidden Markov Models for Information Extraction", IDA 2001),
 - the label of a track changes,
 - a track is lost,
 - two tracks overlap,
-- a pair is rare in the records.
+- a pair of actor and action is rare in the records.
 
-Tracks whose label is a mere guess give no reason.
+Tracks with a mean score below `GUESS` give no reason.
 """
 
 from __future__ import annotations
@@ -26,27 +26,42 @@ from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core.checked_json import number, whole
 from a2d_tf.core.labels import LabelSpace
 
-SMALL = 0.3  # margins from here on are no reason
-OVERLAP = 0.1  # IoU of boxes from which two tracks may be confused
-LOST = 3  # answered frames in a row that miss a track that is lost
-FEW = 15  # instances in the records from which on a pair is not rare
-# Mean score of a track. In unseen videos of DAVIS 3 of 18 below follow an object, 24 of
-# 41 above.
+# A margin between two labels is a reason if it is smaller.
+SMALL = 0.3
+# Two tracks may be confused if their boxes have at least this IoU.
+OVERLAP = 0.1
+# A track is lost if this number of answered frames in a row miss it.
+LOST = 3
+# A pair is rare if the records have fewer instances of it.
+FEW = 15
+# A track is a guess if its mean score is lower: in unseen videos of DAVIS, 3 of 18
+# tracks below this score followed an object, and 24 of 41 tracks above it.
 GUESS = 0.05
-# Share of the frame's longer side: tracks that are lost so near to its edge have left
-# it.
+# A track has left the frame if it is lost within this distance of the edge, a share of
+# the frame's longer side.
 _EDGE = 0.02
 
 
 class Reason(NamedTuple):
-    """A reason to correct a frame: its value, at most 1, and its words."""
+    """A reason to correct a frame.
+
+    Attributes:
+      value: how much the reason counts, at most 1.
+      text: the reason in words.
+    """
 
     value: float
     text: str
 
 
 class _Row(NamedTuple):
-    """A track in a frame; its box is x, y, width, height, pixels."""
+    """A track in a frame.
+
+    Attributes:
+      track: number of the track.
+      code: label of the track in the frame.
+      box: x, y, width, height, pixels.
+    """
 
     track: int
     code: int
@@ -54,11 +69,12 @@ class _Row(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """The network's answer for a track in a frame: its label, and the next best one.
+    """The network's own label for a track in a frame, and the second best label.
 
     Attributes:
-      code, runner_up: of the two labels.
-      margin: by how much the second is less probable.
+      code: the label.
+      runner_up: the second best label.
+      margin: difference of the probabilities of both.
     """
 
     code: int
@@ -66,8 +82,13 @@ class _Answer(NamedTuple):
     margin: float
 
 
-class _SeenFrame(NamedTuple):
-    """An answered frame: its number, and the boxes of its tracks by their ids."""
+class _PastFrame(NamedTuple):
+    """An answered frame.
+
+    Attributes:
+      number: number of the frame.
+      boxes: {number of a track: its box}.
+    """
 
     number: int
     boxes: dict[int, list[float]]
@@ -83,13 +104,14 @@ def find_reasons(
 
     Args:
       folder: of the prediction.
-      video_info: its `video.json`.
+      video_info: the contents of `video.json`.
       frames: numbers of the answered frames, ascending.
-      counts: {name of a pair: its instances in the records}; None if there are no
+      counts: {name of a pair: number of its instances in the records}; None without
         records.
 
     Returns:
-      {number of a frame: its reasons, one of a kind}, of the frames that have one.
+      {number of a frame: its reasons, at most one of each kind}, without frames that
+      have no reason.
 
     Raises:
       InputError: a file of the prediction is missing or damaged.
@@ -107,7 +129,7 @@ def find_reasons(
 
 
 def _read_rows(folder: str | os.PathLike, labels: LabelSpace) -> dict[int, list[_Row]]:
-    """Read {frame: its rows} of the tracks that are no mere guess."""
+    """Read {frame: rows of its tracks}, without tracks that are guesses."""
     kind = {
         "track_id": whole(),
         "mean_score": number(0, 1),
@@ -133,7 +155,7 @@ def _read_rows(folder: str | os.PathLike, labels: LabelSpace) -> dict[int, list[
 def _read_answers(
     folder: str | os.PathLike, labels: LabelSpace
 ) -> dict[tuple[int, int], _Answer]:
-    """Read {(frame, track): its _Answer}."""
+    """Read {(frame, track): the network's own answer}."""
     code = whole(0, labels.max_code)
     kind = {
         "image_id": whole(),
@@ -151,12 +173,13 @@ def _read_answers(
 
 
 class _ReasonFinder:
-    """Finds the reasons of the answered frames, which are added in order of time.
+    """Finds the reasons to correct frames, which are added in order of time.
 
     Args:
+      labels: the label space of the prediction.
       size: (height, width) of the frames.
-      answers: as of `_read_answers`.
-      counts: as for `find_reasons`.
+      answers: the result of `_read_answers`.
+      counts: see `find_reasons`.
 
     Attributes:
       best_reasons: {frame: {kind: the best reason of this kind}}.
@@ -175,14 +198,14 @@ class _ReasonFinder:
         self._counts = counts
         self.best_reasons: dict[int, dict[str, Reason]] = {}
         self._last_codes: dict[int, int] = {}  # of each track
-        self._last_frames: collections.deque[_SeenFrame]
+        self._last_frames: collections.deque[_PastFrame]
         self._last_frames = collections.deque(maxlen=LOST)
 
     def add(self, frame: int, rows: list[_Row]) -> None:
-        """Find the reasons of a frame by its rows, and of earlier frames."""
+        """Add a frame, and find the reasons to correct it or an earlier frame."""
         boxes = {row.track: row.box for row in rows}
         self._note_lost_tracks(boxes)
-        self._last_frames.append(_SeenFrame(frame, boxes))
+        self._last_frames.append(_PastFrame(frame, boxes))
         for row in rows:
             self._note_change(frame, row)
             self._note_margin(frame, row)
@@ -200,10 +223,10 @@ class _ReasonFinder:
             reasons[kind] = Reason(value, text)
 
     def _note_lost_tracks(self, boxes: Mapping[int, Sequence[float]]) -> None:
-        """Note the tracks that the newest frame and the LOST - 1 before it miss.
+        """Note the tracks that are missing in the last LOST frames.
 
         Args:
-          boxes: of the newest frame.
+          boxes: {number of a track: its box} in the newest frame.
         """
         if len(self._last_frames) < LOST:
             return
@@ -242,7 +265,7 @@ class _ReasonFinder:
         self._note(frame, "rare", 1 - count / FEW, text)
 
     def _note_overlap(self, frame: int, rows: Sequence[_Row]) -> None:
-        """Note the two of at least two tracks that overlap most."""
+        """Note the two tracks that overlap most; there must be two tracks or more."""
         boxes = np.array([row.box for row in rows], float)
         are_crowds = np.zeros(len(rows), np.uint8)
         iou = np.triu(rle_tools.iou(boxes, boxes, are_crowds), 1)
