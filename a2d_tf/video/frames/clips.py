@@ -23,7 +23,7 @@ class Clip(NamedTuple):
     Attributes:
       key: 0-based index of the key frame.
       image: RGB uint8 [H, W, 3].
-      features: of the 2L + 1 frames.
+      features: the features of the 2L + 1 frames.
       motion: see `PreparedFrame`.
     """
 
@@ -55,7 +55,7 @@ def make_clips(
 class _ClipMaker:
     """Makes the clips of frames that come one by one.
 
-    A clip is complete when its last frame is there, `reach` frames after its key frame.
+    A clip is complete with its last frame, which is `reach` frames after its key frame.
 
     A missing neighbour is the nearest frame with zero flow, as in the records. The
     first frame has no flow, so that it pads the start unchanged; its zero-flow features
@@ -69,7 +69,7 @@ class _ClipMaker:
         self._reach = reach(network.info)
         self._index = -1  # of the newest frame
         self._newest: PreparedFrame
-        # Of the newest 2 `reach` + 1 frames, by index.
+        # {index: features} of the newest 2 `reach` + 1 frames.
         self._features: dict[int, FrameFeatures] = {}
         # The key frames that wait for their clip.
         self._waiting: collections.deque[PreparedFrame] = collections.deque()
@@ -132,7 +132,7 @@ class _ClipMaker:
 
 
 def _of_flow(features: FrameFeatures) -> FrameFeatures:
-    """Return those features of a frame that its flow gives."""
+    """Return the features of a frame that are computed from its flow."""
     flow_features = {}
     for name, values in features.items():
         if name.startswith("flow_"):

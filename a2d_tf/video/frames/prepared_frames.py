@@ -36,11 +36,11 @@ def reach(model_info: ModelInfo) -> int:
 def prepare(
     frames: Iterable[Any], model_info: ModelInfo, span: Span
 ) -> Generator[PreparedFrame, None, None]:
-    """Prepare the frames of a video as records hold them.
+    """Prepare the frames of a video in the form of records.
 
     Args:
-      frames: all native frames; a frame may be None if the span does not need it.
-      model_info: what is known of the network.
+      frames: all decoded frames; a frame that the span does not need may be None.
+      model_info: the description of the network.
       span: the frames to answer.
     """
     flow_method = None

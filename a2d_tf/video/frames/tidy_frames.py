@@ -1,7 +1,6 @@
-"""Fill short gaps of bouts and leave out short bouts, in one frame after another.
+"""Fill short gaps between bouts and leave out short bouts, frame after frame.
 
-The bouts of a prediction are then those that `bout_lengths.tidy` makes of all of its
-bouts, in all files alike.
+The result has the same bouts as `bout_lengths.tidy` of all bouts of the video.
 """
 
 from __future__ import annotations
@@ -26,11 +25,10 @@ def tidy_frames(
 ) -> Generator[VideoFrame, None, None]:
     """Yield frames whose bouts and gaps are not shorter than `lengths`.
 
-    An action goes on where the actor alone changes: both bouts are as long as they are
-    together. A frame within a filled gap has the label before it. A frame of a bout
-    that is too short has no track. A frame is held until its bouts are known: while
-    they may still be too short or a gap, at most some `min_bout` and `merge_gap`
-    seconds.
+    If only the actor of a track changes, its bout goes on. A frame in a filled gap gets
+    the label before the gap. A frame of a short bout has no track. A frame is held
+    until no later frame can change the bouts in it, some `min_bout` and `merge_gap`
+    seconds at most.
     """
     if lengths.are_unlimited:
         yield from frames
@@ -51,11 +49,11 @@ class _TrackBouts:
     """The newest bouts of a track, with their gaps filled.
 
     Attributes:
-      spans: labelled by the indices of actions, in order; the first one is that of
-        the oldest held frame.
-      newest_code: of the newest frame.
-      tidied_code: of the newest tidied frame.
-      goes_on: whether the next instance continues the last one if it has its label.
+      spans: the bouts in order, labelled by the indices of actions; the first one is
+        the bout of the oldest held frame.
+      newest_code: label in the newest frame.
+      tidied_code: label in the newest tidied frame.
+      goes_on: whether the next instance continues the last bout if it has its label.
     """
 
     spans: list[LabelledSpan] = dataclasses.field(default_factory=list)
@@ -64,7 +62,7 @@ class _TrackBouts:
     goes_on: bool = False
 
     def add(self, span: LabelledSpan, code: int, merge_gap: float) -> None:
-        """Append what the track does in a frame."""
+        """Append the action of the track in a frame."""
         if self.goes_on and self._is_continued(span, code):
             self.spans[-1] = self.spans[-1]._replace(end=span.end)
         else:
@@ -73,7 +71,10 @@ class _TrackBouts:
         self.goes_on = True
 
     def _is_continued(self, span: LabelledSpan, code: int) -> bool:
-        """Return whether the newest bout goes on; over a gap, with its actor alone."""
+        """Return whether a span continues the newest bout.
+
+        After a gap, the actor must be the same, too.
+        """
         last = self.spans[-1]
         touches = seconds_between(last.end, span.start) < LEAST_SECONDS
         return last.label == span.label and (touches or code == self.newest_code)
@@ -89,7 +90,7 @@ class _TrackBouts:
 class _Tracks:
     """The bouts of all tracks that have not ended.
 
-    Times are to the millisecond, as in the files, whose bouts are then the same.
+    Times are rounded to milliseconds, as in the files.
     """
 
     def __init__(self, lengths: BoutLengths, labels: LabelSpace) -> None:

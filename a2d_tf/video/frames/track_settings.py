@@ -18,12 +18,12 @@ class TrackSettings:
     """Values of the flags of the same names.
 
     Attributes:
-      window: answered frames from which a track's label is read; 1 is the network's own
-        answer.
-      patience: as for `tracker.Tracker`.
+      window: number of answered frames from which a track's label is read; 1 for the
+        network's own answer.
+      patience: see `tracker.Tracker`.
       max_tracks: the number of individuals, such as "4" or "mouse=2,wheel=1"; actors
         that are not named have any number. None: all have any number.
-      min_bout, merge_gap: as of `BoutLengths`.
+      min_bout, merge_gap: see `BoutLengths`.
     """
 
     window: int = tracker.WINDOW
@@ -34,13 +34,13 @@ class TrackSettings:
 
     @property
     def bout_lengths(self) -> BoutLengths:
-        """How short bouts and their gaps may be."""
+        """The least lengths of bouts and gaps."""
         return BoutLengths(self.min_bout, self.merge_gap)
 
     def recorded(self) -> dict[str, Any]:
-        """Return {flag: value} that tell predictions apart.
+        """Return {flag: value} of the settings that tell predictions apart.
 
-        Lengths of bouts are among them if they are set: earlier versions had none.
+        Lengths of bouts are left out if they are 0, because earlier versions had none.
         """
         settings = dataclasses.asdict(self)
         for name in ("min_bout", "merge_gap"):
@@ -52,7 +52,7 @@ class TrackSettings:
         """Return the groups of `max_tracks`.
 
         Raises:
-          InputError: this is no number of individuals, or names no actor of `labels`.
+          InputError: `max_tracks` is no number, or names no actor of `labels`.
         """
         numbers: dict[str, int] = {}
         number_of_all = math.inf

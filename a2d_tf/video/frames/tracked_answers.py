@@ -47,7 +47,7 @@ def track_answers(
       stops: signals that came, see `stop_on_signal`; after one, the video ends.
 
     Raises:
-      InputError: as of `TrackSettings.groups`.
+      InputError: see `TrackSettings.groups`.
     """
     bout_model = _bout_model(network, reader, span)
     tracker = Tracker(

@@ -1,4 +1,4 @@
-"""An answered frame of a video, with what its tracks say."""
+"""An answered frame of a video, with its tracks and their labels."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from a2d_tf.video.frames.instances import Instances
 
 @dataclasses.dataclass(frozen=True)
 class VideoFrame:
-    """A frame of a video, its instances, and what their tracks say of them.
+    """A frame of a video, its N instances, their tracks and the labels of these.
 
     Attributes:
       number: 1 for the first frame of the video.
       seconds: time at which the frame begins, as a player shows it.
       image: RGB uint8 [H, W, 3].
-      instances: the network's own answer; N instances.
-      tracks: int64 [N], the track of each instance; an actor keeps its number. 0 is no
-        track.
-      codes: int64 [N], the label of the track in this frame; steadier than
+      instances: the network's own answer.
+      tracks: int64 [N], the number of each instance's track; 0 for no track.
+      codes: int64 [N], the label of the track in this frame. It changes less often than
         `instances.codes`.
-      scores: float64 [N], of `codes`.
+      scores: float64 [N], scores of `codes`.
       until: time at which the next answered frame begins, or the span or the video
         ends.
-      resting, ended, extra: as of `tracking.structures.LinkedInstances`.
-      pair_scores: as of `tracked_frames.TrackedFrame`; None: those of this frame alone.
+      resting, ended, extra: see `tracking.structures.LinkedInstances`.
+      pair_scores: see `tracked_frames.TrackedFrame`; None for the scores of this frame
+        alone.
     """
 
     number: int

@@ -41,14 +41,14 @@ def open_outputs(
     user's in it stay.
 
     Args:
-      folder: made if missing; results of an earlier prediction there are replaced.
+      folder: folder of the prediction; results of an earlier prediction are replaced.
       reader: of the video.
-      every: N if each Nth frame is added.
-      kinds: those of RESULT_FILES that are written.
+      every: N if each Nth frame is answered.
+      kinds: kinds of RESULT_FILES that are written.
 
     Raises:
       InputError: the folder cannot be written, another process is writing to it, or it
-        holds files of these names that are no prediction's.
+        holds files of these names that are no part of a prediction.
       OSError: one of the caller that is not of writing.
     """
     with _write_errors(folder, folder):
@@ -81,11 +81,11 @@ def open_library_outputs(
     It appears whole or not at all, and replaces whatever was there.
 
     Args:
-      folder, reader, every, kinds: as for `open_outputs`.
+      folder, reader, every, kinds: see `open_outputs`.
       record: what to write to `prediction.json`, with the number of `frames`.
 
     Raises:
-      InputError: as of `open_outputs`; or another process has meanwhile written other
+      InputError: see `open_outputs`; or another process has meanwhile written other
         results there.
       OSError: one of the caller that is not of writing.
     """

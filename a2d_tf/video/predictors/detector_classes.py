@@ -1,4 +1,4 @@
-"""The classes of a detector whose boxes are taken, and the actors that they show."""
+"""The classes of a detector whose boxes are reported, and their actors."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from a2d_tf.pretrained import coco
 
 @dataclasses.dataclass(frozen=True)
 class DetectorClasses:
-    """The classes that are taken.
+    """The classes whose boxes are reported.
 
     Attributes:
-      actors: names of those that they show.
-      index_of_number: {number of a class: index of its actor}; -1 where a model names
-        the actor.
-      all_of_coco: whether these are all classes of COCO, of which any other number is
-        none; else boxes of other numbers are left out.
+      actors: names of the actors.
+      index_of_number: {number of a class: index of its actor}; -1 if a model names the
+        actor.
+      all_of_coco: whether these are all classes of COCO. A box of another class is then
+        an error; otherwise it is left out.
     """
 
     actors: tuple[str, ...]
@@ -50,12 +50,12 @@ class DetectorClasses:
         """Return the classes whose boxes a model labels.
 
         Args:
-          words: as of `parse`, or =CLASS where the model names the actor. Without any,
+          words: see `parse`; or =CLASS to let the model name the actor. Without words,
             the classes of COCO that are called like actors of the model.
           actors: of the model.
 
         Raises:
-          InputError: as of `parse`; or a name is no actor of the model.
+          InputError: see `parse`; or a name is no actor of the model.
         """
         known = join_names(actors)
         example = f"--actors={actors[0]}=CLASS"

@@ -106,17 +106,17 @@ def load(
     device: str,
     settings: dict[str, Any],
 ) -> DetectorPredictor:
-    """Load a detector and what labels its boxes, and announce the device.
+    """Load a detector and a labeller of its boxes, and announce the device.
 
     Args:
       detector: folder of a SavedModel.
-      model: a path as of `Predictor.load`; None: boxes have the names of their classes.
-      actors: as for `DetectorClasses`.
-      actions: without a model, as for `kinetics_actions.chosen_classes`.
-      checkpoint: of a run, "last" or "best".
-      device: as for `devices.prepare`.
-      settings: {name: value} of inference and computing that are given; of inference,
-        `score_threshold` is the least score of a box.
+      model: path of the model that labels boxes; None to name boxes by their classes.
+      actors: classes of the detector, see `DetectorClasses.parse`.
+      actions: see `kinetics_actions.chosen_classes`; only without a model.
+      checkpoint: "last" or "best" of a run.
+      device: see `devices.prepare`.
+      settings: {name: value} of the settings of inference and computing that the user
+        set; `score_threshold` is the least score of a box.
 
     Raises:
       InputError: see `ObjectDetector.load`, `DetectorClasses`, `ServedLabeller.load`.

@@ -1,7 +1,7 @@
-"""What I3D itself, as it was published, says of the actions in boxes.
+"""Actions in boxes by the published I3D, without training.
 
-It tells the 400 actions of Kinetics apart, which are those of people: neither walking
-nor standing nor sitting is one. Nothing is learned from a user's videos.
+I3D tells 400 actions of people apart, those of the data set Kinetics. Walking, standing
+and sitting are not among them.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from a2d_tf.pretrained import kinetics
 from a2d_tf.pretrained.named_classes import name_classes
 
 ALL = "kinetics"
-"""What --actions calls all of them."""
+"""The value of --actions for all classes."""
 BACKBONE = "i3d"
-_POINTS = 8  # a side, at which a box is read
+_POINTS = 8  # at which a map is read along each side of a box
 
 
 class KineticsActions:
     """Reads the actions of boxes.
 
     Args:
-      name_of_class: {class of Kinetics: what it is called}, of `chosen_classes`;
-        several may have one name.
+      name_of_class: {class of Kinetics: name}, see `chosen_classes`; several classes
+        may have the same name.
 
     Attributes:
-      names: of the actions.
-      sha256: of the published file of weights.
+      names: names of the actions.
+      sha256: digest of the published file of weights.
     """
 
     def __init__(self, name_of_class: Mapping[str, str]) -> None:
@@ -51,17 +51,17 @@ class KineticsActions:
         self._bias = tensors["logits/bias"][chosen]
 
     def motion_stream(self) -> MotionStream:
-        """Return what makes the maps of a video that `read` takes."""
+        """Return what computes the maps of a video for `read`."""
         return MotionStream(self._logits_of_block, flow_histograms=False)
 
     def read(self, motion: Mapping[str, np.ndarray], boxes: np.ndarray) -> np.ndarray:
         """Return the probability of each action in boxes, float32 [N, |Y|].
 
-        One of the actions is taken to be done: probabilities add up to 1, which ranks
-        the boxes of a video better than a share for all other classes.
+        Probabilities of the chosen actions add up to 1, as if one of them were certain.
+        This ranks the boxes of a video better than a share for all other classes.
 
         Args:
-          motion: of `MotionStream.maps`.
+          motion: see `MotionStream.maps`.
           boxes: [N, 4], in shares of the frame.
         """
         logits = box_means(motion[MIXED_5C.name], boxes)
@@ -70,7 +70,7 @@ class KineticsActions:
     def _logits_of_block(self, frames: np.ndarray) -> dict[str, np.ndarray]:
         """Return the map of the logits of the classes; see `BlockFunction`."""
         maps = self._features(frames)[MIXED_5C.name]
-        # The classifier is linear: what it says of an average is its average.
+        # The classifier is linear: its logits of a mean are the mean of its logits.
         return {MIXED_5C.name: maps @ self._kernel + self._bias}
 
 
@@ -81,7 +81,7 @@ def chosen_classes(words: Sequence[str]) -> dict[str, str]:
       words: CLASS or NAME=CLASS each; or ALL alone.
 
     Raises:
-      InputError: as of `name_classes`.
+      InputError: see `name_classes`.
     """
     if list(words) == [ALL]:
         return dict(zip(kinetics.CLASSES, kinetics.CLASSES))
@@ -98,8 +98,8 @@ def chosen_classes(words: Sequence[str]) -> dict[str, str]:
 def box_means(values: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Return the means of a map [h, w, C] in boxes, [N, C].
 
-    They are those of a grid of points, between which and the centres of the cells the
-    map is linear.
+    A mean is taken over a grid of points in the box; the map is interpolated linearly
+    between the centres of its cells.
 
     Args:
       boxes: [N, 4], y1, x1, y2, x2 in shares of the map.

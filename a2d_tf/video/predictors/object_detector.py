@@ -1,4 +1,4 @@
-"""Boxes by any detector that TensorFlow's Object Detection API has exported.
+"""Find boxes by a detector that TensorFlow's Object Detection API has exported.
 
 Such a SavedModel takes an image, uint8 [1, H, W, 3], and gives `detection_boxes`
 [1, N, 4] (y1, x1, y2, x2 of 0 to 1), `detection_scores` and `detection_classes` [1, N],
@@ -36,15 +36,15 @@ _WANTED = (
     f"a model of uint8 [1, height, width, 3] -> {', '.join(_NEEDED)}, as TensorFlow's"
     " Object Detection API exports it"
 )
-_MOST_COORDINATE = 2.0  # what is beyond counts pixels
+_MOST_COORDINATE = 2.0  # a larger coordinate counts pixels
 
 
 class ImageInput(NamedTuple):
-    """What a detector takes.
+    """The input of a detector.
 
     Attributes:
-      name: of the input.
-      size: (height, width) if images of no other size are taken; None for any.
+      name: name of the input.
+      size: (height, width) of its images; None for any size.
     """
 
     name: str
@@ -75,7 +75,7 @@ class ObjectDetector:
         score_threshold: float = SCORE_THRESHOLD,
     ) -> None:
         self.path = path
-        self._model = model  # whose variables live as long as it does
+        self._model = model  # kept, because its variables live as long as it does
         self._function = model.signatures[_SIGNATURE]
         self._input = image_input
         self._classes = classes
@@ -92,7 +92,7 @@ class ObjectDetector:
         """Load a SavedModel from its folder.
 
         Args:
-          classes, score_threshold: as of the class.
+          classes, score_threshold: see the class.
 
         Raises:
           InputError: it cannot be loaded, or has another signature.
@@ -131,10 +131,10 @@ class ObjectDetector:
     def instances(self, image: np.ndarray) -> GivenInstances:
         """Find the instances in an image, RGB uint8 [H, W, 3].
 
-        Boxes are cut off at the edges of the image; one that lies beyond is none.
+        Boxes are cut off at the edges of the image; a box beyond them is left out.
 
         Raises:
-          InputError: the answer is not as the signature has it.
+          InputError: the answer does not fit the signature.
         """
         import tensorflow as tf
 
@@ -176,7 +176,7 @@ class ObjectDetector:
         )
 
     def _check(self, numbers: np.ndarray, shares: np.ndarray) -> None:
-        """Raise InputError for boxes in pixels, or of a class that nobody knows."""
+        """Raise InputError if boxes are in pixels, or a class is none of COCO's."""
         if not (np.abs(shares) <= _MOST_COORDINATE).all():
             raise InputError(
                 f"{self.path}: {_BOXES} has {np.abs(shares).max():g}; a detector's"

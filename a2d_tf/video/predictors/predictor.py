@@ -1,4 +1,4 @@
-"""Predict the instances in the frames of a video, by a run or by its SavedModel.
+"""Find the instances in frames by the network of a run or of its SavedModel.
 
 TensorFlow takes seconds to load, so it is imported where it is used: the error for a
 mistyped flag does not wait for it.
@@ -60,8 +60,7 @@ class Predictor(ServedFeatureNetwork):
         Args:
           path: a video file, a folder of images, or the index of a camera, such as "0".
           start, end: seconds; frames that begin in [start, end) are answered.
-          every: answer one of so many frames; flow still comes from neighbouring
-            frames.
+          every: N to answer each Nth frame; flow still comes from neighbouring frames.
           **track_settings: `window`, `patience`, `max_tracks`, `min_bout` and
             `merge_gap` of `TrackSettings`.
 
@@ -88,7 +87,7 @@ class Predictor(ServedFeatureNetwork):
         Args:
           clip: the features of the 2L + 1 frames around it, as `features` returns them.
           size: (height, width) of the native frame.
-          motion: its motion maps, as `motion_stream` makes them; None without them.
+          motion: the motion maps of the key frame; None if the network reads none.
 
         Returns:
           the instances in native pixels, by descending p(actor).
@@ -129,13 +128,13 @@ def load(
     """Load the predictor that the flags of a command name, and announce the device.
 
     Args:
-      source, path: of `model_source.of_flags`, with "saved_model" and "init_rgb" among
-        them.
-      checkpoint: of a run, "last" or "best".
-      device: as for `devices.prepare`.
-      settings: {name: value} of inference and computing that are given; a SavedModel
-        takes none.
-      actors: of "init_rgb", as for `coco_detector.load`.
+      source: flag of the model, such as "saved_model" or "init_rgb".
+      path: value of the flag.
+      checkpoint: "last" or "best" of a run.
+      device: see `devices.prepare`.
+      settings: {name: value} of the settings of inference and computing that the user
+        set; a SavedModel takes none.
+      actors: classes of "init_rgb", see `coco_detector.load`.
 
     Raises:
       InputError: there is no such model, it is damaged, or the settings are not for it.

@@ -38,12 +38,13 @@ class ServedFeatureNetwork:
 
     Args:
       frame: computes the features of a frame.
-      answer: answers a key frame by these; the second of `SIGNATURES`.
-      info: what is known of the network.
+      answer: answers a key frame by the features of its clip; the second of
+        `SIGNATURES`.
+      info: the description of the network.
       block: computes motion maps; None without an action backbone.
 
     Attributes:
-      info: as given.
+      info: the description of the network.
       labels: the label space of the codes.
     """
 
@@ -81,25 +82,20 @@ class ServedFeatureNetwork:
             score_threshold=0.5.
 
         Raises:
-          InputError: neither is there, or it is damaged; settings were given for a
-            SavedModel, whose settings are fixed; an older export cannot label boxes, or
-            a model can do nothing else.
+          InputError: there is no model, or it is damaged; a SavedModel got settings,
+            which it cannot take; an older export cannot label boxes, or a model can
+            only label boxes.
         """
         return cls(*_load_functions(path, checkpoint, settings, cls.SIGNATURES))
 
     def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
-        """Compute the backbones' features of a frame.
-
-        Args:
-          rgb: uint8 [h, w, 3].
-          flow: float32 [h, w, 2] from the previous frame to this one, pixels.
-        """
+        """See `FeatureNetwork`."""
         import tensorflow as tf
 
         return self._frame(rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None]))
 
     def motion_stream(self) -> MotionStream:
-        """Return what makes the motion maps of a video, if `info` has 'motion'."""
+        """See `FeatureNetwork`."""
         block_function = None if self._block is None else self._block_maps
         return MotionStream(block_function, self.info["motion"]["flow_histograms"])
 
@@ -116,19 +112,19 @@ class ServedFeatureNetwork:
         clip: Sequence[FrameFeatures],
         size: tuple[int, int],
         motion: Mapping[str, np.ndarray] | None,
-        **given: tf.Tensor,
+        **inputs_of_signature: tf.Tensor,
     ) -> dict[str, np.ndarray]:
         """Return the outputs for a key frame, {name: array without the batch's axis}.
 
         Args:
           clip: the features of the 2L + 1 frames around it.
           size: (height, width) of the native frame.
-          motion: its motion maps, as `motion_stream` makes them; None without them.
-          **given: what only this signature takes.
+          motion: the motion maps of the key frame; None if the network reads none.
+          **inputs_of_signature: further inputs of the signature.
         """
         import tensorflow as tf
 
-        inputs = {"size": tf.constant(size, tf.int32), **given}
+        inputs = {"size": tf.constant(size, tf.int32), **inputs_of_signature}
         for name in clip[0]:
             inputs[name] = tf.stack([features[name] for features in clip], axis=1)
         if motion is not None:

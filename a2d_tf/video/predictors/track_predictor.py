@@ -123,15 +123,15 @@ def load(
     """Load a model, read the tracks of videos, and announce the device.
 
     Args:
-      path: of the model, as of `Predictor.load`.
-      reading: of the exports of tracks.
+      path: of the model, see `ServedFeatureNetwork.load`.
+      reading: the exports of tracks, and how they are read.
       videos: paths of all videos that are predicted.
-      checkpoint: of a run, "last" or "best".
-      device: as for `devices.prepare`.
-      settings: {name: value} of computing that are given.
+      checkpoint: "last" or "best" of a run.
+      device: see `devices.prepare`.
+      settings: {name: value} of the settings of computing that the user set.
 
     Raises:
-      InputError: as of `ServedLabeller.load` and of `GivenTracks.read`.
+      InputError: see `ServedLabeller.load` and `GivenTracks.read`.
     """
     from a2d_tf.video.predictors.served_labeller import ServedLabeller
 

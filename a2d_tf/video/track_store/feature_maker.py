@@ -23,13 +23,10 @@ from a2d_tf.video.reading.span import Span
 
 
 class FeatureMaker:
-    """Makes the features of given instances; a `FrameNetwork` that keeps the pixels.
+    """Makes the features of given instances; a `FeatureNetwork` that keeps the pixels.
 
     Args:
       run: of `LabellingNetwork.build`.
-
-    Attributes:
-      info, labels: as of `FrameNetwork`.
     """
 
     def __init__(self, run: Run) -> None:
@@ -49,7 +46,7 @@ class FeatureMaker:
         return {"rgb": placed.rgb, "inside": placed.size[None]}
 
     def motion_stream(self) -> MotionStream:
-        """See `FrameNetwork`."""
+        """See `FeatureNetwork`."""
         return MotionStream(
             self._block_function, self.info["motion"]["flow_histograms"]
         )
