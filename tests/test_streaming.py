@@ -171,7 +171,7 @@ def test_part_of_the_frames_have_the_answers_of_all(stride, count, span, passes)
     network, model = served(1, True)
     frames, info, span = scene(count), model_info(network, stride), Span(*span)
     everything, _ = stream(model, frames, info)
-    near = [span.any(i - stride, i + stride + 1) for i in range(count)]
+    near = [span.has_any(i - stride, i + stride + 1) for i in range(count)]
     said, recorder = stream(
         model, [f if own else None for f, own in zip(frames, near)], info, span
     )
@@ -189,7 +189,7 @@ def test_spans_know_what_they_hold(first, last, every):
     assert [i for i in range(40) if i in span] == list(held)
     for low in range(-5, 30):
         for high in range(low, 35):
-            assert span.any(low, high) == any(low <= i <= high for i in held)
+            assert span.has_any(low, high) == any(low <= i <= high for i in held)
     assert span.count(7) == sum(i < 7 for i in held)
     assert span.count(None) == (len(held) if last else None)
 

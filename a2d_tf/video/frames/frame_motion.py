@@ -33,7 +33,7 @@ def needs(model_info: ModelInfo, span: Span, index: int) -> bool:
         return _needs_flow(span, index)
     # A block also holds the pairs of frames around its key frames.
     keys = motion_maps.keys_of_block(index // BLOCK)
-    return span.any(keys.start, keys.stop - 1)
+    return span.has_any(keys.start, keys.stop - 1)
 
 
 def first_needed(model_info: ModelInfo, span: Span) -> int:
@@ -78,7 +78,7 @@ def _needs_flow(span: Span, index: int) -> bool:
     """Return whether flow histograms of the span are computed from a frame."""
     pair = index // FLOW_HISTOGRAMS.frames
     keys = motion_maps.keys_of_map(FLOW_HISTOGRAMS, pair)
-    return span.any(keys.start, keys.stop - 1)
+    return span.has_any(keys.start, keys.stop - 1)
 
 
 def _with_maps(

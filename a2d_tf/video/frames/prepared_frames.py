@@ -60,7 +60,7 @@ def prepare(
         stored = preparer.prepare(native)
         is_in_a_clip = any(index + offset in span for offset in offsets)
         # The first frame also stands in for those before it.
-        stands_in = index == 0 and span.any(0, far)
+        stands_in = index == 0 and span.has_any(0, far)
         flow = None
         if is_in_a_clip or stands_in:
             flow = preparer.flow(previous, stored)

@@ -17,8 +17,8 @@ COLUMNS = ("frame", "seconds", "track_id", "name", "actor", "action")
 class FrameTable:
     """Writer of the table.
 
-    A row holds the label of the track, as the overlay and `tracks.json` show it, and
-    the score of each behaviour for this actor; that of the label is its score there.
+    A row has the label of the track, as in the overlay and in `tracks.json`, and the
+    score of each behaviour for the label's actor.
 
     Args:
       path: of the table.
@@ -32,6 +32,7 @@ class FrameTable:
         self._has_header = False
 
     def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
+        """Append the rows of a frame."""
         if not self._has_header:
             self._writer.writerow([*COLUMNS, *labels.actions])
             self._has_header = True
@@ -53,4 +54,5 @@ class FrameTable:
             self._writer.writerow(row + behaviour_scores.round(6).tolist())
 
     def close(self) -> None:
+        """Finish the file."""
         self._file.close()

@@ -1,4 +1,4 @@
-"""What a library needs of one of its predictions, kept in `part.json`."""
+"""The part of a prediction that the tables and the page of its library show."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from a2d_tf.video.pages.page_tables import PairTotals, TrackTotal, totals_of_pai
 
 _SOURCES = (VIDEO_FILE, RESULT_FILES["tracks"], RESULT_FILES["summary"])
 _KIND = {
-    "format": one_of(4),  # another number wherever what a part holds becomes another
+    "format": one_of(4),  # changes with the contents of a part
     "sha256": {str: str},
     "note": str,
     "split": (one_of(*SPLITS), None),
@@ -43,22 +43,23 @@ _KIND = {
     "picture": (str, None),
 }
 _THUMBNAIL_SIDE = 240  # pixels of the longer side
-# The frame that a thumbnail shows; later ones cost more, as they are decoded in order.
+# The frame that a thumbnail shows; all frames before it must be decoded.
 _THUMBNAIL_FRAME = 25
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What the tables and the page of a library need of a prediction.
+    """The part of a prediction that its library shows, kept in `part.json`.
 
     Attributes:
-      video_seconds, fps: of the video.
-      budget: rows of `time_budget.rows`.
+      video_seconds: duration of the video.
+      fps: frames a second of the video.
+      budget: rows of the time budget, see `time_budget.rows`.
       pairs: who did what for how long.
-      note: of the video, in words.
-      split: of `video_splits.SPLITS`, what it was to the model; None if nobody says.
-      has_extra: whether instances were beyond the number of individuals.
-      picture: a data URL; None without an overlay.
+      note: a note on the video.
+      split: of the video, one of `video_splits.SPLITS`; None if it is unknown.
+      has_extra: whether a frame has more instances than individuals.
+      picture: data URL of a picture; None without an overlay.
     """
 
     video_seconds: float
@@ -71,7 +72,7 @@ class Part:
     picture: str | None
 
     def fields(self) -> dict[str, Any]:
-        """Return it as in `part.json`."""
+        """Return the part in the form of `part.json`."""
         return {
             "video": [self.video_seconds, self.fps],
             "budget": self.budget,
@@ -103,10 +104,9 @@ class Part:
 
 
 def read_part(folder: pathlib.Path) -> Part:
-    """Return what the tables and the page of a library need of a prediction.
+    """Return the part of a prediction, from `part.json` if that is up to date.
 
-    It is kept in the folder, and made anew if the files that it is made from have
-    changed.
+    If the files of the prediction have changed, the part is made and kept again.
 
     Raises:
       InputError: a file of the prediction is missing, cut or malformed.
@@ -121,13 +121,13 @@ def read_part(folder: pathlib.Path) -> Part:
             return Part.from_fields(fields)
     part = _make(folder, digests)
     fields = {"format": 4, "sha256": digests, **part.fields()}
-    with contextlib.suppress(InputError):  # it only saves time
+    with contextlib.suppress(InputError):  # the file only saves time
         write_text(folder / PART_FILE, json.dumps(fields) + "\n")
     return part
 
 
 def _make(folder: pathlib.Path, sources: Collection[str]) -> Part:
-    """Make the part of a prediction from those of its files that are there."""
+    """Make the part of a prediction from the files that it has."""
     video_info = read_video_info(folder)
     tracks = []
     if RESULT_FILES["tracks"] in sources:
@@ -163,7 +163,7 @@ def _make(folder: pathlib.Path, sources: Collection[str]) -> Part:
 
 
 def _thumbnail(path: pathlib.Path) -> str | None:
-    """Return a frame near the start of a video, as a JPEG's data URL, or None."""
+    """Return the data URL of a frame near the start of a video; None without one."""
     try:
         frames = video_frames.read(path, remedy="predict the video again")
         first_frames = itertools.islice(frames, _THUMBNAIL_FRAME)

@@ -36,14 +36,14 @@ class FileWriter(Protocol):
 class PredictionWriter:
     """Writer of the files of a prediction (docs/prediction.md), except its page.
 
-    Label maps and detections hold the network's own answer to each frame, the other
-    files the labels of the tracks.
+    Label maps and detections have the network's own answer to each frame; the other
+    files have the labels of the tracks.
 
     Args:
-      folder: an empty one.
+      folder: an empty folder.
       reader: of the video.
-      every: N if each Nth frame is added.
-      kinds: those of RESULT_FILES that are written.
+      every: N if each Nth frame is answered.
+      kinds: the kinds of RESULT_FILES that are written.
 
     Attributes:
       frames: number of frames that were added.
@@ -90,7 +90,7 @@ class PredictionWriter:
     def describe(
         self, facts: Mapping[str, Any], track_names: Mapping[int, str]
     ) -> None:
-        """Take what is known of the video before its first frame.
+        """Take the facts of the video, before its first frame is added.
 
         Args:
           facts: further fields of `video.json`; see `prediction_folder.VideoInfo`.
@@ -100,13 +100,13 @@ class PredictionWriter:
         self._track_names.update(track_names)
 
     def close(self) -> None:
-        """Finish the files, also if one of them cannot be."""
+        """Finish all files, even if one of them fails."""
         with contextlib.ExitStack() as stack:
             for writer in self._writers:
                 stack.callback(writer.close)
 
     def write_video_info(self) -> None:
-        """Write `video.json`, once closed and with a frame."""
+        """Write `video.json`; call it after `close`, if there was a frame."""
         assert self._labels is not None
         reader = self._reader
         video_info = {

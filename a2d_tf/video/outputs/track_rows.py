@@ -1,4 +1,4 @@
-"""A track that lasts, as it will stand in `tracks.json` and `summary.csv`."""
+"""The rows of a track in `tracks.json` and `summary.csv`, gathered frame by frame."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Action:
     frames: int = 0
 
     def fields(self) -> dict[str, Any]:
-        """Return it as in `tracks.json`."""
+        """Return the action in the form of `tracks.json`."""
         return {
             "category_id": self.code,
             "actor": self.actor,
@@ -55,13 +55,15 @@ class _Action:
 
 
 class TrackRows:
-    """Gathers what the files say of a track while it lasts.
+    """Gathers the rows of a track until it ends.
 
-    Its rows, one a frame, move to disk beyond a size.
+    If the rows of its frames take much memory, they are moved to a temporary file.
 
     Args:
-      folder: where they move to.
-      name: of the individual; None if it has none.
+      track_id: number of the track.
+      labels: the label space of its codes.
+      folder: folder of the temporary file.
+      name: name of the individual; None if it has none.
     """
 
     def __init__(
@@ -91,9 +93,9 @@ class TrackRows:
 
         Args:
           frame_number: 1-based number in the video.
-          start_second, end_second: from when to when the frame stands for the video.
-          code, score: the label of the track in this frame.
-          bbox: x, y, width, height, pixels.
+          start_second, end_second: the time that the frame stands for.
+          code, score: label of the track in this frame, and its score.
+          bbox: box of the instance: x, y, width, height, pixels.
         """
         action = self._action
         if action is None or action.code != code:
@@ -125,7 +127,7 @@ class TrackRows:
         self._rows.write(json.dumps(row).encode())
 
     def end_action(self) -> None:
-        """End the action in progress; there may be none."""
+        """End the action in progress, if there is one."""
         if self._action is not None:
             self._actions.append(self._action)
         self._action = None

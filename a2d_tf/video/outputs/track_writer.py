@@ -16,11 +16,12 @@ from a2d_tf.video.outputs.track_rows import COLUMNS, TrackRows
 class TrackWriter:
     """Writer of the tracks and of the table of their actions.
 
-    Tracks are in the order of their ends, rows of the table in that of their starts.
+    Tracks are in the order of their ends, rows of the table in the order of their
+    starts.
 
     Args:
-      tracks_path, summary_path: of the two files; None for one that is not wanted.
-      rows_folder: for rows of tracks that last.
+      tracks_path, summary_path: of the two files; None for a file that is not written.
+      rows_folder: folder of temporary files, see `TrackRows`.
       names: {number of a track: the name of its individual}.
     """
 
@@ -74,7 +75,7 @@ class TrackWriter:
             self._tracks[track_id].end_action()
 
     def _end(self, track_ids: Iterable[int]) -> None:
-        """Write tracks, and let go of them."""
+        """Write tracks that have ended, and forget them."""
         for track_id in track_ids:
             track = self._tracks.pop(track_id)
             track.end_action()

@@ -19,7 +19,7 @@ class ImageReader(Reader):
 
     Args:
       paths: the images in their order.
-      fps: how many come a second; None: nobody said, and 25 is assumed.
+      fps: images a second; None to assume 25.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ camera has lost it.
 
 
 class Reader(abc.ABC):
-    """Reader of the frames of a video: RGB uint8 [H, W, 3], which can be had once.
+    """Reader of the frames of a video, RGB uint8 [H, W, 3]; they can be read once.
 
     `open_video` makes one.
 
@@ -31,15 +31,15 @@ class Reader(abc.ABC):
       path: of the file or folder.
       name: name of the file or folder, or the index of the camera.
       size: (height, width).
-      count: how many frames the source claims to have, or None.
-      duration: seconds that a file claims to last, or None.
-      first_frame_time: time of the first frame in a player, in seconds; times here
+      count: number of frames that the source claims to have; None if it claims none.
+      duration: seconds that a file claims to last; None if it claims none.
+      first_frame_time: time of the first frame in a player, in seconds. All other times
         count from the first frame.
-      length: how many frames it has; None until that is known.
-      damaged: 0-based indices of the damaged frames among those read so far, as far as
-        a file or its decoder says so.
+      length: number of frames; None until it is known.
+      damaged: 0-based indices of the frames read so far that the file or its decoder
+        reports as damaged.
       images: names of the images of a folder; None for another source.
-      fps_is_assumed: whether nobody said at which rate the images of a folder come.
+      fps_is_assumed: whether the rate of a folder of images is assumed.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
@@ -58,7 +58,7 @@ class Reader(abc.ABC):
         self._first: np.ndarray
 
     def read_first(self) -> bool:
-        """Read the first frame, which tells the size; return whether there is one."""
+        """Read the first frame and its size; return whether there is a frame."""
         self._pictures = self._open(0)
         picture = next(self._pictures, None)
         if picture is None:
@@ -73,11 +73,12 @@ class Reader(abc.ABC):
     def frames(
         self, is_needed: Callable[[int], bool] | None = None, start: int = 0
     ) -> Iterator[np.ndarray | None]:
-        """Yield the frames, and None in place of those not needed, which costs less.
+        """Yield the frames; for frames that are not needed None, which costs less.
 
         Args:
-          is_needed: 0-based index of a frame -> bool; by default all are.
-          start: none before this one is needed. If `index` was called before, decoding
+          is_needed: returns whether a frame is needed, by its 0-based index; None if
+            all are.
+          start: index of the first needed frame. If `index` was called before, decoding
             begins close to it.
 
         Raises:
@@ -101,8 +102,8 @@ class Reader(abc.ABC):
         """Return the time at which a frame begins, as a player shows it.
 
         Args:
-          index: 0-based, of a frame. Behind the frames read so far it gives the time at
-            which the newest one begins, or at which it ends if it is the last.
+          index: 0-based index of the frame. For a frame that is not yet read, the
+            result is the start of the newest frame, or its end if it is the last.
         """
 
     def index(self, seconds: float) -> int:
@@ -114,12 +115,12 @@ class Reader(abc.ABC):
 
     @property
     def fps(self) -> float:
-        """Frames a second, on average; 25 if nothing says otherwise."""
+        """Frames a second on average; 25 if the rate is unknown."""
         return self._stated_fps
 
     @property
     def lasts(self) -> float | None:
-        """Seconds that it lasts, or claims to last; None if unknown."""
+        """Duration in seconds, read or claimed; None if it is unknown."""
         if self.length is None:
             return self.duration
         return self.seconds(self.length)

@@ -1,4 +1,4 @@
-"""What a video that was read has less than it claims."""
+"""Whether a video has fewer frames than it claims, or damaged ones."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from a2d_tf.video.reading.span import Span
 
 
 def shortfall(reader: Reader, span: Span) -> str:
-    """Describe what a video lacks, once it was read; "" if nothing.
+    """Describe the frames that a video lacks, after it was read; "" if none.
 
-    It may have damaged frames in the span, or end before the span although it claims
-    more frames. If a file claims no number of frames, its duration counts. An AVI that
-    shows frames for several of its ticks claims its ticks.
+    A video may have damaged frames in the span, or end before the span although it
+    claims more frames. If a file claims no number of frames, its duration counts. An
+    AVI that shows each frame for several ticks claims the number of its ticks.
     """
     damaged = sum(index in span for index in reader.damaged)
     note = ""

@@ -1,4 +1,4 @@
-"""The part of a video that is predicted: a span of frames."""
+"""The frames of a video that are answered."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Span:
             return False
         return (index - self.first) % self.every == 0
 
-    def any(self, low: int, high: int) -> bool:
+    def has_any(self, low: int, high: int) -> bool:
         """Return whether a frame from `low` to `high` is answered, both included."""
         steps = max(0, -(-(low - self.first) // self.every))
         index = self.first + steps * self.every
@@ -54,9 +54,9 @@ class Span:
 
         Args:
           index: 0-based, of the frame.
-          reach: see `prepared_frames.reach`.
+          reach: number of frames around a key frame that its answer depends on.
         """
-        return self.any(index - reach, index + reach + 1)
+        return self.has_any(index - reach, index + reach + 1)
 
     def count(self, frames: int | None) -> int | None:
         """Count the answered frames of a video; None if neither end is known.
