@@ -183,7 +183,10 @@ def loaded_run(tmp_path_factory):
     chosen_threshold.save(folder, 0.3, {}, {0.3: 50.0})
     saver = tf.train.Checkpoint(network=network)
     path = tf.train.CheckpointManager(saver, str(folder / "checkpoints"), 1).save(7)
-    facts = {name: getattr(tiny_network.manifest(), name) for name in run_folder.FACTS}
+    facts = {
+        name: getattr(tiny_network.manifest(), name)
+        for name in run_folder.INPUT_SETTINGS
+    }
     return loading.Run(config.with_settings(score_threshold=0.3), network, facts, path)
 
 

@@ -14,7 +14,8 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import clip_records
 from a2d_tf.data.conversion.clips import ClipRecord
-from a2d_tf.data.record_folder.manifest import Manifest, MotionFacts
+from a2d_tf.data.record_folder.manifest import Manifest
+from a2d_tf.data.record_folder.motion_facts import MotionFacts
 from a2d_tf.data.sources.a2d_annotations import Annotation
 
 NATIVE, STORED = (40, 60), (20, 30)

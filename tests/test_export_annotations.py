@@ -20,15 +20,13 @@ from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.labels.names import NO_NAMES
 from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.annotations.writers import tool_exports as files
-from a2d_tf.annotations.writers.outlines import polygons
-from a2d_tf.annotations.writers.tracked_video import (
-    Shape,
-    TrackedVideo,
-    TrackShapes,
+from a2d_tf.annotations.writers.key_frames import (
     interpolate_boxes,
     keep_key_frames,
     select_frames,
 )
+from a2d_tf.annotations.writers.outlines import polygons
+from a2d_tf.annotations.writers.tracked_video import Shape, TrackedVideo, TrackShapes
 from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D

@@ -26,7 +26,8 @@ from a2d_tf.data.conversion import convert
 from a2d_tf.data.conversion.shard_building import Conversion, MotionSettings
 from a2d_tf.data.decoding import video_frames
 from a2d_tf.data.preparation.motion_stream import MotionStream
-from a2d_tf.data.record_folder.manifest import Manifest, MotionFacts
+from a2d_tf.data.record_folder.manifest import Manifest
+from a2d_tf.data.record_folder.motion_facts import MotionFacts
 from a2d_tf.data.sources.release import Release
 
 SETTINGS = convert.ConversionSettings(image_height=48, image_width=48, shard_videos=1)

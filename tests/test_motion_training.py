@@ -17,7 +17,7 @@ from a2d_tf.core.settings.config import Config
 from a2d_tf.data.batches import pipeline
 from a2d_tf.data.conversion import convert
 from a2d_tf.data.conversion.shard_building import MotionSettings
-from a2d_tf.data.record_folder.manifest import MotionFacts
+from a2d_tf.data.record_folder.motion_facts import MotionFacts
 from a2d_tf.data.sources.release import Release
 from a2d_tf.model.readout import readout as readouts
 from a2d_tf.model.readout.label_fit import Skills

@@ -15,12 +15,8 @@ from test_annotation_formats import open_source
 from a2d_tf.annotations.coded_times import coding
 from a2d_tf.annotations.coded_times.readers import bout_files
 from a2d_tf.annotations.writers import tool_exports
-from a2d_tf.annotations.writers.tracked_video import (
-    Shape,
-    TrackedVideo,
-    TrackShapes,
-    keep_key_frames,
-)
+from a2d_tf.annotations.writers.key_frames import keep_key_frames
+from a2d_tf.annotations.writers.tracked_video import Shape, TrackedVideo, TrackShapes
 from a2d_tf.behaviour import boris
 from a2d_tf.behaviour.bouts import Bout, Prediction, TrackBouts
 from a2d_tf.behaviour.prediction_folder import VideoInfo

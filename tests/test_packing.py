@@ -17,7 +17,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.settings.config import Config
 from a2d_tf.data.conversion import convert
 from a2d_tf.data.mini import mini_a2d
-from a2d_tf.data.record_folder.manifest import MotionFacts
+from a2d_tf.data.record_folder.motion_facts import MotionFacts
 from a2d_tf.data.sources.release import Release
 from a2d_tf.pretrained.transfer import variables
 from a2d_tf.runs import (

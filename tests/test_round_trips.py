@@ -18,14 +18,12 @@ from a2d_tf.annotations.documents.read_options import ReadOptions
 from a2d_tf.annotations.labels.names import NO_NAMES
 from a2d_tf.annotations.readers.formats import read_export
 from a2d_tf.annotations.writers import tool_exports
-from a2d_tf.annotations.writers.tracked_video import (
-    Shape,
-    TrackedVideo,
-    TrackShapes,
+from a2d_tf.annotations.writers.key_frames import (
     interpolate_boxes,
     keep_key_frames,
     select_frames,
 )
+from a2d_tf.annotations.writers.tracked_video import Shape, TrackedVideo, TrackShapes
 from a2d_tf.behaviour import boris
 from a2d_tf.behaviour.bouts import Bout, Prediction, TrackBouts
 from a2d_tf.behaviour.prediction_folder import VideoInfo

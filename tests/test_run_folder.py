@@ -12,7 +12,8 @@ from tiny_network import manifest
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.core.settings.config import ComputeConfig, Config, TrainingConfig
-from a2d_tf.data.record_folder.manifest import Manifest, MotionFacts
+from a2d_tf.data.record_folder.manifest import Manifest
+from a2d_tf.data.record_folder.motion_facts import MotionFacts
 from a2d_tf.runs import chosen_threshold, creation, loading, run_folder
 from a2d_tf.serving import model_info
 from a2d_tf.training import initial_weights
@@ -23,7 +24,7 @@ def test_records_made_otherwise_are_refused(tmp_path, monkeypatch):
     config = Config(tiny_network.config())
     creation.create(tmp_path, config, manifest())
     monkeypatch.setattr(run_folder, "is_new", lambda _: False)
-    facts = {name: getattr(manifest(), name) for name in run_folder.FACTS}
+    facts = {name: getattr(manifest(), name) for name in run_folder.INPUT_SETTINGS}
     run = loading.Run(config, types.SimpleNamespace(labels=A2D), facts, "")
     run.check_records(manifest())
     others = dict(flow_method="tvl1", image_height=32, image_width=32, clip_stride=2)
@@ -70,7 +71,7 @@ def test_a_run_and_its_export_keep_how_long_coded_bouts_last(tmp_path):
 )
 def test_records_of_other_motion_maps_are_refused(motion, message):
     model = tiny_network.config(readout=True, action_backbone="i3d")
-    facts = {name: getattr(manifest(), name) for name in run_folder.FACTS}
+    facts = {name: getattr(manifest(), name) for name in run_folder.INPUT_SETTINGS}
     network = types.SimpleNamespace(labels=A2D)
     own = MotionFacts("i3d", "5" * 64, flow_histograms=False)
     run = loading.Run(Config(model), network, facts, "RUN/ckpt-9", motion=own)

@@ -23,7 +23,7 @@ from a2d_tf.data import clip_records
 from a2d_tf.data.conversion.clips import ConversionSettings, clips_of
 from a2d_tf.data.preparation.flow import Flow
 from a2d_tf.data.preparation.motion_stream import MotionStream
-from a2d_tf.data.record_folder.manifest import MotionFacts
+from a2d_tf.data.record_folder.motion_facts import MotionFacts
 from a2d_tf.data.sources.release import Release
 from a2d_tf.model.inference import infer
 from a2d_tf.ops import canvas, motion_maps

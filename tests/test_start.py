@@ -30,7 +30,8 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.core.settings.config import Config
 from a2d_tf.data.record_folder import asked_frames
-from a2d_tf.data.record_folder.manifest import Manifest, MotionFacts
+from a2d_tf.data.record_folder.manifest import Manifest
+from a2d_tf.data.record_folder.motion_facts import MotionFacts
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.metrics import segmentation, summaries
 from a2d_tf.evaluation.metrics.behaviour_counts import compared, sentences

@@ -18,7 +18,7 @@ from a2d_tf.core.settings.config import Config
 from a2d_tf.data.record_folder import inspection
 from a2d_tf.data.record_folder.deviations import Deviations
 from a2d_tf.data.record_folder.inspection import Summary
-from a2d_tf.data.record_folder.manifest import MotionFacts
+from a2d_tf.data.record_folder.motion_facts import MotionFacts
 from a2d_tf.model.backbones import PUBLISHED, PUBLISHED_OF_ACTIONS
 from a2d_tf.model.readout import cross_validation
 from a2d_tf.ops import motion_maps

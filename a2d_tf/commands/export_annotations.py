@@ -27,7 +27,7 @@ from __future__ import annotations
 import os
 
 from a2d_tf.annotations.writers import tool_exports
-from a2d_tf.annotations.writers.tracked_video import interpolate_boxes, keep_key_frames
+from a2d_tf.annotations.writers.key_frames import interpolate_boxes, keep_key_frames
 from a2d_tf.behaviour import boris, bouts, prediction_folder
 from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core.command import command_line

@@ -23,7 +23,8 @@ from a2d_tf.data.conversion.clips import ConversionSettings
 from a2d_tf.data.conversion.shard_building import MotionSettings
 from a2d_tf.data.preparation.flow import METHODS
 from a2d_tf.data.record_folder import deviations
-from a2d_tf.data.record_folder.manifest import NAME, Manifest, MotionFacts
+from a2d_tf.data.record_folder.manifest import NAME, Manifest
+from a2d_tf.data.record_folder.motion_facts import MotionFacts
 from a2d_tf.data.sources.release import Release
 from a2d_tf.data.sources.source import Source
 from a2d_tf.data.sources.source_check import check
@@ -188,8 +189,8 @@ def _print_report(manifest: Manifest) -> None:
     """Print what published records hold, and what was skipped or repaired."""
     for item in manifest.skipped:
         print(f"skipped {item['item']}: {item['reason']}")
-    for item in manifest.repaired:
-        print(f"repaired {item['item']}: {item['note']}")
+    for repair in manifest.repaired:
+        print(f"repaired {repair['item']}: {repair['note']}")
     for split, counts in manifest.counts.items():
         line = (
             f"{split}: {counts['videos']} videos, {counts['records']} clips,"

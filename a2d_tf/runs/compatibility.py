@@ -10,7 +10,7 @@ from typing import Any
 from a2d_tf.core.errors import InputError, join_names, quoted
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.settings.config import Config
-from a2d_tf.data.record_folder.manifest import FACTS, Manifest
+from a2d_tf.data.record_folder.manifest import INPUT_SETTINGS, Manifest
 from a2d_tf.runs import run_folder
 
 
@@ -112,7 +112,7 @@ def check_made_alike(facts: Mapping[str, Any], manifest: Manifest) -> None:
     """Raise InputError unless records are made as those that a network learned from."""
     compare(
         manifest.directory,
-        {name: facts[name] for name in FACTS},
+        {name: facts[name] for name in INPUT_SETTINGS},
         vars(manifest),
         "rebuild the records with that",
     )

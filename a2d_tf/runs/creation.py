@@ -8,9 +8,10 @@ import os
 import pathlib
 import shutil
 
+from a2d_tf.core.file_format import FORMAT
 from a2d_tf.core.files import write_json, write_text
 from a2d_tf.core.settings.config import Config
-from a2d_tf.data.record_folder.manifest import FACTS, FORMAT, Manifest
+from a2d_tf.data.record_folder.manifest import INPUT_SETTINGS, Manifest
 from a2d_tf.pretrained import notices
 from a2d_tf.runs import chosen_threshold, compatibility, run_folder
 
@@ -91,7 +92,7 @@ def _write_data_facts(workdir: str, manifest: Manifest, trained_on: set[str]) ->
     """Write the labels, how the records were made, and the videos trained on."""
     write_text(run_folder.labels_path(workdir), manifest.label_space.to_json())
     facts = dict(FORMAT)
-    for name in (*FACTS, "source"):
+    for name in (*INPUT_SETTINGS, "source"):
         facts[name] = getattr(manifest, name)
     facts["videos"] = sorted(trained_on)
     if manifest.motion is not None:

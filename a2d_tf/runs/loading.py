@@ -11,7 +11,8 @@ import numpy as np
 from a2d_tf.core import checked_json, files
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.settings.config import Config
-from a2d_tf.data.record_folder.manifest import Manifest, MotionFacts
+from a2d_tf.data.record_folder.manifest import Manifest
+from a2d_tf.data.record_folder.motion_facts import MotionFacts
 from a2d_tf.model.network import Network
 from a2d_tf.pretrained import transfer
 from a2d_tf.runs import (
@@ -31,7 +32,7 @@ class Run:
     Attributes:
       config: the settings, with those given to `load` and the resolved score_threshold.
       network: with its weights.
-      records: of `manifest.FACTS`, how the records that it was trained on were made.
+      records: {name in `manifest.INPUT_SETTINGS`: its value in the training records}.
       checkpoint: path of the weights.
       trained_on: names of the videos of its training split.
       motion: the motion maps of its records; None without any.

@@ -37,16 +37,12 @@ from typing import TypedDict, cast
 import a2d_tf
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.file_format import load_current
 from a2d_tf.core.files import Path
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.settings.config import Config
-from a2d_tf.data.record_folder.manifest import (
-    BOUT_SECONDS_KIND,
-    FACTS,
-    MOTION_KIND,
-    MotionFields,
-    load_current,
-)
+from a2d_tf.data.record_folder.manifest import BOUT_SECONDS_KIND, INPUT_SETTINGS
+from a2d_tf.data.record_folder.motion_facts import MOTION_KIND, MotionFields
 
 FLAGS = "flags.txt"
 LABELS = "labels.json"
@@ -131,7 +127,7 @@ def record_facts(workdir: str) -> RecordFacts:
     fields = load_current(
         os.path.join(workdir, RECORDS),
         kind={
-            **FACTS,
+            **INPUT_SETTINGS,
             "source": str,
             "videos": [str],
             "motion?": MOTION_KIND,

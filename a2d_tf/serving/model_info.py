@@ -7,14 +7,10 @@ import os
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from a2d_tf.core.checked_json import number, whole
+from a2d_tf.core.file_format import FORMAT, load_current
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.record_folder.manifest import (
-    BOUT_SECONDS_KIND,
-    FORMAT,
-    MOTION_KIND,
-    MotionFields,
-    load_current,
-)
+from a2d_tf.data.record_folder.manifest import BOUT_SECONDS_KIND
+from a2d_tf.data.record_folder.motion_facts import MOTION_KIND, MotionFields
 from a2d_tf.runs import held_out_scores, run_folder
 from a2d_tf.serving.descriptions import describe_network
 from a2d_tf.serving.signatures import BOX_SIGNATURES

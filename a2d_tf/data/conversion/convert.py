@@ -83,7 +83,7 @@ def convert(
     """
     Flow(settings.flow_method)  # raises now if the method is not installed
     try:  # what a manifest may say
-        check_json(dataclasses.asdict(settings), manifests.FACTS)
+        check_json(dataclasses.asdict(settings), manifests.INPUT_SETTINGS)
     except ValueError as error:
         raise InputError(f"--{error}") from None
     _check_missing(source, on_error)

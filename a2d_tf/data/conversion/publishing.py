@@ -24,11 +24,13 @@ from a2d_tf.data.conversion.shard_building import (
 from a2d_tf.data.conversion.sidecar import ClipSummary, Sidecar
 from a2d_tf.data.record_folder import manifest as manifests
 from a2d_tf.data.record_folder.manifest import (
-    NO_MOTION,
     Manifest,
-    MotionFacts,
+    RepairedItem,
     ShardEntry,
+    SkippedItem,
+    SplitCounts,
 )
+from a2d_tf.data.record_folder.motion_facts import NO_MOTION, MotionFacts
 
 # The lock of the process that publishes. It is not in PARTIAL, which is removed.
 _LOCK = ".lock"
@@ -150,8 +152,8 @@ def _publish(
     output = conversion.output
     clips: list[ClipSummary] = []
     files = []
-    skipped = []
-    repaired = []
+    skipped: list[SkippedItem] = []
+    repaired: list[RepairedItem] = []
     for reason in source.skipped:
         skipped.append({"item": source.listing, "reason": reason})
     for shard, sidecar in zip(shards, sidecars):
@@ -194,7 +196,7 @@ def _publish(
     return Manifest.load(output)
 
 
-def _counts_of_split(clips: Iterable[ClipSummary], split: str) -> dict[str, Any]:
+def _counts_of_split(clips: Iterable[ClipSummary], split: str) -> SplitCounts:
     """Return the manifest's `counts` of a split."""
     videos = set()
     records = 0
@@ -206,15 +208,19 @@ def _counts_of_split(clips: Iterable[ClipSummary], split: str) -> dict[str, Any]
             records += 1
             codes += clip.codes
             boxes_only += clip.boxes_only
-    counts: dict[str, Any] = {
-        "videos": len(videos),
-        "records": records,
-        "instances": len(codes),
-    }
-    if boxes_only:
-        counts["boxes_only"] = boxes_only
-    counts["pairs"] = {str(code): number for code, number in _count(codes).items()}
-    return counts
+    pairs = {str(code): number for code, number in _count(codes).items()}
+    if not boxes_only:
+        return SplitCounts(
+            videos=len(videos), records=records, instances=len(codes), pairs=pairs
+        )
+    # The file has the fields in this order.
+    return SplitCounts(
+        videos=len(videos),
+        records=records,
+        instances=len(codes),
+        boxes_only=boxes_only,
+        pairs=pairs,
+    )
 
 
 def _count(values: Iterable[Any]) -> dict[Any, int]:

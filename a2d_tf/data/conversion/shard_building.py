@@ -17,12 +17,14 @@ import tempfile
 from collections.abc import Iterator
 
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.file_format import SCHEMA
 from a2d_tf.core.files import file_digest
 from a2d_tf.core.machine import devices
 from a2d_tf.data.conversion.clips import ConversionSettings, clips_of
 from a2d_tf.data.conversion.sidecar import ClipSummary, Sidecar
 from a2d_tf.data.preparation.motion_stream import BlockFunction, MotionStream
 from a2d_tf.data.record_folder import manifest as manifests
+from a2d_tf.data.record_folder.motion_facts import MotionFacts
 from a2d_tf.data.sources.source import Source
 from a2d_tf.data.sources.video_list import Video
 
@@ -49,7 +51,7 @@ class MotionSettings:
         It is pickled for other processes.
     """
 
-    facts: manifests.MotionFacts
+    facts: MotionFacts
     block_function: BlockFunction | None = None
 
     def stream(self) -> MotionStream:
@@ -149,7 +151,7 @@ class Conversion:
         digest = hashlib.sha256()
         fields = dataclasses.asdict(self.settings)
         fields["label_space"] = self.source.label_space.to_json()
-        digest.update(repr([manifests.SCHEMA, fields, shard]).encode())
+        digest.update(repr([SCHEMA, fields, shard]).encode())
         if self.motion:
             digest.update(repr(self.motion.facts).encode())
         for video in shard.videos:

@@ -8,6 +8,7 @@ from typing import Any
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.files import Path, write_json
 from a2d_tf.data.conversion.clips import ClipRecord
+from a2d_tf.data.record_folder.manifest import RepairedItem, SkippedItem
 
 _KIND = {
     "fingerprint": str,
@@ -83,17 +84,16 @@ class Sidecar:
     Attributes:
       fingerprint: hash of the settings and of all files that the shard was made from.
       clips: a summary for each record, in order.
-      skipped: items that were left out, a list of {'item': path, 'reason': message}.
-      repaired: annotations that were repaired, a list of {'item': path, 'note':
-        description}.
+      skipped: the items that were left out.
+      repaired: the annotations that were repaired.
       bytes: size of the shard's file.
       sha256: digest of the shard's file.
     """
 
     fingerprint: str
     clips: list[ClipSummary] = dataclasses.field(default_factory=list)
-    skipped: list[dict[str, str]] = dataclasses.field(default_factory=list)
-    repaired: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    skipped: list[SkippedItem] = dataclasses.field(default_factory=list)
+    repaired: list[RepairedItem] = dataclasses.field(default_factory=list)
     bytes: int = 0
     sha256: str = ""
 

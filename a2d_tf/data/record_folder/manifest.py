@@ -10,47 +10,34 @@ import os
 import pathlib
 from typing import Any, TypedDict
 
-import a2d_tf
-from a2d_tf.core.checked_json import kind_of, load_json, number, one_of, whole
+from a2d_tf.core.checked_json import kind_of, number, one_of, whole
 from a2d_tf.core.errors import InputError
+from a2d_tf.core.file_format import FORMAT, load_current
 from a2d_tf.core.files import is_file_name, write_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.limits import MAX_SIDE
-from a2d_tf.ops import motion_maps
+from a2d_tf.data.record_folder.motion_facts import MOTION_KIND, NO_MOTION, MotionFacts
 
-SCHEMA = 4
-"""Version of the format of records, run folders and exports.
-
-Increase it when this code can no longer read earlier files, or when frames or flow
-change, so that a network never sees other input than it learned from. docs/releasing.md
-says what may change.
-"""
-FORMAT = {"schema": SCHEMA, "written_by": a2d_tf.__version__}
-"""Fields of a JSON file of records, a run or an export that say what wrote it."""
 NAME = "manifest.json"
 SPLITS = ("train", "test")
-FACTS = {
+INPUT_SETTINGS = {
     "flow_method": str,
     "image_height": whole(1, MAX_SIDE),
     "image_width": whole(1, MAX_SIDE),
     "clip_stride": whole(1, 1000),
 }
-"""Properties of the records that a network was trained on, which its inputs must share,
-as of `check_json`; sizes and stride bound the memory that a video takes.
+"""{setting of the records: its kind, see `check_json`}.
+
+A network's inputs must have the same settings as the records that it was trained on.
+The limits bound the memory that a video takes.
 """
-MOTION_KIND = {
-    "action_backbone": one_of("", *motion_maps.BACKBONE_MAPS),
-    "sha256": str,
-    "flow_histograms": bool,
-}
-"""Fields of `MotionFacts` in a JSON file."""
 BOUT_SECONDS_KIND = {str: number(0.001, 1e9)}
-"""Of `Manifest.bout_seconds` in a JSON file."""
+"""The kind of `Manifest.bout_seconds` in a JSON file."""
 _SHARD_NAME = kind_of(
     lambda value: isinstance(value, str) and is_file_name(value), "a file name"
 )
 _KIND = {
-    **FACTS,
+    **INPUT_SETTINGS,
     "clip_frames": whole(1),
     "counts": dict,
     "sizes": dict,
@@ -73,63 +60,42 @@ _KIND = {
 }
 
 
-def load_current(
-    path: str | os.PathLike, kind: Any, missing: str, remake: str
-) -> dict[str, Any]:
-    """Read a JSON file with the fields of FORMAT, as `load_json` does.
+class _Counts(TypedDict):
+    """The counts that every split has."""
 
-    Args:
-      kind: of its other fields.
-      missing, remake: the remedies for a missing or damaged file, and for one of
-        another format.
-
-    Raises:
-      InputError: see `load_json`; or the file is of another format.
-    """
-    fields = load_json(path, {}, missing)
-    schema = fields.get("schema")
-    if schema != SCHEMA:
-        version = fields.get("written_by", "before its release")
-        raise InputError(
-            f"{path}: format {schema} of a2d_tf {version}; version {a2d_tf.__version__}"
-            f" reads format {SCHEMA}; {remake}, or use that version"
-        )
-    return load_json(path, kind, missing)
+    videos: int
+    records: int
+    instances: int
+    pairs: dict[str, int]
 
 
-class MotionFields(TypedDict):
-    """`MotionFacts` in a JSON file, of MOTION_KIND."""
-
-    action_backbone: str
-    sha256: str
-    flow_histograms: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class MotionFacts:
-    """The motion maps that records have (see `ops.motion_maps`).
+class SplitCounts(_Counts, total=False):
+    """The contents of a split.
 
     Attributes:
-      action_backbone: a name in `motion_maps.BACKBONE_MAPS`; '' without its maps.
-      sha256: digest of its published weights; '' without one.
-      flow_histograms: whether there are flow histograms.
+      videos, records, instances: the numbers of these.
+      pairs: {code of a pair, as text: the number of its instances}.
+      boxes_only: the number of instances without masks; absent if all have masks.
     """
 
-    action_backbone: str
-    sha256: str
-    flow_histograms: bool
-
-    @classmethod
-    def from_fields(cls, fields: MotionFields) -> MotionFacts:
-        """Return the facts of a JSON file."""
-        return cls(
-            action_backbone=fields["action_backbone"],
-            sha256=fields["sha256"],
-            flow_histograms=fields["flow_histograms"],
-        )
+    boxes_only: int
 
 
-NO_MOTION = MotionFacts("", "", False)
+NO_COUNTS = SplitCounts(videos=0, records=0, instances=0, pairs={})
+
+
+class SkippedItem(TypedDict):
+    """A file that was left out, by its path in the release, and the reason."""
+
+    item: str
+    reason: str
+
+
+class RepairedItem(TypedDict):
+    """An annotation that was repaired, by its path in the release, and how."""
+
+    item: str
+    note: str
 
 
 class ShardEntry(TypedDict):
@@ -148,23 +114,20 @@ class Manifest:
     """The contents of `manifest.json`.
 
     Attributes:
-      flow_method, image_height, image_width, clip_frames, clip_stride: as of
+      flow_method, image_height, image_width, clip_frames, clip_stride: see
         `clips.ConversionSettings`.
-      counts: {split: {'videos', 'records', 'instances', 'pairs': {code: instances}}};
-        also 'boxes_only', the instances without masks, where there are any.
-      sizes: {'<height>x<width>': records}, the sizes of the stored frames.
-      native_sizes: {'<height>x<width>': videos}, the sizes of the videos that have
-        records.
+      counts: {split: its contents}.
+      sizes: {'<height>x<width>': number of records}, the sizes of the stored frames.
+      native_sizes: {'<height>x<width>': number of videos}, the sizes of the videos that
+        have records.
       files: the shards.
-      skipped: list of {'item', 'reason'}, what --on_error skip left out, by path in the
-        release.
-      repaired: list of {'item', 'note'}, the annotations with known faults that were
-        repaired.
+      skipped: what --on_error=skip left out.
+      repaired: annotations whose known faults were repaired.
       labels: the fields of the label space, as in its JSON file.
       source: hash of the settings and of every file of the release that was read.
-      motion: None without motion maps.
-      bout_seconds: as of `source.Source`.
-      directory: the folder it was loaded from; not part of the file.
+      motion: the motion maps; None for records without motion maps.
+      bout_seconds: see `source.Source`.
+      directory: the folder that the manifest was loaded from; it is not in the file.
     """
 
     flow_method: str
@@ -172,13 +135,13 @@ class Manifest:
     image_width: int
     clip_frames: int
     clip_stride: int
-    counts: dict
-    sizes: dict
-    native_sizes: dict
+    counts: dict[str, SplitCounts]
+    sizes: dict[str, int]
+    native_sizes: dict[str, int]
     files: list[ShardEntry]
-    skipped: list
-    repaired: list
-    labels: dict
+    skipped: list[SkippedItem]
+    repaired: list[RepairedItem]
+    labels: dict[str, Any]
     source: str
     motion: MotionFacts | None = None
     bout_seconds: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -238,7 +201,7 @@ class Manifest:
         write_json(os.path.join(records_dir, NAME), {**FORMAT, **fields})
 
     def check_kept(self) -> None:
-        """Raise InputError if the records have changed or are damaged meanwhile."""
+        """Raise InputError if the records have changed since they were loaded."""
         if Manifest.load(self.directory).source != self.source:
             raise InputError(
                 f"{self.directory}: other records than when this began; build them in a"
@@ -259,7 +222,7 @@ class Manifest:
     @property
     def trains_masks(self) -> bool:
         """Whether an instance of the training split has a mask."""
-        counts = self.counts.get("train", {})
+        counts = self.counts.get("train", NO_COUNTS)
         boxes_only = counts.get("boxes_only", 0)
         return not boxes_only or boxes_only < counts["instances"]
 
@@ -293,7 +256,7 @@ class Manifest:
         """Raise an InputError if records lack motion maps that a network needs.
 
         Args:
-          action_backbone, flow_histograms: of the network's settings.
+          action_backbone, flow_histograms: these settings of the network.
         """
         motion = self.motion or NO_MOTION
         missing = []
@@ -310,7 +273,7 @@ class Manifest:
             )
 
     def shards(self, split: str) -> list[str]:
-        """Return the paths of a split's shards; 'val' is in those of 'train'.
+        """Return the paths of a split's shards; 'val' is a part of 'train'.
 
         Raises:
           InputError: the split has no records.

@@ -14,7 +14,7 @@ from typing import Any
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.settings.config import Config
-from a2d_tf.data.record_folder.manifest import MotionFacts
+from a2d_tf.data.record_folder.motion_facts import MotionFacts
 from a2d_tf.model.network import Network
 from a2d_tf.model.readout.label_fit import FittedLabels
 from a2d_tf.pretrained import cache

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from a2d_tf.core.settings.config import Config, ModelConfig
 from a2d_tf.data.preparation.motion_stream import BlockFunction, MotionStream
-from a2d_tf.data.record_folder.manifest import Manifest
+from a2d_tf.data.record_folder.manifest import NO_COUNTS, Manifest
 from a2d_tf.model import backbones
 from a2d_tf.model.network import Network
 from a2d_tf.ops.motion_maps import BLOCK
@@ -70,7 +70,7 @@ def describe(
     Motion maps are made of every frame, also for an answer to every fifth.
     """
     config = Config.parse(words_of(settings))
-    test_frames = manifest.counts.get("test", {}).get("records", 0)
+    test_frames = manifest.counts.get("test", NO_COUNTS)["records"]
     train_seconds = times.start + times.step * config.training.steps
     score_seconds = times.start + times.answer * test_frames
     answers = 1000 * (times.answer + times.motion)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from a2d_tf.annotations.writers import tool_exports
-from a2d_tf.annotations.writers.tracked_video import select_frames
+from a2d_tf.annotations.writers.key_frames import select_frames
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core.errors import InputError

@@ -12,7 +12,7 @@ import numpy as np
 
 from a2d_tf.annotations.matching.video_names import name_of
 from a2d_tf.behaviour import prediction_folder
-from a2d_tf.data.record_folder.manifest import Manifest
+from a2d_tf.data.record_folder.manifest import NO_COUNTS, Manifest
 from a2d_tf.data.record_folder.read_records import read_records
 from a2d_tf.video.choice.reasons import find_reasons
 
@@ -65,7 +65,7 @@ class RecordsInfo(NamedTuple):
         """Read it from a folder of records; InputError if they are damaged."""
         manifest = Manifest.load(folder)
         labels = manifest.label_space
-        pairs = manifest.counts.get("train", {}).get("pairs", {})
+        pairs = manifest.counts.get("train", NO_COUNTS)["pairs"]
         annotated_frames: dict[str, list[int]] = collections.defaultdict(list)
         for record in read_records(manifest, manifest.splits):
             annotated_frames[record.truth.video].append(record.truth.frame)

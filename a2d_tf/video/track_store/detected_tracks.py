@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from a2d_tf.annotations.writers import tool_exports
-from a2d_tf.annotations.writers.tracked_video import interpolate_boxes, keep_key_frames
+from a2d_tf.annotations.writers.key_frames import interpolate_boxes, keep_key_frames
 from a2d_tf.behaviour.predicted_tracks import read_tracked_video
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.errors import InputError

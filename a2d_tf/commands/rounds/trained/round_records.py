@@ -17,7 +17,8 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_text
 from a2d_tf.data.decoding import video_frames
 from a2d_tf.data.record_folder import asked_frames
-from a2d_tf.data.record_folder.manifest import Manifest, MotionFacts
+from a2d_tf.data.record_folder.manifest import Manifest
+from a2d_tf.data.record_folder.motion_facts import MotionFacts
 from a2d_tf.runs import run_folder
 from a2d_tf.training.suggestion.reasoned_flags import flag_words
 from a2d_tf.training.suggestion.record_flags import MOST_SIDE, motion_flags

@@ -24,7 +24,7 @@ from a2d_tf.commands.rounds.trained.training_steps import TrainingSteps
 from a2d_tf.commands.rounds.trained.video_sizes import VideoSizes
 from a2d_tf.core.command import flagfiles
 from a2d_tf.core.command.register import Register
-from a2d_tf.data.record_folder.manifest import Manifest
+from a2d_tf.data.record_folder.manifest import NO_COUNTS, Manifest
 from a2d_tf.runs import run_folder, training_length
 from a2d_tf.runs.scores import TEST
 from a2d_tf.training.suggestion.host import Host
@@ -143,7 +143,7 @@ def expect_measured_times(
     measured = stage_times.measured_times(
         suggestion.times,
         steps=max(steps - steps_done, 0),
-        test_frames=manifest.counts.get(TEST, {}).get("records", 0),
+        test_frames=manifest.counts.get(TEST, NO_COUNTS)["records"],
         frames=sizes.unpredicted_frames,
         every=_predicted_every(request),
     )
