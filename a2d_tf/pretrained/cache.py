@@ -9,6 +9,7 @@ comes in a Python package is read where pip installed it.
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
 import pathlib
 
@@ -21,6 +22,8 @@ from a2d_tf.model.backbones import PUBLISHED, PUBLISHED_OF_ACTIONS, Published
 from a2d_tf.pretrained import layouts
 from a2d_tf.pretrained.tensor_files import read_tensors
 from a2d_tf.pretrained.weights_file import Weights
+
+logger = logging.getLogger(__name__)
 
 
 def folder() -> pathlib.Path:
@@ -64,11 +67,11 @@ def get(name: str) -> pathlib.Path:
     with locked(path.with_suffix(".lock")):
         if not path.exists():  # another process may have imported it meanwhile
             _import(_find(name)).write(path)
-            print(f"{path}: written", flush=True)
+            logger.info("%s: written", path)
     return path
 
 
-def at_hand(name: str) -> bool:
+def is_available(name: str) -> bool:
     """Return whether weights are imported already or installed with a package.
 
     Args:
@@ -132,13 +135,13 @@ def _import(published: Published) -> Weights:
     conversion = layouts.convert(
         published.source, read_tensors(str(path)), str(path), file_digest(path)
     )
-    print(f"{path}: {conversion.counts()}", flush=True)
+    logger.info("%s: %s", path, conversion.counts())
     return conversion.weights
 
 
 def _download(published: Published, path: pathlib.Path) -> None:
     """Download a file unless it exists with the right checksum."""
-    print(f"{published.url} ({published.licence}) -> {path}", flush=True)
+    logger.info("%s (%s) -> %s", published.url, published.licence, path)
     try:
         tf.keras.utils.get_file(
             published.file,

@@ -92,7 +92,7 @@ class ClassRows:
             missing=missing,
         )
 
-    def described(self) -> str:
+    def summary(self) -> str:
         """Return the classes that both have; empty if they are one anchor size."""
         is_only_row = self.count == 1 and self.source_count == 1
         if is_only_row and tuple(self.assigned) == ONE_SIZE:

@@ -36,7 +36,7 @@ from a2d_tf.pretrained import coco
 from a2d_tf.pretrained.matterport import MatterportLayer, Sizes, matterport_layers
 from a2d_tf.pretrained.weights_file import Weights
 
-Take = Callable[[str, Sequence[int]], np.ndarray]
+ReadTensor = Callable[[str, Sequence[int]], np.ndarray]
 """(name of a tensor in the file, expected shape) -> the tensor, float32."""
 
 _NORM_WEIGHTS = ("gamma", "beta", "mean", "variance")
@@ -113,31 +113,31 @@ def convert(
     file_tensors = _FileTensors(tensors, path)
     backbone, published = SOURCES[source]
     weights = Weights(
-        tensors=take_all(file_tensors.take, source, sizes),
+        tensors=convert_tensors(file_tensors.read, source, sizes),
         source=source,
         backbone=sizes.backbone or backbone,
         classes=coco.CLASSES if published.detector else (),
         sha256=sha256,
         path=path,
     )
-    return Conversion(weights, file_tensors.used, list(file_tensors.remaining))
+    return Conversion(weights, file_tensors.read_names, list(file_tensors.unread))
 
 
 class _FileTensors:
-    """The tensors of a file; each is taken once.
+    """The tensors of a file, which remembers those that were read.
 
     Attributes:
-      remaining: {name: tensor}, the tensors that were not yet taken.
-      used: names of the tensors that were taken.
+      unread: {name: tensor}, the tensors that were not yet read.
+      read_names: names of the tensors that were read.
     """
 
     def __init__(self, tensors: Mapping[str, np.ndarray], path: str) -> None:
-        self.remaining = dict(tensors)
-        self.used: list[str] = []
+        self.unread = dict(tensors)
+        self.read_names: list[str] = []
         self._path = path
 
-    def take(self, name: str, shape: Sequence[int]) -> np.ndarray:
-        """Take a tensor, as float32.
+    def read(self, name: str, shape: Sequence[int]) -> np.ndarray:
+        """Read a tensor, as float32.
 
         Args:
           name: the tensor's name in the file.
@@ -146,22 +146,24 @@ class _FileTensors:
         Raises:
           InputError: the tensor is missing or has another shape.
         """
-        tensor = self.remaining.pop(name, None)
+        tensor = self.unread.pop(name, None)
         if tensor is None:
             raise InputError(f"{self._path}: {name} is missing, expected shape {shape}")
         if tensor.shape != tuple(shape):
             raise InputError(
                 f"{self._path}: {name} has shape {tensor.shape}, expected shape {shape}"
             )
-        self.used.append(name)
+        self.read_names.append(name)
         return tensor.astype(np.float32)
 
 
-def take_all(take: Take, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
-    """Take all tensors that the network of a published file has.
+def convert_tensors(
+    read: ReadTensor, source: str, sizes: Sizes
+) -> dict[str, np.ndarray]:
+    """Convert the tensors that the network needs of a published file.
 
     Args:
-      take: returns a tensor of the published file.
+      read: reads a tensor of the published file.
       source: a key of SOURCES.
       sizes: sizes of the file's network.
 
@@ -170,7 +172,7 @@ def take_all(take: Take, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
     """
     backbone_name, published = SOURCES[source]
     if backbone_name in ACTION_BACKBONES:
-        return _take_action_backbone(take, ACTION_BACKBONES[backbone_name])
+        return _convert_action_backbone(read, ACTION_BACKBONES[backbone_name])
     backbone = BACKBONES[sizes.backbone or backbone_name]
     # Only the layers of a backbone know their kernels' shapes, which do not depend on
     # the image's size.
@@ -189,57 +191,58 @@ def take_all(take: Take, source: str, sizes: Sizes) -> dict[str, np.ndarray]:
         convolution, norm = published.tensors(role)
         shape = tuple(layer.kernel.shape)
         if published.file.endswith(".pth"):
-            taken = _take_torch_layer(take, convolution, shape, norm)
+            weights = _convert_torch_layer(read, convolution, shape, norm)
         else:
-            taken = _take_keras_layer(take, convolution, shape, norm)
-        for weight, value in taken.items():
+            weights = _convert_keras_layer(read, convolution, shape, norm)
+        for weight, value in weights.items():
             tensors[f"backbone/{role}/{weight}"] = value
     if published.detector:
         widths = [int(level.shape[-1]) for level in maps]
         for matterport_layer in matterport_layers(sizes, widths):
-            for weight, value in _take_layer(take, matterport_layer).items():
+            weights = _convert_matterport_layer(read, matterport_layer)
+            for weight, value in weights.items():
                 tensors[f"{matterport_layer.role}/{weight}"] = value
     return tensors
 
 
-def _take_torch_layer(
-    take: Take, convolution: str, kernel_shape: Sequence[int], norm: str
+def _convert_torch_layer(
+    read: ReadTensor, convolution: str, kernel_shape: Sequence[int], norm: str
 ) -> dict[str, np.ndarray]:
-    """Take a convolution of PyTorch and its norm: {weight: array}.
+    """Convert a convolution of PyTorch and its norm: {weight: array}.
 
     The axes of PyTorch's kernels are out, in, height, width.
     """
     height, width, channels, filters = kernel_shape
-    kernel = take(f"{convolution}.weight", (filters, channels, height, width))
+    kernel = read(f"{convolution}.weight", (filters, channels, height, width))
     tensors = {"kernel": kernel.transpose(2, 3, 1, 0)}
     for name, torch_name in zip(_NORM_WEIGHTS, _TORCH_NORM_WEIGHTS):
-        tensors[name] = take(f"{norm}.{torch_name}", (filters,))
+        tensors[name] = read(f"{norm}.{torch_name}", (filters,))
     return tensors
 
 
-def _take_keras_layer(
-    take: Take, layer: str, kernel_shape: Sequence[int], norm: str | None = None
+def _convert_keras_layer(
+    read: ReadTensor, layer: str, kernel_shape: Sequence[int], norm: str | None = None
 ) -> dict[str, np.ndarray]:
-    """Take a Keras layer and its norm: {weight: array}.
+    """Convert a Keras layer and its norm: {weight: array}.
 
     If there is a norm, the layer's bias is subtracted from its mean.
     """
     filters = kernel_shape[-1]
-    tensors = {"kernel": take(f"{layer}/kernel", kernel_shape)}
-    bias = take(f"{layer}/bias", (filters,))
+    tensors = {"kernel": read(f"{layer}/kernel", kernel_shape)}
+    bias = read(f"{layer}/bias", (filters,))
     if norm is None:
         tensors["bias"] = bias
         return tensors
     for name, keras_name in zip(_NORM_WEIGHTS, _KERAS_NORM_WEIGHTS):
-        tensors[name] = take(f"{norm}/{keras_name}", (filters,))
+        tensors[name] = read(f"{norm}/{keras_name}", (filters,))
     tensors["mean"] -= bias
     return tensors
 
 
-def _take_action_backbone(
-    take: Take, backbone: ActionBackbone
+def _convert_action_backbone(
+    read: ReadTensor, backbone: ActionBackbone
 ) -> dict[str, np.ndarray]:
-    """Take an action backbone and its classifier: {role: array}.
+    """Convert an action backbone and its classifier: {role: array}.
 
     Norms are folded into the convolutions before them.
     """
@@ -253,26 +256,28 @@ def _take_action_backbone(
             continue
         role = layer.name[len(backbone.prefix) :]
         convolution, norm = published.tensors(role)
-        kernel = take(f"params/{convolution}/kernel", tuple(layer.kernel.shape))
+        kernel = read(f"params/{convolution}/kernel", tuple(layer.kernel.shape))
         filters = kernel.shape[-1]
         # The norms have no gamma.
-        beta = take(f"params/{norm}/bias", (filters,))
-        mean = take(f"batch_stats/{norm}/mean", (1, 1, 1, 1, filters)).ravel()
-        variance = take(f"batch_stats/{norm}/var", (1, 1, 1, 1, filters)).ravel()
+        beta = read(f"params/{norm}/bias", (filters,))
+        mean = read(f"batch_stats/{norm}/mean", (1, 1, 1, 1, filters)).ravel()
+        variance = read(f"batch_stats/{norm}/var", (1, 1, 1, 1, filters)).ravel()
         scale = 1 / np.sqrt(variance + published.convention.epsilon)
         tensors[f"backbone/{role}/kernel"] = kernel * scale
         tensors[f"backbone/{role}/bias"] = beta - mean * scale
     logits, _ = published.tensors("logits")
     *_, last = maps.values()
     shape = (1, 1, 1, last.shape[-1], backbone.classes)
-    tensors["logits/kernel"] = take(f"params/{logits}/kernel", shape)[0, 0, 0]
-    tensors["logits/bias"] = take(f"params/{logits}/bias", (backbone.classes,))
+    tensors["logits/kernel"] = read(f"params/{logits}/kernel", shape)[0, 0, 0]
+    tensors["logits/bias"] = read(f"params/{logits}/bias", (backbone.classes,))
     return tensors
 
 
-def _take_layer(take: Take, layer: MatterportLayer) -> dict[str, np.ndarray]:
-    """Take and convert a layer of matterport's network: {weight: array}."""
-    tensors = _take_keras_layer(take, layer.name, layer.kernel_shape, layer.norm)
+def _convert_matterport_layer(
+    read: ReadTensor, layer: MatterportLayer
+) -> dict[str, np.ndarray]:
+    """Convert a layer of matterport's network: {weight: array}."""
+    tensors = _convert_keras_layer(read, layer.name, layer.kernel_shape, layer.norm)
     for weight, value in tensors.items():
         if layer.change is not None:
             value = layer.change(value)

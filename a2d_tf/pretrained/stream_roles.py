@@ -6,6 +6,7 @@ Variables are named by their layers (`rgb_resnet_stem/kernel`), tensors by their
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from a2d_tf.core.errors import InputError
@@ -26,57 +27,50 @@ class Match(NamedTuple):
     reason: str = ""
 
 
-class StreamRoles:
-    """The tensors of imported weights that fill one stream of a network.
+def match_variables(
+    names: Iterable[str], model: ModelConfig, weights: Weights, stream: str
+) -> dict[str, Match]:
+    """Find the tensors of imported weights that fill one stream of a network.
 
-    Attributes:
-      parts: the parts of a network that the weights have, of backbone, fpn, rpn, actor
-        and mask.
+    Args:
+      names: names of all variables of the network.
+      model: settings of the network.
+      weights: the imported weights.
+      stream: the stream that the weights are loaded for, 'rgb' or 'flow'.
+
+    Returns:
+      {name of a variable: its tensor, or why it has none}.
+
+    Raises:
+      InputError: the weights have a variable's part of the network, but no tensor for
+        the variable.
     """
+    return {name: _match(name, model, weights, stream) for name in names}
 
-    def __init__(self, model: ModelConfig, weights: Weights, stream: str) -> None:
-        self._model = model
-        self._weights = weights
-        self._stream = stream
-        self.parts = {role.split("/")[0] for role in weights.tensors}
 
-    def find_tensor(self, name: str) -> Match:
-        """Find the tensor that fills a variable of the network.
+def _match(name: str, model: ModelConfig, weights: Weights, stream: str) -> Match:
+    role = role_of(name, stream)
+    if role is None:
+        other_stream = "flow" if stream == "rgb" else "rgb"
+        if role_of(name, other_stream) is None:
+            return Match(reason="no pretrained weights exist for it")
+        return Match(reason=f"not part of the {stream} stream")
+    part = role.split("/")[0]
+    if part not in weights.parts:
+        return Match(reason=f"{weights.source} weights have no {part}")
+    has_own_backbone = name.startswith("refiner_") and bool(model.refiner_backbone)
+    fits = not has_own_backbone or _has_family_of_refiner(model)
+    if fits and role in weights.tensors:
+        return Match(tensor=role)
+    if has_own_backbone:
+        return Match(reason=f"{weights.backbone} has no such layer")
+    raise InputError(f"{weights.path}: missing tensor {role} for {name} of the network")
 
-        Args:
-          name: the variable's name, such as rgb_fpn_p2/kernel.
 
-        Raises:
-          InputError: the weights have the variable's part of the network, but no such
-            tensor.
-        """
-        role = role_of(name, self._stream)
-        if role is None:
-            other_stream = "flow" if self._stream == "rgb" else "rgb"
-            if role_of(name, other_stream) is None:
-                return Match(reason="no pretrained weights exist for it")
-            return Match(reason=f"not part of the {self._stream} stream")
-        part = role.split("/")[0]
-        if part not in self.parts:
-            return Match(reason=f"{self._weights.source} weights have no {part}")
-        if role in self._weights.tensors and not self._is_of_other_family(name):
-            return Match(tensor=role)
-        if self._is_of_refiner(name):
-            return Match(reason=f"{self._weights.backbone} has no such layer")
-        raise InputError(
-            f"{self._weights.path}: missing tensor {role} for {name} of the network"
-        )
-
-    def _is_of_refiner(self, name: str) -> bool:
-        """Return whether a variable belongs to a refiner with a backbone of its own."""
-        return name.startswith("refiner_") and bool(self._model.refiner_backbone)
-
-    def _is_of_other_family(self, name: str) -> bool:
-        """Return whether a variable is of another backbone family than the weights."""
-        if not self._is_of_refiner(name):
-            return False
-        trunk = backbones.BACKBONES[self._model.refiner_backbone]
-        return trunk.family != backbones.BACKBONES[self._model.backbone].family
+def _has_family_of_refiner(model: ModelConfig) -> bool:
+    """Return whether a network's backbone is of the family of its refiner's own one."""
+    refiner_backbone = backbones.BACKBONES[model.refiner_backbone]
+    return refiner_backbone.family == backbones.BACKBONES[model.backbone].family
 
 
 def role_of(name: str, stream: str) -> str | None:

@@ -7,7 +7,7 @@ match. Layers that read features of RGB alone also fit a network that reads flow
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -21,7 +21,7 @@ from a2d_tf.pretrained import anchor_deltas
 from a2d_tf.pretrained.class_rows import ONE_SIZE, ClassRows, class_names
 from a2d_tf.pretrained.load_report import LoadReport
 from a2d_tf.pretrained.named_variables import variables_of
-from a2d_tf.pretrained.stream_roles import Match, StreamRoles
+from a2d_tf.pretrained.stream_roles import Match, match_variables
 from a2d_tf.pretrained.weights_file import Weights
 
 _SIZE_FLAGS = (
@@ -65,20 +65,19 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
     """
     model = network.model_config
     _check_settings(model, weights, stream)
-    roles = StreamRoles(model, weights, stream)
     origin = (
         f"{weights.path}: {weights.source}, {weights.backbone}, sha256"
         f" {weights.sha256}, for {stream}"
     )
     anchor_ratios = []
-    if stream == "rgb" and "rpn" in roles.parts:
+    if stream == "rgb" and "rpn" in weights.parts:
         anchor_ratios = anchor_deltas.checked_ratios(model, weights)
     if any(ratio != 1 for ratio in anchor_ratios):
         trained_anchors = weights.model_fields()["anchor_sizes"]
         origin += (
             f"\nRPN deltas adapted: anchors {trained_anchors} to {model.anchor_sizes}"
         )
-    source = _Source(
+    source = _TensorSource(
         origin=origin,
         tensors=weights.tensors,
         classes={
@@ -88,7 +87,7 @@ def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
             "actor_deltas": weights.classes,
             "mask_logits": weights.classes,
         },
-        find_tensor=roles.find_tensor,
+        matches=match_variables(variables(network), model, weights, stream),
         is_strict=True,
     )
     report = _fill(network, source)
@@ -125,16 +124,17 @@ def copy(network: Network, other: Network, origin: str) -> LoadReport:
     for layer, classes in class_names(other).items():
         other_classes[layer] = [names[0] for names in classes]
 
-    def find_tensor(name: str) -> Match:
+    matches = {}
+    for name in variables(network):
         if name in tensors:
-            return Match(tensor=name)
-        return Match(reason="missing there")
-
-    source = _Source(
+            matches[name] = Match(tensor=name)
+        else:
+            matches[name] = Match(reason="missing there")
+    source = _TensorSource(
         origin=origin,
         tensors=tensors,
         classes=other_classes,
-        find_tensor=find_tensor,
+        matches=matches,
         is_strict=False,
     )
     return _fill(network, source)
@@ -159,54 +159,54 @@ def _check_settings(model: ModelConfig, weights: Weights, stream: str) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Source:
+class _TensorSource:
     """Tensors that fill a network.
 
     Attributes:
       origin: where the tensors come from, for the report and for messages.
       tensors: {name of the tensor: array or variable}.
       classes: {layer with a row for each class: names of the classes in its tensors}.
-      find_tensor: (name of a variable) -> the tensor that fills it.
+      matches: {name of a variable: the tensor that fills it}.
       is_strict: whether a tensor of another shape than its variable is an error.
     """
 
     origin: str
     tensors: Mapping[str, np.ndarray | tf.Variable]
     classes: Mapping[str, Sequence[str]]
-    find_tensor: Callable[[str], Match]
+    matches: Mapping[str, Match]
     is_strict: bool
 
 
-def _fill(network: Network, source: _Source) -> LoadReport:
+def _fill(network: Network, source: _TensorSource) -> LoadReport:
     """Fill a network's variables and report on all of them and on all tensors.
 
     Raises:
       InputError: no tensor fits, or a tensor of a strict source has another shape than
         its variable.
     """
-    filling = _Filling(network, source)
+    filler = _VariableFiller(network, source)
     for name, variable in variables(network).items():
-        match = source.find_tensor(name)
+        match = source.matches[name]
         if match.tensor is None:
-            filling.report.initialised[name] = match.reason
+            filler.report.initialised[name] = match.reason
         else:
-            filling.fill(name, variable, match.tensor)
-    if not filling.report.loaded:
+            filler.fill(name, variable, match.tensor)
+    if not filler.report.loaded:
         raise InputError(
             f"{source.origin}: nothing in it fits the network; use other weights"
         )
-    return filling.report
+    return filler.report
 
 
-class _Filling:
-    """Fills the variables of a network, one after the other.
+class _VariableFiller:
+    """Fills the variables of a network, one after the other, and keeps the report.
 
     Attributes:
       report: the report on the variables so far. Tensors that were not yet used count
         as skipped.
     """
 
-    def __init__(self, network: Network, source: _Source) -> None:
+    def __init__(self, network: Network, source: _TensorSource) -> None:
         self._source = source
         self._classes = class_names(network)
         self._input_kernels = _input_kernels(network)
@@ -223,7 +223,7 @@ class _Filling:
         """
         tensor = self._source.tensors[key]
         layer = name.split("/")[0]
-        if name in self._input_kernels and _is_of_rgb_alone(tensor, variable):
+        if name in self._input_kernels and _reads_rgb_alone(tensor, variable):
             # With zeros for flow, the head computes at first what it did before.
             variable.assign(np.concatenate([tensor, np.zeros_like(tensor)], axis=2))
             self._report_loaded(name, key, part="input channels of RGB")
@@ -252,7 +252,7 @@ class _Filling:
             self.report.skipped[key] = "no class names in common"
             return
         rows.assign(variable, tensor)
-        self._report_loaded(name, key, part=rows.described())
+        self._report_loaded(name, key, part=rows.summary())
         for class_name in rows.missing:
             self.report.initialised[f"{name}[{class_name}]"] = "no class of that name"
 
@@ -288,7 +288,7 @@ def _input_kernels(network: Network) -> set[str]:
     return kernels
 
 
-def _is_of_rgb_alone(tensor: np.ndarray | tf.Variable, kernel: tf.Variable) -> bool:
-    """Return whether a tensor has half the input channels of a kernel."""
+def _reads_rgb_alone(tensor: np.ndarray | tf.Variable, kernel: tf.Variable) -> bool:
+    """Return whether a tensor has half the input channels of a kernel: those of RGB."""
     height, width, channels, filters = tensor.shape
     return tuple(kernel.shape) == (height, width, 2 * channels, filters)

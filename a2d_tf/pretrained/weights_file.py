@@ -89,6 +89,14 @@ class Weights:
         return len(layers)
 
     @property
+    def parts(self) -> set[str]:
+        """The parts of a network that the tensors are for.
+
+        They are among backbone, fpn, rpn, actor, mask and logits.
+        """
+        return {role.split("/")[0] for role in self.tensors}
+
+    @property
     def anchors(self) -> tuple[float, ...]:
         """Sizes of the proposal network's anchors in pixels, one for each level.
 

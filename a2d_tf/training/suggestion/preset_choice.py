@@ -98,7 +98,7 @@ def _remark_on_missing_maps(maps: dict[str, Any]) -> str:
         return ""
     install = ""
     without = ""
-    if not cache.at_hand(ACTION_BACKBONE):
+    if not cache.is_available(ACTION_BACKBONE):
         install = f"{INSTALL_ACTION_BACKBONE}, and "
         without = (
             "; without them --backbone=efficientnet_lite2 --init_rgb=lite2 knows a"

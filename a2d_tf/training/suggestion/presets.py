@@ -171,7 +171,7 @@ def preset_of_machine(host: Host) -> Preset:
     gpu_memory = USABLE_MEMORY * (host.gpu or 0)
     if gpu_memory >= PAPER.network_bytes + 2 * PAPER.clip_bytes:
         return PAPER
-    if cache.at_hand("lite0"):
+    if cache.is_available("lite0"):
         return LITE0
     return SMALL
 
@@ -234,6 +234,6 @@ def available_motion_maps() -> dict[str, Any]:
     Flow histograms cost little. An action backbone needs its weights.
     """
     flags: dict[str, Any] = {"flow_histograms": True}
-    if cache.at_hand(ACTION_BACKBONE):
+    if cache.is_available(ACTION_BACKBONE):
         flags["action_backbone"] = ACTION_BACKBONE
     return flags
