@@ -70,11 +70,14 @@ def clips_of_span(
     Each frame passes the backbones at most once.
 
     Args:
-      network: computes the features.
+      network: computes the features; none if its clips have 0 frames.
       frames: all frames of a video, RGB uint8 [H, W, 3]; a frame that the span does not
         need may be None, see `needed_frames`.
       span: the frames to answer.
     """
+    if network.info["frames"] == 0:
+        yield from _clips_without_features(frames, span)
+        return
     with contextlib.ExitStack() as stack:
         # One ahead: frames of a camera stay fresh.
         prepared = run_ahead(
@@ -96,6 +99,16 @@ def clips_of_span(
         clips = run_ahead(make_clips(network, prepared, span), ahead=1)
         stack.enter_context(contextlib.closing(clips))
         yield from clips
+
+
+def _clips_without_features(
+    frames: Iterable[np.ndarray | None], span: Span
+) -> Iterator[Clip]:
+    """Yield a clip that has only its key frame, for each frame of a span."""
+    for index, frame in enumerate(frames):
+        if index in span:
+            assert frame is not None
+            yield Clip(index, frame, features=[], motion=None)
 
 
 def answer_clips(

@@ -14,7 +14,6 @@ from a2d_tf.video.frames.clips import Clip
 from a2d_tf.video.frames.feature_network import FrameFeatures
 from a2d_tf.video.frames.instances import LabelledBoxes
 from a2d_tf.video.predictors.labelled_boxes import (
-    WITHOUT_FEATURES,
     fill_boxes,
     label_boxes,
     no_instances,
@@ -42,7 +41,7 @@ class FittedLabeller:
         self._features = features
         self.labels = labels
         self.info = info.copy()
-        self.info.update(WITHOUT_FEATURES)
+        self.info["frames"] = 0  # of a clip: no frame is looked at
         self.info.pop("motion", None)
 
     def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:

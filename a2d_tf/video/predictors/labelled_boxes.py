@@ -10,19 +10,8 @@ from pycocotools import mask as rle_tools
 from a2d_tf.annotations.tracks.video_tracks import GivenInstances
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.ops.label_painter import mask_patches
-from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.video.frames.instances import LabelledBoxes
 
-WITHOUT_FEATURES: ModelInfo = {
-    "frames": 1,
-    "clip_stride": 1,
-    "image_height": 32,
-    "image_width": 32,
-    "use_flow": False,
-}
-"""Fields of `ModelInfo` of a labeller that reads no features of frames: small frames
-without neighbours cost least.
-"""
 _MASK_SIDE = 28  # pixels of a mask that fills its box
 
 

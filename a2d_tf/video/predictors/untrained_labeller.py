@@ -17,15 +17,18 @@ from a2d_tf.video.frames.feature_network import FrameFeatures
 from a2d_tf.video.frames.instances import LabelledBoxes
 from a2d_tf.video.predictors.kinetics_actions import BACKBONE, KineticsActions
 from a2d_tf.video.predictors.labelled_boxes import (
-    WITHOUT_FEATURES,
     fill_boxes,
     label_boxes,
     no_instances,
 )
 
+_SIDE = 32  # pixels of stored frames; small ones cost least, and no label needs them
+
 
 class UntrainedLabeller:
-    """A `BoxLabeller`: the actor is the class of the box, I3D may tell the action.
+    """A `BoxLabeller` that needs no training.
+
+    The actor is the class of the box; I3D may tell the action.
 
     Args:
       actors: names, of which each instance has one.
@@ -42,11 +45,15 @@ class UntrainedLabeller:
         self.labels = LabelSpace.from_fields({"actors": [*actors], "actions": names})
         self.info: ModelInfo = {
             "labels": json.loads(self.labels.to_json()),
+            "frames": 1,
+            "clip_stride": 1,
+            "image_height": _SIDE,
+            "image_width": _SIDE,
+            "use_flow": False,
             "joint": False,
             "precision": "float32",
             "boxes_only": True,
         }
-        self.info.update(WITHOUT_FEATURES)
         if actions is not None:
             self.info["motion"] = {
                 "action_backbone": BACKBONE,
