@@ -1,6 +1,13 @@
 """Read JSON files whose fields are checked before they are used.
 
-A *kind* says what a value must be; `check_json` lists the kinds.
+A *kind* says what a value must be. It has the shape of the value, so that the kind of
+a file reads like the file. This is a list of videos, some of which have a rate:
+
+    VIDEOS = {"videos": [{"name": str, "frames": whole(1), "fps?": float}]}
+
+`load_json("videos.json", VIDEOS, "write it again")` returns the content, or raises an
+InputError that names the field: "videos.json: videos[3].name: 7 is missing or has the
+wrong type; write it again". `check_json` lists the kinds.
 """
 
 from __future__ import annotations
@@ -20,12 +27,13 @@ def load_json(path: Path, kind: Any, remedy: str) -> Any:
     """Read a JSON file and check its fields.
 
     Args:
-      kind: what the file holds, as for `check_json`; fields that it does not name may
+      path: the file.
+      kind: what the file must hold, see `check_json`. Fields that it does not name may
         have any value.
       remedy: what to do about a missing or damaged file; ends the error.
 
     Raises:
-      InputError: no such file, or a damaged one; names file, field and remedy.
+      InputError: the file is missing or damaged; names file, field and remedy.
     """
     try:
         value = json.loads(pathlib.Path(path).read_bytes())

@@ -49,7 +49,7 @@ class ReadExport(NamedTuple):
 
 
 def read_exports(exports: Iterable[Export], options: ReadOptions) -> list[ReadExport]:
-    """Read exports; errors as of `read_export`."""
+    """Read exports; raise the errors of `read_export`."""
     return [ReadExport(export, read_export(export.path, options)) for export in exports]
 
 

@@ -1,4 +1,4 @@
-"""Reader of folders of masks, as of DAVIS, SAM 2 and Cutie, with a list of objects.
+"""Reader of the mask folders of DAVIS, SAM 2 and Cutie, with a list of objects.
 
 ```
 objects.csv      video,object,actor,action,first,last

@@ -91,10 +91,7 @@ def require(argv: list[str], **values: object) -> None:
     Raises:
       InputError: there is a stray word, or no value for a flag.
     """
-    if len(argv) > 1:
-        raise InputError(
-            f"unexpected argument '{argv[1]}'; flags are written --name=value"
-        )
+    flagfiles.check_only_flags(argv)
     for name, value in values.items():
         if not value:
             raise InputError(f"--{name} is missing; --help shows the flags")

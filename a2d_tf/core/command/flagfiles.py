@@ -44,18 +44,31 @@ def parse_flags(words: Sequence[str], register: Register) -> list[str]:
     """Parse flags that do not come from the command line of their register.
 
     Args:
-      words: as of `parse`, without the program's name.
+      words: flags and other words, without the program's name.
+      register: where the flags are defined.
 
     Returns:
-      as of `parse`; the program's name is ''.
+      the words that are no flags; the first is '', in place of the program's name.
 
     Raises:
-      InputError: where `parse` raises flags.Error.
+      InputError: a flag is unknown, its value is wrong, or a flagfile is unreadable.
     """
     try:
         return parse(["", *words], register)
     except flags.Error as error:
         raise InputError(str(error)) from error
+
+
+def check_only_flags(argv: Sequence[str]) -> None:
+    """Raise InputError if a command line has a word that is no flag.
+
+    Args:
+      argv: the words that are no flags, the program's name first; see `parse`.
+    """
+    if len(argv) > 1:
+        raise InputError(
+            f"unexpected argument '{argv[1]}'; flags are written --name=value"
+        )
 
 
 def find(path: str) -> str:
@@ -114,7 +127,7 @@ def _parse_words(
 
 
 def _parse_flagfile(path: str, register: Register, outer_files: Sequence[str]) -> None:
-    """Parse the lines of a flagfile; arguments as for `_parse_words`."""
+    """Parse the lines of a flagfile; `_parse_words` describes the arguments."""
     path = find(path)
     if path in outer_files:
         raise flags.Error(f"{outer_files[-1]}: --flagfile={path} includes itself")

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from a2d_tf.core.command import command_line, flagfiles
+from a2d_tf.core.command import flagfiles
 from a2d_tf.core.command.register import Register
 from a2d_tf.core.files import write_text
 from a2d_tf.core.limits import MAX_SIDE
@@ -428,7 +428,7 @@ class Config:
         """
         register = Register()
         cls.define_flags(register)
-        command_line.require(flagfiles.parse_flags(words, register))
+        flagfiles.check_only_flags(flagfiles.parse_flags(words, register))
         return cls.from_flags(register)
 
     def write(self, path: str | os.PathLike) -> None:

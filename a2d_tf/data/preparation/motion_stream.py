@@ -48,14 +48,14 @@ class MotionStream:
         self._block_frames: list[np.ndarray] = []  # of a block that is not whole yet
         self._blocks = 0  # number of the last block that is done, plus 1
         self._first_of_pair: np.ndarray | None = None
-        self._pairs = 0  # as _blocks
+        self._pairs = 0  # number of the last pair that is done, plus 1
         self._maps: dict[str, dict[int, np.ndarray]] = {}  # {name: {number: map}}
         self._has_ended = False
 
     def frames_around(self, key: int) -> range:
         """Return the numbers of the frames that the maps of a key frame are made from.
 
-        Those beyond the end of the video do not exist.
+        The range may reach beyond the end of the video.
         """
         if self._block_function is not None:
             blocks = motion_maps.blocks_around(key)
@@ -68,10 +68,11 @@ class MotionStream:
         """Take the next frame, RGB uint8 [H, W, 3], as decoded.
 
         Args:
-          index: number of the frame. Numbers ascend. All frames of `frames_around` a
-            key frame must come, and of any block either all or none.
-          with_flow: whether the flow histograms of its pair are made, which have no
-            effect on key frames out of their reach.
+          index: number of the frame. Numbers ascend. All `frames_around` each key frame
+            must come, and either all frames of a block or none.
+          native: the frame.
+          with_flow: whether to compute flow histograms if the frame ends a pair. Only
+            the pairs around key frames need them.
         """
         self._index = index
         self._motion_size = motion_maps.frame_size(*native.shape[:2])
@@ -84,7 +85,7 @@ class MotionStream:
             self._add_to_pair(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
 
     def _end_block(self) -> None:
-        """Make the maps of the block whose frames have come."""
+        """Compute the maps of the block that the last frame ends."""
         assert self._block_function is not None
         number = self._index // BLOCK
         count = len(self._block_frames)
@@ -101,7 +102,7 @@ class MotionStream:
                 kept_maps[first + i] = map_of_block
 
     def _add_to_pair(self, grey_frame: np.ndarray) -> None:
-        """Make the flow histograms of the pair of frames that this one ends, if any."""
+        """Take a frame of a pair; compute the flow histograms if it is the second."""
         number = self._index // FLOW_HISTOGRAMS.frames
         if self._index % FLOW_HISTOGRAMS.frames == 0:
             self._first_of_pair = grey_frame
@@ -113,13 +114,13 @@ class MotionStream:
         kept_maps[number] = flow_histograms(flow)
 
     def end(self) -> None:
-        """Say that the video has no more frames."""
+        """Take note that the video has no more frames."""
         if self._block_frames:
             self._end_block()
         self._has_ended = True
 
     def ready(self, key: int) -> bool:
-        """Return whether the frames that came suffice for the maps of a key frame."""
+        """Return whether all frames that a key frame's maps need have come."""
         if self._has_ended:
             return True
         if self._block_function is not None:
@@ -133,8 +134,8 @@ class MotionStream:
         """Return the motion maps of a key frame that is `ready`.
 
         Returns:
-          {name: float32 [h, w, C]}, the mean of those maps of `motion_maps.maps_around`
-          that exist. Where there is no pair of frames the flow histograms are zero.
+          {name: float32 [h, w, C]}, the mean of the existing maps among
+          `motion_maps.maps_around`. Without a pair of frames, flow histograms are zero.
         """
         means = {}
         for name, kept_maps in self._maps.items():
@@ -150,7 +151,7 @@ class MotionStream:
         return means
 
     def forget(self, before_key: int) -> None:
-        """Drop the maps that neither this key frame nor later ones need."""
+        """Drop the maps that are needed only by key frames before this one."""
         for name, kept_maps in self._maps.items():
             first = motion_maps.maps_around(MAPS[name], before_key).start
             for number in list(kept_maps):
