@@ -1,4 +1,4 @@
-"""Flags of a prediction that name its model, and what finds its instances."""
+"""Flags of a prediction that name its model or its detector."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DETECTOR = "detector"
 _MARKS = {"saved_model": "saved_model.pb", "workdir": "flags.txt"}
 """{flag of a folder: the file that every such folder has}."""
 _IN_ROUND = {"saved_model": "model", "workdir": "run"}
-"""{flag of a folder: where an output of a2d start has such a folder}."""
+"""{flag of a folder: the name of this folder in the output of a2d start}."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,14 +35,14 @@ class ModelFlags:
     """The flags of a model.
 
     Attributes:
-      register: where they are defined.
+      register: the register of the flags.
     """
 
     register: Register
 
     @classmethod
     def define(cls, register: Register) -> ModelFlags:
-        """Define them for a command."""
+        """Define the flags for a command."""
         register.define_string(
             "saved_model", None, "Folder of a SavedModel that a2d export wrote."
         )
@@ -75,11 +75,11 @@ class ModelFlags:
         return cls(register)
 
     def source(self) -> ModelSource:
-        """Return the model that they name, or a detector that nothing labels.
+        """Return the model that the flags name; without a model, the detector.
 
         Raises:
-          InputError: they name none or several, --actors has nothing to choose from, or
-            a folder is not what its flag says.
+          InputError: the flags name no model or several, --actors has nothing to choose
+            from, or a folder does not fit its flag.
         """
         flags = self.register
         values: dict[str, str | None] = {
@@ -127,7 +127,7 @@ class ModelFlags:
                 f"--actions: the model of --{source.flag} says what is done; leave out"
                 " one of both"
             )
-        if source.flag == _DETECTOR:  # names are wrong before anything is written
+        if source.flag == _DETECTOR:  # errors come before any output
             DetectorClasses.parse(flags.actors)
             kinetics_actions.chosen_classes(flags.actions)
         for name in Config.named_settings(flags, "inference"):
@@ -138,7 +138,10 @@ class ModelFlags:
                 )
 
     def loader(self, source: ModelSource) -> Callable[[], LoadedModel]:
-        """Return what loads the predictor that finds instances; it can be pickled."""
+        """Return a function that loads the model or the detector.
+
+        The function can be pickled.
+        """
         flags = self.register
         if not flags.detector:
             return functools.partial(
@@ -161,7 +164,7 @@ class ModelFlags:
         )
 
     def loading(self) -> dict[str, Any]:
-        """Return the arguments that every function which loads a predictor takes."""
+        """Return the arguments that all functions which load a model have in common."""
         return {
             "checkpoint": self.register.checkpoint,
             "device": self.register.device,
@@ -169,7 +172,7 @@ class ModelFlags:
         }
 
     def recorded(self, source: ModelSource) -> dict[str, Any]:
-        """Return {flag: value} that tell predictions of one model apart."""
+        """Return {flag: value} that tell predictions by one model apart."""
         flags = self.register
         settings: dict[str, Any] = Config.named_settings(flags, "inference", "compute")
         if flags.workdir:
@@ -185,7 +188,7 @@ class ModelFlags:
 
 
 def _check_folder(flag: str, folder: str) -> None:
-    """Raise InputError unless a folder is what its flag says."""
+    """Raise InputError unless a folder fits its flag."""
     mark = _MARKS[flag]
     if os.path.isfile(os.path.join(folder, mark)):
         return

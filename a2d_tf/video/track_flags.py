@@ -1,4 +1,4 @@
-"""Flags of a prediction that say how individuals are followed, or that give tracks."""
+"""Flags of a prediction about tracks: how they are found, or which are given."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OF_FINDING = (
     "detector",
     "actions",
 )
-"""Flags of finding and following instances, which --tracks leaves nothing to do."""
+"""Flags of finding and following instances; they have no effect with --tracks."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +31,8 @@ class TrackFlags:
     """The flags of tracks.
 
     Attributes:
-      register: where they are defined.
-      reading: those of them that say how --tracks is read.
+      register: the register of the flags.
+      reading: the flags that say how --tracks is read.
     """
 
     register: Register
@@ -40,7 +40,7 @@ class TrackFlags:
 
     @classmethod
     def define(cls, register: Register) -> TrackFlags:
-        """Define them for a command."""
+        """Define the flags for a command."""
         register.define_integer(
             "window",
             TrackSettings.window,
@@ -80,10 +80,11 @@ class TrackFlags:
         )
 
     def check(self) -> None:
-        """Check that flags of --tracks come with it, and those of finding without it.
+        """Check that the flags go together.
 
         Raises:
-          InputError: a flag has nothing to do.
+          InputError: --tracks is missing and one of its flags is set, or --tracks is
+            set with a flag that has no effect then.
         """
         flags = self.register
         given = self.reading.given(flags)
@@ -106,7 +107,7 @@ class TrackFlags:
         return self.reading.reading_of_tracks(self.register.tracks, TRACKS_FLAG)
 
     def recorded(self, reading: Reading) -> dict[str, Any]:
-        """Return {flag: value} that tell predictions of given tracks apart."""
+        """Return {flag: value} of the flags that tell predictions of tracks apart."""
         flags = self.register
         settings: dict[str, Any] = {}
         if flags.tracks:

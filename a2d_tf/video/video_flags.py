@@ -20,14 +20,14 @@ class VideoFlags:
     """The flags of videos and of their results.
 
     Attributes:
-      register: where they are defined.
+      register: the register of the flags.
     """
 
     register: Register
 
     @classmethod
     def define(cls, register: Register) -> VideoFlags:
-        """Define them for a command."""
+        """Define the flags for a command."""
         register.define_string(
             "video",
             None,
@@ -103,17 +103,17 @@ class VideoFlags:
         return kinds_of_results(self.register.results)
 
     def task(self) -> Task:
-        """Return this process's share of a library; InputError if --task is none."""
+        """Return this process's share of a library; InputError for a bad --task."""
         if self.register.task:
             return Task.parse(self.register.task)
         return tasks.ALONE
 
 
 def kinds_of_results(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the kinds that --results names, and what the page is made of.
+    """Return the kinds of results in --results, and those that the page needs.
 
     Raises:
-      InputError: a name is none of a result, or there is none.
+      InputError: a name is unknown, or there is no name.
     """
     known = prediction_folder.RESULT_FILES
     kinds = set(names)

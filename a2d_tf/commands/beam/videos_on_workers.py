@@ -25,7 +25,7 @@ from a2d_tf.video.library import (
 )
 
 if TYPE_CHECKING:
-    from a2d_tf.video.predictors.predictor import Predictor
+    from a2d_tf.video.predictors.network_predictor import LoadedModel
 
 _SMALL = (
     prediction_folder.RECORD_FILE,
@@ -57,7 +57,7 @@ class _VideoResult(NamedTuple):
 def predict(
     setup: BeamSetup,
     output: str,
-    load: Callable[[], Predictor],
+    load: Callable[[], LoadedModel],
     jobs: Sequence[library_videos.Job],
     request: library_request.Request,
     on_error: str = "fail",
@@ -85,7 +85,7 @@ def predict(
 
 def _predict(
     setup: BeamSetup,
-    load: Callable[[], Predictor],
+    load: Callable[[], LoadedModel],
     request: library_request.Request,
     job: library_videos.Job,
 ) -> _VideoResult:
@@ -125,8 +125,8 @@ def _predict(
 
 
 def _predictor(
-    setup: BeamSetup, load: Callable[[], Predictor], request: library_request.Request
-) -> Predictor:
+    setup: BeamSetup, load: Callable[[], LoadedModel], request: library_request.Request
+) -> LoadedModel:
     """Return the predictor, loaded once in a process."""
     key = repr((load, request.model))
     if key not in _loaded:

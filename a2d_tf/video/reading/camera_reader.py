@@ -28,7 +28,7 @@ class CameraReader(Reader):
         self._times = array.array("d")  # seconds at which the frames begin
 
     def seconds(self, index: int) -> float:
-        """See `Reader.seconds`; one frame later for any frame that is not yet read."""
+        """See `Reader.seconds`; a frame that is not yet read follows the newest one."""
         if index >= len(self._times):
             return self._times[-1] + 1 / self.fps
         return self._times[index]
@@ -51,7 +51,7 @@ class CameraReader(Reader):
 
 
 def _retrieve(capture: cv2.VideoCapture) -> np.ndarray | None:
-    """Return the frame that a camera has grabbed, or None."""
+    """Return the frame that a camera has grabbed; None if it is lost."""
     is_decoded, frame = capture.retrieve()
     if not is_decoded:
         return None

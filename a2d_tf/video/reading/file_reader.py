@@ -29,7 +29,7 @@ class FileReader(Reader):
         return self._times[min(index, len(self._times) - 1)]
 
     def index(self, seconds: float) -> int:
-        """See `Reader.index`; reads the file up to this time."""
+        """See `Reader.index`; this reads the file up to the time."""
         seconds = rounded_down(seconds)
         if seconds <= 0:
             return 0
@@ -43,7 +43,7 @@ class FileReader(Reader):
 
     @property
     def fps(self) -> float:
-        """The rate that the file states, unless the frames read so far differ."""
+        """See `Reader.fps`; measured if the frames read so far contradict the file."""
         intervals = len(self._times) - 1
         seconds = self._times[-1]
         if abs(self._stated_fps * seconds - intervals) > 1:
@@ -59,7 +59,7 @@ class FileReader(Reader):
         return self._decode(start)
 
     def _decode(self, start: int) -> Generator[Picture, None, None]:
-        """Yield each frame once the next one is decoded, which tells when it ends."""
+        """Yield each frame after the next one is decoded, which gives its end."""
         with decoder.Decoder(self.path, REMEDY) as video:
             self._stated_fps = video.fps
             if self._timeline is None:

@@ -49,7 +49,7 @@ class ImageReader(Reader):
 
 
 def list_images(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Return the paths of the images of a folder, by their numbers.
+    """Return the paths of the images of a folder, sorted by their numbers.
 
     Raises:
       InputError: two names differ in more than their numbers.
