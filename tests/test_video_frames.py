@@ -14,7 +14,7 @@ from a2d_files import (
 from PIL import Image
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.decoding import decoder, image_files, video_frames
+from a2d_tf.data.decoding import decoder, image_files, video_frames, video_paths
 
 SIZE = (32, 48)
 
@@ -84,15 +84,15 @@ def test_images_of_16_bits_but_not_of_a_cameras_12(tmp_path):
 
 
 def test_a_video_file_is_found_before_a_folder_of_its_frames(tmp_path):
-    assert video_frames.find(tmp_path, "-v") is None
+    assert video_paths.find(tmp_path, "-v") is None
     write_images(tmp_path / "-v", grey_frames(1, *SIZE))
-    assert video_frames.find(tmp_path, "-v") == tmp_path / "-v"
+    assert video_paths.find(tmp_path, "-v") == tmp_path / "-v"
     for suffix in (".webm", ".mp4"):  # the later is looked for earlier
         (tmp_path / f"-v{suffix}").touch()
-        assert video_frames.find(tmp_path, "-v") == tmp_path / f"-v{suffix}"
+        assert video_paths.find(tmp_path, "-v") == tmp_path / f"-v{suffix}"
     for name in ("GX010001.MP4", "clip.Mov"):  # as cameras name them
         (tmp_path / name).touch()
-        assert video_frames.find(tmp_path, name.partition(".")[0]) == tmp_path / name
+        assert video_paths.find(tmp_path, name.partition(".")[0]) == tmp_path / name
 
 
 def test_a_video_that_is_shorter_than_asked_or_absent(tmp_path):
@@ -193,7 +193,7 @@ def test_names_of_images(tmp_path, name, words):
     for other in ("Thumbs.db", "._00001.png"):  # not frames, and left alone
         (folder / other).touch()
     assert video_frames.count(folder) == 2
-    assert [path.name for path in video_frames.files(folder)] == [
+    assert [path.name for path in video_paths.files(folder)] == [
         "00001.png",
         "00002.png",
     ]

@@ -25,7 +25,7 @@ from a2d_tf.annotations.used_annotations import (
 )
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.decoding import video_frames
+from a2d_tf.data.decoding import video_frames, video_paths
 from a2d_tf.data.instance_fields import FIELDS
 from a2d_tf.data.sources.a2d_annotations import Annotation, paint
 
@@ -38,7 +38,7 @@ class AnnotatedVideos:
 
     Args:
       folder: the folder with a file, or a folder of frames, for each video; see
-        `video_frames.find`.
+        `video_paths.find`.
       used: the annotations.
 
     Attributes beside those of `source.Source`:
@@ -201,7 +201,7 @@ class AnnotatedVideos:
 
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
         """Return the files of a video: one, or the images of its frames."""
-        return video_frames.files(self.frames_path(vid))
+        return video_paths.files(self.frames_path(vid))
 
     def annotation_text(self, vid: str) -> str:
         """Return the annotations of a video as text, see `annotation_text`."""

@@ -43,7 +43,7 @@ from a2d_tf.annotations.selection.summary import (
 from a2d_tf.annotations.tracks.track_identities import TrackIdentities
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.decoding import video_frames
+from a2d_tf.data.decoding import video_paths
 from a2d_tf.data.sources.video_list import Video
 
 REMEDY = "add it, re-encode it, or pass its folder as --videos"
@@ -191,7 +191,7 @@ def _notes_on_splits(
 
 def frames_path(folder: pathlib.Path, vid: str) -> pathlib.Path:
     """Return the path of a video in a folder: a file, or a folder of images."""
-    return video_frames.find(folder, vid) or folder / f"{vid}.mp4"
+    return video_paths.find(folder, vid) or folder / f"{vid}.mp4"
 
 
 def _bout_frames(folder: pathlib.Path, vid: str) -> BoutFrames:

@@ -13,7 +13,7 @@ from a2d_tf.annotations.coded_times.image_order import CodedImages
 from a2d_tf.annotations.coded_times.media_length import check_media_length
 from a2d_tf.annotations.coded_times.observations import PAST_END, CodedBout, Observation
 from a2d_tf.core.errors import InputError, quoted
-from a2d_tf.data.decoding import video_frames
+from a2d_tf.data.decoding import video_frames, video_paths
 
 _ROUNDING = 6e-4  # seconds; BORIS rounds to milliseconds
 
@@ -88,7 +88,7 @@ class BoutFrames:
     def _images(self) -> CodedImages:
         """The images of a folder; InputError if their numbers have gaps."""
         names: list[str] = []
-        for number, path in video_frames.images(self._path, self._remedy).items():
+        for number, path in video_paths.images(self._path, self._remedy).items():
             if number == len(names) + 1:
                 names.append(path.name)
             elif names:

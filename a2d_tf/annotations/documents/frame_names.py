@@ -9,7 +9,7 @@ from typing import NamedTuple
 from a2d_tf.annotations.documents.conventions import COCO_OF_ROBOFLOW, CVAT, MASKS
 from a2d_tf.annotations.documents.numbering import Counted, FrameName, Numbering
 from a2d_tf.core.errors import quoted
-from a2d_tf.data.decoding.video_frames import VIDEOS
+from a2d_tf.data.decoding.video_paths import VIDEOS
 
 _BY_NAME = Numbering(
     Counted.IMAGE_NAMES, "frames are numbered by image name, such as clip/00005.jpg"

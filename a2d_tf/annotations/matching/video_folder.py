@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from a2d_tf.annotations.matching.video_names import NameForms, name_of_path
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.decoding import video_frames
+from a2d_tf.data.decoding import video_frames, video_paths
 
 
 class VideoExtent(NamedTuple):
@@ -76,9 +76,9 @@ class VideoFolder:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                is_video = bool(video_frames.files(entry))
+                is_video = bool(video_paths.files(entry))
             else:
-                is_video = entry.suffix.lower() in video_frames.VIDEOS
+                is_video = entry.suffix.lower() in video_paths.VIDEOS
             if is_video:
                 entries.append(entry)
         return cls.of_paths(path, entries)
@@ -99,7 +99,7 @@ class VideoFolder:
             video = videos.setdefault(name, VideoFiles())
             video.paths.append(entry)
             if entry.is_dir():
-                begins_with_zero = video_frames.begins_with_zero(entry)
+                begins_with_zero = video_paths.begins_with_zero(entry)
                 video.first_number = 0 if begins_with_zero else 1
         return cls(path, videos)
 
@@ -109,7 +109,7 @@ class VideoFolder:
         The name of an existing folder stays as it is, even if it is clip.mp4.
         """
         stem, suffix = os.path.splitext(name)
-        if suffix.lower() in video_frames.VIDEOS and name not in self.videos:
+        if suffix.lower() in video_paths.VIDEOS and name not in self.videos:
             return stem
         return name
 

@@ -18,7 +18,7 @@ from a2d_tf.annotations.matching.video_names import name_in_download
 from a2d_tf.annotations.readers.exports import Export, ReadExport
 from a2d_tf.core.errors import InputError, join_names, quoted
 from a2d_tf.core.files import is_file_name
-from a2d_tf.data.decoding.video_frames import VIDEOS
+from a2d_tf.data.decoding.video_paths import VIDEOS
 
 # Suffixes of exports that are named after a video. Other dots are part of a name, such
 # as clip.2.

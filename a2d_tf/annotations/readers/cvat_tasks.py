@@ -13,14 +13,14 @@ from xml.etree.ElementTree import Element
 from a2d_tf.annotations.documents.conventions import CVAT
 from a2d_tf.annotations.documents.document import ToolLabel
 from a2d_tf.core.errors import quoted
-from a2d_tf.data.decoding import video_frames
+from a2d_tf.data.decoding import video_paths
 
 # The split of each of CVAT's subsets; it counts only if the project has both splits.
 # `--val_fraction` chooses the validation videos.
 _SPLITS = {"train": "train", "validation": "train", "test": "test"}
 # Suffixes of sources: videos, images and archives. A folder's name may have a dot, too:
 # clip.v2.
-_SOURCES = (*video_frames.VIDEOS, *video_frames.IMAGES, ".zip", ".tar", ".gz", ".tgz")
+_SOURCES = (*video_paths.VIDEOS, *video_paths.IMAGES, ".zip", ".tar", ".gz", ".tgz")
 _SUFFIX = re.compile(f"(?i)({'|'.join(map(re.escape, _SOURCES))})$")
 
 

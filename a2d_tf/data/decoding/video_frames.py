@@ -1,16 +1,13 @@
 """Read the frames of a video: of a video file, or of a folder of numbered images.
 
-Frames are numbered from 1: `00001.png` is the first frame, or the second frame if there
-is a `00000.png`. All frames of a video must have the same size.
+Frames are numbered from 1. All frames of a video must have the same size.
 """
 
 from __future__ import annotations
 
 import collections
 import math
-import os
 import pathlib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,18 +15,8 @@ import numpy as np
 
 from a2d_tf.core.errors import InputError, join_names
 from a2d_tf.core.files import Path
-from a2d_tf.data.decoding import decoder
+from a2d_tf.data.decoding import decoder, video_paths
 from a2d_tf.data.decoding.image_files import read_image
-
-VIDEOS = tuple(
-    """
-    .mp4 .avi .mov .mkv .webm
-    .3gp .asf .flv .m2ts .m4v .mpeg .mpg .mts .mxf .ogv .ts .wmv
-    """.split()
-)
-"""Suffixes of video files in a folder."""
-IMAGES = (".png", ".jpg", ".jpeg")
-_REMEDY = "restore it from the release"
 
 
 class NumberedFrame(NamedTuple):
@@ -39,25 +26,8 @@ class NumberedFrame(NamedTuple):
     rgb: np.ndarray
 
 
-def find(folder: Path, vid: str) -> pathlib.Path | None:
-    """Return the path of a video in a folder of videos; None if there is none.
-
-    The video is a file `<vid>.mp4` or with another suffix of `VIDEOS`, also in the form
-    `.MP4` or `.Mp4`; if there is no such file, it is the folder `<vid>`.
-    """
-    folder = pathlib.Path(folder)
-    for change_case in (str.lower, str.upper, str.title):
-        for suffix in VIDEOS:
-            path = folder / f"{vid}{change_case(suffix)}"
-            if path.is_file():
-                return path
-    if (folder / vid).is_dir():
-        return folder / vid
-    return None
-
-
 def read(
-    path: Path, numbers: Iterable[int] | None = None, remedy: str = _REMEDY
+    path: Path, numbers: Iterable[int] | None = None, remedy: str = video_paths.REMEDY
 ) -> Iterator[NumberedFrame]:
     """Yield frames, ascending, in one pass.
 
@@ -78,7 +48,9 @@ def read(
         if not ascending:
             return
     if path.is_dir():
-        frames = _decode_images(path, images(path, remedy), ascending, remedy)
+        frames = _decode_images(
+            path, video_paths.images(path, remedy), ascending, remedy
+        )
     else:
         frames = _decode_video(path, ascending, remedy)
     first_size: tuple[int, int] | None = None
@@ -89,7 +61,7 @@ def read(
         if (height, width) != first_size:
             file = path
             if path.is_dir():
-                file = images(path, remedy)[frame.number]
+                file = video_paths.images(path, remedy)[frame.number]
             sizes = (
                 f"{height}x{width} pixels, earlier frames"
                 f" {first_size[0]}x{first_size[1]}"
@@ -98,12 +70,12 @@ def read(
         yield frame
 
 
-def count(path: Path, remedy: str = _REMEDY) -> int:
+def count(path: Path, remedy: str = video_paths.REMEDY) -> int:
     """Count the frames that can be decoded; a folder's, up to a missing image."""
     path = pathlib.Path(path)
     frames_so_far = 0
     if path.is_dir():
-        for number in images(path, remedy):
+        for number in video_paths.images(path, remedy):
             if number == frames_so_far + 1:
                 frames_so_far = number
         return frames_so_far
@@ -113,7 +85,7 @@ def count(path: Path, remedy: str = _REMEDY) -> int:
     return frames_so_far
 
 
-def seconds(path: Path, remedy: str = _REMEDY) -> np.ndarray:
+def seconds(path: Path, remedy: str = video_paths.REMEDY) -> np.ndarray:
     """Return the times at which the frames of a video file are shown.
 
     Returns:
@@ -124,7 +96,7 @@ def seconds(path: Path, remedy: str = _REMEDY) -> np.ndarray:
         return video.timeline(math.inf).seconds
 
 
-def first_frame_time(path: Path, remedy: str = _REMEDY) -> float:
+def first_frame_time(path: Path, remedy: str = video_paths.REMEDY) -> float:
     """Return the time at which a player shows the first frame, in seconds.
 
     It is above 0 if sound, or a frame that cannot be decoded, comes before that frame.
@@ -137,54 +109,11 @@ def first_frame_time(path: Path, remedy: str = _REMEDY) -> float:
         return video.first_frame_time or 0.0
 
 
-def size(path: Path, remedy: str = _REMEDY) -> tuple[int, int]:
+def size(path: Path, remedy: str = video_paths.REMEDY) -> tuple[int, int]:
     """Return the (height, width) of the first frame, pixels."""
     frame = next(read(path, [1], remedy))
     height, width, _ = frame.rgb.shape
     return height, width
-
-
-def files(path: Path, suffixes: tuple[str, ...] = IMAGES) -> tuple[pathlib.Path, ...]:
-    """List the files that hold the frames: the video file, or a folder's images."""
-    path = pathlib.Path(path)
-    if not path.is_dir():
-        return (path,)
-    paths = []
-    for name in sorted(os.listdir(path)):
-        # macOS leaves files with a leading dot beside copied ones.
-        if name.lower().endswith(suffixes) and not name.startswith("."):
-            paths.append(path / name)
-    return tuple(paths)
-
-
-def begins_with_zero(path: Path) -> bool:
-    """Return whether a path is a folder of images that are numbered from 0."""
-    return any(re.fullmatch("0+", file.stem) for file in files(path))
-
-
-def images(folder: Path, remedy: str = _REMEDY) -> dict[int, pathlib.Path]:
-    """List the numbered images of a folder: {1-based number: path}, ascending.
-
-    Raises:
-      InputError: the name of an image is not a number, two images have the same number,
-        or there is no image.
-    """
-    path_of: dict[int, pathlib.Path] = {}
-    first = 0 if begins_with_zero(folder) else 1
-    for path in files(folder):
-        is_number = re.fullmatch(r"[0-9]{1,9}", path.stem)
-        number = int(path.stem) + 1 - first if is_number else 0
-        if number == 0 or number in path_of:
-            raise InputError(
-                f"{path}: its name is not a number, or is used twice; number the images"
-                f" from 00001{IMAGES[0]}"
-            )
-        path_of[number] = path
-    if not path_of:
-        raise InputError(
-            f"{folder}: no images ({', '.join(IMAGES)}) in this folder; {remedy}"
-        )
-    return dict(sorted(path_of.items()))
 
 
 def _decode_images(
@@ -209,7 +138,7 @@ def _decode_images(
         numbers = range(1, last + 1)
     for number in numbers:
         if number not in path_of:
-            name = f"frame {number} ({number:05d}{IMAGES[0]})"
+            name = f"frame {number} ({number:05d}{video_paths.IMAGES[0]})"
             raise InputError(
                 f"{folder}: {name} is missing, the last frame is {last}; {remedy}"
             )
@@ -226,7 +155,7 @@ def _opened(path: pathlib.Path, remedy: str) -> decoder.Decoder:
     if not path.exists():
         videos = []
         for entry in path.parent.glob("[!.]*"):
-            if entry.is_dir() or entry.suffix.lower() in VIDEOS:
+            if entry.is_dir() or entry.suffix.lower() in video_paths.VIDEOS:
                 videos.append(entry.name)
         names = join_names(sorted(videos))
         raise InputError(f"{path.parent}: no {path.stem}.*; it holds {names}; {remedy}")

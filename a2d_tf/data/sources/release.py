@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.data.decoding import video_frames
+from a2d_tf.data.decoding import video_paths
 from a2d_tf.data.sources import video_list
 from a2d_tf.data.sources.a2d_annotations import Annotation, read_hdf5
 
@@ -89,7 +89,7 @@ class Release:
         """Return the path of a video file, or else of the folder of its frames."""
         clips = self.root / "clips320H"
         for folder in (clips, self.root / "pngs320H"):
-            path = video_frames.find(folder, vid)
+            path = video_paths.find(folder, vid)
             if path is not None:
                 return path
         return clips / f"{vid}.mp4"
@@ -112,7 +112,7 @@ class Release:
 
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
         """Return all files that a video's records depend on."""
-        frame_files = video_frames.files(self.frames_path(vid))
+        frame_files = video_paths.files(self.frames_path(vid))
         return (*frame_files, *self._annotation_files(vid))
 
     def annotation_text(self, vid: str) -> str:

@@ -22,7 +22,7 @@ from a2d_tf.behaviour.prediction_folder import (
 )
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.files import is_file_name
-from a2d_tf.data.decoding import video_frames
+from a2d_tf.data.decoding import video_paths
 from a2d_tf.video.library.library_files import FAILED, is_own
 from a2d_tf.video.reading import image_reader
 
@@ -72,7 +72,7 @@ def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] 
     elif video and not os.path.exists(video) and glob.has_magic(video):
         sources = _sources(video, glob.glob(video, recursive=True))
         if sources.images or not sources.videos:
-            suffixes = ", ".join(video_frames.VIDEOS)
+            suffixes = ", ".join(video_paths.VIDEOS)
             raise InputError(
                 f"--video={video}: no videos ({suffixes}, or folders of images) match;"
                 " --videos takes a list of any files"
@@ -137,7 +137,7 @@ def _files(name: str, paths: Sequence[str]) -> _Sources:
         # A pattern may reach into the predictions of an earlier call.
         if _is_predicted(path):
             continue
-        if _has_suffix(path, video_frames.VIDEOS):
+        if _has_suffix(path, video_paths.VIDEOS):
             videos.append(path)
         if _has_suffix(path, image_reader.IMAGES):
             images.append(path)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Generator, Sequence
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.decoding import image_files, video_frames
+from a2d_tf.data.decoding import image_files, video_paths
 from a2d_tf.video.reading.reader import Picture, Reader
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -54,7 +54,7 @@ def list_images(folder: pathlib.Path) -> list[pathlib.Path]:
     Raises:
       InputError: two names differ in more than their numbers.
     """
-    paths = sorted(video_frames.files(folder, IMAGES), key=_by_number)
+    paths = sorted(video_paths.files(folder, IMAGES), key=_by_number)
     for path, next_path in zip(paths, paths[1:]):
         parts = _by_number(path)
         next_parts = _by_number(next_path)

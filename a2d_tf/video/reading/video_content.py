@@ -6,7 +6,7 @@ import hashlib
 import os
 from typing import NamedTuple
 
-from a2d_tf.data.decoding import video_frames
+from a2d_tf.data.decoding import video_paths
 from a2d_tf.video.reading.image_reader import IMAGES
 
 ENDS = 1 << 18
@@ -30,7 +30,7 @@ def video_content(path: str | os.PathLike[str]) -> VideoContent:
     total_size = 0
     digest = hashlib.sha256()
     try:
-        for file_path in video_frames.files(path, IMAGES):
+        for file_path in video_paths.files(path, IMAGES):
             with open(file_path, "rb") as file:
                 size = file.seek(0, os.SEEK_END)
                 digest.update(f"{size} ".encode())

@@ -11,7 +11,7 @@ from a2d_tf.annotations.coded_times.observations import CodedBout, check_order
 from a2d_tf.annotations.documents.conventions import BORIS
 from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.labels import is_name, normalized
-from a2d_tf.data.decoding.video_frames import VIDEOS
+from a2d_tf.data.decoding.video_paths import VIDEOS
 
 SEVERAL_VIDEOS = "observation spans several videos; split it"
 
