@@ -77,12 +77,12 @@ class LabelReader:
         first = last - self._window + 1
         window = [x for x in track.detections if first <= x.frame_index <= last]
         if self._bout_model is None:
-            code, score = self._vote(track, window)
+            label = self._vote(track, window)
         else:
-            code, score = self._read_bout(self._bout_model, track, frame_index, window)
+            label = self._read_bout(self._bout_model, track, frame_index, window)
         if self._window > 1:
-            self._last_codes[track.id] = code
-        return TrackLabel(code, score, self._pair_scores(window))
+            self._last_codes[track.id] = label.code
+        return label
 
     def forget(self, track_ids: Iterable[int]) -> None:
         """Forget tracks that have ended."""
@@ -90,8 +90,8 @@ class LabelReader:
             self._last_codes.pop(track_id, None)
             self._last_actions.pop(track_id, None)
 
-    def _vote(self, track: Track, window: Sequence[Detection]) -> tuple[int, float]:
-        """Return the code that the detections of a window vote for, and its score.
+    def _vote(self, track: Track, window: Sequence[Detection]) -> TrackLabel:
+        """Return the label that the detections of a window vote for.
 
         `vote_actor` decides the actor. The action is the valid action with the highest
         sum of p(action), but the previous action stays until another one has more than
@@ -100,7 +100,9 @@ class LabelReader:
         """
         previous_actor, previous_action = self._last_pair(track)
         if previous_actor is None and len(window) == 1:
-            return window[0].code, window[0].score
+            return TrackLabel(
+                window[0].code, window[0].score, self._pair_scores(window)
+            )
         actor = vote_actor(window, self._labels, previous_actor)
         if actor != previous_actor:
             previous_action = None
@@ -116,8 +118,8 @@ class LabelReader:
         track: Track,
         frame_index: int,
         window: Sequence[Detection],
-    ) -> tuple[int, float]:
-        """Return the code that the bout model reads in a frame, and its score.
+    ) -> TrackLabel:
+        """Return the label that the bout model reads in a frame.
 
         `vote_actor` decides the actor. The model reads the action from the frame, all
         frames before it and the available frames after it.
@@ -155,8 +157,8 @@ class LabelReader:
         action: int,
         window: Sequence[Detection],
         action_scores: np.ndarray,
-    ) -> tuple[int, float]:
-        """Return the code of a pair, and its mean score in a window.
+    ) -> TrackLabel:
+        """Return the label of a pair, with its mean score in a window.
 
         Args:
           actor: index of the actor.
@@ -166,7 +168,8 @@ class LabelReader:
         """
         actor_scores = np.array([detection.actor_scores[actor] for detection in window])
         score = float((actor_scores * action_scores[:, action]).mean())
-        return self._labels.encode(actor, action), score
+        code = self._labels.encode(actor, action)
+        return TrackLabel(code, score, self._pair_scores(window))
 
     def _pair_scores(self, window: Sequence[Detection]) -> np.ndarray:
         """Return the mean score of each pair in a window, float64 [|X|, |Y|]."""
