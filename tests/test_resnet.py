@@ -7,7 +7,8 @@ from tiny_network import normal
 
 from a2d_tf.model.backbones.entry import Convention
 from a2d_tf.model.backbones.resnet import BACKBONES
-from a2d_tf.model.layers import ConvNorm, GroupNorm
+from a2d_tf.model.group_norm import GroupNorm
+from a2d_tf.model.layers import ConvNorm
 
 
 def build(height=64, width=96, backbone="resnet14", multiplier=0.125, **options):

@@ -129,7 +129,7 @@ class Network(tf.Module):
         return heads
 
     def middle_frames(self, clips: tf.Tensor) -> tf.Tensor:
-        """Return the middle 2L + 1 frames of clips [B, T, ...]: all that it sees."""
+        """Return the middle 2L + 1 frames of clips [B, T, ...]; it sees no others."""
         first = tf.shape(clips)[1] // 2 - self.model_config.temporal_layers
         return clips[:, first : first + self.model_config.frames]
 
@@ -345,10 +345,10 @@ class Network(tf.Module):
 
 @contextlib.contextmanager
 def _precision(policy: str) -> Iterator[None]:
-    """Make layers built inside compute in this precision."""
-    before = tf.keras.mixed_precision.global_policy()
+    """Let the layers that are built inside compute in this precision."""
+    usual_policy = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy(policy)
     try:
         yield
     finally:
-        tf.keras.mixed_precision.set_global_policy(before)
+        tf.keras.mixed_precision.set_global_policy(usual_policy)

@@ -1,4 +1,4 @@
-"""What passes between the parts of the network: named tensors of a batch.
+"""The named tensors of a batch that pass between the parts of the network.
 
 B is the batch, A the anchors of a frame, R its RoIs, N its instances, C the classes of
 the actor head, P the pyramid levels P2 to P5, |X| the actors, |Y| the actions. Boxes
@@ -30,13 +30,13 @@ Terms = dict[str, list[Term]]
 
 
 class MotionFeatures(NamedTuple):
-    """What a readout reads of the motion maps of a batch's key frames.
+    """The motion maps around a batch's key frames, as the readout uses them.
 
     Maps of frames of several sizes are padded at the right and at the bottom.
 
     Attributes:
-      logits: {name of a map of the action backbone: [B, h, w, 2 |Y|]}, see
-        `readout.motion_readout`.
+      logits: {name of a map of the action backbone: action logits [B, h, w, 2 |Y|]},
+        see `readout.motion_readout`.
       flow_histograms: [B, h, w, C]; None if they are not read.
       size: int32 [B, 2], height and width of the motion frames.
     """
@@ -47,13 +47,15 @@ class MotionFeatures(NamedTuple):
 
 
 class Features(NamedTuple):
-    """What the backbones and the proposal network make of a batch's key frames.
+    """The features of a batch's key frames, and the outputs of the proposal network.
 
     Attributes:
-      actor, action: pyramids of the two branches, lists of P tensors [B, h, w, C].
-      rpn_logits, rpn_deltas: [B, A], [B, A, 4].
-      readout_logits: maps of a readout, see `readout.readout`; none without one.
-      motion: what a readout reads of motion maps; None if it reads none.
+      actor: pyramid of the actor branch, a list of P tensors [B, h, w, C].
+      action: pyramid of the action branch, a list of P tensors [B, h, w, C].
+      rpn_logits: [B, A].
+      rpn_deltas: [B, A, 4].
+      readout_logits: maps of logits, see `readout.readout`; empty without a readout.
+      motion: the motion maps; None if the readout reads none.
     """
 
     actor: list[tf.Tensor]

@@ -1,4 +1,4 @@
-"""Backbones by name: networks of single frames, and those that see frames in time."""
+"""Backbones by name: those that see single frames, and those that see time."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def convention(model: ModelConfig, stream: str) -> Convention:
 
 
 def implied_settings(name: str) -> dict:
-    """Return what a convention implies for the flags that only 'own' follows."""
+    """Return the values that a convention implies for the flags that 'own' follows."""
     if name == "own":
         return {}
     implied = _find_entry(name, "rgb_convention", CONVENTIONS)

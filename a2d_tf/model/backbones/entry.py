@@ -25,17 +25,19 @@ class Convention:
 
     Attributes:
       channels: 'rgb' or 'bgr', the order of the input's channels.
-      mean, std: in that order; the input is (x - mean) / std of values 0..255.
+      mean: of the channels in that order; the input is (x - mean) / std, x in 0..255.
+      std: see `mean`.
       epsilon: of every batch normalisation.
-      padding: of the stem's pooling and of strided 3x3 convolutions: 'same'
+      padding: how the stem's pooling and strided 3x3 convolutions are padded: 'same'
         (TensorFlow's, with more at the end) or 'symmetric' (PyTorch's, one pixel on
         either side).
       stride_in_1x1: whether a stage strides in its first 1x1 or in its 3x3 convolution.
-      rpn_weights, head_weights: of the box coders (dy, dx, dh, dw).
+      rpn_weights: factors of dy, dx, dh and dw in the RPN, see `BoxCoder`.
+      head_weights: factors of dy, dx, dh and dw in the actor head.
       max_log_scale: bound on dh and dw; infinite for none.
       roi_align: 'aligned' or 'legacy', see `ops.roi_align`.
-      anchors: sizes of the anchors of P2..P6 that the proposal network was trained
-        with, one a level, pixels; None without one.
+      anchors: sizes in pixels of the anchors of P2..P6 that the proposal network was
+        trained with, one for each level; None if the weights have no such network.
     """
 
     channels: str = "rgb"
@@ -68,20 +70,20 @@ class Published:
     """A published file of weights.
 
     Attributes:
-      name: of --init_rgb and --init_flow.
-      source: who trained them; it names their layout and convention.
-      convention: theirs.
-      tensors: the role of a convolution -> the names of it and of its norm in the file.
+      name: the weights' name in --init_rgb and --init_flow.
+      source: who trained the weights; it names their layout and convention.
+      convention: the convention of the weights.
+      tensors: (role of a convolution) -> (its name, the name of its norm) in the file.
         A role is the name of our layer without the backbone's prefix, such as
         c2_b0_conv1.
-      url: its address; of a file in a package, its name. A .pth is PyTorch's, a .ckpt
-        Flax's, others are Keras'.
-      md5: of the file, hexadecimal.
+      url: address of the file; its name if it comes in a package. A .pth is PyTorch's,
+        a .ckpt Flax's, others are Keras'.
+      md5: checksum of the file, hexadecimal.
       licence: as published.
-      package: what pip installs the file with, NAME==VERSION; empty where it is
+      package: the package that installs the file, NAME==VERSION; empty if the file is
         downloaded.
-      detector: whether it also holds a Mask R-CNN's pyramid and heads, in matterport's
-        layout.
+      detector: whether the file also holds a Mask R-CNN's pyramid and heads, in
+        matterport's layout.
     """
 
     name: str
@@ -102,7 +104,7 @@ class Published:
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    """An entry of a module's BACKBONES.
+    """A backbone that sees single frames: an entry of a module's BACKBONES.
 
     Attributes:
       build: (x float [N, H, W, 3], width multiplier, norm, *, convention, stem_norm,
@@ -110,9 +112,9 @@ class Backbone:
         stem's norm, by default `norm`; `name` is the prefix of the layers' names.
         `deviation` is the typical size of the input's values: a frozen norm does not
         normalise, so the stem divides by it.
-      family: part of the prefix of its layers' names, as in rgb_resnet_stem.
+      family: the middle of its layers' names, as resnet in rgb_resnet_stem.
       stem: channels of the stem at a width multiplier of 1.
-      published: weights for it.
+      published: public weights of the backbone.
     """
 
     build: Callable
@@ -123,15 +125,16 @@ class Backbone:
 
 @dataclasses.dataclass(frozen=True)
 class ActionBackbone:
-    """An entry of a module's ACTION_BACKBONES: a network of frames in time.
+    """A backbone that sees frames in time: an entry of a module's ACTION_BACKBONES.
 
     Attributes:
       build: float32 [N, T, H, W, 3], RGB of 0 to 255 -> {name: map [N, t, h, w, C]},
-        those of `motion_maps.BACKBONE_MAPS`. Its layers do not train.
-      prefix: of its layers' names; the rest of a name is the layer's role.
-      classes: number of classes that its weights were trained to tell.
-      published: these weights.
-      notice: what a folder that holds these weights says of their authors and licence.
+        the maps of `motion_maps.BACKBONE_MAPS`. Its layers do not train.
+      prefix: beginning of its layers' names; the rest of a name is the layer's role.
+      classes: number of classes that the public weights were trained for.
+      published: its public weights.
+      notice: text on the authors and the licence of the weights, for every folder that
+        holds them.
     """
 
     build: Callable

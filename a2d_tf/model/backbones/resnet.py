@@ -86,7 +86,10 @@ def _bottleneck(
     gain: float,
     norm: str,
 ) -> tf.Tensor:
-    """1x1, 3x3, 1x1 with a shortcut, which is projected where the shape changes."""
+    """Build 1x1, 3x3 and 1x1 convolutions, and a shortcut around them.
+
+    The shortcut is projected if the shape changes.
+    """
     options: dict = {"norm": norm, "epsilon": convention.epsilon}
     strides_1x1 = 1
     strides_3x3 = 1

@@ -32,7 +32,7 @@ class ActorHead(Head):
 
     Args:
       mode: the label space.
-      coder: of the deltas.
+      coder: encodes and decodes the deltas.
     """
 
     branch: ClassVar[str] = "actor"
@@ -157,11 +157,11 @@ class ActorHead(Head):
         """Return scores [B, R, C] of RoIs that are instances: none is background.
 
         Args:
-          valid: as of `decode`.
+          valid: bool [B, R]; other RoIs score 0.
         """
         probabilities = tf.nn.softmax(head_inputs.roi_outputs["class_logits"][..., :-1])
         scores = self._mode.suppression_scores(probabilities)
-        # A detector's classes that are no actor have a share, too.
+        # Classes of a detector that belong to no actor have a share, too.
         total = tf.reduce_sum(scores, axis=2, keepdims=True)
         row = tf.cast(valid, tf.float32)[..., None]
         return tf.math.divide_no_nan(scores, total) * row

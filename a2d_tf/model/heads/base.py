@@ -1,4 +1,4 @@
-"""What the network, training and inference ask of a head."""
+"""The base classes of heads, by which network, training and inference use them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ if TYPE_CHECKING:
 
 
 class Head:
-    """What the heads behind RoIAlign have in common.
+    """A head behind RoIAlign: its layers, loss terms of sampled RoIs, and decoding.
 
-    A head builds its layers, learns from sampled RoIs (`terms`) and decodes its
-    outputs. Actions are decoded by `LabelMode.score_pairs`, which knows what a pair is.
+    Actions are decoded by `LabelMode.score_pairs`, because a label mode decides what a
+    pair is.
 
     Attributes:
       branch: "actor" or "action", the branch that it belongs to. A phase trains the
         heads of one branch, or of both (4.3, w/o joint training). "" for a head that
         does not learn from sampled RoIs.
-      loss_terms: names of its loss terms; --lambda_NAME is the weight of one.
-      outputs: names of its outputs in `Network.roi_heads`, if it is a part of that.
+      loss_terms: names of its loss terms; --lambda_NAME is the weight of a term.
+      outputs: names of its outputs in `Network.roi_heads`; none if it has its own
+        model.
     """
 
     branch: ClassVar[str] = ""
@@ -44,18 +45,18 @@ class Head:
         return []
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
-        """Return the layers whose outputs are rows of classes.
+        """Return the layers that have a row of weights for each class.
 
         Returns:
-          {layer: the names of each class, in this network's words first}.
+          {layer: the names of each class, its name in this network first}.
         """
         return {}
 
     def input_layers(self) -> list[str]:
-        """Return names of the layers that read the features of RoIs.
+        """Return the names of the layers that read the features of RoIs.
 
-        They are the layers that can start from weights of a network without flow: their
-        input channels are those of RGB, then those of flow if the network reads it.
+        Their input channels are those of RGB, then those of flow if the network reads
+        flow. So they can start from the weights of a network without flow.
         """
         return []
 
@@ -74,8 +75,8 @@ class InstanceHead(Head):
     """A head with a model of its own, which runs on the instances of a frame.
 
     `heads.INSTANCE_HEADS` lists them. The network builds those that are switched on,
-    after all its other parts. One with a `branch` learns from sampled RoIs, one with a
-    `phase` by itself (`terms_alone`).
+    after all its other parts. A head with a `branch` learns from sampled RoIs, a head
+    with a `phase` learns by itself (`terms_alone`).
 
     Attributes:
       result: name of its result in `BatchInstances.head_results`. The network has one

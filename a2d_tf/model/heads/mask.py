@@ -1,4 +1,4 @@
-"""The mask head: one mask per class, of which that of the instance's counts (3.1)."""
+"""The mask head: a mask for each class; that of the instance's class counts (3.1)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MaskHead(InstanceHead):
     """Masks [B, N, 28, 28] of instances, probabilities inside the box.
 
     Args:
-      actor: the head whose classes it has.
+      actor: the actor head, which has the same classes.
       needs_image: whether the pixels in the box are among the inputs.
     """
 
@@ -139,7 +139,7 @@ def pick_classes(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
 
 
 class BoxMasks(InstanceHead):
-    """Masks that fill the boxes, of a network without masks (from boxes alone)."""
+    """Masks that fill the boxes, for a network that learned from boxes alone."""
 
     result: ClassVar[str] = "masks"
 

@@ -17,12 +17,12 @@ _NMS_THRESHOLD = 0.7  # boxes that overlap a better proposal by more are suppres
 
 
 class Proposals:
-    """One head shared over the levels P2 to P6.
+    """The proposal head, shared by the levels P2 to P6.
 
     Args:
-      anchors: float32 [A, 4], of `anchors.generate`.
-      sizes: of the anchors at a cell, of each level.
-      coder: of the deltas.
+      anchors: float32 [A, 4], those of `anchors.generate`.
+      sizes: for each level, the sizes of the anchors of a cell.
+      coder: encodes and decodes the deltas.
     """
 
     branch: ClassVar[str] = "actor"
@@ -39,8 +39,8 @@ class Proposals:
         self._anchors_per_cell = []
         for sizes_of_level in sizes:
             self._anchors_per_cell.append(len(sizes_of_level) * len(RATIOS))
-        # Of the smooth L1: 1/9 for plain deltas (Ren et al. 2015); matterport's are ten
-        # times as large.
+        # The beta of the smooth L1 is 1/9 for plain deltas (Ren et al. 2015);
+        # matterport's deltas are ten times as large.
         self.beta = 1.0 if max(coder.weights) > 1.0 else 1.0 / 9
 
     def build_layers(
@@ -140,10 +140,10 @@ class Proposals:
         return {"objectness": [objectness], "box_reg": [box]}
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
-        """Return its layers with rows of anchor sizes, "size 1" the largest of a level.
+        """Return the layers that have a row of weights for each anchor size.
 
-        The largest size is the last row. A row of a smaller size can start from the
-        weights of the next larger size that there is.
+        The last row is the largest size, "size 1". The row of a smaller size can start
+        from the weights of the next larger size of a file.
         """
         most = max(self._anchors_per_cell) // len(RATIOS)
         sizes = []
@@ -182,8 +182,8 @@ class Proposals:
         within = tf.range(negatives.counted.shape[1], dtype=tf.float32) < quota
         negatives = negatives._replace(counted=negatives.counted & within)
         joined = targets.join(positives, negatives)
-        # The best anchor of an instance may overlap another one more: that is its box's
-        # target.
+        # The best anchor of an instance may overlap another instance more; then the box
+        # of that instance is its target.
         matched = tf.gather(matches.instance, joined.index, batch_dims=1)
         boxes = tf.gather(truth.boxes, matched, batch_dims=1)
         deltas = self.coder.encode(boxes, tf.gather(anchors, joined.index))

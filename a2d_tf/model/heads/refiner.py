@@ -57,7 +57,7 @@ class Refiner(InstanceHead):
         return tf.keras.Model({"rgb": rgb, "rois": rois}, logits, name=self.part)
 
     def sample(self, truth: BatchTruth, number: int, rng: targets.Rng) -> SampledRois:
-        """Draw `number` jittered boxes of instances a frame, with replacement."""
+        """Draw `number` jittered boxes of each frame's instances, with replacement."""
         match_rng, jitter_rng = rng.split(2)
         count = tf.reduce_sum(tf.cast(truth.present, tf.int64), axis=1, keepdims=True)
         # The instances that are present come first.

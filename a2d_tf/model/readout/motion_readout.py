@@ -17,13 +17,13 @@ from a2d_tf.ops.motion_maps import FLOW_HISTOGRAMS, MotionMap
 
 
 class MotionReadout(tf.keras.Model):
-    """Reads motion maps: {name: [..., h, w, C]} -> {name: logits [..., h, w, 2 |Y|]}.
+    """Turns motion maps {name: [..., h, w, C]} into {name: logits [..., h, w, 2 |Y|]}.
 
     The logits are those for the upper half of a box, then those for the lower half.
     Flow histograms are not among these maps, see `read_histograms`.
 
     Args:
-      maps: that have weights here.
+      maps: the motion maps that it reads.
       num_actions: |Y|.
     """
 
@@ -37,7 +37,7 @@ class MotionReadout(tf.keras.Model):
             self._weights_of[motion_map.name] = layer
 
     def call(self, maps: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Read maps, see above."""
+        """Return the logits of maps, see the class."""
         logits = {}
         for name, features in maps.items():
             kernel = self._weights_of[name].kernel
@@ -49,7 +49,7 @@ class MotionReadout(tf.keras.Model):
         """Return the logits of boxes.
 
         Args:
-          pooled: what is read of the flow histograms in boxes, [B, N, 2, C].
+          pooled: [B, N, 2, C], the flow histograms, averaged over halves of boxes.
 
         Returns:
           [B, N, |Y|].
