@@ -3,8 +3,8 @@
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.box_data import Truth
-from a2d_tf.evaluation.scored_rois import ScoredRois
+from a2d_tf.evaluation.boxes.instance_tables import Truth
+from a2d_tf.evaluation.boxes.scored_rois import ScoredRois
 
 SMALL = LabelSpace(
     ("man", "dog"), ("run", "eat", "none"), (11, 13, 21, 22), none_action="none"

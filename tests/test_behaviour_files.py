@@ -1,18 +1,21 @@
 """The table and the confusion matrix of a user's own behaviours."""
 
 import csv
+import json
 
 import cv2
 from test_start import LABELS, behaviours
 
-from a2d_tf.evaluation import behaviour_files
-from a2d_tf.evaluation.behaviour_files import ConfusionMatrix
-from a2d_tf.evaluation.coded_seconds import CodedSeconds
+from a2d_tf.evaluation.own_labels import behaviour_files, coded_seconds_report
+from a2d_tf.evaluation.own_labels.behaviour_files import ConfusionMatrix
+from a2d_tf.evaluation.own_labels.coded_seconds import CodedSeconds
+from a2d_tf.evaluation.own_labels.object_scores import pairs_of_metrics
 
 
 def test_an_instance_is_in_one_cell_and_sums_are_those_of_the_sentences():
     metrics = behaviours()
-    matrix = ConfusionMatrix.of_metrics(metrics, LABELS)
+    pairs = pairs_of_metrics(metrics)
+    matrix = ConfusionMatrix.of(pairs, metrics["mistakes"], LABELS)
     assert matrix.names == ["mouse run", "mouse rest", "wheel rest", "(none)"]
     assert matrix.counts.tolist() == [
         [3, 0, 1, 0],
@@ -27,7 +30,9 @@ def test_an_instance_is_in_one_cell_and_sums_are_those_of_the_sentences():
 
 
 def test_files_beside_the_scores(tmp_path):
-    behaviour_files.write(tmp_path, behaviours(), LABELS)
+    metrics = behaviours()
+    pairs = pairs_of_metrics(metrics)
+    behaviour_files.write(tmp_path, pairs, metrics["mistakes"], LABELS)
     with open(tmp_path / "behaviours.csv", encoding="utf-8", newline="") as file:
         rows = {
             row.pop("behaviour"): list(row.values()) for row in csv.DictReader(file)
@@ -47,5 +52,17 @@ def test_scores_of_coded_seconds_have_a_picture(tmp_path):
         coded=[0, 0, 1],
         predicted=[0, 2, 1],
     )
-    scores.write(tmp_path)
+    coded_seconds_report.write(tmp_path, scores)
+    fields = json.loads((tmp_path / "scores.json").read_text())
+    assert fields["behaviours"][0] == {
+        "name": "run",
+        "coded": 3.0,
+        "predicted": 1.0,
+        "right": 1.0,
+        "videos": 1,
+        "confused": {"dig": 2.0},
+    }
+    assert fields["videos"][0] == {"name": "a", "coded": 3.0, "right": 1.0}
+    table = (tmp_path / "scores.csv").read_text().splitlines()
+    assert table[:2] == ["behaviour,coded,predicted,right,videos", "run,3.0,1.0,1.0,1"]
     assert cv2.imread(str(tmp_path / "confusion.png")) is not None

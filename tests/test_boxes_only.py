@@ -38,7 +38,7 @@ from a2d_tf.data import clip_records
 from a2d_tf.data.conversion import convert
 from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.evaluation import box_data
+from a2d_tf.evaluation.boxes import instance_tables
 from a2d_tf.evaluation.metrics import coco as coco_metric
 from a2d_tf.evaluation.metrics import registry, segmentation, summaries
 from a2d_tf.evaluation.metrics.box_f1 import BoxF1
@@ -349,15 +349,17 @@ def test_the_ap_of_masks_is_that_of_frames_whose_instances_all_have_masks(tmp_pa
     mask, edges = encode_mask(square), [0, 0, 10, 10]
     fields = dict(frames=["v/00001", "v/00002"], sizes=[(40, 40)] * 2)
     true = dict(box_frame=[0, 1, 1], codes=[11, 11, 11], masks=[mask, mask, None])
-    truth = box_data.Truth(**fields, **true, boxes=[edges, edges, [20, 20, 30, 30]])
+    truth = instance_tables.Truth(
+        **fields, **true, boxes=[edges, edges, [20, 20, 30, 30]]
+    )
     found = dict(boxes=[edges], codes=[11], masks=[mask], scores=np.ones(1))
     for i, expected in ((0, 100), (1, 0)):  # that on the second frame counts nowhere
         figures = coco_metric.coco_aps(
-            box_data.Results(**fields, **found, box_frame=[i]), truth
+            instance_tables.Results(**fields, **found, box_frame=[i]), truth
         )
         assert figures["mask"]["ap"] == pytest.approx(expected)
     truth.save(tmp_path / "truth.json", SPACE)
-    loaded = box_data.Truth.load(tmp_path / "truth.json", SPACE)
+    loaded = instance_tables.Truth.load(tmp_path / "truth.json", SPACE)
     assert loaded.masks == truth.masks
     areas = [
         a["area"]
@@ -366,7 +368,7 @@ def test_the_ap_of_masks_is_that_of_frames_whose_instances_all_have_masks(tmp_pa
     assert areas == [100, 100, 100.0]
     truth.masks = [mask, None, None]
     truth.box_frame = np.array([0, 0, 1])
-    results = box_data.Results(**fields, **found, box_frame=[0])
+    results = instance_tables.Results(**fields, **found, box_frame=[0])
     assert "mask" not in coco_metric.coco_aps(results, truth)
 
 

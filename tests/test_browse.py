@@ -13,8 +13,8 @@ from processes import complaint, run_a2d, succeeded
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data.record_folder.read_records import read_records
-from a2d_tf.evaluation import coco_json
-from a2d_tf.evaluation.label_maps import write_png
+from a2d_tf.evaluation.boxes import coco_json
+from a2d_tf.evaluation.frames.label_maps import write_png
 from a2d_tf.evaluation.reports import frame_browser
 
 

@@ -12,8 +12,8 @@ from pycocotools.cocoeval import COCOeval
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.evaluation import coco_json
-from a2d_tf.evaluation.box_data import Results, Truth
+from a2d_tf.evaluation.boxes import coco_json
+from a2d_tf.evaluation.boxes.instance_tables import Results, Truth
 from a2d_tf.evaluation.metrics import coco
 
 SIZE = (8, 12)

@@ -17,11 +17,11 @@ from a2d_tf.commands.rounds.tracks.track_folds import TrackFolds
 from a2d_tf.commands.rounds.trained import trained_folds
 from a2d_tf.commands.rounds.trained.track_scoring import TrackScoring
 from a2d_tf.commands.rounds.trained.trained_folds import TrainedFolds
+from a2d_tf.core.counts import Counts
 from a2d_tf.core.errors import InputError
-from a2d_tf.evaluation import fold_scores, learning_curve
-from a2d_tf.evaluation.fold_scores import FoldScores
-from a2d_tf.evaluation.learning_curve import Point
-from a2d_tf.evaluation.metrics.behaviour_counts import Counts
+from a2d_tf.evaluation.own_labels import fold_scores, learning_curve
+from a2d_tf.evaluation.own_labels.fold_scores import FoldScores
+from a2d_tf.evaluation.own_labels.learning_curve import Point
 from a2d_tf.paper.folds import read_folds
 from a2d_tf.training.given_tracks import coded_instances
 from a2d_tf.training.given_tracks.fit_tracks import fit_tracks
@@ -256,7 +256,7 @@ def test_a_trained_fold_has_not_seen_its_videos_and_is_scored_by_its_tracks(
     assert f"--workdir={folder}/run" in words_of["videos_1"]
     (listed,) = (folder / "videos.txt").read_text().splitlines()
     assert listed.endswith(f"videos/{fold[0]}.mp4")
-    assert found.held_out == {
+    assert found.scores.to_json() == {
         "folds": 2,
         "videos": 2,
         "frames": 6,

@@ -31,9 +31,9 @@ from a2d_tf.data import clip_records
 from a2d_tf.data.decoding import image_files, video_frames
 from a2d_tf.data.segmentations import decode_rle
 from a2d_tf.data.sources.release import Release
-from a2d_tf.evaluation.box_data import Truth
-from a2d_tf.evaluation.label_maps import read_label_map
-from a2d_tf.evaluation.scored_rois import ScoredRois
+from a2d_tf.evaluation.boxes.instance_tables import Truth
+from a2d_tf.evaluation.boxes.scored_rois import ScoredRois
+from a2d_tf.evaluation.frames.label_maps import read_label_map
 from a2d_tf.pretrained import cache
 from a2d_tf.pretrained.weights_file import Weights
 

@@ -18,9 +18,9 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import clip_records
 from a2d_tf.data.record_folder.manifest import Manifest
-from a2d_tf.evaluation.box_data import Truth
+from a2d_tf.evaluation.boxes.instance_tables import Truth
+from a2d_tf.evaluation.boxes.scored_rois import ScoredRois
 from a2d_tf.evaluation.reports import frame_browser
-from a2d_tf.evaluation.scored_rois import ScoredRois
 from a2d_tf.runs import loading, packing, run_folder
 from a2d_tf.video import video_prediction
 from a2d_tf.video.choice import reasons

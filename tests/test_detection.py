@@ -10,11 +10,11 @@ from plain_detection import MANY, SMALL, flatten, random_case, slow_ap, slow_met
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.evaluation import average_precision
-from a2d_tf.evaluation.box_data import Results, Truth
+from a2d_tf.evaluation.boxes import average_precision
+from a2d_tf.evaluation.boxes.instance_tables import Results, Truth
+from a2d_tf.evaluation.boxes.scored_rois import ScoredRois
 from a2d_tf.evaluation.metrics import zero_shot
 from a2d_tf.evaluation.metrics.detection import voc_aps, voc_aps_of_results
-from a2d_tf.evaluation.scored_rois import ScoredRois
 
 OVERRIDES = ("joint_scores", "joint_boxes")
 

@@ -17,9 +17,10 @@ import a2d_tf
 from a2d_tf.core import folders
 from a2d_tf.core.errors import InputError
 from a2d_tf.data import clip_records
-from a2d_tf.evaluation import box_data, painted_maps
 from a2d_tf.evaluation import evaluator as evaluators
-from a2d_tf.evaluation.collected_frames import Collected
+from a2d_tf.evaluation.boxes import instance_tables
+from a2d_tf.evaluation.frames import painted_maps
+from a2d_tf.evaluation.frames.collected_frames import Collected
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.model import label_modes
 from a2d_tf.runs import chosen_threshold
@@ -99,8 +100,10 @@ def test_networks_compare_at_the_default_threshold(evaluated, evaluator, frames)
 
 def test_instances_are_what_is_painted(evaluated, evaluator, frames):
     _, output = evaluated
-    truth = box_data.Truth.load(output / "truth.json", evaluator.labels)
-    results = box_data.Results.load(output / "instances.json", truth, evaluator.labels)
+    truth = instance_tables.Truth.load(output / "truth.json", evaluator.labels)
+    results = instance_tables.Results.load(
+        output / "instances.json", truth, evaluator.labels
+    )
     assert len(results.codes) == sum(len(frame.instances.code) for frame in frames) > 0
     for i, frame in enumerate(frames):
         own = np.flatnonzero(results.box_frame == i)

@@ -12,9 +12,9 @@ from test_agreement import write_events
 from a2d_tf.behaviour.frame_agreement import (
     FrameCounts,
     cohens_kappa,
-    precision_recall,
 )
 from a2d_tf.behaviour.spans import TimeSpan
+from a2d_tf.core.counts import Counts
 
 
 def spans(*pairs):
@@ -44,13 +44,14 @@ def test_kappa_is_that_of_a_loop_over_frames():
 
 
 def test_precision_and_recall_are_none_where_nothing_says_them():
-    assert precision_recall(2, 4, 8) == pytest.approx(
+    assert Counts(4, 2, 8).figures() == pytest.approx(
         {"precision": 25, "recall": 50, "f1": 100 / 3}
     )
-    assert precision_recall(0, 0, 8) == {"precision": 0, "recall": None, "f1": 0}
-    assert precision_recall(0, 4, 0) == {"precision": None, "recall": 0, "f1": 0}
+    assert Counts(0, 0, 8).figures() == {"precision": 0, "recall": None, "f1": 0}
+    assert Counts(4, 0, 0).figures() == {"precision": None, "recall": 0, "f1": 0}
     nothing = {"precision": None, "recall": None, "f1": None}
-    assert precision_recall(0, 0, 0) == nothing
+    assert Counts().figures() == nothing
+    assert Counts(4, 2, 8) + Counts(1, 1, 0) == Counts(5, 3, 8)
 
 
 def test_of_one_individual_each_frame_is_in_one_cell():

@@ -13,7 +13,8 @@ from a2d_tf.behaviour.comparison import ComparedVideo, compare_splits
 from a2d_tf.behaviour.spans import TimeSpan
 from a2d_tf.core.checked_json import check_json
 from a2d_tf.core.errors import InputError
-from a2d_tf.runs import held_out_scores, model_source
+from a2d_tf.runs import held_out_file, held_out_scores, model_source
+from a2d_tf.runs.held_out_scores import HeldOutScores
 from a2d_tf.video.library import (
     library_page,
     library_request,
@@ -21,12 +22,11 @@ from a2d_tf.video.library import (
     renewed_pages,
 )
 from a2d_tf.video.library.library_videos import Job
-from a2d_tf.video.pages import trust, video_page
+from a2d_tf.video.pages import held_out_sentences, trust, video_page
 
-OBJECTS = {
+OBJECTS_JSON = {
     "videos": 2,
     "frames": 30,
-    "unsure_below": 0.7,
     "behaviours": {
         "dog running": {"objects": 10, "right": 8, "predicted": 9},
         "dog walking": {
@@ -39,6 +39,9 @@ OBJECTS = {
         "ball rolling": {"objects": 0, "right": 0, "predicted": 2},
         "cat running": {"objects": 0, "right": 0, "predicted": 0},
     },
+    "unsure_below": 0.7,
+    "trained_on": ["a"],
+    "tested_on": ["b"],
     "before": {"dog running": {"objects": 10, "right": 3, "predicted": 9}},
     "folds": {
         "folds": 3,
@@ -49,21 +52,22 @@ OBJECTS = {
             "cat running": {"objects": 3, "videos": 2, "right": 0, "predicted": 0},
         },
     },
-    "trained_on": ["a"],
-    "tested_on": ["b"],
 }
-SECONDS = {
+SECONDS_JSON = {
     "videos": 2,
     "seconds": 6.0,
     "right": 3.0,
     "behaviours": {"run": {"seconds": 4.0, "right": 2.5, "predicted": 3}},
 }
+OBJECTS = HeldOutScores.from_json(OBJECTS_JSON)
+SECONDS = HeldOutScores.from_json(SECONDS_JSON)
 
 
 def test_it_is_told_in_sentences():
-    for fields in (OBJECTS, SECONDS):
+    for fields, scores in ((OBJECTS_JSON, OBJECTS), (SECONDS_JSON, SECONDS)):
         check_json(fields, held_out_scores.KIND)
-    assert held_out_scores.sentence(OBJECTS) == (
+        assert list(scores.to_json().items()) == list(fields.items())
+    assert held_out_sentences.of_model(OBJECTS) == (
         "In 2 videos held out of the training (30 annotated frames), tracks found 9 of"
         " 14 annotated objects; of the 16 labels given, 9 are right. In"
         " cross-validation, 3 further trainings without one fold each of 5 videos (41"
@@ -71,7 +75,7 @@ def test_it_is_told_in_sentences():
         " given, 6 are right. A right label on a poor outline (IoU below .5) counts as"
         " wrong here, so seconds may be better than these figures."
     )
-    assert held_out_scores.sentence(SECONDS) == (
+    assert held_out_sentences.of_model(SECONDS) == (
         "In 2 coded videos, each left out of the fit in turn, 50 % of the coded seconds"
         " got their behaviour: run 62 %."
     )
@@ -116,18 +120,18 @@ def test_a_run_keeps_it_until_its_weights_change(tmp_path):
     (tmp_path / "flags.txt").touch()
     (tmp_path / "checkpoints/ckpt-5.index").write_text("weights")
     identity = model_source.identity(str(tmp_path))
-    assert held_out_scores.read(tmp_path) is None
-    held_out_scores.write(tmp_path, OBJECTS)
-    assert held_out_scores.read(tmp_path) == OBJECTS
+    assert held_out_file.read(tmp_path) is None
+    held_out_file.write(tmp_path, OBJECTS)
+    assert held_out_file.read(tmp_path) == OBJECTS
     # Predictions by the run are still its own.
     assert model_source.identity(str(tmp_path)) == identity
     (tmp_path / "checkpoints/ckpt-7.index").write_text("other weights")
-    assert held_out_scores.read(tmp_path) is None
+    assert held_out_file.read(tmp_path) is None
     shutil.rmtree(tmp_path / "checkpoints")  # finished, and weights deleted
-    assert held_out_scores.read(tmp_path) == OBJECTS
+    assert held_out_file.read(tmp_path) == OBJECTS
     (tmp_path / "held_out.json").write_text('{"weights": null, "videos": 0}')
     with pytest.raises(InputError, match="held_out.json: videos: 0 is not an integer"):
-        held_out_scores.read(tmp_path)
+        held_out_file.read(tmp_path)
 
 
 @pytest.fixture
@@ -219,14 +223,14 @@ def test_pages_made_before_the_scores_get_them(library, tmp_path):
     made = page.read_bytes()
     page.unlink()
     renewed_pages.renew(jobs, str(run))  # nobody has scored the run
-    held_out_scores.write(run, OBJECTS)
+    held_out_file.write(run, OBJECTS)
     renewed_pages.renew(jobs, str(run))  # the pages have these scores
     assert not page.exists()
     page.write_bytes(made)
-    better = json.loads(json.dumps(OBJECTS))
+    better = json.loads(json.dumps(OBJECTS_JSON))
     better["behaviours"]["dog walking"]["right"] = 4
     better["tested_on"] = ["c"]
-    held_out_scores.write(run, better)
+    held_out_file.write(run, HeldOutScores.from_json(better))
     renewed_pages.renew(jobs, str(run))
     assert "dog walking: found 4 of 4 in 1 video; 2 taken" in page.read_text()
     splits = [part.split for part in parts(library).values()]

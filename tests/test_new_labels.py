@@ -9,15 +9,17 @@ import tensorflow as tf
 import tiny_network
 from pycocotools import mask as coco_mask
 
+from a2d_tf.core.counts import Counts
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.core.settings.config import Config, TrainingConfig
-from a2d_tf.evaluation.box_data import Truth
-from a2d_tf.evaluation.evaluated_frames import Frame
+from a2d_tf.evaluation.boxes.instance_tables import Truth
 from a2d_tf.evaluation.evaluator import Evaluator
-from a2d_tf.evaluation.metrics.behaviour_counts import NewPairs, compared
+from a2d_tf.evaluation.frames.evaluated_frames import Frame
+from a2d_tf.evaluation.frames.wider_labels import WiderLabels
 from a2d_tf.evaluation.metrics.true_boxes import LabelledBoxes
-from a2d_tf.evaluation.wider_labels import WiderLabels
+from a2d_tf.evaluation.own_labels import round_comparison
+from a2d_tf.evaluation.own_labels.object_scores import ObjectScores, PairScores
 from a2d_tf.model.network import Network
 from a2d_tf.model.structures import BatchInstances, RoiTable
 from a2d_tf.pretrained import transfer
@@ -275,19 +277,15 @@ def test_answers_are_found_by_name_in_a_wider_label_space():
 def test_two_rounds_are_compared_on_what_both_know():
     """Four cats nap, in two frames, in which the first round saw four that run."""
 
-    def metrics(mistakes, **counts):
-        rows = {}
-        for pair, (instances, found, findings) in counts.items():
-            rows[pair.replace("_", "-")] = {
-                "name": pair.replace("_", " "),
-                "instances": instances,
-                "found": found,
-                "findings": findings,
-            }
-        return {"behaviours": rows, "mistakes": mistakes}
+    def scores(mistakes, **counts_of):
+        pairs = {}
+        for pair, counts in counts_of.items():
+            name = pair.replace("_", " ")
+            pairs[pair.replace("_", "-")] = PairScores(name, Counts(*counts))
+        return ObjectScores(["v"], 3, pairs, mistakes, answers=[])
 
     nap, run = (WIDE.encode(1, action) for action in (2, 1))
-    before = metrics(
+    before = scores(
         {
             "v/1": [[nap, run], [nap, run]],
             "v/2": [[nap, run], [0, run], [nap, 0]],
@@ -297,7 +295,7 @@ def test_two_rounds_are_compared_on_what_both_know():
         cat_nap=(4, 0, 0),
         ape_run=(0, 0, 0),
     )
-    now = metrics(
+    now = scores(
         {"v/1": [[nap, run]], "v/3": [[0, run], [run, nap]]},
         cat_run=(5, 4, 6),
         cat_nap=(4, 3, 4),
@@ -307,10 +305,10 @@ def test_two_rounds_are_compared_on_what_both_know():
     box_frame = [0, 0, 1, 1, 1, 2]
     codes = [nap, nap, nap, run, nap, run]
     truth = Truth(frames, box_frame, np.zeros((6, 4)), codes)
-    new_pairs = NewPairs.of(WIDE, NARROW, truth)
+    new_pairs = round_comparison.NewPairs.of(WIDE, NARROW, truth)
     assert new_pairs.names == {"cat-nap", "ape-run"}
     assert new_pairs.frames == {"v/1", "v/2"}
-    table = compared(before, now, new_pairs)
+    table = round_comparison.compare(before, now, new_pairs)
     assert list(table.rows) == ["cat-run", "cat-nap"]
     lines = [line.split() for line in table.text().splitlines()[2:4]]
     assert lines == [

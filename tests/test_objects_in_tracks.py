@@ -10,10 +10,12 @@ from prediction_files import write
 from processes import complaint, run_a2d, succeeded
 
 from a2d_tf.behaviour import objects_in_tracks
+from a2d_tf.core.counts import Counts
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.evaluation.box_data import Truth
+from a2d_tf.evaluation.boxes.instance_tables import Truth
+from a2d_tf.evaluation.own_labels.object_scores import ObjectScores, PairScores
 
 LABELS = LabelSpace(("mouse", "wheel"), ("run", "rest"), (11, 12, 22))
 SIZE = (48, 64)
@@ -100,19 +102,27 @@ def test_objects_are_found_by_the_label_of_the_track_and_by_masks(tmp_path):
     kept = [track for track in tracks if track["track_id"]]  # 0: followed by no track
     (tmp_path / "a/tracks.json").write_text(json.dumps(kept))
     scores = objects_in_tracks.score(truth, tmp_path, LABELS, tmp_path / "scores")
-    counts = ("frames", "videos", "instances", "found", "findings")
-    rows = {}
-    for name, row in scores["behaviours"].items():
-        rows[name] = [row[count] for count in counts]
-    assert rows == {
-        "mouse-run": [3, 1, 3, 2, 4],
-        "mouse-rest": [0, 0, 0, 0, 0],
-        "wheel-rest": [1, 1, 1, 0, 0],
+    assert scores.pairs == {
+        "mouse-run": PairScores("mouse run", Counts(3, 2, 4), 1, {}, frames=3),
+        "mouse-rest": PairScores("mouse rest", Counts(), 0, {}, frames=0),
+        "wheel-rest": PairScores(
+            "wheel rest", Counts(1, 0, 0), 1, {"mouse run": 1}, frames=1
+        ),
     }
-    assert (scores["videos"], scores["frames"]) == (["a"], 3)
-    assert scores["mistakes"] == {"a/00001": [[22, 11]], "a/00002": [[11, 0], [0, 11]]}
+    assert scores.to_json()["behaviours"]["wheel-rest"] == {
+        "name": "wheel rest",
+        "frames": 1,
+        "videos": 1,
+        "instances": 1,
+        "found": 0,
+        "findings": 0,
+        "taken_for": {"mouse run": 1},
+    }
+    assert ObjectScores.from_json(scores.to_json()) == scores
+    assert (scores.videos, scores.frames) == (["a"], 3)
+    assert scores.mistakes == {"a/00001": [[22, 11]], "a/00002": [[11, 0], [0, 11]]}
     answers = [[0.45, True], [0.4, False], [0.45, False], [0.45, True]]
-    assert scores["answers"] == answers  # by the score of the bout
+    assert scores.answers == answers  # by the score of the bout
     path = str(tmp_path / "scores/track_maps/a/00003.png")
     label_map = cv2.imread(path, cv2.IMREAD_UNCHANGED)
     assert label_map[:20, :20].min() == 11 and np.count_nonzero(label_map) == 400
@@ -125,8 +135,8 @@ def test_the_nearest_answered_frame_stands_for_an_annotated_one(tmp_path):
     truth = truth_of(*((name, 11, *shape) for name in frames), frames=frames)
     predict(tmp_path / "a", (1, 1, 11, 0.9, 0, 0, 20, 20), every=3)
     scores = objects_in_tracks.score(truth, tmp_path, LABELS, tmp_path / "scores")
-    row = scores["behaviours"]["mouse-run"]
-    assert (row["frames"], row["found"], scores["frames"]) == (2, 1, 2)
+    pair = scores.pairs["mouse-run"]
+    assert (pair.frames, pair.counts.right, scores.frames) == (2, 1, 2)
 
 
 def test_labels_of_the_prediction_are_matched_by_name(tmp_path):
@@ -134,7 +144,7 @@ def test_labels_of_the_prediction_are_matched_by_name(tmp_path):
     fewer = LabelSpace(("mouse",), ("rest",), (11,))
     predict(tmp_path / "a", (1, 1, 11, 0.9, 0, 0, 20, 20), labels=fewer)
     scores = objects_in_tracks.score(truth, tmp_path, LABELS, tmp_path / "scores")
-    assert scores["behaviours"]["mouse-rest"]["found"] == 1
+    assert scores.pairs["mouse-rest"].counts.right == 1
     other = LabelSpace(("cat",), ("rest",), (11,))
     predict(tmp_path / "a", labels=other)
     with pytest.raises(InputError, match="the annotations know no cat-rest"):

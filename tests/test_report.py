@@ -13,7 +13,7 @@ from plain_detection import SMALL
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation import box_data, scored_rois
+from a2d_tf.evaluation.boxes import instance_tables, scored_rois
 from a2d_tf.evaluation.metrics import detection, segmentation
 from a2d_tf.evaluation.reports import blocks as report_blocks
 from a2d_tf.paper import bootstrap, comparison, report, report_tables
@@ -240,7 +240,9 @@ def scored(tmp_path_factory):
     """A scored split of four videos, and its parts."""
     folder, rng = tmp_path_factory.mktemp("scored"), np.random.default_rng(3)
     gts = np.repeat(np.arange(6), [2, 1, 3, 0, 2, 1])
-    truth = box_data.Truth(FRAMES, gts, boxes(rng, 9), rng.choice(SMALL.codes, 9))
+    truth = instance_tables.Truth(
+        FRAMES, gts, boxes(rng, 9), rng.choice(SMALL.codes, 9)
+    )
     rois = np.repeat(np.arange(6), 12)
     found = boxes(rng, 72, 2)
     near = rng.random((72, 2)) < 0.5
@@ -279,7 +281,7 @@ def repeated(truth, detections, times):
     gts, rois = np.array(gts, int), np.array(rois, int)
     found = detections.boxes, detections.actor_scores, detections.action_scores
     return (
-        box_data.Truth(names, box_frame, truth.boxes[gts], truth.codes[gts]),
+        instance_tables.Truth(names, box_frame, truth.boxes[gts], truth.codes[gts]),
         scored_rois.ScoredRois(names, roi_frame, *(part[rois] for part in found)),
     )
 

@@ -10,9 +10,10 @@ from processes import complaint, run_a2d, succeeded
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.evaluation import coco_json, label_maps
-from a2d_tf.evaluation.box_data import Truth
-from a2d_tf.evaluation.scored_rois import ScoredRois
+from a2d_tf.evaluation.boxes import coco_json
+from a2d_tf.evaluation.boxes.instance_tables import Truth
+from a2d_tf.evaluation.boxes.scored_rois import ScoredRois
+from a2d_tf.evaluation.frames import label_maps
 
 OUT = "--output=out/metrics.json"
 NAMES = ("-a-bcdefghi/00030", "--bcdefghij/00005")

@@ -7,7 +7,7 @@ from PIL import Image
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation.label_maps import read_label_map
+from a2d_tf.evaluation.frames.label_maps import read_label_map
 from a2d_tf.evaluation.metrics.segmentation import Confusion
 
 WIDE = LabelSpace(

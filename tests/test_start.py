@@ -26,6 +26,7 @@ from a2d_tf.commands.rounds.round_request import RoundRequest
 from a2d_tf.commands.rounds.trained import round_records, round_scores
 from a2d_tf.commands.rounds.trained.stage_runner import StageRunner
 from a2d_tf.commands.rounds.trained.track_scoring import TrackScoring
+from a2d_tf.core.counts import Counts
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.core.settings.config import Config
@@ -34,9 +35,14 @@ from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.data.record_folder.motion_facts import MotionFacts
 from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.metrics import segmentation, summaries
-from a2d_tf.evaluation.metrics.behaviour_counts import compared, sentences
 from a2d_tf.evaluation.metrics.behaviours import Behaviours
 from a2d_tf.evaluation.metrics.metric import SplitData
+from a2d_tf.evaluation.own_labels import round_comparison, sentences
+from a2d_tf.evaluation.own_labels.object_scores import (
+    ObjectScores,
+    PairScores,
+    pairs_of_metrics,
+)
 
 LABELS = LabelSpace(("mouse", "wheel"), ("run", "rest"), (11, 12, 22))
 FLOW_HISTOGRAMS = "--flow_histograms=true"
@@ -145,7 +151,8 @@ def test_confusions_are_percents_and_mistakes_are_by_frame():
 
 def test_what_was_found_is_told_in_words():
     found = behaviours()
-    assert sentences(found) == {
+    pairs = pairs_of_metrics(found)
+    assert sentences.of_pairs(pairs, "frames") == {
         "mouse-run": (
             "mouse run: found 3 of 4 times in 3 frames of 1 video, no prediction of it"
             " is wrong."
@@ -157,12 +164,12 @@ def test_what_was_found_is_told_in_words():
         ),
     }
     text = summaries.table(found).splitlines()
-    assert text[:3] == [*sentences(found, "single frames").values()]
+    assert text[:3] == [*sentences.of_pairs(pairs, "single frames").values()]
     assert text[0].startswith(
         "mouse run: found 3 of 4 times in 3 single frames of 1 video, no "
     )
     in_tracks = summaries.table({**found, "in_tracks": True}).splitlines()
-    assert in_tracks[:3] == [*sentences(found).values()]
+    assert in_tracks[:3] == [*sentences.of_pairs(pairs, "frames").values()]
     assert text[-3:] == [
         "run taken for rest in 67 % of frames",
         "mouse taken for wheel in 33 % of frames",
@@ -391,17 +398,13 @@ def check_second_round(words, tmp_path):
 def test_the_counts_of_two_rounds_side_by_side():
     before = {"run": (4, 1, 2), "rest": (2, 2, 2), "none": (0, 0, 1), "turn": (3, 1, 4)}
     now = {"run": (4, 3, 4), "rest": (2, 2, 2), "none": (0, 0, 0), "turn": (3, 1, 5)}
-    names = ("instances", "found", "findings")
-    sides = [
-        {
-            "behaviours": {
-                k: {"name": f"mouse {k}", **dict(zip(names, v))}
-                for k, v in side.items()
-            }
-        }
-        for side in (before, now)
-    ]
-    table = compared(*sides)
+    sides = []
+    for side in (before, now):
+        pairs = {}
+        for name, counts in side.items():
+            pairs[name] = PairScores(f"mouse {name}", Counts(*counts))
+        sides.append(ObjectScores([], 0, pairs, mistakes={}, answers=[]))
+    table = round_comparison.compare(*sides)
     rows = {name: list(row.values()) for name, row in table.rows.items()}
     assert rows == {
         **{"run": [4, 1, 3, 1, 1], "rest": [2, 2, 2, 0, 0]},

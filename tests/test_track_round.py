@@ -10,8 +10,10 @@ from a2d_files import encode_video
 from processes import complaint, run_a2d, succeeded
 from test_efficientnet import state
 
+from a2d_tf.core.counts import Counts
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.coded_seconds import CodedSeconds
+from a2d_tf.evaluation.own_labels import coded_seconds_report
+from a2d_tf.evaluation.own_labels.coded_seconds import CodedSeconds
 from a2d_tf.pretrained import layouts
 from a2d_tf.training.given_tracks import coded_instances, track_features
 from a2d_tf.training.given_tracks.fit_tracks import fit_tracks
@@ -230,19 +232,21 @@ def test_seconds_of_behaviours_in_words():
         coded=[1, 2, 2, 1, 0],
         predicted=[1, 1, 2, 1, 2],
     )
-    dig, rest, run = scores.behaviours
-    assert (rest.coded, rest.predicted, rest.right, rest.videos) == (13, 15, 13, 2)
-    assert (run.coded, run.predicted, run.right, run.confused) == (7, 9, 5, {"rest": 2})
-    assert run.sentence() == (
+    _, rest, run = scores.behaviours
+    assert rest.counts == Counts(annotated=13, right=13, predicted=15)
+    assert (rest.videos, run.taken_for) == (2, {"rest": 2})
+    assert run.counts == Counts(annotated=7, right=5, predicted=9)
+    sentences = coded_seconds_report.lines(scores)
+    assert sentences[2] == (
         "run: found in 5.0 of 7.0 coded seconds; of 9.0 predicted 5.0 are right; in 2"
         " videos left out; 2.0 were taken for rest"
     )
-    assert dig.sentence() == (
+    assert sentences[0] == (
         "dig: 4.0 seconds of one video, which nothing tells once that is left out; code"
         " it in another"
     )
     assert [video.name for video in scores.videos] == ["c", "a", "b"]
-    assert scores.lines()[3:] == [
+    assert sentences[3:] == [
         "look at these first: c (0 % agree), a (83 % agree)",
         "code more of: dig (4.0 s), rest (13 s), run (7.0 s); some 20 s in 3 videos or"
         " more",

@@ -10,11 +10,11 @@ import tiny_network
 from test_inference import softmax
 
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation.box_data import Truth
+from a2d_tf.evaluation.boxes.instance_tables import Truth
+from a2d_tf.evaluation.boxes.scored_rois import ScoredRois
 from a2d_tf.evaluation.metrics import detection, registry, summaries, true_boxes
 from a2d_tf.evaluation.metrics.metric import SplitData
 from a2d_tf.evaluation.metrics.true_boxes import LabelledBoxes, label_scores
-from a2d_tf.evaluation.scored_rois import ScoredRois
 from a2d_tf.model import inference
 
 BOXES = np.float32(

@@ -1,5 +1,6 @@
 """The score below which an answer is unsure, and how a page shows it."""
 
+import dataclasses
 import json
 
 import browsers
@@ -8,8 +9,8 @@ import prediction_files
 import pytest
 from test_page import HELPERS, parts
 
-from a2d_tf.evaluation.metrics.behaviour_counts import limit_of_unsure
-from a2d_tf.evaluation.unsure import unsure_below
+from a2d_tf.evaluation.own_labels.object_scores import ObjectScores
+from a2d_tf.evaluation.own_labels.unsure import unsure_below
 from a2d_tf.video.library.library_page import write_library_page
 from a2d_tf.video.pages.video_page import write_page
 
@@ -46,9 +47,10 @@ def test_each_answer_counts_by_its_time_and_equal_scores_alike():
 
 def test_twenty_answers_of_tracks_are_enough():
     answers = [[0.25, False], [0.57123456, True]] * 10
-    assert limit_of_unsure({"answers": answers}) == 0.5712
-    assert limit_of_unsure({"answers": answers[1:]}) is None
-    assert limit_of_unsure({"answers": []}) is None
+    scores = ObjectScores([], 0, {}, {}, answers)
+    assert scores.unsure_below() == 0.5712
+    assert dataclasses.replace(scores, answers=answers[1:]).unsure_below() is None
+    assert dataclasses.replace(scores, answers=[]).unsure_below() is None
 
 
 def test_it_is_the_best_of_all_limits():

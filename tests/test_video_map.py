@@ -5,12 +5,12 @@ import pytest
 from test_over_time import ADULT_EATING, ADULT_RUNNING, BOX, clip, found, show
 
 from a2d_tf.core.labels import A2D
-from a2d_tf.evaluation.box_data import Truth
+from a2d_tf.evaluation.boxes.instance_tables import Truth
+from a2d_tf.evaluation.boxes.scored_rois import ScoredRois
 from a2d_tf.evaluation.metrics import registry, summaries, video_map
 from a2d_tf.evaluation.metrics.metric import SplitData
 from a2d_tf.evaluation.metrics.over_time import OverTime
 from a2d_tf.evaluation.metrics.tracks import ComparedFrame, Objects
-from a2d_tf.evaluation.scored_rois import ScoredRois
 
 
 def objects(*rows):

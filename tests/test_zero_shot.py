@@ -7,11 +7,11 @@ import pytest
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.box_data import Truth
+from a2d_tf.evaluation.boxes.instance_tables import Truth
+from a2d_tf.evaluation.boxes.scored_rois import ScoredRois
 from a2d_tf.evaluation.metrics import zero_shot
 from a2d_tf.evaluation.metrics.detection import voc_aps
 from a2d_tf.evaluation.metrics.metric import SplitData
-from a2d_tf.evaluation.scored_rois import ScoredRois
 
 SPACE = LabelSpace(("man", "dog"), ("run", "eat"), (11, 12, 21, 22))
 

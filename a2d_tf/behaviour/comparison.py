@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from a2d_tf.behaviour import spans
-from a2d_tf.behaviour.frame_agreement import FrameCounts, precision_recall
+from a2d_tf.behaviour.frame_agreement import FrameCounts
 from a2d_tf.behaviour.spans import TimeSpan
+from a2d_tf.core.counts import Counts
 from a2d_tf.evaluation.metrics.tables import Table
 from a2d_tf.runs.video_splits import HELD_OUT, NEW, SPLITS, TRAINED
 
@@ -24,36 +25,33 @@ _OF_SPLIT = {
 
 
 @dataclasses.dataclass
-class _Agreement:
-    """What was coded and predicted of an action, and how much of it agrees."""
+class _ActionCounts:
+    """How much of an action was coded and predicted, in seconds and in bouts."""
 
-    agreed_seconds: float = 0.0
-    agreed_bouts: int = 0
-    coded_seconds: float = 0.0
-    coded_bouts: int = 0
-    predicted_seconds: float = 0.0
-    predicted_bouts: int = 0
+    seconds: Counts = Counts()
+    bouts: Counts = Counts()
 
     def add(self, coded: Sequence[TimeSpan], predicted: Sequence[TimeSpan]) -> None:
         """Add the bouts of a video."""
-        self.agreed_seconds += spans.agreed_seconds(coded, predicted)
-        self.agreed_bouts += spans.count_matches(coded, predicted)
-        self.coded_seconds += spans.total_seconds(coded)
-        self.coded_bouts += len(coded)
-        self.predicted_seconds += spans.total_seconds(predicted)
-        self.predicted_bouts += len(predicted)
+        self.seconds += Counts(
+            annotated=spans.total_seconds(coded),
+            right=spans.agreed_seconds(coded, predicted),
+            predicted=spans.total_seconds(predicted),
+        )
+        self.bouts += Counts(
+            annotated=len(coded),
+            right=spans.count_matches(coded, predicted),
+            predicted=len(predicted),
+        )
 
     def figures(self, is_coded: bool) -> dict[str, Any]:
         """Return {figure: value}; the F1, in percent, are None if it is not coded."""
-        figures = dataclasses.asdict(self)
-        seconds = self.coded_seconds + self.predicted_seconds
-        bouts = self.coded_bouts + self.predicted_bouts
-        figures["f1_seconds"] = None
-        figures["f1_bouts"] = None
-        if is_coded and seconds:
-            figures["f1_seconds"] = 200 * self.agreed_seconds / seconds
-        if is_coded and bouts:
-            figures["f1_bouts"] = 200 * self.agreed_bouts / bouts
+        figures: dict[str, Any] = {}
+        for unit, counts in (("seconds", self.seconds), ("bouts", self.bouts)):
+            figures[f"agreed_{unit}"] = counts.right
+            figures[f"coded_{unit}"] = counts.annotated
+            figures[f"predicted_{unit}"] = counts.predicted
+            figures[f"f1_{unit}"] = counts.f1 if is_coded else None
         return figures
 
 
@@ -188,22 +186,17 @@ def compare_videos(
       actions: those that the second coding may have.
       behaviours: those of the first coding.
     """
-    agreements: dict[str, _Agreement] = collections.defaultdict(_Agreement)
+    counts: dict[str, _ActionCounts] = collections.defaultdict(_ActionCounts)
     frames = FrameCounts.empty(sorted(actions & behaviours))
     for video in videos:
         for action in sorted(actions & (behaviours | set(video.predicted))):
             coded_spans = spans.cut(video.coded.get(action, ()), video.limits)
-            agreements[action].add(coded_spans, video.predicted.get(action, ()))
+            counts[action].add(coded_spans, video.predicted.get(action, ()))
         frames.add(video.coded, video.predicted, video.limits, video.fps)
     figures = {}
-    for action, agreement in agreements.items():
-        figures[action] = agreement.figures(is_coded=action in behaviours)
-    bouts = {}
-    for action in frames.behaviours:
-        agreement = agreements[action]
-        bouts[action] = precision_recall(
-            agreement.agreed_bouts, agreement.coded_bouts, agreement.predicted_bouts
-        )
+    for action, of_action in counts.items():
+        figures[action] = of_action.figures(is_coded=action in behaviours)
+    bouts = {action: counts[action].bouts.figures() for action in frames.behaviours}
     return Comparison(
         videos=sorted(video.name for video in videos),
         left_out=sorted(behaviours - actions),

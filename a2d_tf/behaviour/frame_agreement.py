@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from a2d_tf.behaviour.spans import TimeSpan
+from a2d_tf.core.counts import Counts
 
 NONE = "(none)"
 """Name of the row and of the column of no behaviour."""
@@ -91,8 +92,9 @@ class FrameCounts:
             predicted = self.matrix[:, i].sum()
             rest = self.matrix.sum() - coded - predicted + agreed
             alone = [[agreed, coded - agreed], [predicted - agreed, rest]]
+            counts = Counts(float(coded), float(agreed), float(predicted))
             actions[behaviour] = {
-                **precision_recall(agreed, coded, predicted),
+                **counts.figures(),
                 "kappa": cohens_kappa(np.array(alone)),
             }
         return {
@@ -102,24 +104,6 @@ class FrameCounts:
             "confusion": self.matrix.round(3).tolist(),
             "actions": actions,
         }
-
-
-def precision_recall(
-    agreed: float, coded: float, predicted: float
-) -> dict[str, float | None]:
-    """Return precision, recall and their harmonic mean F1, percent.
-
-    Each is None if nothing says it: precision without anything predicted, recall
-    without anything coded.
-    """
-    figures: dict[str, float | None] = {"precision": None, "recall": None, "f1": None}
-    if predicted:
-        figures["precision"] = float(100 * agreed / predicted)
-    if coded:
-        figures["recall"] = float(100 * agreed / coded)
-    if coded or predicted:
-        figures["f1"] = float(200 * agreed / (coded + predicted))
-    return figures
 
 
 def cohens_kappa(matrix: np.ndarray) -> float | None:

@@ -1,12 +1,13 @@
 """Which annotated objects the tracks of predictions find, as their pages show them.
 
 A predicted object is a track in a frame: its label there, at any score, with the mask
-or the box that it has there. `evaluation.object_matching` says which objects it finds.
+or the box that it has there. `object_matching` says which objects it finds.
 """
 
 from __future__ import annotations
 
 import collections
+import dataclasses
 import os
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
@@ -27,14 +28,16 @@ from a2d_tf.behaviour.track_masks import TrackMasks
 from a2d_tf.core.checked_json import kind_of, load_json, number, whole
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import coco_json, object_matching
-from a2d_tf.evaluation.box_data import Truth
-from a2d_tf.evaluation.label_maps import TRACK_MAPS, write_png
-from a2d_tf.evaluation.object_matching import (
+from a2d_tf.evaluation.boxes import coco_json
+from a2d_tf.evaluation.boxes.instance_tables import Truth
+from a2d_tf.evaluation.frames.label_maps import TRACK_MAPS, write_png
+from a2d_tf.evaluation.own_labels import object_matching
+from a2d_tf.evaluation.own_labels.object_matching import (
     ObjectCounts,
     PredictedObjects,
     TrueObjects,
 )
+from a2d_tf.evaluation.own_labels.object_scores import ObjectScores
 
 _BOUT = {"start_frame": whole(1), "end_frame": whole(1), "mean_score": number(0, 1)}
 _TIMES = {"every": whole(1), "begin": SECONDS, "fps": number(1e-9, 1e9), "times": list}
@@ -55,7 +58,7 @@ class _Row(NamedTuple):
 
 def score(
     truth: Truth, library: str | os.PathLike, labels: LabelSpace, folder: pathlib.Path
-) -> dict[str, Any]:
+) -> ObjectScores:
     """Score the tracks of predictions in annotated frames, and write their label maps.
 
     Where not every frame is answered, the nearest one that is stands for an annotated
@@ -66,12 +69,6 @@ def score(
       library: folder of predictions, of these videos and maybe others.
       labels: of the truth.
       folder: of the scores, for the label maps in `TRACK_MAPS`.
-
-    Returns:
-      {"videos": [name], "frames": number, "behaviours": {name of a pair: {"frames",
-      "videos", "instances", "found", "findings", "name", "taken_for": {name: number}}},
-      "mistakes": {frame: [[true code or 0, code or 0]]}, "answers": [[mean score of
-      the bout, whether it is right]], one for each predicted object}.
 
     Raises:
       InputError: a video has no prediction, or one that lacks tracks or detections, or
@@ -108,20 +105,12 @@ def score(
                 answers.append([row.bout_score, is_right])
         videos.append(video)
         frame_count += len(answered_of)
-    behaviours = {}
+    pairs = {}
     for code in labels.codes:
-        behaviours[labels.name(code)] = {
-            "frames": objects.frames[code],
-            **objects.row(code, labels),
-            "taken_for": objects.taken_for(code, labels),
-        }
-    return {
-        "videos": videos,
-        "frames": frame_count,
-        "behaviours": behaviours,
-        "mistakes": objects.mistakes,
-        "answers": answers,
-    }
+        pairs[labels.name(code)] = dataclasses.replace(
+            objects.pair(code, labels), taken_for=objects.taken_for(code, labels)
+        )
+    return ObjectScores(videos, frame_count, pairs, objects.mistakes, answers)
 
 
 def _frames_of_videos(truth: Truth) -> dict[str, dict[int, int]]:

@@ -7,7 +7,7 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 from a2d_tf.core.checked_json import check_json, load_json, number, one_of, whole
@@ -16,6 +16,7 @@ from a2d_tf.core.files import read_csv
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.limits import MAX_SIDE
 from a2d_tf.runs import held_out_scores, video_splits
+from a2d_tf.runs.held_out_scores import HeldOutScores
 
 RESULT_FILES = {
     "overlay": "overlay.mp4",
@@ -83,7 +84,7 @@ class VideoInfo:
       given_tracks: whether the tracks were given to the prediction.
       detector: the name of what found the tracks that were given; None if nobody says.
       kinetics: whether the actions are those that I3D knows of Kinetics-400.
-      held_out: see `runs.held_out_scores`; None if the model does not say.
+      held_out: how good the model is in new videos; None if it does not say.
       coded: LEFT_OUT if the labels are by a fit without the coded times of this video,
         SEEN if by one with them; None if none of its times are coded, or nobody knows.
       model_split: of `video_splits.SPLITS`, what the video was to the model; None if
@@ -110,7 +111,7 @@ class VideoInfo:
     given_tracks: bool = False
     detector: str | None = None
     kinetics: bool = False
-    held_out: Mapping[str, Any] | None = None
+    held_out: HeldOutScores | None = None
     coded: str | None = None
     model_split: str | None = None
     unsure_frames: int = 0
@@ -121,7 +122,7 @@ class VideoInfo:
     @property
     def unsure_below(self) -> float | None:
         """The score below which a bout is unsure; None if nobody says."""
-        return (self.held_out or {}).get("unsure_below")
+        return None if self.held_out is None else self.held_out.unsure_below
 
     @property
     def split(self) -> str | None:
@@ -144,6 +145,9 @@ def read_video_info(folder: str | os.PathLike) -> VideoInfo:
     except ValueError as error:
         raise InputError(f"{path}: labels: {error}; {REMEDY}") from error
     images = fields["images"]
+    held_out = None
+    if "held_out" in fields:
+        held_out = HeldOutScores.from_json(fields["held_out"])
     return VideoInfo(
         name=fields["name"],
         images=None if images is None else tuple(images),
@@ -160,7 +164,7 @@ def read_video_info(folder: str | os.PathLike) -> VideoInfo:
         given_tracks=fields.get("given_tracks", False),
         detector=fields.get("detector"),
         kinetics=fields.get("kinetics", False),
-        held_out=fields.get("held_out"),
+        held_out=held_out,
         coded=fields.get("coded"),
         model_split=fields.get("split"),
         unsure_frames=fields.get("unsure_frames", 0),

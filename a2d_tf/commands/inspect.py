@@ -21,7 +21,7 @@ from a2d_tf.core.machine import devices
 from a2d_tf.data.record_folder.inspection import Summary
 from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.data.record_folder.read_records import read_records
-from a2d_tf.evaluation.label_maps import write_png
+from a2d_tf.evaluation.frames.label_maps import write_png
 from a2d_tf.evaluation.reports import annotation_sheets
 from a2d_tf.ops import visualize
 

@@ -44,8 +44,9 @@ from a2d_tf.core.command import command_flags, command_line
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_bytes, write_json
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation import behaviour_files, box_data
-from a2d_tf.evaluation.metrics import behaviour_counts, summaries
+from a2d_tf.evaluation.boxes import instance_tables
+from a2d_tf.evaluation.metrics import summaries
+from a2d_tf.evaluation.own_labels import behaviour_files, sentences
 from a2d_tf.tracking.bout_lengths import BoutLengths
 
 FLAGS = command_line.Register()
@@ -147,10 +148,11 @@ def _score_detection(label_space: LabelSpace) -> _Scores:
 def _score_objects(label_space: LabelSpace) -> _Scores:
     """Score the tracks of a library, and write tables beside the metrics file."""
     folder = pathlib.Path(FLAGS.output).parent
-    truth = box_data.Truth.load(FLAGS.truth, label_space)
-    metrics = objects_in_tracks.score(truth, FLAGS.predicted, label_space, folder)
-    behaviour_files.write(folder, metrics, label_space)
-    return _Scores(metrics, "\n".join(behaviour_counts.sentences(metrics).values()))
+    truth = instance_tables.Truth.load(FLAGS.truth, label_space)
+    scores = objects_in_tracks.score(truth, FLAGS.predicted, label_space, folder)
+    behaviour_files.write(folder, scores.pairs, scores.mistakes, label_space)
+    lines = sentences.of_pairs(scores.pairs, "frames").values()
+    return _Scores(scores.to_json(), "\n".join(lines))
 
 
 def _score_bouts(_: LabelSpace) -> _Scores:

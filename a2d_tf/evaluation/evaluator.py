@@ -19,17 +19,18 @@ from a2d_tf.core.folders import check_output_folder, whole_folder
 from a2d_tf.core.machine import workers
 from a2d_tf.core.settings.config import Config
 from a2d_tf.data.record_folder.manifest import Manifest
-from a2d_tf.evaluation import behaviour_files
-from a2d_tf.evaluation.box_data import Results, Truth
-from a2d_tf.evaluation.collected_frames import Collected
-from a2d_tf.evaluation.evaluated_frames import Frame
-from a2d_tf.evaluation.label_maps import write_maps
+from a2d_tf.evaluation.boxes.instance_tables import Results, Truth
+from a2d_tf.evaluation.boxes.scored_rois import ScoredRois
+from a2d_tf.evaluation.frames.collected_frames import Collected
+from a2d_tf.evaluation.frames.evaluated_frames import Frame
+from a2d_tf.evaluation.frames.label_maps import write_maps
+from a2d_tf.evaluation.frames.network_frames import FrameMaker, NetworkFrames
+from a2d_tf.evaluation.frames.painted_maps import label_map, label_maps
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.evaluation.metrics.metric import SplitData
 from a2d_tf.evaluation.metrics.registry import METRICS, figures_at, results
-from a2d_tf.evaluation.network_frames import FrameMaker, NetworkFrames
-from a2d_tf.evaluation.painted_maps import label_map, label_maps
-from a2d_tf.evaluation.scored_rois import ScoredRois
+from a2d_tf.evaluation.own_labels import behaviour_files
+from a2d_tf.evaluation.own_labels.object_scores import pairs_of_metrics
 from a2d_tf.model.network import Network
 from a2d_tf.runs import chosen_threshold, scores
 
@@ -263,6 +264,7 @@ class Evaluator:
             saved.result()
         figures.update(notes or {}, score_threshold=float(threshold))
         if "behaviours" in figures:
-            behaviour_files.write(folder, figures, self.labels)
+            pairs = pairs_of_metrics(figures)
+            behaviour_files.write(folder, pairs, figures["mistakes"], self.labels)
         write_json(folder / scores.METRICS, figures, sort_keys=True)
         return figures

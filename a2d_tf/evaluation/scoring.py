@@ -12,11 +12,11 @@ import numpy as np
 from a2d_tf.core.errors import join_names
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.record_folder.manifest import Manifest
-from a2d_tf.evaluation.box_data import Truth
+from a2d_tf.evaluation.boxes.instance_tables import Truth
+from a2d_tf.evaluation.boxes.scored_rois import ScoredRois
 from a2d_tf.evaluation.metrics import segmentation
 from a2d_tf.evaluation.metrics.detection import voc_aps
 from a2d_tf.evaluation.metrics.summaries import table
-from a2d_tf.evaluation.scored_rois import ScoredRois
 
 if TYPE_CHECKING:
     from a2d_tf.runs.loading import Run

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import label_maps
-from a2d_tf.evaluation.box_data import Truth
+from a2d_tf.evaluation.boxes.instance_tables import Truth
+from a2d_tf.evaluation.boxes.scored_rois import ScoredRois
+from a2d_tf.evaluation.frames import label_maps
 from a2d_tf.evaluation.metrics import detection, segmentation
 from a2d_tf.evaluation.metrics.metric import KINDS
-from a2d_tf.evaluation.scored_rois import ScoredRois
 
 LEVEL = 95
 """The percentage of the samples that an interval contains."""

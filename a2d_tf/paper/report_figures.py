@@ -10,7 +10,7 @@ import numpy as np
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.batches import pipeline
 from a2d_tf.data.record_folder.manifest import Manifest
-from a2d_tf.evaluation import label_maps
+from a2d_tf.evaluation.frames import label_maps
 from a2d_tf.evaluation.metrics.tables import figure
 from a2d_tf.evaluation.reports import charts
 from a2d_tf.evaluation.reports.blocks import Block, Heading, Picture, TableBlock

@@ -1,7 +1,7 @@
 """How good a model is in videos that its training, or its fit, had not seen.
 
-A run keeps it in `held_out.json`, an export as `held_out` in its `a2d_tf.json`, and
-each prediction, but for the names of videos, in `video.json`, whose page shows it:
+A run keeps these scores in `held_out.json`, an export as `held_out` in its
+`a2d_tf.json`, and each prediction, without the names of videos, in `video.json`:
 
   {"videos": 3, "frames": 27, "unsure_below": 0.31,
    "behaviours": {"rider riding": {"objects": 10, "videos": 1, "right": 5,
@@ -11,35 +11,24 @@ each prediction, but for the names of videos, in `video.json`, whose page shows 
    "folds": {"folds": 5, "videos": 12, "frames": 110, "behaviours": {...}},
    "trained_on": ["lucia", ...], "tested_on": ["hockey", ...]}
 
-Of so many annotated `objects` of a behaviour, in so many `videos`, tracks found those
-that are `right`; of so many objects in these frames it was `predicted`. Objects of it
-were `taken_for` others. `before` is of the model that this one goes on from, on the
-same frames.
-`folds` is of further models with the same settings, each trained without the videos of
-one fold, and asked about these. Of labels that were fitted to coded times it is
+The scores of labels that were fitted to coded times are
 
   {"videos": 11, "seconds": 7.9, "right": 4.1, "unsure_below": 0.42,
    "behaviours": {"run": {"seconds": 1.8, "right": 1.2, "predicted": 2.4}, ...}}
 
-where `videos` were left out of the fit in turn; `seconds` were coded in them, of which
-`right` got the coded behaviour. In either case, labels with a score below
-`unsure_below` were rather wrong than right, see `evaluation.unsure`; it is null if too
-few were compared, and models of earlier versions do not say it.
+The classes below describe these fields.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
-from a2d_tf.core.checked_json import load_json, number, whole
-from a2d_tf.core.files import file_digest, write_json
-from a2d_tf.runs import run_folder
+from a2d_tf.core.checked_json import number, whole
+from a2d_tf.core.counts import BehaviourCounts, Counts
 from a2d_tf.runs.video_splits import HELD_OUT, NEW, TRAINED
 
-FILE = "held_out.json"
-"""In a run or a packed model; `weights` in it is the digest of those it is of."""
 _AMOUNT = number(0, 1e12)
 _BEHAVIOURS = {
     str: {
@@ -68,193 +57,256 @@ KIND = {
     "trained_on?": [str],
     "tested_on?": [str],
 }
-"""Of the field, as for `check_json`."""
-_NAMES = ("trained_on", "tested_on")
-_REMEDY = "delete it; a2d start with the same flags writes it again"
+"""What the fields must be, as for `check_json`."""
 
 
-class Behaviour(NamedTuple):
-    """How well a behaviour is told in videos held out.
+@dataclasses.dataclass(frozen=True)
+class TrackScores:
+    """What tracks found in the annotated frames of videos held out of a training.
 
     Attributes:
-      name: of an actor and an action, as in sentences, or of an action.
-      unit: "objects" or "seconds".
-      amount: how many were annotated or coded.
-      videos: number of the videos that show it; None if nobody says.
-      right: how many of them got this behaviour.
-      predicted: how many got it, right or wrong.
-      taken_for: {another behaviour: how many got that in its place}.
+      videos: number of these videos.
+      frames: number of their annotated frames.
+      behaviours: counts of objects.
     """
 
-    name: str
-    unit: str
-    amount: float
-    videos: int | None
+    videos: int
+    frames: int
+    behaviours: tuple[BehaviourCounts, ...]
+    unit: ClassVar[str] = "objects"
+
+    @property
+    def total(self) -> Counts:
+        """The counts of all behaviours together."""
+        return sum((behaviour.counts for behaviour in self.behaviours), Counts())
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> TrackScores:
+        """Return the scores that JSON holds."""
+        behaviours = _behaviours_from_json(fields["behaviours"])
+        return cls(fields["videos"], fields["frames"], behaviours)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields that `from_json` reads."""
+        return {
+            "videos": self.videos,
+            "frames": self.frames,
+            "behaviours": _behaviours_to_json(self.behaviours, self.unit),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class SecondsScores:
+    """How many coded seconds got their behaviour, in videos left out of a fit in turn.
+
+    Attributes:
+      videos: number of the videos.
+      seconds: how many were coded in them.
+      right: how many of these got the coded behaviour.
+      behaviours: counts of seconds.
+    """
+
+    videos: int
+    seconds: float
     right: float
-    predicted: float
-    taken_for: Mapping[str, float]
+    behaviours: tuple[BehaviourCounts, ...]
+    unit: ClassVar[str] = "seconds"
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> SecondsScores:
+        """Return the scores that JSON holds."""
+        return cls(
+            videos=fields["videos"],
+            seconds=fields.get("seconds", 0),
+            right=fields.get("right", 0),
+            behaviours=_behaviours_from_json(fields["behaviours"]),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields that `from_json` reads."""
+        return {
+            "videos": self.videos,
+            "seconds": self.seconds,
+            "right": self.right,
+            "behaviours": _behaviours_to_json(self.behaviours, self.unit),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class CrossValidationScores:
+    """The scores of further models with the same settings.
+
+    Each was trained without the videos of one fold, and scored in these.
+
+    Attributes:
+      folds: how many folds there are.
+      tracks: scores in the videos of all folds.
+    """
+
+    folds: int
+    tracks: TrackScores
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> CrossValidationScores:
+        """Return the scores that JSON holds."""
+        return cls(fields["folds"], TrackScores.from_json(fields))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields that `from_json` reads."""
+        return {"folds": self.folds, **self.tracks.to_json()}
+
+
+@dataclasses.dataclass(frozen=True)
+class UnsureLimit:
+    """Which labels are rather wrong than right, see `own_labels.unsure`.
+
+    Attributes:
+      below: labels with a score below it; None if too few were compared to say it.
+    """
+
+    below: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldOutScores:
+    """What a model says of its labels in new videos.
+
+    Attributes:
+      scores: in videos that it had not seen.
+      unsure: which labels are unsure; None for models of earlier versions, which do not
+        say it.
+      before: counts of objects of the model that this one goes on from, in the same
+        frames; None without such a model.
+      folds: of the cross-validation; None without one.
+      trained_on: names of the videos that the model learned from; None if unknown.
+      tested_on: names of the videos that were held out; None if unknown.
+    """
+
+    scores: TrackScores | SecondsScores
+    unsure: UnsureLimit | None = None
+    before: tuple[BehaviourCounts, ...] | None = None
+    folds: CrossValidationScores | None = None
+    trained_on: tuple[str, ...] | None = None
+    tested_on: tuple[str, ...] | None = None
 
     @property
-    def is_tested(self) -> bool:
-        """Whether a video held out shows it."""
-        return self.amount > 0
+    def unsure_below(self) -> float | None:
+        """The score below which a label is unsure; None if that is unknown."""
+        return None if self.unsure is None else self.unsure.below
 
-    @property
-    def recall(self) -> float | None:
-        """The share that is found, 0 to 1; None if it is not tested."""
-        return self.right / self.amount if self.amount else None
+    def split_of(self, video: str) -> str | None:
+        """Return what a video was to the model, of `video_splits.SPLITS`.
 
-    @property
-    def precision(self) -> float | None:
-        """The share of what is predicted that is right; None without any."""
-        return self.right / self.predicted if self.predicted else None
+        Args:
+          video: its name, see `video_names`.
 
-    @property
-    def f1(self) -> float | None:
-        """The harmonic mean of both; None if it was neither there nor predicted."""
-        total = self.amount + self.predicted
-        return 2 * self.right / total if total else None
+        Returns:
+          None if the model does not name its videos.
+        """
+        if video in (self.trained_on or ()):
+            return TRAINED
+        if video in (self.tested_on or ()):
+            return HELD_OUT
+        return None if self.trained_on is None else NEW
 
-    def clauses(self) -> str:
-        """Say what was found, and what of it is right."""
-        clauses = []
-        if self.is_tested:
-            found = f"found {_text(self.right)} of {_text(self.amount)}"
-            if self.videos:
-                found += f" in {_count(self.videos, 'video')}"
-            clauses.append(found)
+    def without_names(self) -> HeldOutScores:
+        """Return the scores without the names of the model's videos."""
+        return dataclasses.replace(self, trained_on=None, tested_on=None)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> HeldOutScores:
+        """Return the scores that JSON holds.
+
+        Args:
+          fields: of KIND.
+        """
+        scores: TrackScores | SecondsScores
+        if "frames" in fields:
+            scores = TrackScores.from_json(fields)
         else:
-            clauses.append("not tested")
-        if self.taken_for:
-            other = max(self.taken_for, key=lambda name: self.taken_for[name])
-            clauses.append(f"{_text(self.taken_for[other])} taken for {other}")
-        if self.predicted:
-            share = f"{_text(self.right)} of {_text(self.predicted)}"
-            clauses.append(f"{share} that got this label are right")
-        return "; ".join(clauses)
+            scores = SecondsScores.from_json(fields)
+        unsure = None
+        if "unsure_below" in fields:
+            unsure = UnsureLimit(fields["unsure_below"])
+        before = None
+        if "before" in fields:
+            before = _behaviours_from_json(fields["before"])
+        folds = None
+        if "folds" in fields:
+            folds = CrossValidationScores.from_json(fields["folds"])
+        return cls(
+            scores,
+            unsure,
+            before,
+            folds,
+            trained_on=_names_from_json(fields, "trained_on"),
+            tested_on=_names_from_json(fields, "tested_on"),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields that `from_json` reads."""
+        fields = self.scores.to_json()
+        if self.unsure is not None:
+            fields["unsure_below"] = self.unsure.below
+        if self.trained_on is not None:
+            fields["trained_on"] = list(self.trained_on)
+        if self.tested_on is not None:
+            fields["tested_on"] = list(self.tested_on)
+        if self.before is not None:
+            fields["before"] = _behaviours_to_json(self.before, TrackScores.unit)
+        if self.folds is not None:
+            fields["folds"] = self.folds.to_json()
+        return fields
 
 
-def behaviours(rows: Mapping[str, Mapping[str, Any]]) -> list[Behaviour]:
-    """Return the behaviours of the field, in their order there.
+def video_facts(scores: HeldOutScores, video: str) -> dict[str, Any]:
+    """Return the fields of `video.json` of a prediction by a model with these scores.
 
     Args:
-      rows: its "behaviours" or "before".
+      video: name of the predicted video, see `video_names`.
     """
-    result = []
+    facts: dict[str, Any] = {"held_out": scores.without_names().to_json()}
+    split = scores.split_of(video)
+    if split is not None:
+        facts["split"] = split
+    return facts
+
+
+def _behaviours_from_json(
+    rows: Mapping[str, Mapping[str, Any]],
+) -> tuple[BehaviourCounts, ...]:
+    """Return the behaviours of "behaviours" or "before", in their order there."""
+    behaviours = []
     for name, row in rows.items():
-        unit = "objects" if "objects" in row else "seconds"
-        result.append(
-            Behaviour(
-                name=name,
-                unit=unit,
-                amount=row.get(unit, 0),
-                videos=row.get("videos"),
-                right=row["right"],
-                predicted=row["predicted"],
-                taken_for=row.get("taken_for", {}),
-            )
+        annotated = row.get("objects", row.get("seconds", 0))
+        counts = Counts(annotated, row["right"], row["predicted"])
+        behaviours.append(
+            BehaviourCounts(name, counts, row.get("videos"), row.get("taken_for"))
         )
-    return result
+    return tuple(behaviours)
 
 
-def sentence(held_out: Mapping[str, Any]) -> str:
-    """Say it in a sentence."""
-    if "frames" in held_out:
-        sentences = [
-            f"In {_count(held_out['videos'], 'video')} held out of the training"
-            f" {_track_counts(held_out)}."
-        ]
-        if "folds" in held_out:
-            folds = held_out["folds"]
-            sentences.append(
-                f"In cross-validation, {folds['folds']} further trainings without one"
-                f" fold each of {folds['videos']} videos {_track_counts(folds)}."
-            )
-        sentences.append(
-            "A right label on a poor outline (IoU below .5) counts as wrong here, so"
-            " seconds may be better than these figures."
-        )
-        return " ".join(sentences)
-    shares = []
-    for name, behaviour in held_out["behaviours"].items():
-        shares.append(f"{name} {_percent(behaviour)}")
-    return (
-        f"In {held_out['videos']} coded videos, each left out of the fit in turn,"
-        f" {_percent(held_out)} of the coded seconds got their behaviour:"
-        f" {', '.join(shares)}."
-    )
-
-
-def video_facts(held_out: Mapping[str, Any], video: str) -> dict[str, Any]:
-    """Return the fields of `video.json` of a prediction.
+def _behaviours_to_json(
+    behaviours: Iterable[BehaviourCounts], unit: str
+) -> dict[str, dict[str, Any]]:
+    """Return what `_behaviours_from_json` reads.
 
     Args:
-      held_out: the field of a model.
-      video: name of the video, see `video_names`.
+      unit: of the counts, "objects" or "seconds".
     """
-    facts = {name: value for name, value in held_out.items() if name not in _NAMES}
-    fields: dict[str, Any] = {"held_out": facts}
-    if video in held_out.get("trained_on", ()):
-        fields["split"] = TRAINED
-    elif video in held_out.get("tested_on", ()):
-        fields["split"] = HELD_OUT
-    elif "trained_on" in held_out:
-        fields["split"] = NEW
-    return fields
+    rows = {}
+    for behaviour in behaviours:
+        row: dict[str, Any] = {unit: behaviour.counts.annotated}
+        if behaviour.videos is not None:
+            row["videos"] = behaviour.videos
+        row["right"] = behaviour.counts.right
+        row["predicted"] = behaviour.counts.predicted
+        if behaviour.taken_for is not None:
+            row["taken_for"] = dict(behaviour.taken_for)
+        rows[behaviour.name] = row
+    return rows
 
 
-def read(run: str | os.PathLike) -> dict[str, Any] | None:
-    """Read it of a run or of a packed model; None if nobody scored these weights.
-
-    Raises:
-      InputError: a damaged file.
-    """
-    path = os.path.join(run, FILE)
-    if not os.path.isfile(path):
-        return None
-    fields = load_json(path, {"weights": (str, None), **KIND}, _REMEDY)
-    weights = _newest_weights(run)
-    if weights is not None and fields["weights"] != weights:
-        return None
-    return {name: value for name, value in fields.items() if name != "weights"}
-
-
-def write(run: str | os.PathLike, held_out: Mapping[str, Any]) -> None:
-    """Write it of the newest weights of a run."""
-    fields = {"weights": _newest_weights(run), **held_out}
-    write_json(os.path.join(run, FILE), fields)
-
-
-def _newest_weights(run: str | os.PathLike) -> str | None:
-    """Return the digest of the newest weights' index; None if there are none."""
-    folder = run_folder.checkpoint_folder(os.fspath(run))
-    steps = run_folder.checkpoint_steps(folder)
-    if not steps:
-        return None
-    return file_digest(os.path.join(folder, f"ckpt-{max(steps)}.index"))
-
-
-def _track_counts(scores: Mapping[str, Any]) -> str:
-    """Say what tracks found in the annotated frames of some videos."""
-    rows = behaviours(scores["behaviours"])
-    right = _text(sum(row.right for row in rows))
-    return (
-        f"({_count(scores['frames'], 'annotated frame')}), tracks found {right} of"
-        f" {_text(sum(row.amount for row in rows))} annotated objects; of the"
-        f" {_text(sum(row.predicted for row in rows))} labels given, {right} are right"
-    )
-
-
-def _percent(seconds: Mapping[str, Any]) -> str:
-    """Return what is right of seconds; all are if there are none."""
-    share = seconds["right"] / seconds["seconds"] if seconds["seconds"] else 1
-    return f"{100 * share:.0f} %"
-
-
-def _text(amount: float) -> str:
-    """Format a number of objects, or of seconds."""
-    return f"{amount:.1f}".removesuffix(".0")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _names_from_json(fields: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
+    """Return a list of names of videos; None if the fields lack it."""
+    return tuple(fields[name]) if name in fields else None

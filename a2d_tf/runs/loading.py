@@ -19,10 +19,11 @@ from a2d_tf.runs import (
     checkpoints,
     chosen_threshold,
     compatibility,
-    held_out_scores,
+    held_out_file,
     packed,
     run_folder,
 )
+from a2d_tf.runs.held_out_scores import HeldOutScores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +39,7 @@ class Run:
       motion: the motion maps of its records; None without any.
       labels_only: whether its detector is not trained: it labels given tracks alone.
       bout_seconds: of its records, as of `Manifest`.
-      held_out: how good its labels were in videos left out, see `held_out`; None if
-        that is unknown.
+      held_out: how good its labels were in videos held out; None if unknown.
     """
 
     config: Config
@@ -50,7 +50,7 @@ class Run:
     motion: MotionFacts | None = None
     labels_only: bool = False
     bout_seconds: dict[str, float] = dataclasses.field(default_factory=dict)
-    held_out: dict[str, Any] | None = None
+    held_out: HeldOutScores | None = None
 
     def check_records(self, manifest: Manifest) -> None:
         """Raise InputError unless the network learned from records of this kind.
@@ -137,7 +137,7 @@ def load(
         trained_on=frozenset(facts["videos"]),
         motion=motion,
         bout_seconds=facts.get("bout_seconds", {}),
-        held_out=held_out_scores.read(workdir) if kind == "last" else None,
+        held_out=held_out_file.read(workdir) if kind == "last" else None,
     )
 
 

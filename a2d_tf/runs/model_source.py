@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import file_digest
-from a2d_tf.runs import held_out_scores, packed
+from a2d_tf.runs import held_out_file, packed
 
 
 class ModelSource(NamedTuple):
@@ -85,6 +85,6 @@ def _identifying_files(folder: str) -> list[str]:
     )
     for name in os.listdir(folder):
         identifies = name.endswith((".json", ".npz", ".pb", ".txt"))
-        if identifies and name != held_out_scores.FILE:
+        if identifies and name != held_out_file.FILE:
             paths.append(os.path.join(folder, name))
     return sorted(paths)

@@ -19,7 +19,7 @@ from a2d_tf.pretrained import notices, transfer
 from a2d_tf.runs import (
     chosen_threshold,
     creation,
-    held_out_scores,
+    held_out_file,
     loading,
     packed,
     run_folder,
@@ -78,7 +78,7 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> Pack
         if kind == "last":
             _copy_current_scores(workdir, folder)
         if run.held_out is not None:
-            held_out_scores.write(folder, run.held_out)
+            held_out_file.write(folder, run.held_out)
         files.write_text(os.path.join(folder, "card.md"), notes)
         notices.write(folder, config.model.action_backbone)
         size = sum(entry.stat().st_size for entry in os.scandir(folder))

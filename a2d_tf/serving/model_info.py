@@ -138,6 +138,6 @@ def of_run(run: Run) -> ModelInfo:
                 info["signatures"][name] = description.signatures[name]
     if run.bout_seconds:
         info["bout_seconds"] = run.bout_seconds
-    if run.held_out:
-        info["held_out"] = run.held_out
+    if run.held_out is not None:
+        info["held_out"] = run.held_out.to_json()
     return info

@@ -16,7 +16,7 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.machine import devices
 from a2d_tf.core.machine.signals import stop_on_signal
 from a2d_tf.core.machine.workers import in_threads
-from a2d_tf.runs import held_out_scores
+from a2d_tf.runs.held_out_scores import HeldOutScores, video_facts
 from a2d_tf.video.frames.track_settings import TRACK_DEFAULTS, TrackSettings
 from a2d_tf.video.frames.video_frame import VideoFrame
 from a2d_tf.video.outputs.output_folder import open_library_outputs, open_outputs
@@ -111,7 +111,8 @@ def _video_facts(
     facts: dict[str, Any] = {"max_tracks": track_settings.max_tracks}
     if "held_out" in predictor.info:
         name = name_of_path(pathlib.Path(reader.path))
-        facts.update(held_out_scores.video_facts(predictor.info["held_out"], name))
+        held_out = HeldOutScores.from_json(predictor.info["held_out"])
+        facts.update(video_facts(held_out, name))
     facts.update(predictor.video_facts(reader))
     return facts
 

@@ -24,7 +24,7 @@ from a2d_tf.core.settings.config import Config
 from a2d_tf.data.batches import pipeline
 from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.data.segmentations import encode_mask
-from a2d_tf.evaluation import box_data
+from a2d_tf.evaluation.boxes import instance_tables
 from a2d_tf.evaluation.metrics import coco
 from a2d_tf.model.inference import infer
 from a2d_tf.model.network import Network
@@ -239,9 +239,11 @@ def _score(learner, manifest, config):
     for batch in pipeline.evaluation(manifest, "test", config, _BATCH):
         true += [_truth(batch, row) for row in range(len(batch["rgb"]))]
         predicted += learner.detect(batch)
-    truth = box_data.Truth(**_columns(true, config.model))
+    truth = instance_tables.Truth(**_columns(true, config.model))
     scores = np.concatenate([frame.scores for frame in predicted])
-    results = box_data.Results(**_columns(predicted, config.model), scores=scores)
+    results = instance_tables.Results(
+        **_columns(predicted, config.model), scores=scores
+    )
     aps = coco.coco_aps(results, truth)
     figures = {}
     for kind in ("box", "mask"):
@@ -262,7 +264,7 @@ def _truth(batch, row):
 
 
 def _columns(frames, model):
-    """Return the fields of `box_data.InstanceTable` for the instances of frames."""
+    """Return the fields of an `InstanceTable` for the instances of frames."""
     counts = [len(frame.actors) for frame in frames]
     masks: list = []
     for frame in frames:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import box_data, scored_rois
+from a2d_tf.evaluation.boxes import instance_tables, scored_rois
 from a2d_tf.evaluation.metrics import registry
 from a2d_tf.evaluation.metrics.metric import RESULTS, ROIS, SplitData
 
@@ -18,8 +18,8 @@ def score_results(
     Raises:
       InputError: a file cannot be used.
     """
-    true_boxes = box_data.Truth.load(truth, label_space)
-    results = box_data.Results.load(predicted, true_boxes, label_space)
+    true_boxes = instance_tables.Truth.load(truth, label_space)
+    results = instance_tables.Results.load(predicted, true_boxes, label_space)
     split = SplitData(truth=true_boxes, results=results)
     metrics = [metric(label_space) for metric in registry.computable(RESULTS)]
     return registry.results(metrics, split)
@@ -45,7 +45,7 @@ def score_detections(
       InputError: a file or an option cannot be used.
     """
     split = SplitData(
-        truth=box_data.Truth.load(truth, label_space),
+        truth=instance_tables.Truth.load(truth, label_space),
         rois=scored_rois.ScoredRois.load(predicted),
         zero_shot_actor=zero_shot_actor,
         seed=seed,

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import label_maps
+from a2d_tf.evaluation.frames import label_maps
 from a2d_tf.evaluation.metrics import registry, segmentation
 from a2d_tf.evaluation.metrics.metric import PIXELS, SplitData
 
 if TYPE_CHECKING:
-    from a2d_tf.evaluation.evaluated_frames import Frame
+    from a2d_tf.evaluation.frames.evaluated_frames import Frame
 
 
 def score(truth: str, predicted: str, label_space: LabelSpace) -> dict[str, Any]:

@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation import object_matching
-from a2d_tf.evaluation.box_matching import MATCH_IOU, iou
-from a2d_tf.evaluation.metrics.behaviour_counts import sentences
+from a2d_tf.evaluation.boxes.box_matching import MATCH_IOU, iou
 from a2d_tf.evaluation.metrics.metric import INSTANCES, Metric, SplitData
 from a2d_tf.evaluation.metrics.tables import Table
-from a2d_tf.evaluation.object_matching import (
+from a2d_tf.evaluation.own_labels import object_matching, sentences
+from a2d_tf.evaluation.own_labels.object_matching import (
     ObjectCounts,
     PredictedObjects,
     TrueObjects,
 )
+from a2d_tf.evaluation.own_labels.object_scores import pairs_of_metrics
 
 if TYPE_CHECKING:
-    from a2d_tf.evaluation.evaluated_frames import Frame
+    from a2d_tf.evaluation.frames.evaluated_frames import Frame
 
 _FIGURES = ("ap", "iou")
 _COLUMNS = {"frames": "frames", "ap": "AP", "iou": "IoU"}
@@ -199,7 +199,7 @@ class Behaviours(Metric):
                 by_number = earlier.get(f"per_{key.kind}_{name}", {})
                 row[name] = by_number.get(str(key.number))
         if key.kind == "pair":
-            row.update(totals.objects.row(key.number, self.labels))
+            row.update(totals.objects.pair(key.number, self.labels).to_json())
         return row
 
     def _totals(self, threshold: float) -> _Totals:
@@ -240,7 +240,8 @@ class Behaviours(Metric):
         if not behaviours:
             return []
         frames_name = "frames" if metrics.get("in_tracks") else "single frames"
-        lead = list(sentences(metrics, frames_name).values())
+        pairs = pairs_of_metrics(metrics)
+        lead = list(sentences.of_pairs(pairs, frames_name).values())
         untested = []
         tested = {}
         for name, row in behaviours.items():

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.box_matching import iou, match
+from a2d_tf.evaluation.boxes.box_matching import iou, match
 from a2d_tf.evaluation.metrics.metric import INSTANCES, Metric, SplitData
 from a2d_tf.evaluation.metrics.tables import Table
 
 if TYPE_CHECKING:
-    from a2d_tf.evaluation.evaluated_frames import Frame
+    from a2d_tf.evaluation.frames.evaluated_frames import Frame
 
 
 class BoxF1(Metric):

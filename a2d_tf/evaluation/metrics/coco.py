@@ -15,7 +15,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from a2d_tf.evaluation.box_data import InstanceTable, Results, Truth
+from a2d_tf.evaluation.boxes.instance_tables import InstanceTable, Results, Truth
 from a2d_tf.evaluation.metrics.metric import RESULTS, Metric, SplitData
 from a2d_tf.evaluation.metrics.tables import Table
 

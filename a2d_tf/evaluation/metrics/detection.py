@@ -1,6 +1,6 @@
 """Detection metrics of Table 2: VOC2007 average precision of actors, actions, pairs.
 
-`evaluation/average_precision.py` has the protocol of one class.
+`evaluation/boxes/average_precision.py` has the protocol of one class.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from a2d_tf.core.labels import A2D, LabelSpace
-from a2d_tf.evaluation.average_precision import ClassScorer
-from a2d_tf.evaluation.box_data import Results, Truth
+from a2d_tf.evaluation.boxes.average_precision import ClassScorer
+from a2d_tf.evaluation.boxes.instance_tables import Results, Truth
+from a2d_tf.evaluation.boxes.scored_rois import ScoredRois
 from a2d_tf.evaluation.metrics.metric import KINDS, RESULTS, ROIS, Metric, SplitData
 from a2d_tf.evaluation.metrics.tables import Table
-from a2d_tf.evaluation.scored_rois import ScoredRois
 
 
 class Detection(Metric):

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.box_data import Truth
+from a2d_tf.evaluation.boxes.instance_tables import Truth
 from a2d_tf.evaluation.metrics.tables import Table
 
 if TYPE_CHECKING:
-    from a2d_tf.evaluation.box_data import Results
-    from a2d_tf.evaluation.evaluated_frames import Frame
-    from a2d_tf.evaluation.scored_rois import ScoredRois
+    from a2d_tf.evaluation.boxes.instance_tables import Results
+    from a2d_tf.evaluation.boxes.scored_rois import ScoredRois
+    from a2d_tf.evaluation.frames.evaluated_frames import Frame
 
 KINDS = ("actor", "action", "joint")
 """Kinds of classes."""

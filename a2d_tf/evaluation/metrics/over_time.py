@@ -24,7 +24,7 @@ from a2d_tf.tracking import track_labels
 from a2d_tf.tracking.tracked_frames import track_instances
 
 if TYPE_CHECKING:
-    from a2d_tf.evaluation.evaluated_frames import Frame
+    from a2d_tf.evaluation.frames.evaluated_frames import Frame
     from a2d_tf.model.structures import BatchInstances
 
 _COLUMNS = dict(zip(NAMES, "HOTA DetA AssA LocA IDF1 IDP IDR".split()))

@@ -21,7 +21,7 @@ from a2d_tf.evaluation.metrics.tables import Table
 from a2d_tf.runs.chosen_threshold import DEFAULT
 
 if TYPE_CHECKING:
-    from a2d_tf.evaluation.evaluated_frames import Frame
+    from a2d_tf.evaluation.frames.evaluated_frames import Frame
 
 _CODES = 65536  # of a 16-bit label map
 _MEASURES = {"ave": "ave", "glo": "glo", "miou": "mIoU"}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.average_precision import (
+from a2d_tf.evaluation.boxes.average_precision import (
     Curve,
     area_under_curve,
     average_precision,
@@ -23,7 +23,7 @@ from a2d_tf.evaluation.metrics.metric import INSTANCES, KINDS, Metric, SplitData
 from a2d_tf.evaluation.metrics.tables import Table, figure
 
 if TYPE_CHECKING:
-    from a2d_tf.evaluation.evaluated_frames import Frame
+    from a2d_tf.evaluation.frames.evaluated_frames import Frame
 
 _ROWS = {"actor": "actors", "action": "actions", "joint": "pairs"}
 """{kind: its plural, as in "tested" of `Behaviours`}."""

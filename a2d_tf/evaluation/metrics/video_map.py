@@ -15,13 +15,17 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.average_precision import ClassScorer, Curve, area_under_curve
-from a2d_tf.evaluation.box_data import Truth
-from a2d_tf.evaluation.box_matching import iou
+from a2d_tf.evaluation.boxes.average_precision import (
+    ClassScorer,
+    Curve,
+    area_under_curve,
+)
+from a2d_tf.evaluation.boxes.box_matching import iou
+from a2d_tf.evaluation.boxes.instance_tables import Truth
+from a2d_tf.evaluation.boxes.scored_rois import ScoredRois
 from a2d_tf.evaluation.metrics.detection import pair_aps
 from a2d_tf.evaluation.metrics.metric import KINDS
 from a2d_tf.evaluation.metrics.tracks import ComparedFrame, Objects
-from a2d_tf.evaluation.scored_rois import ScoredRois
 
 THRESHOLDS = {"video_map20": 0.2, "video_map50": 0.5}
 """Least IoUs of tubes that match."""

@@ -12,12 +12,12 @@ import numpy as np
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.average_precision import ClassScorer
-from a2d_tf.evaluation.box_data import Truth
+from a2d_tf.evaluation.boxes.average_precision import ClassScorer
+from a2d_tf.evaluation.boxes.instance_tables import Truth
+from a2d_tf.evaluation.boxes.scored_rois import ScoredRois
 from a2d_tf.evaluation.metrics.detection import pair_aps
 from a2d_tf.evaluation.metrics.metric import RESULTS, ROIS, Metric, SplitData
 from a2d_tf.evaluation.metrics.tables import Table
-from a2d_tf.evaluation.scored_rois import ScoredRois
 
 _COLUMNS = {
     "ap": "AP",

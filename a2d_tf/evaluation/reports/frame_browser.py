@@ -19,9 +19,12 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.batches import pipeline
 from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.data.sources.a2d_annotations import paint
-from a2d_tf.evaluation import behaviour_files, box_data, label_maps
-from a2d_tf.evaluation.metrics import behaviour_counts, segmentation, summaries
+from a2d_tf.evaluation.boxes import instance_tables
+from a2d_tf.evaluation.frames import label_maps
+from a2d_tf.evaluation.metrics import segmentation, summaries
 from a2d_tf.evaluation.metrics.tables import Table, figure
+from a2d_tf.evaluation.own_labels import behaviour_files
+from a2d_tf.evaluation.own_labels.object_scores import ObjectScores
 from a2d_tf.evaluation.reports import templates
 from a2d_tf.ops import visualize
 from a2d_tf.runs.scores import METRICS
@@ -126,7 +129,7 @@ class _Maps(NamedTuple):
     folder: pathlib.Path
     predicted: pathlib.Path
     labels: LabelSpace
-    truth: box_data.Truth
+    truth: instance_tables.Truth
 
     def read(self, name: str) -> label_maps.LabelMaps:
         """Read those of a frame; if it has no true one, its boxes are filled."""
@@ -175,14 +178,14 @@ def page(
         not hold the frames.
       OSError: a label map is missing.
     """
-    truth = box_data.Truth.load(folder / "truth.json", labels)
+    truth = instance_tables.Truth.load(folder / "truth.json", labels)
     metrics = load_json(folder / METRICS, dict, "evaluate it again")
     predicted = folder / "label_maps"
     objects = folder / behaviour_files.OBJECTS
     if objects.is_file():
         predicted = folder / label_maps.TRACK_MAPS
-        scores_of_tracks = load_json(objects, dict, "score the objects again")
-        metrics = behaviour_counts.of_tracks(metrics, scores_of_tracks)
+        fields = load_json(objects, dict, "score the objects again")
+        metrics = ObjectScores.from_json(fields).in_metrics(metrics)
     maps = _Maps(folder, predicted, labels, truth)
     scored = _scored_frames(maps, metrics.get("mistakes"))
     worst = sorted(scored, key=_ScoredFrame.rank)[:limit]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.core.settings.config import Config
@@ -20,6 +19,7 @@ from a2d_tf.model.readout.label_fit import FittedLabels
 from a2d_tf.pretrained import cache
 from a2d_tf.pretrained.action_features import ActionFeatures
 from a2d_tf.pretrained.weights_file import Weights
+from a2d_tf.runs.held_out_scores import HeldOutScores
 from a2d_tf.runs.loading import Run, facts_without_records
 from a2d_tf.training import initial_weights, run_settings
 from a2d_tf.training.suggestion.canvas_size import canvas_of_frame
@@ -89,7 +89,7 @@ class LabellingNetwork:
         labels: LabelSpace,
         fitted: FittedLabels | None = None,
         bout_seconds: Mapping[str, float] | None = None,
-        held_out: dict[str, Any] | None = None,
+        held_out: HeldOutScores | None = None,
     ) -> Run:
         """Build the network, with public weights and with the weights of its readout.
 

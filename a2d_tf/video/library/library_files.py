@@ -6,7 +6,7 @@ import re
 
 from a2d_tf.behaviour import time_budget
 from a2d_tf.behaviour.prediction_folder import VIDEOS_FILE
-from a2d_tf.video.pages import trust
+from a2d_tf.video.pages import held_out_table
 
 SUMMARY = "summary.csv"
 SUMS = "sums.csv"
@@ -21,7 +21,7 @@ def is_own(name: str) -> bool:
         SUMMARY,
         SUMS,
         time_budget.TIME_BUDGET,
-        trust.TABLE,
+        held_out_table.TABLE,
         FAILED,
     )
     return name in tables or PAGE_NAME.fullmatch(name) is not None

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from a2d_tf.behaviour.prediction_folder import RESULT_FILES, read_video_info
 from a2d_tf.core.checked_json import load_json
-from a2d_tf.evaluation import learning_curve
+from a2d_tf.evaluation.own_labels import learning_curve
 from a2d_tf.evaluation.reports.templates import data_url
 from a2d_tf.runs import run_folder, scores
 from a2d_tf.runs.video_splits import SPLITS, TRAINED

@@ -28,7 +28,7 @@ from a2d_tf.video.library.library_videos import Job
 from a2d_tf.video.outputs.library_part import Part, read_part
 from a2d_tf.video.outputs.output_folder import HIDDEN
 from a2d_tf.video.outputs.track_rows import COLUMNS
-from a2d_tf.video.pages import trust
+from a2d_tf.video.pages import held_out_table
 from a2d_tf.video.pages.page_tables import TableRow, sum_rows, sum_totals
 
 _SPLIT = "split"
@@ -145,8 +145,8 @@ def _write_files(
         )
     _write_sums(output, table_rows(parts, split_of))
     if video_info is not None and video_info.held_out is not None:
-        rows = trust.table(video_info.held_out)
-        write_csv(os.path.join(output, trust.TABLE), rows)
+        rows = held_out_table.rows(video_info.held_out)
+        write_csv(os.path.join(output, held_out_table.TABLE), rows)
     _write_failures(os.path.join(output, FAILED), failed)
     if "page" in request.kinds:
         write_library_page(

@@ -14,7 +14,8 @@ from a2d_tf.behaviour.prediction_folder import (
 )
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.files import write_json
-from a2d_tf.runs import held_out_scores
+from a2d_tf.runs import held_out_file
+from a2d_tf.runs.held_out_scores import video_facts
 from a2d_tf.video.library.library_videos import Job
 from a2d_tf.video.pages.video_page import write_page
 
@@ -29,21 +30,20 @@ def renew(jobs: Iterable[Job], run: str) -> None:
     Raises:
       InputError: a file is damaged, or cannot be written.
     """
-    fields = held_out_scores.read(run)
-    if fields is None:
+    held_out = held_out_file.read(run)
+    if held_out is None:
         return
     for job in jobs:
         path = os.path.join(job.output, VIDEO_FILE)
-        facts = held_out_scores.video_facts(fields, job.name)
         before = load_json(path, {}, REMEDY)
-        now = {**before, **facts}
+        now = {**before, **video_facts(held_out, job.name)}
         if now == before:
             continue
         if os.path.isfile(os.path.join(job.output, RESULT_FILES["page"])):
             video_info = dataclasses.replace(
                 read_video_info(job.output),
-                held_out=facts["held_out"],
-                model_split=facts.get("split"),
+                held_out=held_out,
+                model_split=held_out.split_of(job.name),
             )
             write_page(job.output, video_info)
         write_json(path, now)  # last: until then the page is made again

@@ -9,7 +9,7 @@ import cv2
 
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.instance_fields import FIELDS
-from a2d_tf.evaluation import coco_json
+from a2d_tf.evaluation.boxes import coco_json
 from a2d_tf.video.frames.video_frame import VideoFrame
 from a2d_tf.video.outputs.json_list import JsonList
 

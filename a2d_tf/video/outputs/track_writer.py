@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from a2d_tf.core.files import write_csv
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import coco_json
+from a2d_tf.evaluation.boxes import coco_json
 from a2d_tf.video.frames.video_frame import VideoFrame
 from a2d_tf.video.outputs.json_list import JsonList
 from a2d_tf.video.outputs.track_rows import COLUMNS, TrackRows

@@ -46,10 +46,10 @@ def write_html(
     rows_of_all = sum_rows(rows)
     labels = None
     max_tracks = None
-    fields = None
+    held_out = None
     unsure_below = None
     if video_info is not None:
-        fields = video_info.held_out
+        held_out = video_info.held_out
         labels = video_info.labels
         max_tracks = video_info.max_tracks
         unsure_below = video_info.unsure_below
@@ -68,9 +68,11 @@ def write_html(
         max_tracks=max_tracks,
         columns=columns,
         unsure_below=unsure_below,
-        about_unsure=trust.of_unsure(fields),
-        trust=trust.of_model(fields),
-        doubts=trust.doubts(fields, ((row.actor, row.action) for row in doubted_rows)),
+        about_unsure=trust.of_unsure(held_out),
+        trust=trust.of_model(held_out),
+        doubts=trust.doubts(
+            held_out, ((row.actor, row.action) for row in doubted_rows)
+        ),
         tables=(rows_of_all, rows),
         sum_totals=sum_totals,
         split=split,

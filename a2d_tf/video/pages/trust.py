@@ -1,40 +1,21 @@
-"""How far a page is to be trusted: what videos held out say, for tables and templates.
+"""How far a page is to be trusted: what videos held out say of its model's labels.
 
-All figures on pages are those of `table`.
+All figures on pages are those of `held_out_table`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from a2d_tf.evaluation.unsure import LEAST_ANSWERS
-from a2d_tf.runs import held_out_scores
-from a2d_tf.runs.held_out_scores import Behaviour
+from a2d_tf.core.counts import BehaviourCounts
+from a2d_tf.evaluation.own_labels.unsure import LEAST_ANSWERS
+from a2d_tf.runs.held_out_scores import HeldOutScores
 from a2d_tf.runs.video_splits import HELD_OUT, NEW, TRAINED
+from a2d_tf.video.pages import held_out_sentences
+from a2d_tf.video.pages.held_out_table import percent
 
-TABLE = "held_out.csv"
-"""Of a library: how well each behaviour is told in videos held out."""
-COLUMNS = (
-    "behaviour",
-    "unit",
-    "annotated",
-    "videos",
-    "right",
-    "predicted",
-    "recall",
-    "precision",
-    "f1",
-    "taken_for",
-    "right_before",
-    "predicted_before",
-    "annotated_in_folds",
-    "videos_in_folds",
-    "right_in_folds",
-    "predicted_in_folds",
-    "unsure_below",
-)
-_ENOUGH = 0.5  # of what gets a label is right: more right than wrong
+_ENOUGH = 50  # percent of the labels are right: more right ones than wrong ones
 _OF_SPLIT = {
     TRAINED: "the model was trained on this video: right labels here prove nothing for"
     " new ones",
@@ -75,105 +56,70 @@ class Trust(NamedTuple):
     not_tested: str
 
 
-def of_model(fields: Mapping[str, Any] | None) -> Trust | None:
+def of_model(held_out: HeldOutScores | None) -> Trust | None:
     """Return what pages say of a model; None if it does not say how good it is."""
-    if fields is None:
+    if held_out is None:
         return None
-    before = _by_name(fields.get("before", {}))
-    in_folds = _by_name(fields.get("folds", {}).get("behaviours", {}))
+    before = _by_name(held_out.before or ())
+    in_folds = {}
+    if held_out.folds:
+        in_folds = _by_name(held_out.folds.tracks.behaviours)
     lines = []
     not_tested = []
-    for row in held_out_scores.behaviours(fields["behaviours"]):
-        if not row.is_tested:
-            not_tested.append(row.name)
-        in_fold = in_folds.get(row.name)
-        is_told = row.is_tested or row.predicted or (in_fold and in_fold.is_tested)
-        if not is_told:
+    for behaviour in held_out.scores.behaviours:
+        name = behaviour.name
+        if not behaviour.is_tested:
+            not_tested.append(name)
+        in_fold = in_folds.get(name)
+        is_tested_in_folds = in_fold is not None and in_fold.is_tested
+        if behaviour.counts.is_empty and not is_tested_in_folds:
             continue
-        sentence = f"{row.name}: {row.clauses()}"
-        if row.name in before:
-            sentence += f" (the round before: {before[row.name].clauses()})"
+        sentence = f"{name}: {held_out_sentences.of_behaviour(behaviour)}"
+        if name in before:
+            told_before = held_out_sentences.of_behaviour(before[name])
+            sentence += f" (the round before: {told_before})"
         if in_fold:
-            sentence += f" (in cross-validation: {in_fold.clauses()})"
+            told_in_folds = held_out_sentences.of_behaviour(in_fold)
+            sentence += f" (in cross-validation: {told_in_folds})"
         line = Line(
             sentence=f"{sentence}.",
-            found=_percent(row.recall),
-            right=_percent(row.precision),
-            is_poor=_is_poor(row),
+            found=percent(behaviour.counts.recall),
+            right=percent(behaviour.counts.precision),
+            is_poor=_is_poor(behaviour),
         )
         lines.append(line)
-    return Trust(held_out_scores.sentence(fields), lines, ", ".join(not_tested))
-
-
-def table(fields: Mapping[str, Any]) -> list[Sequence[Any]]:
-    """Return the rows of `TABLE`."""
-    before = _by_name(fields.get("before", {}))
-    in_folds = _by_name(fields.get("folds", {}).get("behaviours", {}))
-    rows: list[Sequence[Any]] = [COLUMNS]
-    for row in held_out_scores.behaviours(fields["behaviours"]):
-        of_before: list[float | None] = [None, None]
-        if row.name in before:
-            of_before = [before[row.name].right, before[row.name].predicted]
-        of_folds: list[float | None] = [None] * 4
-        if row.name in in_folds:
-            fold_row = in_folds[row.name]
-            of_folds = [
-                fold_row.amount,
-                fold_row.videos,
-                fold_row.right,
-                fold_row.predicted,
-            ]
-        rows.append(
-            [
-                row.name,
-                row.unit,
-                row.amount,
-                row.videos,
-                row.right,
-                row.predicted,
-                _percent(row.recall),
-                _percent(row.precision),
-                _percent(row.f1),
-                "; ".join(f"{name} {row.taken_for[name]}" for name in row.taken_for),
-                *of_before,
-                *of_folds,
-                fields.get("unsure_below"),
-            ]
-        )
-    return rows
+    lead = held_out_sentences.of_model(held_out)
+    return Trust(lead, lines, ", ".join(not_tested))
 
 
 def doubts(
-    fields: Mapping[str, Any] | None, pairs: Iterable[tuple[str, str]]
+    held_out: HeldOutScores | None, pairs: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], str]:
     """Return the pairs on a page that videos held out do not speak for, and why.
 
     Args:
-      fields: of the model, see `held_out`; None: nobody knows of any.
+      held_out: of the model; None if it does not say how good it is.
       pairs: (actor, action).
     """
-    if fields is None:
+    if held_out is None:
         return {}
-    rows = _by_name(fields["behaviours"])
+    behaviours = _by_name(held_out.scores.behaviours)
     reasons = {}
     for actor, action in pairs:
         for name in (f"{actor} {action}", f"{actor}-{action}", action, actor):
-            if name in rows:
-                if _is_poor(rows[name]):
-                    reasons[actor, action] = rows[name].clauses()
+            if name in behaviours:
+                behaviour = behaviours[name]
+                if _is_poor(behaviour):
+                    reasons[actor, action] = held_out_sentences.of_behaviour(behaviour)
                 break
     return reasons
 
 
-def of_unsure(fields: Mapping[str, Any] | None) -> str:
-    """Say which labels are unsure; empty if the model does not say that.
-
-    Args:
-      fields: of the model, see `held_out_scores`; None: nobody knows.
-    """
-    if fields is None or "unsure_below" not in fields:
+def of_unsure(held_out: HeldOutScores | None) -> str:
+    """Say which labels are unsure; empty if the model does not say that."""
+    if held_out is None or held_out.unsure is None:
         return ""
-    limit = fields["unsure_below"]
+    limit = held_out.unsure.below
     if limit is None:
         return (
             f"Fewer than {LEAST_ANSWERS} labels could be compared in videos held out:"
@@ -196,15 +142,11 @@ def of_split(split: str | None) -> str:
     return _OF_SPLIT.get(split or "", "")
 
 
-def _by_name(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Behaviour]:
-    """Return the behaviours of "behaviours" in a `held_out` field by their names."""
-    return {row.name: row for row in held_out_scores.behaviours(rows)}
+def _by_name(behaviours: Iterable[BehaviourCounts]) -> dict[str, BehaviourCounts]:
+    return {behaviour.name: behaviour for behaviour in behaviours}
 
 
-def _is_poor(row: Behaviour) -> bool:
-    precision = row.precision
-    return not row.is_tested or precision is None or precision < _ENOUGH
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else round(100 * share, 1)
+def _is_poor(behaviour: BehaviourCounts) -> bool:
+    """Whether more of its labels are wrong than right, or nobody knows."""
+    precision = behaviour.counts.precision
+    return not behaviour.is_tested or precision is None or precision < _ENOUGH

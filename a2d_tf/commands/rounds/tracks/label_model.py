@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from a2d_tf.runs import model_source
 from a2d_tf.training.given_tracks.fit_tracks import TrackFit
 
 if TYPE_CHECKING:
+    from a2d_tf.runs.held_out_scores import HeldOutScores
     from a2d_tf.training.given_tracks.labelling_network import LabellingNetwork
 
 
@@ -21,7 +22,7 @@ def write(
     inputs: TrackRoundInput,
     network: LabellingNetwork,
     fit: TrackFit,
-    held_out: dict[str, Any] | None,
+    held_out: HeldOutScores | None,
 ) -> None:
     """Export the network with the fit, unless that export is there.
 
@@ -29,7 +30,7 @@ def write(
 
     Args:
       network: the network without the fit.
-      held_out: the scores that the model keeps, see `runs.held_out_scores`.
+      held_out: the scores that the model keeps.
     """
     path = inputs.output / "model.json"
     facts = {"weights": _digest(inputs, network, fit, held_out)}
@@ -52,13 +53,14 @@ def _digest(
     inputs: TrackRoundInput,
     network: LabellingNetwork,
     fit: TrackFit,
-    held_out: dict[str, Any] | None,
+    held_out: HeldOutScores | None,
 ) -> str:
     """Return the digest of all that the export is made from."""
     content = hashlib.sha256(network.digest().encode())
     content.update(fit.labels.to_json().encode())
     bout_seconds = sorted(inputs.source.bout_seconds.items())
-    content.update(repr((bout_seconds, held_out)).encode())
+    held_out_fields = None if held_out is None else held_out.to_json()
+    content.update(repr((bout_seconds, held_out_fields)).encode())
     for part in (fit.fitted.actor, fit.fitted.action):
         for values in (*part.kernels, part.bias):
             content.update(np.float32(values).tobytes())

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from a2d_tf.commands.rounds import chosen_folds
 from a2d_tf.commands.rounds.tracks.track_folds import TrackFolds
 from a2d_tf.commands.rounds.tracks.track_round_input import TrackRoundInput
-from a2d_tf.evaluation import learning_curve
-from a2d_tf.evaluation.coded_seconds import NOTE, CodedSeconds
-from a2d_tf.evaluation.fold_scores import FoldScores
-from a2d_tf.evaluation.unsure import unsure_below
+from a2d_tf.evaluation.own_labels import coded_seconds_report, learning_curve
+from a2d_tf.evaluation.own_labels.coded_seconds import CodedSeconds
+from a2d_tf.evaluation.own_labels.fold_scores import FoldScores
+from a2d_tf.evaluation.own_labels.unsure import unsure_below
+from a2d_tf.runs.held_out_scores import HeldOutScores, UnsureLimit
 from a2d_tf.training.given_tracks.coded_instances import CodedInstance
 from a2d_tf.training.given_tracks.fit_tracks import TrackFit
 from a2d_tf.training.given_tracks.left_out_videos import (
@@ -47,19 +48,19 @@ class LeftOutScores(NamedTuple):
     unsure_below: float | None = None
     folds: Sequence[FoldScores] = ()
 
-    def held_out(self, coded: Iterable[str]) -> dict[str, Any] | None:
-        """Return the scores that the model keeps, see `runs.held_out_scores`.
+    def held_out(self, coded: Iterable[str]) -> HeldOutScores | None:
+        """Return the scores that the model keeps.
 
         Args:
           coded: the names of the videos that it is fitted to.
         """
         if self.seconds is None:
             return None
-        return {
-            **self.seconds.held_out(),
-            "unsure_below": self.unsure_below,
-            "trained_on": sorted(coded),
-        }
+        return HeldOutScores(
+            self.seconds.total(),
+            UnsureLimit(self.unsure_below),
+            trained_on=tuple(sorted(coded)),
+        )
 
 
 def score(
@@ -93,8 +94,8 @@ def score(
         coded=[instance.action for instance in instances],
         predicted=[instance.predicted for instance in instances],
     )
-    seconds.write(inputs.output)
-    lines = [f"{NOTE}:", *seconds.lines()]
+    coded_seconds_report.write(inputs.output, seconds)
+    lines = [f"{coded_seconds_report.NOTE}:", *coded_seconds_report.lines(seconds)]
     if fit.fitted.skills.summary:
         lines.append(
             f"{fit.fitted.skills.summary}; 100 is all right, each behaviour counts"

@@ -6,9 +6,9 @@ import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from a2d_tf.core.counts import Counts
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.fold_scores import FoldScores
-from a2d_tf.evaluation.metrics.behaviour_counts import Counts
+from a2d_tf.evaluation.own_labels.fold_scores import FoldScores
 from a2d_tf.training.given_tracks.coded_instances import CodedInstance
 from a2d_tf.training.given_tracks.fit_tracks import TrackFit
 from a2d_tf.training.given_tracks.left_out_videos import (

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from a2d_tf.annotations.readers.exports import exports_digest
 from a2d_tf.behaviour.prediction_folder import LEFT_OUT, SEEN
 from a2d_tf.commands.rounds.tracks.track_round_input import TrackRoundInput
-from a2d_tf.evaluation import learning_curve
+from a2d_tf.evaluation.own_labels import learning_curve
 from a2d_tf.runs import model_source
 from a2d_tf.training.given_tracks.fit_tracks import TrackFit
 from a2d_tf.training.given_tracks.track_features import TrackFeatures

@@ -15,7 +15,7 @@ from a2d_tf.commands.rounds.tracks.track_round_input import TrackRoundInput
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.machine import devices
 from a2d_tf.data.decoding import video_frames
-from a2d_tf.evaluation import fold_scores
+from a2d_tf.evaluation.own_labels import fold_scores
 from a2d_tf.training.given_tracks import coded_instances
 from a2d_tf.training.given_tracks.fit_tracks import fit_tracks
 from a2d_tf.video.track_store.feature_folder import FeatureFolder

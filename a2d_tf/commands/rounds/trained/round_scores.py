@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from a2d_tf.commands.rounds.round_request import RoundRequest
 from a2d_tf.commands.rounds.trained import round_curve
@@ -12,11 +12,14 @@ from a2d_tf.commands.rounds.trained.trained_folds import CrossValidation
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.files import write_csv
 from a2d_tf.data.record_folder.manifest import Manifest
-from a2d_tf.runs import held_out_scores, scores
+from a2d_tf.runs import held_out_file, scores
+from a2d_tf.runs.held_out_scores import HeldOutScores, UnsureLimit
 from a2d_tf.runs.scores import TEST
 
 if TYPE_CHECKING:
+    from a2d_tf.core.counts import BehaviourCounts
     from a2d_tf.evaluation.metrics.tables import Table
+    from a2d_tf.evaluation.own_labels.object_scores import ObjectScores
 
 
 def evaluate(request: RoundRequest, stages: StageRunner, manifest: Manifest) -> None:
@@ -54,7 +57,7 @@ def score_tracks(
     Returns:
       the tables to print.
     """
-    from a2d_tf.evaluation.metrics import behaviour_counts, summaries
+    from a2d_tf.evaluation.metrics import summaries
 
     folder = request.folder
     metrics = load_json(folder.scores / scores.METRICS, {}, "delete it")
@@ -62,26 +65,25 @@ def score_tracks(
         return [summaries.table(metrics)]
     truth = folder.scores / "truth.json"
     objects = scoring.score("objects", truth, folder.videos, folder.scores)
-    metrics = behaviour_counts.of_tracks(metrics, objects)
+    metrics = objects.in_metrics(metrics)
     tables = [summaries.table(summaries.of_own_labels(metrics))]
-    held_out = {
-        "videos": len(objects["videos"]),
-        "frames": objects["frames"],
-        "behaviours": behaviour_counts.held_out(objects),
-        "unsure_below": behaviour_counts.limit_of_unsure(objects),
-        "trained_on": sorted(manifest.videos("train")),
-        "tested_on": sorted(objects["videos"]),
-    }
+    behaviours_before = None
     if request.before:
         comparison = _compare(request, scoring, manifest, objects)
         tables.append(comparison.table.text())
         header = ("pair", *comparison.table.columns.values())
         rows = [(name, *values) for name, values in comparison.table.lines()]
         write_csv(folder.comparison, [header, *rows])
-        held_out["before"] = comparison.held_out_before
-    if folds:
-        held_out["folds"] = folds.held_out
-    held_out_scores.write(folder.run, held_out)
+        behaviours_before = comparison.behaviours_before
+    held_out = HeldOutScores(
+        objects.track_scores(),
+        UnsureLimit(objects.unsure_below()),
+        before=behaviours_before,
+        folds=folds.scores if folds else None,
+        trained_on=tuple(sorted(manifest.videos("train"))),
+        tested_on=tuple(sorted(objects.videos)),
+    )
+    held_out_file.write(folder.run, held_out)
     round_curve.draw(folder, request.before, held_out)
     stages.run("browse", "browse", f"--run={folder.run}", f"--records={folder.records}")
     return tables
@@ -92,26 +94,26 @@ class _Comparison(NamedTuple):
 
     Attributes:
       table: the counts of both, a row for each pair.
-      held_out_before: "before" of `runs.held_out_scores`.
+      behaviours_before: the scores of the round before that its model keeps.
     """
 
     table: Table
-    held_out_before: dict[str, Any]
+    behaviours_before: tuple[BehaviourCounts, ...]
 
 
 def _compare(
     request: RoundRequest,
     scoring: TrackScoring,
     manifest: Manifest,
-    objects: dict[str, Any],
+    objects: ObjectScores,
 ) -> _Comparison:
     """Predict the videos held out with the round before, and compare both rounds.
 
     Args:
       objects: what the tracks of this round find.
     """
-    from a2d_tf.evaluation.box_data import Truth
-    from a2d_tf.evaluation.metrics import behaviour_counts
+    from a2d_tf.evaluation.boxes.instance_tables import Truth
+    from a2d_tf.evaluation.own_labels import round_comparison
 
     folder = request.folder
     before = request.before
@@ -122,12 +124,10 @@ def _compare(
         "compare", truth, folder.videos_before, folder.scores_before
     )
     labels = manifest.label_space
-    new_pairs = behaviour_counts.NewPairs.of(
+    new_pairs = round_comparison.NewPairs.of(
         labels, Manifest.load(before.records).label_space, Truth.load(truth, labels)
     )
     return _Comparison(
-        table=behaviour_counts.compared(objects_before, objects, new_pairs),
-        held_out_before=behaviour_counts.held_out(
-            objects_before, unknown=new_pairs.names
-        ),
+        table=round_comparison.compare(objects_before, objects, new_pairs),
+        behaviours_before=objects_before.behaviours(unknown=new_pairs.names),
     )

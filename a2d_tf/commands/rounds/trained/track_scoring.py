@@ -6,12 +6,12 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from a2d_tf.commands.rounds.trained.stage_runner import StageRunner
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.files import write_text
-from a2d_tf.evaluation import behaviour_files
+from a2d_tf.evaluation.own_labels import behaviour_files
+from a2d_tf.evaluation.own_labels.object_scores import ObjectScores
 from a2d_tf.video.library.library_videos import Job
 
 
@@ -67,7 +67,7 @@ class TrackScoring:
         truth: pathlib.Path,
         library: pathlib.Path,
         folder: pathlib.Path,
-    ) -> dict[str, Any]:
+    ) -> ObjectScores:
         """Return which annotated objects the tracks of a library find.
 
         Args:
@@ -86,4 +86,4 @@ class TrackScoring:
             f"--predicted={library}",
             f"--output={path}",
         )
-        return load_json(path, {}, "delete it")
+        return ObjectScores.from_json(load_json(path, {}, "delete it"))

@@ -10,7 +10,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from a2d_tf.commands.rounds import chosen_folds
 from a2d_tf.commands.rounds.round_folder import RoundFolder
@@ -23,11 +23,12 @@ from a2d_tf.commands.rounds.trained.track_scoring import TrackScoring
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.record_folder.manifest import Manifest
-from a2d_tf.evaluation import behaviour_files, fold_scores
-from a2d_tf.evaluation.fold_scores import FoldScores
-from a2d_tf.evaluation.metrics import behaviour_counts
+from a2d_tf.evaluation.own_labels import behaviour_files, fold_scores
+from a2d_tf.evaluation.own_labels.fold_scores import FoldScores
+from a2d_tf.evaluation.own_labels.object_scores import ObjectScores
 from a2d_tf.paper.folds import Fold, test_videos_flag
 from a2d_tf.runs import run_folder, scores
+from a2d_tf.runs.held_out_scores import CrossValidationScores
 from a2d_tf.runs.scores import TEST
 from a2d_tf.training.suggestion.reasoned_flags import flag_words
 from a2d_tf.training.suggestion.record_flags import motion_flags
@@ -41,11 +42,11 @@ class CrossValidation(NamedTuple):
 
     Attributes:
       table: F1 of each behaviour and fold.
-      held_out: "folds" of `runs.held_out_scores`.
+      scores: what the run keeps of them.
     """
 
     table: str
-    held_out: dict[str, Any]
+    scores: CrossValidationScores
 
 
 def cross_validate(
@@ -131,16 +132,13 @@ class TrainedFolds:
             objects_of_folds.append(objects)
             scores_of_folds.append(FoldScores.of_objects(name, objects))
         fold_scores.write(self.folder.path, scores_of_folds)
-        total = behaviour_counts.added_up(objects_of_folds)
-        behaviour_files.write(self.folder.folds, total, self.labels)
+        total = ObjectScores.sum_of(objects_of_folds)
+        behaviour_files.write(
+            self.folder.folds, total.pairs, total.mistakes, self.labels
+        )
         return CrossValidation(
             table=fold_scores.table(scores_of_folds, "objects").text(),
-            held_out={
-                "folds": len(folds),
-                "videos": len(total["videos"]),
-                "frames": total["frames"],
-                "behaviours": behaviour_counts.held_out(total),
-            },
+            scores=CrossValidationScores(len(folds), total.track_scores()),
         )
 
     def _videos_of_pairs(self) -> dict[str, set[str]]:
@@ -174,7 +172,7 @@ class TrainedFolds:
             f"--workdir={_run_of(fold)}",
         )
 
-    def _score(self, fold: Fold, videos: Sequence[str]) -> dict[str, Any]:
+    def _score(self, fold: Fold, videos: Sequence[str]) -> ObjectScores:
         """Predict the videos of a fold by its run, and score the tracks."""
         run = _run_of(fold)
         folder = scores.folder_of(run)

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from a2d_tf.evaluation.box_data import Truth
-from a2d_tf.evaluation.box_matching import MATCH_IOU, iou
-from a2d_tf.evaluation.box_suppression import suppress
+from a2d_tf.evaluation.boxes.box_matching import MATCH_IOU, iou
+from a2d_tf.evaluation.boxes.box_suppression import suppress
+from a2d_tf.evaluation.boxes.instance_tables import Truth
 
 _TENTHS = 0.1 * np.arange(6)
 # MATLAB's 0:0.1:1, which counts from both ends: .6 and .7 are the tenths, and only .3

@@ -13,9 +13,9 @@ from a2d_tf.core.settings.config import Config
 from a2d_tf.data import clip_records
 from a2d_tf.data.batches import pipeline
 from a2d_tf.data.record_folder.manifest import Manifest
-from a2d_tf.evaluation.batch_boxes import BOX_SPECS, BatchBoxes
-from a2d_tf.evaluation.evaluated_frames import FIELDS, Frame
-from a2d_tf.evaluation.wider_labels import WiderLabels
+from a2d_tf.evaluation.frames.batch_boxes import BOX_SPECS, BatchBoxes
+from a2d_tf.evaluation.frames.evaluated_frames import FIELDS, Frame
+from a2d_tf.evaluation.frames.wider_labels import WiderLabels
 from a2d_tf.model.inference import (
     Inference,
     infer_boxes,

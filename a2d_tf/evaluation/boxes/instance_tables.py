@@ -16,7 +16,7 @@ from pycocotools import mask as rle_tools
 
 from a2d_tf.core import files
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import checked_arrays, coco_json
+from a2d_tf.evaluation.boxes import checked_arrays, coco_json
 
 
 @dataclasses.dataclass

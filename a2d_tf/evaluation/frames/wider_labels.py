@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.evaluated_frames import Frame
+from a2d_tf.evaluation.frames.evaluated_frames import Frame
 from a2d_tf.evaluation.metrics.true_boxes import LabelledBoxes
 from a2d_tf.model.structures import BatchInstances, RoiTable
 

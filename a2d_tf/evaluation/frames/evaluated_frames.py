@@ -13,7 +13,7 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data import clip_records
 from a2d_tf.data.instance_fields import scale_fields
-from a2d_tf.evaluation import coco_json
+from a2d_tf.evaluation.boxes import coco_json
 from a2d_tf.evaluation.metrics.segmentation import PixelCounts
 from a2d_tf.evaluation.metrics.true_boxes import LabelledBoxes
 from a2d_tf.model.inference import Inference

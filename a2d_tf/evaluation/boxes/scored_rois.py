@@ -11,8 +11,8 @@ import numpy as np
 from a2d_tf.core import files
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation import checked_arrays
-from a2d_tf.evaluation.box_data import Truth
+from a2d_tf.evaluation.boxes import checked_arrays
+from a2d_tf.evaluation.boxes.instance_tables import Truth
 
 
 @dataclasses.dataclass

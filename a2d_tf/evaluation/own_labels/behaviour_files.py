@@ -1,22 +1,23 @@
-"""A table and a picture of how well each behaviour is found, beside `metrics.json`."""
+"""A table and a picture of how well each pair is found, beside `metrics.json`."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from a2d_tf.core.files import write_bytes, write_csv
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.metrics.behaviour_counts import Counts
+from a2d_tf.evaluation.own_labels.object_scores import PairScores
 
 OBJECTS = "objects.json"
 """In a folder of scores: what tracks find, of `a2d score objects`."""
 TABLE = "behaviours.csv"
 PICTURE = "confusion.png"
 NONE = "(none)"
-"""Name of the row of what is not there, and of the column of what is not found."""
+"""Name of the row of wrong predictions, and of the column of missed objects."""
 
 _COLUMNS = (
     "behaviour",
@@ -44,54 +45,62 @@ class ConfusionMatrix(NamedTuple):
     counts: np.ndarray
 
     @classmethod
-    def of_metrics(cls, metrics: dict[str, Any], labels: LabelSpace) -> ConfusionMatrix:
-        """Read the matrix from the counts and mistakes of a user's own labels."""
+    def of(
+        cls,
+        pairs: Mapping[str, PairScores],
+        mistakes: Mapping[str, Sequence[Sequence[int]]],
+        labels: LabelSpace,
+    ) -> ConfusionMatrix:
+        """Make the matrix of counts and mistakes; arguments as of `write`."""
         names: list[str] = []
         index_of: dict[int, int] = {}
-        found = []
+        right = []
         for code in labels.codes:
-            row = metrics["behaviours"][labels.name(code)]
-            if row["instances"] or row["findings"]:
+            pair = pairs[labels.name(code)]
+            if not pair.counts.is_empty:
                 index_of[code] = len(names)
-                names.append(row["name"])
-                found.append(row["found"])
+                names.append(pair.name)
+                right.append(pair.counts.right)
         index_of[0] = len(names)
-        counts = np.diag([*found, 0])
-        for mistakes in metrics["mistakes"].values():
-            for true_code, code in mistakes:
+        counts = np.diag([*right, 0])
+        for mistakes_of_frame in mistakes.values():
+            for true_code, code in mistakes_of_frame:
                 counts[index_of[true_code], index_of[code]] += 1
         return cls([*names, NONE], counts)
 
 
 def write(
-    folder: str | os.PathLike, metrics: dict[str, Any], labels: LabelSpace
+    folder: str | os.PathLike,
+    pairs: Mapping[str, PairScores],
+    mistakes: Mapping[str, Sequence[Sequence[int]]],
+    labels: LabelSpace,
 ) -> None:
     """Write the table and the picture into a folder of scores.
 
     Args:
-      metrics: as in `metrics.json`, with "behaviours".
+      pairs: {name of a pair: its scores}, of all pairs.
+      mistakes: {name of a frame: [(true code or 0, code or 0)]}.
     """
     from a2d_tf.evaluation.reports import charts  # Matplotlib loads for a second
 
-    rows: list[list[Any]] = [[*_COLUMNS]]
+    rows: list[Sequence[Any]] = [_COLUMNS]
     for code in labels.codes:
-        row = metrics["behaviours"][labels.name(code)]
-        counts = Counts.of(row)
-        f1 = None
-        if counts.annotated or counts.predicted:
-            f1 = round(100 * counts.f1(), 3)
+        pair = pairs[labels.name(code)]
+        counts = pair.counts
         rows.append(
             [
-                row["name"],
-                row["frames"],
-                *counts,
-                _percent(counts.right, counts.predicted),
-                _percent(counts.right, counts.annotated),
-                f1,
+                pair.name,
+                pair.frames,
+                counts.annotated,
+                counts.right,
+                counts.predicted,
+                _rounded(counts.precision),
+                _rounded(counts.recall),
+                _rounded(counts.f1),
             ]
         )
     write_csv(os.path.join(folder, TABLE), rows)
-    matrix = ConfusionMatrix.of_metrics(metrics, labels)
+    matrix = ConfusionMatrix.of(pairs, mistakes, labels)
     picture = charts.confusion(
         matrix.counts,
         matrix.names,
@@ -102,5 +111,5 @@ def write(
     write_bytes(os.path.join(folder, PICTURE), picture)
 
 
-def _percent(part: float, whole: float) -> float | None:
-    return round(100 * part / whole, 3) if whole else None
+def _rounded(percent: float | None) -> float | None:
+    return None if percent is None else round(percent, 3)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from a2d_tf.data import clip_records
-from a2d_tf.evaluation import box_data, scored_rois
-from a2d_tf.evaluation.evaluated_frames import Frame
+from a2d_tf.evaluation.boxes import instance_tables, scored_rois
+from a2d_tf.evaluation.frames.evaluated_frames import Frame
 
 _NO_LABEL_MAP = np.zeros((0, 0), np.uint8)
 
@@ -42,7 +42,7 @@ class Collected:
             arrays[field] = np.concatenate([table.pop(field) for table in self.tables])
         return scored_rois.ScoredRois(self._names(), roi_frame, **arrays)
 
-    def truth(self) -> box_data.Truth:
+    def truth(self) -> instance_tables.Truth:
         """Return the ground truth of the frames."""
         codes = [truth.codes for truth in self.truths]
         boxes = [truth.boxes for truth in self.truths]
@@ -53,7 +53,7 @@ class Collected:
                 if has_mask:
                     mask = {**rle, "counts": rle["counts"].decode()}
                 masks.append(mask)
-        return box_data.Truth(
+        return instance_tables.Truth(
             frames=self._names(),
             box_frame=_part_of_item(codes),
             boxes=np.concatenate(boxes),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.evaluated_frames import Frame
+from a2d_tf.evaluation.frames.evaluated_frames import Frame
 from a2d_tf.ops.label_painter import LabelPainter
 
 

@@ -7,9 +7,10 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from a2d_tf.core.counts import Counts
 from a2d_tf.core.files import write_csv
-from a2d_tf.evaluation.metrics.behaviour_counts import Counts
 from a2d_tf.evaluation.metrics.tables import Table
+from a2d_tf.evaluation.own_labels.object_scores import ObjectScores
 
 TABLE = "cross_validation.csv"
 MEAN = "mean"
@@ -30,7 +31,7 @@ _COLUMNS = (
 
 
 class Figures(NamedTuple):
-    """Percentages; None where nothing was there, or nothing predicted."""
+    """Percentages of `Counts`, or their means; None where there is none."""
 
     precision: float | None
     recall: float | None
@@ -43,8 +44,7 @@ class FoldScores(NamedTuple):
     Attributes:
       name: of the fold.
       videos: how many it has.
-      counts: {behaviour: what was annotated, right and predicted}, objects or
-        seconds.
+      counts: {behaviour: its objects or seconds}.
     """
 
     name: str
@@ -52,38 +52,27 @@ class FoldScores(NamedTuple):
     counts: Mapping[str, Counts]
 
     @classmethod
-    def of_objects(cls, name: str, objects: Mapping[str, Any]) -> FoldScores:
-        """Return the scores of a fold whose network was scored by `a2d score objects`.
-
-        Args:
-          name: name of the fold.
-          objects: the results of that command, as its JSON file has them.
-        """
-        counts = {}
-        for row in objects["behaviours"].values():
-            counts[row["name"]] = Counts.of(row)
-        return cls(name, len(objects["videos"]), counts)
+    def of_objects(cls, name: str, objects: ObjectScores) -> FoldScores:
+        """Return the scores of a fold by the objects that are found in its videos."""
+        counts = {pair.name: pair.counts for pair in objects.pairs.values()}
+        return cls(name, len(objects.videos), counts)
 
     def figures(self) -> dict[str, Figures]:
         """Return the figures of the behaviours that it shows, and their means."""
         figures = {}
         for behaviour, counts in self.counts.items():
             if counts.annotated:
-                figures[behaviour] = Figures(
-                    precision=_percent(counts.right, counts.predicted),
-                    recall=_percent(counts.right, counts.annotated),
-                    f1=100 * counts.f1(),
-                )
+                figures[behaviour] = Figures(counts.precision, counts.recall, counts.f1)
         figures[MEAN] = mean_figures(list(figures.values()))
         return figures
 
 
 def mean_figures(figures: Iterable[Figures]) -> Figures:
-    """Return the mean of each figure, of those that there are."""
+    """Return the mean of each figure over those that have it."""
     means = []
     for values in zip(*figures):
-        there = [value for value in values if value is not None]
-        means.append(statistics.fmean(there) if there else None)
+        known = [value for value in values if value is not None]
+        means.append(statistics.fmean(known) if known else None)
     return Figures(*means) if means else Figures(None, None, None)
 
 
@@ -92,8 +81,7 @@ def together(folds: Sequence[FoldScores]) -> FoldScores:
     totals: dict[str, Counts] = {}
     for fold in folds:
         for behaviour, counts in fold.counts.items():
-            earlier = totals.get(behaviour, Counts(0, 0, 0))
-            totals[behaviour] = Counts(*map(sum, zip(earlier, counts)))
+            totals[behaviour] = totals.get(behaviour, Counts()) + counts
     return FoldScores(ALL, sum(fold.videos for fold in folds), totals)
 
 
@@ -157,10 +145,6 @@ def table(folds: Sequence[FoldScores], unit: str) -> Table:
         columns=columns,
         rows=rows,
     )
-
-
-def _percent(part: float, whole: float) -> float | None:
-    return 100 * part / whole if whole else None
 
 
 def _rounded(value: float | None) -> float | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from a2d_tf.core.files import cell_number, read_csv, write_bytes, write_csv
-from a2d_tf.evaluation.fold_scores import MEAN, FoldScores
+from a2d_tf.evaluation.own_labels.fold_scores import MEAN, FoldScores
 
 TABLE = "learning_curve.csv"
 PICTURE = "learning_curve.png"

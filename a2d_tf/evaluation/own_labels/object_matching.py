@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from pycocotools import mask as rle_tools
 
+from a2d_tf.core.counts import Counts
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.evaluation.box_matching import iou, match
+from a2d_tf.evaluation.boxes.box_matching import iou, match
+from a2d_tf.evaluation.own_labels.object_scores import PairScores
 
 
 class PredictedObjects(NamedTuple):
@@ -106,18 +108,18 @@ class ObjectCounts:
                     counts[labels.spoken(other)] += 1
         return dict(counts)
 
-    def row(self, code: int, labels: LabelSpace) -> dict[str, Any]:
-        """Return the counts of a pair, and its name in sentences.
-
-        They have the names that `behaviour_counts.Counts.of` reads.
-        """
-        return {
-            "videos": len(self.videos.get(code, ())),
-            "instances": self.annotated[code],
-            "found": self.right[code],
-            "findings": self.predicted[code],
-            "name": labels.spoken(code),
-        }
+    def pair(self, code: int, labels: LabelSpace) -> PairScores:
+        """Return the scores of a pair, without what its objects are taken for."""
+        return PairScores(
+            name=labels.spoken(code),
+            counts=Counts(
+                annotated=self.annotated[code],
+                right=self.right[code],
+                predicted=self.predicted[code],
+            ),
+            videos=len(self.videos.get(code, ())),
+            frames=self.frames[code],
+        )
 
 
 def overlaps(truth: TrueObjects, predicted: PredictedObjects) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Boxes of a split: true ones, RoIs and COCO results; their matching, and APs."""

@@ -1,0 +1,81 @@
+"""How well each behaviour is told in videos held out: a table of a library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from a2d_tf.core.counts import BehaviourCounts
+from a2d_tf.runs.held_out_scores import HeldOutScores
+
+TABLE = "held_out.csv"
+COLUMNS = (
+    "behaviour",
+    "unit",
+    "annotated",
+    "videos",
+    "right",
+    "predicted",
+    "recall",
+    "precision",
+    "f1",
+    "taken_for",
+    "right_before",
+    "predicted_before",
+    "annotated_in_folds",
+    "videos_in_folds",
+    "right_in_folds",
+    "predicted_in_folds",
+    "unsure_below",
+)
+
+
+def rows(held_out: HeldOutScores) -> list[Sequence[Any]]:
+    """Return the rows of `TABLE`, the header first."""
+    before = {behaviour.name: behaviour for behaviour in held_out.before or ()}
+    in_folds = {}
+    if held_out.folds:
+        for behaviour in held_out.folds.tracks.behaviours:
+            in_folds[behaviour.name] = behaviour
+    result: list[Sequence[Any]] = [COLUMNS]
+    for behaviour in held_out.scores.behaviours:
+        counts = behaviour.counts
+        taken_for = behaviour.taken_for or {}
+        result.append(
+            [
+                behaviour.name,
+                held_out.scores.unit,
+                counts.annotated,
+                behaviour.videos,
+                counts.right,
+                counts.predicted,
+                percent(counts.recall),
+                percent(counts.precision),
+                percent(counts.f1),
+                "; ".join(f"{name} {taken_for[name]}" for name in taken_for),
+                *_cells_of_before(before.get(behaviour.name)),
+                *_cells_of_folds(in_folds.get(behaviour.name)),
+                held_out.unsure_below,
+            ]
+        )
+    return result
+
+
+def percent(value: float | None) -> float | None:
+    """Round a percentage as tables and bars of a page show it."""
+    return None if value is None else round(value, 1)
+
+
+def _cells_of_before(behaviour: BehaviourCounts | None) -> list[float | None]:
+    """Return the cells of the round before, empty if it lacks the behaviour."""
+    if behaviour is None:
+        return [None, None]
+    return [behaviour.counts.right, behaviour.counts.predicted]
+
+
+def _cells_of_folds(behaviour: BehaviourCounts | None) -> list[float | None]:
+    """Return the cells of a cross-validation, empty if it lacks the behaviour."""
+    if behaviour is None:
+        return [None] * 4
+    counts = behaviour.counts
+    return [counts.annotated, behaviour.videos, counts.right, counts.predicted]
