@@ -141,23 +141,29 @@ class ObjectScores:
         )
 
     def in_metrics(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
-        """Return metrics of single frames with the counts and mistakes of tracks.
+        """Return metrics of single frames with the counts and mistakes of tracks."""
+        return metrics_of_tracks(metrics, self.to_json())
 
-        Args:
-          metrics: as in `metrics.json`, of the same frames.
-        """
-        rows = {}
-        for name, row in metrics["behaviours"].items():
-            rows[name] = row
-            if name in self.pairs:
-                rows[name] = {**row, **self.pairs[name].to_json()}
-        return {
-            **metrics,
-            "behaviours": rows,
-            "mistakes": self.mistakes,
-            "confusions": [],  # of single frames
-            "in_tracks": True,
-        }
+
+def metrics_of_tracks(
+    metrics: Mapping[str, Any], objects: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return metrics of single frames with the counts and mistakes of tracks.
+
+    Args:
+      metrics: as in `metrics.json`, with "behaviours".
+      objects: as in `objects.json`, of the same frames.
+    """
+    rows = {}
+    for name, row in metrics["behaviours"].items():
+        rows[name] = {**row, **objects["behaviours"].get(name, {})}
+    return {
+        **metrics,
+        "behaviours": rows,
+        "mistakes": objects["mistakes"],
+        "confusions": [],  # of single frames
+        "in_tracks": True,
+    }
 
 
 def _sum_of_pairs(scores: Sequence[PairScores]) -> PairScores:

@@ -24,7 +24,7 @@ from a2d_tf.evaluation.frames import label_maps
 from a2d_tf.evaluation.metrics import segmentation, summaries
 from a2d_tf.evaluation.metrics.tables import Table, figure
 from a2d_tf.evaluation.own_labels import behaviour_files
-from a2d_tf.evaluation.own_labels.object_scores import ObjectScores
+from a2d_tf.evaluation.own_labels.object_scores import metrics_of_tracks
 from a2d_tf.evaluation.reports import templates
 from a2d_tf.ops import visualize
 from a2d_tf.runs.scores import METRICS
@@ -185,7 +185,7 @@ def page(
     if objects.is_file():
         predicted = folder / label_maps.TRACK_MAPS
         fields = load_json(objects, dict, "score the objects again")
-        metrics = ObjectScores.from_json(fields).in_metrics(metrics)
+        metrics = metrics_of_tracks(metrics, fields)
     maps = _Maps(folder, predicted, labels, truth)
     scored = _scored_frames(maps, metrics.get("mistakes"))
     worst = sorted(scored, key=_ScoredFrame.rank)[:limit]
