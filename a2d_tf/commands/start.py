@@ -90,40 +90,56 @@ _FOLDS = FLAGS.define_string(
 
 
 def main(argv: list[str]) -> None:
-    """Run a round: by training, by given tracks or by those of a detector."""
+    """Run a round: with a training, with given tracks, or with those of a detector."""
     # A training that is stopped then saves its step.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     program, *further_words = argv
     if _DETECTOR.value:
-        _reject(
-            (_ANNOTATIONS, _TRACKS, _AFTER, _MINUTES),
-            "--detector finds the individuals, and nothing is trained",
-        )
-        command_line.require([program], bouts=_BOUTS.value)
-        shares = further_flags.for_detector(further_words)
-        command_line.require([], videos=_VIDEOS.value, output=_OUTPUT.value)
-        detected = detection_flags.read(
-            _DETECTOR.value,
-            pathlib.Path(_OUTPUT.value),
-            shares[detection_flags.COMMAND],
-        )
-        request = _read_request([str(detected.folder)], shares)
-        track_round.run(track_round_flags.read(request, detected))
+        _run_with_detector(program, further_words)
     elif _TRACKS.value:
-        _reject((_ANNOTATIONS, _AFTER, _MINUTES), "--tracks needs no training")
-        command_line.require([program], bouts=_BOUTS.value)
-        shares = further_flags.for_tracks(further_words)
-        request = _read_request(_TRACKS.value, shares)
-        track_round.run(track_round_flags.read(request))
+        _run_with_tracks(program, further_words)
     else:
-        command_line.require([program], annotations=_ANNOTATIONS.value)
-        shares = further_flags.for_training(further_words)
-        request = _read_request(_ANNOTATIONS.value, shares)
-        trained_round.run(request)
+        _run_with_training(program, further_words)
+
+
+def _run_with_training(program: str, further_words: Sequence[str]) -> None:
+    command_line.require([program], annotations=_ANNOTATIONS.value)
+    flags_of_commands = further_flags.for_training(further_words)
+    trained_round.run(_read_request(_ANNOTATIONS.value, flags_of_commands))
+
+
+def _run_with_tracks(program: str, further_words: Sequence[str]) -> None:
+    _reject((_ANNOTATIONS, _AFTER, _MINUTES), "--tracks needs no training")
+    command_line.require([program], bouts=_BOUTS.value)
+    flags_of_parts = further_flags.for_tracks(further_words)
+    request = _read_request(_TRACKS.value, flags_of_parts)
+    track_round.run(track_round_flags.read(request))
+
+
+def _run_with_detector(program: str, further_words: Sequence[str]) -> None:
+    _reject(
+        (_ANNOTATIONS, _TRACKS, _AFTER, _MINUTES),
+        "--detector finds the individuals, and nothing is trained",
+    )
+    command_line.require([program], bouts=_BOUTS.value)
+    flags_of_parts = further_flags.for_detector(further_words)
+    command_line.require([], videos=_VIDEOS.value, output=_OUTPUT.value)
+    detected = detection_flags.read(
+        _DETECTOR.value,
+        pathlib.Path(_OUTPUT.value),
+        flags_of_parts[detection_flags.COMMAND],
+    )
+    request = _read_request([str(detected.folder)], flags_of_parts)
+    track_round.run(track_round_flags.read(request, detected))
 
 
 def _reject(holders: Iterable[flags.FlagHolder], reason: str) -> None:
-    """Raise InputError if a flag is given that has nothing to do, for a reason."""
+    """Raise InputError if the user gave a flag that has nothing to do.
+
+    Args:
+      holders: the flags that have nothing to do.
+      reason: why they have nothing to do, for the message.
+    """
     for flag in holders:
         if flag.present:
             raise InputError(
@@ -132,16 +148,16 @@ def _reject(holders: Iterable[flags.FlagHolder], reason: str) -> None:
 
 
 def _read_request(
-    exports: Sequence[str], shares: Mapping[str, list[str]]
+    exports: Sequence[str], flags_of_commands: Mapping[str, list[str]]
 ) -> RoundRequest:
-    """Return the round that the flags describe.
+    """Return what the flags ask for.
 
     Args:
-      exports: of an annotation tool, or of tracks.
-      shares: {single command: its flags after `--`}.
+      exports: the exports of an annotation tool, or those of the tracks.
+      flags_of_commands: {command: its flags after `--`}.
 
     Raises:
-      InputError: no folder of videos, or no round to go on from.
+      InputError: there is no folder of videos, or no round to go on from.
     """
     command_line.require([], videos=_VIDEOS.value, output=_OUTPUT.value)
     folder = RoundFolder(pathlib.Path(_OUTPUT.value))
@@ -160,16 +176,16 @@ def _read_request(
         if not os.path.exists(_VIDEOS.value):
             problem = "no such folder; correct the path"
         raise InputError(f"--videos={_VIDEOS.value}: {problem}")
-    has_steps = training_steps.steps_of_flags(shares.get("train", ())) is not None
+    steps = training_steps.steps_of_flags(flags_of_commands.get("train", ()))
     return RoundRequest(
         folder=folder,
         videos=_VIDEOS.value,
         jobs=jobs,
         exports=exports,
         bouts=_BOUTS.value,
-        further_flags=shares,
+        further_flags=flags_of_commands,
         minutes=_MINUTES.value,
-        accepts_few_steps=_MINUTES.present or has_steps,
+        accepts_few_steps=_MINUTES.present or steps is not None,
         before=before,
         folds=_FOLDS.value,
     )
@@ -196,7 +212,11 @@ def _check_before(before: RoundFolder, folder: RoundFolder) -> None:
 
 
 def run(words: Sequence[str] | None = None) -> None:
-    """Run the command, as of `command_line.run`; name flags that belong behind `--`."""
+    """Run the command; name a flag that belongs behind `--`.
+
+    Args:
+      words: see `command_line.run`.
+    """
     if words is None:
         words = sys.argv
     for word in flagfiles.before_dashes(words):

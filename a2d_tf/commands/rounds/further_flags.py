@@ -1,4 +1,4 @@
-"""The flags after `--` of a2d start, which are for the single commands."""
+"""The flags after `--` of a2d start: they go to the commands that it runs."""
 
 from __future__ import annotations
 
@@ -36,17 +36,23 @@ _SET_BY_START = {
 }
 
 
+_TRACKS = {track_round_flags.COMMAND: {*track_round_flags.FLAGS}}
+"""{part of a round of given tracks: its flags}."""
+_DETECTOR = _TRACKS | {detection_flags.COMMAND: {*detection_flags.FLAGS}}
+"""{part of a round of a detector's tracks: its flags}."""
+
+
 def for_training(words: Sequence[str]) -> dict[str, list[str]]:
-    """Give each flag to the single commands of a round that trains.
+    """Assign flags to the commands of a round that trains.
 
     Args:
-      words: as they are typed.
+      words: the flags as they are typed.
 
     Returns:
-      {command: its flags}.
+      {command: its flags}; a flag may be of several commands.
 
     Raises:
-      InputError: a flag that no command has, or one that a2d start sets itself.
+      InputError: no command has a flag, or a2d start sets it itself.
     """
     for word in words:
         if _name(word) in _SET_BY_START or not _commands_with(word, _TRAINING):
@@ -54,32 +60,27 @@ def for_training(words: Sequence[str]) -> dict[str, list[str]]:
                 f"{word}: not a flag of a2d {', '.join(_TRAINING)}, or one that a2d"
                 " start sets itself"
             )
-    return _shares(words, _TRAINING)
+    return _assign(words, _TRAINING)
 
 
 def for_tracks(words: Sequence[str]) -> dict[str, list[str]]:
-    """Give each flag to a round by given tracks.
-
-    Returns:
-      the flags of each command, see `for_training`.
+    """Assign flags to a round of given tracks, see `for_training`.
 
     Raises:
-      InputError: a flag is wrong, see `for_training`, or has no meaning here.
+      InputError: see `for_training`; or a flag is only for trainings.
     """
-    return _shares_of_tracks(words, "tracks", {})
+    _check_meaning(words, "tracks", _TRACKS)
+    return _assign(words, _TRACKS)
 
 
 def for_detector(words: Sequence[str]) -> dict[str, list[str]]:
-    """Give each flag to a round by the tracks of a detector.
-
-    Returns:
-      the flags of each command, see `for_training`.
+    """Assign flags to a round of a detector's tracks, see `for_training`.
 
     Raises:
-      InputError: a flag is wrong, see `for_tracks`.
+      InputError: see `for_tracks`.
     """
-    detection = {detection_flags.COMMAND: {*detection_flags.FLAGS}}
-    return _shares_of_tracks(words, "detector", detection)
+    _check_meaning(words, "detector", _DETECTOR)
+    return _assign(words, _DETECTOR)
 
 
 def is_misplaced(word: str, register: Register) -> bool:
@@ -93,25 +94,30 @@ def is_misplaced(word: str, register: Register) -> bool:
     return bool(_commands_with(word, _TRAINING))
 
 
-def _shares_of_tracks(
-    words: Sequence[str], flag: str, more: Mapping[str, Collection[str]]
-) -> dict[str, list[str]]:
-    for_training(words)  # raises
-    commands = {track_round_flags.COMMAND: {*track_round_flags.FLAGS}, **more}
+def _check_meaning(
+    words: Sequence[str], flag: str, commands: Mapping[str, Collection[str]]
+) -> None:
+    """Raise InputError if a flag is unknown, or has no meaning beside --tracks.
+
+    Args:
+      flag: tracks or detector, for the message.
+      commands: {command: its flags}.
+    """
+    for_training(words)  # raises if a flag is unknown
     for word in words:
         if not _commands_with(word, commands):
             raise InputError(f"{word}: has nothing to do with --{flag}; leave it out")
-    return _shares(words, commands)
 
 
-def _shares(
+def _assign(
     words: Sequence[str], commands: Mapping[str, Collection[str]]
 ) -> dict[str, list[str]]:
-    shares: dict[str, list[str]] = {command: [] for command in commands}
+    """Return {command: the words that are flags of it}."""
+    flags_of: dict[str, list[str]] = {command: [] for command in commands}
     for word in words:
         for command in _commands_with(word, commands):
-            shares[command].append(word)
-    return shares
+            flags_of[command].append(word)
+    return flags_of
 
 
 def _commands_with(word: str, commands: Mapping[str, Collection[str]]) -> list[str]:
@@ -121,7 +127,7 @@ def _commands_with(word: str, commands: Mapping[str, Collection[str]]) -> list[s
 
 
 def _name(word: str) -> str:
-    """Return the name of the flag that a word gives; '' if it gives none."""
+    """Return the name of a flag; '' if the word is no flag."""
     if not word.startswith("--"):
         return ""
     return word[2:].partition("=")[0]
