@@ -16,7 +16,7 @@ from a2d_tf.data import clip_records
 from a2d_tf.data.conversion.clips import ClipRecord
 from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.data.record_folder.motion_facts import MotionFacts
-from a2d_tf.data.sources.a2d_annotations import Annotation
+from a2d_tf.data.sources.annotation import Annotation
 
 NATIVE, STORED = (40, 60), (20, 30)
 

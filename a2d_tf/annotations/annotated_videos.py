@@ -27,7 +27,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.decoding import video_frames, video_paths
 from a2d_tf.data.instance_fields import FIELDS
-from a2d_tf.data.sources.a2d_annotations import Annotation, paint
+from a2d_tf.data.sources.annotation import Annotation, paint
 
 
 class AnnotatedVideos:

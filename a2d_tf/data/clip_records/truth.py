@@ -27,7 +27,7 @@ class ClipTruth:
       clip_frames: int [T], source frames, 1-based.
       native_size: (height, width) of the video.
       size: (height, width) of the stored frames.
-      boxes, codes, tracks: see `a2d_annotations.Annotation`.
+      boxes, codes, tracks: see `annotation.Annotation`.
       rles: N COCO RLEs, {'size': [height, width], 'counts': bytes}.
       label_map: codes [height, width], uint8 or uint16; see `is_complete`.
       has_mask: bool [N], False where only the box is known: the mask is empty then.

@@ -13,7 +13,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.data.decoding import video_frames
 from a2d_tf.data.preparation.motion_stream import MotionStream
 from a2d_tf.data.preparation.stored_frames import FramePreparer, StoredFrame
-from a2d_tf.data.sources.a2d_annotations import Annotation
+from a2d_tf.data.sources.annotation import Annotation
 from a2d_tf.data.sources.source import Skip, Source, usable_frames
 from a2d_tf.data.sources.video_list import Video
 from a2d_tf.ops import motion_maps

@@ -27,7 +27,7 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.core.machine.workers import imap
 from a2d_tf.data.mini.plan import VideoPlan, plan
 from a2d_tf.data.mini.scenes import HEIGHT, SIZE, WIDTH, Scene
-from a2d_tf.data.sources.a2d_annotations import paint
+from a2d_tf.data.sources.annotation import paint
 
 FPS = 25
 _USER_BLOCK = 512  # bytes before the HDF5 part of a MATLAB v7.3 file

@@ -14,7 +14,6 @@ instances (field `instance`); `Annotation.note` then describes the repair:
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 import pathlib
@@ -27,39 +26,7 @@ import numpy as np
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import UNREADABLE
 from a2d_tf.core.labels import LabelSpace
-
-
-@dataclasses.dataclass(frozen=True)
-class Annotation:
-    """The ground truth of one frame, at the size of the video.
-
-    Attributes:
-      label_map: code of each pixel [H, W], in the label space's `code_dtype`; 0 is
-        background. An instance without a mask is not in it.
-      masks: bool [N, H, W], the instances' masks, which may overlap. The mask of an
-        instance with a box alone has no pixels.
-      codes: int32 [N], labels of the instances.
-      boxes: float32 [N, 4] (y1, x1, y2, x2), pixels from 0, half-open, inside the
-        frame.
-      note: description of repairs; empty if there were none.
-      tracks: int64 [N], number of each instance's individual in its video, -1 if
-        unknown; None if the source has no such numbers.
-      fields: {name in `instance_fields.FIELDS`: [N, ...]}, the fields that the source
-        has.
-    """
-
-    label_map: np.ndarray
-    masks: np.ndarray
-    codes: np.ndarray
-    boxes: np.ndarray
-    note: str = ""
-    tracks: np.ndarray | None = None
-    fields: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-
-    @property
-    def has_mask(self) -> np.ndarray:
-        """Whether each instance has a mask, bool [N]."""
-        return self.masks.any(axis=(1, 2))
+from a2d_tf.data.sources.annotation import Annotation, paint
 
 
 def read_hdf5(
@@ -83,25 +50,6 @@ def read_hdf5(
             f"{path}: {error}; repair the HDF5 file (saved by MATLAB with -v7.3), or"
             " restore it"
         ) from error
-
-
-def paint(
-    masks: np.ndarray, codes: Sequence[int] | np.ndarray, dtype: type
-) -> np.ndarray:
-    """Paint a label map; smaller instances cover larger ones.
-
-    Args:
-      masks: masks of the instances, bool [N, H, W].
-      codes: labels of the instances [N].
-      dtype: type of the label map.
-
-    Returns:
-      code of each pixel [H, W], 0 for background.
-    """
-    label_map: np.ndarray = np.zeros(masks.shape[1:], dtype)
-    for i in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
-        label_map[masks[i]] = codes[i]
-    return label_map
 
 
 class _Hdf5:

@@ -20,7 +20,8 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D, LabelSpace
 from a2d_tf.data.decoding import video_paths
 from a2d_tf.data.sources import video_list
-from a2d_tf.data.sources.a2d_annotations import Annotation, read_hdf5
+from a2d_tf.data.sources.a2d_annotations import read_hdf5
+from a2d_tf.data.sources.annotation import Annotation
 
 _SUFFIXES = (".mat", ".h5")
 _WITH_INSTANCES = "a2d_annotation_with_instances"

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
-from a2d_tf.data.sources.a2d_annotations import Annotation
+from a2d_tf.data.sources.annotation import Annotation
 from a2d_tf.data.sources.video_list import Video
 
 RESTORE = "restore the missing files, or correct that number"

@@ -18,7 +18,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.batches import pipeline
 from a2d_tf.data.record_folder.manifest import Manifest
-from a2d_tf.data.sources.a2d_annotations import paint
+from a2d_tf.data.sources.annotation import paint
 from a2d_tf.evaluation.boxes import instance_tables
 from a2d_tf.evaluation.frames import label_maps
 from a2d_tf.evaluation.metrics import segmentation, summaries
