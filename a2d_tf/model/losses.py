@@ -97,13 +97,13 @@ def action_class(
     return term._replace(divisor=tf.reduce_sum(tf.cast(counted, tf.float32)))
 
 
-def mask(logits: tf.Tensor, truth: tf.Tensor, positive: tf.Tensor) -> Term:
+def mask(logits: tf.Tensor, truth: tf.Tensor, counted: tf.Tensor) -> Term:
     """Return the binary cross-entropy of masks, averaged over pixels (section 3.3).
 
     Args:
       logits: of the true class, [B, R, m, m].
       truth: 0/1 [B, R, m, m].
-      positive: bool [B, R], the rows that count.
+      counted: bool [B, R], the rows that count.
     """
     values = tf.nn.sigmoid_cross_entropy_with_logits(truth, logits)
-    return counted_sum(tf.reduce_mean(values, axis=[2, 3]), positive)
+    return counted_sum(tf.reduce_mean(values, axis=[2, 3]), counted)

@@ -24,7 +24,9 @@ NO_MOTION: dict[str, tf.Tensor] = {}
 
 
 class FrameGraphs:
-    """The graphs of the signatures that see single frames; see `descriptions`.
+    """The graphs of the signatures that answer a video frame by frame.
+
+    `descriptions` says what each of them takes and returns.
 
     `ServedNetwork` makes them `tf.function`s. This is no `tf.Module`, of which a
     SavedModel would save the Keras models of the network, too.

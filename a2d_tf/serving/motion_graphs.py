@@ -1,7 +1,7 @@
-"""Motion maps in the served network: of blocks of a video, or of a whole clip.
+"""The motion maps of blocks of a video, in the graphs of the served network.
 
-`ops.motion_maps` says what they are, and `data.preparation.motion_stream` makes them.
-Here a clip is taken as a whole video, whose key frame is the middle one.
+`ops.motion_maps` says what motion maps are. `data.preparation.motion_stream` makes them
+outside a graph, and `clip_motion` makes those of a whole clip.
 """
 
 from __future__ import annotations

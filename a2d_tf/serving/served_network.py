@@ -1,13 +1,22 @@
 """The served network: frames of any size in, answers in their pixels out.
 
-It has six signatures, for clips of pixels or of encoded images, and for the frames of a
-video one by one. `frame` computes the backbones' features of a frame. `key_frame`
-computes the answer from the features of 2L + 1 frames, and `boxes` computes that in
-given boxes. `FrameGraphs` has the graphs of these three. The other signatures call the
-first two, so that all give the same graphs.
+Signatures for a video, frame by frame; `FrameGraphs` has their graphs:
 
-A network that reads motion maps has no `stream`, whose state would be a block of
-frames. If it has an action backbone, `block` computes the maps of a block of frames.
+    frame        a frame -> the features that the backbones compute of it
+    key_frame    the features of 2L + 1 frames -> the answer
+    boxes        the same features, and boxes -> the labels of these boxes
+    block        a block of frames -> the motion maps of an action backbone
+    histograms   flow -> the motion map of flow histograms
+
+Signatures for a whole clip, which call `frame` and `key_frame`, so that every way
+gives the same answer:
+
+    serving_default   a clip of pixels -> the answer
+    encoded           a clip of encoded images -> the answer
+    stream            the next frame and a state -> the next answer and state
+
+`block` and `histograms` exist only if the network reads these maps. A network that
+reads motion maps has no `stream`: its state would be a block of frames.
 """
 
 from __future__ import annotations

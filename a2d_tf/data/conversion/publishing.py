@@ -170,7 +170,7 @@ def _publish(
         )
         files.append(entry)
     if not clips:
-        raise InputError(f"{output}: no annotated frame of the release could be used")
+        raise InputError(f"{output}: no annotated frame could be used")
     for shard in shards:
         with contextlib.suppress(FileNotFoundError):  # it was moved before
             os.replace(output / PARTIAL / shard.name, output / shard.name)

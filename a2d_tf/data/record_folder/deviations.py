@@ -48,6 +48,7 @@ class Moments:
         self._flow.append(_moments(fields["flow"][0] * scale))
 
     def deviations(self) -> Deviations:
+        """Return the deviations of all records added."""
         return Deviations(_deviation(self._rgb), _deviation(self._flow))
 
 

@@ -85,14 +85,14 @@ NO_COUNTS = SplitCounts(videos=0, records=0, instances=0, pairs={})
 
 
 class SkippedItem(TypedDict):
-    """A file that was left out, by its path in the release, and the reason."""
+    """A file that was left out, by its path in the source, and the reason."""
 
     item: str
     reason: str
 
 
 class RepairedItem(TypedDict):
-    """An annotation that was repaired, by its path in the release, and how."""
+    """An annotation that was repaired, by its path in the source, and how."""
 
     item: str
     note: str
@@ -283,8 +283,8 @@ class Manifest:
         if split not in self.splits:
             raise InputError(
                 f"{self.directory}: no records for split '{split}', only for"
-                f" {self.splits}; see 'usage' in videoset.csv, or 'split' in the COCO"
-                " file"
+                f" {self.splits}; see 'usage' in videoset.csv, 'split' in a COCO file,"
+                " or --test_videos"
             )
         paths = []
         for shard in self.files:

@@ -131,8 +131,8 @@ class _Hdf5:
             lack.
 
         Returns:
-          [N, *shape]. If the file numbers its instances, values beyond these are
-          dropped.
+          [N, *shape]. If the file numbers fewer instances than the array has, N is that
+          of the array, and a note says that the caller drops the surplus.
         """
         shape_in_file = self._shape(field)
         stored_count = _count_rows(shape_in_file, shape, axis)

@@ -55,7 +55,7 @@ class MeasuredTimes(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Suggestion:
-    """ReasonedFlags for records on a machine, with what a user should know about them.
+    """Suggested settings for records on a machine, and what a user should know of them.
 
     Attributes:
       title: what the settings were suggested for.
