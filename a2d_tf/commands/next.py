@@ -60,10 +60,10 @@ def main(argv: list[str]) -> None:
         records = RecordsInfo.read(_RECORDS.value)
     candidates = _find_candidates(folders, records)
     best_frames = chosen_frames.choose(candidates, _COUNT.value)
-    if _RECORDS.value is not None:
-        asked_frames.add(_RECORDS.value, _frames_of_videos(best_frames))
     with whole_folder(output, replace=False) as new:
         choice_folder.write(best_frames, pathlib.Path(new), _FORMAT.value)
+    if _RECORDS.value is not None:
+        asked_frames.add(_RECORDS.value, _frames_of_videos(best_frames))
     videos = len({candidate.folder for candidate in best_frames})
     line = f"{output}: {len(best_frames)} frames of {videos} videos ({_FORMAT.value})"
     if _RECORDS.value is None:

@@ -2,7 +2,7 @@
 
   a2d on-beam records --release=A2D/Release --output=records -- --runner=FnApiRunner
   a2d on-beam predict --saved_model=export --video=gs://bucket/videos \\
-    --output=gs://bucket/predicted -- --runner=DaskRunner
+    --output=gs://bucket/predicted -- --runner=DaskRunner \\
     --dask_client_address=tcp://host:8786
 
 The first word says what to do, then come the flags of `a2d records` or of `a2d

@@ -34,7 +34,9 @@ _BOXES = 512  # assumed if the number of boxes is not static
 def sparse(
     cells: tf.Tensor, joined: JoinedPyramid, grid: SampleGrid, batch_size: tf.Tensor
 ) -> tf.Tensor:
-    """Backpropagate from cells to pixels by multiplying with a sparse matrix.
+    """Return gradients of the pixels of a pyramid from those of RoIAlign's cells.
+
+    The sampling is a sparse matrix; its transpose is multiplied by the gradients.
 
     Args:
       cells: gradients of the cells, float32 [R, n, n, C].
@@ -43,7 +45,7 @@ def sparse(
       batch_size: B, the number of frames.
 
     Returns:
-      gradients of the pyramid's pixels, float32 [B, P, C].
+      float32 [B, P, C], where P is the number of pixels of all levels.
     """
     # The raw op accepts int32 indices, which are half as large.
     sources = _sources_of_cells(joined, grid, tf.int32)

@@ -93,9 +93,8 @@ class Plan:
         ]
         if tests:
             words.append(test_videos_flag(tests))
-        processes.call(
-            ["records", *words]
-        )  # a process, which frees its memory for the runs
+        # A process of its own frees its memory for the runs.
+        processes.call(["records", *words])
 
     def train_and_score(self, stage: Stage) -> None:
         """Train and score a stage; phases that are trained are not trained again.

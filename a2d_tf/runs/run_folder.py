@@ -14,6 +14,8 @@ score_threshold.json  p(actor) from which a RoI is an instance, chosen on valida
 tensorboard/          events
 finished.json         the last step, once the last validation is done
 evaluation/<split>/   metrics, what they were computed from, detections and label maps
+held_out.json         how good the network is in videos held out, after a2d start
+learning_curve.csv    F1 of each behaviour, round by round; also as learning_curve.png
 annotations/          sheets of the annotated frames, before a training of a2d start
 
 A packed model is a run's network in a small folder: flags.txt, labels.json,
@@ -21,6 +23,7 @@ records.json and score_threshold.json as above, and
 
 weights.npz           {layer/weight: float16}, without the optimizer's state
 metrics.json          the scores of the test split, if the run was evaluated
+held_out.json         as above
 card.md               what the packer was given as notes
 NOTICE                as above
 

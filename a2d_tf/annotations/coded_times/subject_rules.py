@@ -153,7 +153,8 @@ def split_target(annotated: AnnotatedIndividuals, target: str) -> Target:
     """Split 'file:word' into the individuals of the file and the word.
 
     Returns:
-      all individuals and the whole target, if it names no file.
+      both; or all annotated individuals and the whole target, if it has no colon or no
+      individual is in such a file.
     """
     file, colon, word = target.rpartition(":")
     if colon:

@@ -28,7 +28,7 @@ class DecodedShape(NamedTuple):
 def check_size(
     frame: AnnotatedFrame, size: tuple[int, int], path: str | os.PathLike
 ) -> None:
-    """Raise InputError if a frame's annotation does not fit the frames of its video.
+    """Raise InputError if the size that an annotation states is not that of its video.
 
     Args:
       size: (height, width) of the video's frames.

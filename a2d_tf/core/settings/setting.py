@@ -43,7 +43,7 @@ def setting(
 
 
 def not_negative(default: float, help: str) -> Any:
-    """Define a number that is not negative."""
+    """Return the field of a setting whose value is a number of 0 or more."""
     return setting(default, help, least=0)
 
 

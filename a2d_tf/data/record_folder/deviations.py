@@ -95,10 +95,12 @@ def sample_deviations(
 
 
 def describe_flow(deviations: Deviations, flow_scale: float, rgb_scale: float) -> str:
-    """Compare the deviations of flow and RGB, as the network's input, in one line.
+    """Return a line that compares flow and RGB, as the network sees them.
+
+    It compares their standard deviations.
 
     Args:
-      deviations: the deviations.
+      deviations: standard deviations of the records' flow, in pixels, and RGB.
       flow_scale: factor of the flow.
       rgb_scale: number by which the weights' convention divides RGB.
     """

@@ -28,7 +28,10 @@ def apply_to_used(
     *rows: tf.Tensor,
     on_gpu: bool,
 ) -> tf.Tensor:
-    """Apply a function to the used rows (at least one), and pad the rest with zeros.
+    """Apply a function to the first rows, and pad the rest with zeros.
+
+    It is applied to as many rows as the fullest frame uses: at least one, and on a GPU
+    a multiple of eight.
 
     Args:
       function: takes tensors [B, n, ...] and returns [B, n, ...].
@@ -37,7 +40,7 @@ def apply_to_used(
       on_gpu: whether TensorFlow computes on a GPU.
 
     Returns:
-      [B, N, ...]. A row that is used only in other frames of the batch is not zero.
+      [B, N, ...]. Rows from a frame's own number on may hold values: ignore them.
     """
     most = rows[0].shape[1]
     count = tf.maximum(tf.reduce_max(number), 1)

@@ -32,7 +32,7 @@ from a2d_tf.video.pages import held_out_table
 from a2d_tf.video.pages.page_tables import TableRow, sum_rows, sum_totals
 
 _SPLIT = "split"
-"""Last column of all tables: whether the model was trained on the video."""
+"""Last column of all tables: what the video was to the model, `trained` and so on."""
 _UNSURE = "unsure"
 """Column of bouts before it: 1 if the score is below that of `unsure_below`."""
 _SCORE = COLUMNS.index("mean_score")

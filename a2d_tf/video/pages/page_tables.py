@@ -69,7 +69,7 @@ class RowSums(NamedTuple):
 def totals_of_pairs(
     tracks: Iterable[bouts.TrackBouts], unsure_below: float | None
 ) -> list[PairTotals]:
-    """Return the totals of tracks for each actor and action, sorted by these.
+    """Return the totals of each track, for each actor and action in order of name.
 
     Args:
       unsure_below: bouts with a lower score are unsure; None if no bout is unsure.

@@ -110,7 +110,10 @@ def describe_shortage(steps: int, suggestion: Suggestion) -> str:
 
 
 def describe_remedy(suggestion: Suggestion) -> str:
-    """Say with how many minutes a training is long enough."""
+    """Return the advice for a training that would be too short: its least --minutes.
+
+    Without measured times of steps, the advice is to give it more.
+    """
     if suggestion.times is None:
         return "give it more --minutes"
     seconds = suggestion.times.start + LEAST_STEPS * suggestion.times.step
