@@ -166,7 +166,7 @@ def test_export_agrees_with_the_network_in_pixels_of_the_input(signature, loaded
         "flow": tf.reshape(vectors, [2, 3, 64, 96, 2]),
         "size": tf.constant([[43, 96]] * 2),
     }
-    found = infer(loaded_run.network, frames, loaded_run.config.inference).instances
+    found = infer(loaded_run.network, frames, loaded_run.config.inference).detections
     expected = {**found._asdict(), **found.head_results, "num_detections": found.number}
     assert size.numpy().tolist() == [43, 96]
     outputs = signature(rgb, flow)
@@ -388,7 +388,7 @@ def test_given_boxes_are_labelled_as_by_the_network(model, saved_model, loaded_r
         tf.constant(boxes / 2),
         tf.constant([2]),
         tf.constant([[64, 96]]),
-    ).instances
+    ).detections
     np.testing.assert_array_equal(found["code"], given.code)
     np.testing.assert_array_equal(found["boxes"], boxes)
     assert found["code"].all(axis=0).tolist() == [True, True, False]

@@ -130,8 +130,8 @@ class Comparison(NamedTuple):
 
     def instances(self, name):
         """A field of our instances, [N, ...]."""
-        count = int(self.made.instances.number[0])
-        fields = {**self.made.instances._asdict(), **self.made.instances.head_results}
+        count = int(self.made.detections.number[0])
+        fields = {**self.made.detections._asdict(), **self.made.detections.head_results}
         return fields[name][0, :count].numpy()
 
 
@@ -143,7 +143,7 @@ def compare(model, network, side, score_threshold):
     clip = {"rgb": image[None, None], "size": np.int32([[side, side]])}
     settings = InferenceConfig(test_proposals=60, score_threshold=score_threshold)
     made = infer(network, clip, settings)
-    boxes = made.instances.boxes[0, : int(made.instances.number[0])].numpy()
+    boxes = made.detections.boxes[0, : int(made.detections.number[0])].numpy()
     return Comparison(
         side=side,
         made=made,

@@ -110,7 +110,7 @@ def test_autograph_looks_through_no_layer(variant, converted_by_autograph):
 
 def test_the_answer_of_a_variant_has_the_promised_form(variant, variant_answer):
     table = variant_answer.table
-    masks = variant_answer.instances.head_results["masks"]
+    masks = variant_answer.detections.head_results["masks"]
     classes = 43 if has_pairs(variant) else 7
     assert masks.shape == (2, 5, 28, 28)
     assert table.class_scores.shape == (2, 12, classes)
@@ -122,7 +122,7 @@ def test_the_answer_of_a_variant_has_the_promised_form(variant, variant_answer):
 def test_a_variant_answers_valid_pairs_inside_frames_of_different_sizes(variant_answer):
     joint_scores = variant_answer.table.joint_scores.numpy()
     assert not joint_scores[:, :, ~A2D.valid].any()
-    assert set(variant_answer.instances.code.numpy().ravel()) <= {0, *A2D.codes}
+    assert set(variant_answer.detections.code.numpy().ravel()) <= {0, *A2D.codes}
     assert variant_answer.valid.numpy()[:, 0].all()
     limit = np.tile(SIZE.numpy(), 2)[:, None]
     rois = variant_answer.rois.numpy()
@@ -130,7 +130,7 @@ def test_a_variant_answers_valid_pairs_inside_frames_of_different_sizes(variant_
 
 
 def test_without_a_mask_head_masks_are_full(variant, variant_answer):
-    masks = variant_answer.instances.head_results["masks"].numpy()
+    masks = variant_answer.detections.head_results["masks"].numpy()
     assert ("mask_head" in variant.parts()) == variant.model_config.use_mask
     assert (masks == 1).all() != variant.model_config.use_mask
 
@@ -140,8 +140,8 @@ def test_on_the_instances_alone_the_action_head_gives_the_same(
 ):
     features = variant.extract_features(variant_inputs)
     rgb = variant_inputs["rgb"]
-    few = infer_key_frames(variant, features, SIZE, SETTINGS, rgb).instances
-    detections = tf.nest.flatten(variant_answer.instances)
+    few = infer_key_frames(variant, features, SIZE, SETTINGS, rgb).detections
+    detections = tf.nest.flatten(variant_answer.detections)
     for value_of_few, value in zip(tf.nest.flatten(few), detections):
         np.testing.assert_allclose(value_of_few, value, atol=1e-5)
 

@@ -340,15 +340,15 @@ def test_labels_are_linear_in_the_averaged_features_and_boxes_have_no_class(
         best = scores.max(1)
         assert (np.diff(best) <= 0).all()
         # Instances are those whose best actor reaches the threshold.
-        kept = int(found.instances.number[b])
+        kept = int(found.detections.number[b])
         assert kept == np.count_nonzero(best >= SETTINGS.score_threshold)
         np.testing.assert_array_equal(
-            found.instances.class_scores[b, :kept], best[:kept]
+            found.detections.class_scores[b, :kept], best[:kept]
         )
         np.testing.assert_array_equal(
-            found.instances.classes[b, :kept], scores[:kept].argmax(1)
+            found.detections.classes[b, :kept], scores[:kept].argmax(1)
         )
-        np.testing.assert_array_equal(found.instances.boxes[b, :kept], boxes[b, :kept])
+        np.testing.assert_array_equal(found.detections.boxes[b, :kept], boxes[b, :kept])
     monkeypatch.setattr(readout_labels, "vote", lambda kept, *_: kept)
     found = inferred(network, clip)
     for own, count in zip(found.rois.numpy(), number):  # before they are averaged

@@ -130,7 +130,7 @@ def test_target_is_the_drawn_instance_inside_its_window(network, monkeypatch):
 def test_its_masks_are_those_of_the_detections(network):
     settings = InferenceConfig(test_proposals=12, max_detections=5, score_threshold=0.0)
     clip = dict(tiny_network.clip(2, 3), size=tf.constant([[64, 96], [48, 80]]))
-    masks = infer(network, clip, settings).instances.head_results["masks"].numpy()
+    masks = infer(network, clip, settings).detections.head_results["masks"].numpy()
     assert masks.shape == (2, 5, 28, 28) and 0 < masks.min() < masks.max() < 1
 
 

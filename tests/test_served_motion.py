@@ -208,7 +208,7 @@ def test_the_network_of_records_says_the_same():
     small = tf.image.resize(frames[30:31], inside[0], "area")
     rgb[0, 0, :64, :64] = np.round(small[0])
     clip = {"rgb": rgb, "size": inside, "motion_size": np.int32([[SIDE, SIDE]])}
-    found = infer(network, {**clip, **maps}, tiny_network.INFERENCE).instances
+    found = infer(network, {**clip, **maps}, tiny_network.INFERENCE).detections
     made = model.serve(frames[None], flows_of(frames)[None])
     assert int(found.number[0]) > 0
     np.testing.assert_allclose(
@@ -246,7 +246,7 @@ def test_answers_are_those_of_quantised_records(mini_records):
         )
         frame = {"rgb": placed.rgb[None], "size": placed.size[None]}
         frame["motion_size"] = clip["motion_size"][None]
-        found = infer(network, {**frame, **motion}, tiny_network.INFERENCE).instances
+        found = infer(network, {**frame, **motion}, tiny_network.INFERENCE).detections
         expected = said[record.frame - 1]
         np.testing.assert_array_equal(found.actor, expected["actor"])
         difference = np.abs(found.action_scores - expected["action_scores"])

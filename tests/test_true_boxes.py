@@ -98,7 +98,7 @@ def test_given_boxes_are_instances_in_their_order(override):
                 actor = classes[b, row].argmax()
                 valid = np.where(A2D.valid[actor], joint[actor], -1)
                 codes[b, row] = A2D.encode(actor, valid.argmax())
-    detections = found.instances
+    detections = found.detections
     np.testing.assert_array_equal(detections.code, codes)
     np.testing.assert_array_equal(detections.boxes, BOXES)
     np.testing.assert_array_equal(detections.number, NUMBER)
@@ -291,6 +291,6 @@ def test_an_evaluation_has_them_beside_its_own_scores(
     np.testing.assert_allclose(
         given.table.actor_scores[0], frames[0].true_boxes.actor_scores, atol=1e-4
     )
-    assert given.instances.code[0].numpy().tolist() == (
+    assert given.detections.code[0].numpy().tolist() == (
         frames[0].true_boxes.codes.tolist()
     )

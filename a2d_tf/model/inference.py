@@ -38,13 +38,13 @@ class Inference(NamedTuple):
       rois: [B, R, 4], every RoI; with a readout, the boxes that suppression kept.
       valid: bool [B, R], which rows are RoIs.
       table: scores and boxes of `rois`; without a readout None unless asked for.
-      instances: the instances.
+      detections: the instances.
     """
 
     rois: tf.Tensor
     valid: tf.Tensor
     table: RoiTable | None
-    instances: BatchInstances
+    detections: BatchInstances
 
 
 def infer(

@@ -89,7 +89,7 @@ class FrameGraphs:
             key.inside,
             self._settings,
             frames.get("image"),
-        ).instances
+        ).detections
         return self._outputs(instances, key.ratio(size), size)
 
     def boxes(
@@ -116,7 +116,7 @@ class FrameGraphs:
             num_boxes,
             key.inside,
             frames.get("image"),
-        ).instances
+        ).detections
         return self._outputs(instances, ratio, size)
 
     def block(self, rgb: tf.Tensor) -> dict[str, tf.Tensor]:

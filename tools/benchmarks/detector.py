@@ -201,7 +201,7 @@ def _ours(network, batches, counts):
         outputs = detect(frame)
         proposals = int(tf.math.count_nonzero(outputs.valid))
         _require("proposals", proposals, counts.proposals)
-        _require("detections", int(outputs.instances.number[0]), number)
+        _require("detections", int(outputs.detections.number[0]), number)
         yield _Case(_inference_name(number), functools.partial(detect, frame))
     for sample in counts.samples:
         training = TrainingConfig(

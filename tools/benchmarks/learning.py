@@ -62,7 +62,7 @@ class Ours:
         self._step = setups.make_step(self._network, config.training)
 
         def detect(clip):
-            return infer(self._network, clip, config.inference).instances
+            return infer(self._network, clip, config.inference).detections
 
         self._detect = tf.function(detect, autograph=False)
 

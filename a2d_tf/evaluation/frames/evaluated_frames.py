@@ -81,8 +81,8 @@ class Frame:
             if values is not None:
                 columns[name] = values[row][valid]
         table = RoiTable(**columns)
-        number = outputs.instances.number[row]
-        instances = outputs.instances.map_rows(lambda values: values[row][:number])
+        number = outputs.detections.number[row]
+        instances = outputs.detections.map_rows(lambda values: values[row][:number])
         instances = instances._replace(
             number=number, head_results=scale_fields(instances.head_results, ratio[:2])
         )
@@ -159,7 +159,7 @@ def _labels(outputs: Any, row: int) -> LabelledBoxes:
         actor_scores=outputs.table.actor_scores[row][valid],
         action_scores=outputs.table.action_scores[row][valid],
         joint_scores=outputs.table.joint_scores[row][valid],
-        codes=outputs.instances.code[row][valid],
+        codes=outputs.detections.code[row][valid],
     )
 
 

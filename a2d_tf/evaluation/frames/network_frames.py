@@ -64,8 +64,8 @@ class NetworkFrames:
             if given is None:
                 return outputs, None
             in_boxes = infer_boxes(network, features, *given, size, rgb)
-            labels = in_boxes.instances._replace(head_results={})
-            return outputs, in_boxes._replace(instances=labels)
+            labels = in_boxes.detections._replace(head_results={})
+            return outputs, in_boxes._replace(detections=labels)
 
         self._graph = graph
 
