@@ -109,11 +109,15 @@ def time_training(config: Config, manifest: Manifest, on_gpu: bool) -> Computati
 
 
 def time_validation(evaluator: Evaluator, most: int) -> float:
-    """Return the seconds per frame of a validation on training frames.
+    """Measure how long a validation takes, in seconds per frame.
+
+    The same training frames are validated twice, and the second time counts: the first
+    one compiles functions.
 
     Args:
-      most: frames to score; there may be fewer. One batch is scored while the next is
-        computed, so several batches tell more.
+      evaluator: validates a network on its records, which have training frames.
+      most: the most frames to score. One batch is scored while the next is computed, so
+        several batches tell more.
     """
     for _ in range(2):  # the first compiles
         start = time.perf_counter()

@@ -54,7 +54,14 @@ class Result:
         return load_json(self.test / scores.METRICS, dict, "delete it and run again")
 
     def figures(self, tags: list[str]) -> list[float]:
-        """Return the figures with some tags of `scalars`; NaN for a missing one."""
+        """Return figures of this row's test scores, in the order of the tags.
+
+        Args:
+          tags: names of figures, '<section>/<name>', as `scalars` makes them.
+
+        Returns:
+          a figure for each tag; NaN if the scores lack it.
+        """
         values = scalars(self.metrics)
         return [values.get(tag, np.nan) for tag in tags]
 

@@ -31,7 +31,11 @@ class SeededRow:
 
     @property
     def lock(self) -> str:
-        """The path of its lock, which stays: it tells that the row was begun."""
+        """Return the path of the row's lock file.
+
+        A process holds the lock while it works on the row. The file stays: it tells
+        that the row was begun.
+        """
         return os.path.join(self.folder, f"{self.name}.lock")
 
 

@@ -58,10 +58,15 @@ def config_of(words: Sequence[str]) -> Config:
 
 
 def are_those_of(written: Config, wanted: Config) -> bool:
-    """Return whether a training with the wanted settings wrote the written ones.
+    """Return whether a training with the wanted settings writes the written ones.
 
-    Settings that a training completes are not compared. A training that turns off the
-    readout turns off its motion maps, too, see `training.run_settings`.
+    Only settings of the training and the model count. Initial weights (`init_*`), and
+    settings that a training completes by its weights and records, are not compared. A
+    training that turns off the readout turns off its motion maps, too.
+
+    Args:
+      written: the settings in the run folder of a training.
+      wanted: the settings that the flags of a training make.
     """
     completed = list(_COMPLETED)
     if wanted.model.readout and not written.model.readout:

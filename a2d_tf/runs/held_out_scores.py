@@ -260,10 +260,16 @@ class HeldOutScores:
 
 
 def video_facts(scores: HeldOutScores, video: str) -> dict[str, Any]:
-    """Return the fields of `video.json` of a prediction by a model with these scores.
+    """Return how good a model is, as fields of the `video.json` of a prediction.
 
     Args:
+      scores: the model's scores in videos held out.
       video: name of the predicted video, see `video_names`.
+
+    Returns:
+      {"held_out": the scores as JSON, without the names of videos, "split": what the
+      video was to the model, of `video_splits.SPLITS`}; no "split" if the model does
+      not say.
     """
     facts: dict[str, Any] = {"held_out": scores.without_names().to_json()}
     split = scores.split_of(video)

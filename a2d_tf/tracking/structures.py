@@ -109,4 +109,7 @@ class InstanceTracker(Protocol):
     """What assigns the instances of one answered frame after another to tracks."""
 
     def add(self, instances: Any) -> LinkedInstances:
-        """Assign the instances of the next answered frame."""
+        """Assign the instances of the next answered frame to tracks.
+
+        Call it once for each answered frame, in the order of the video.
+        """

@@ -51,14 +51,17 @@ def find_owners(
 
     Args:
       observations: the observations of the video.
-      fps: frames a second of a folder of images, see `BoutFrames.of_observation`.
+      fps: images a second, if the video is a folder of images and the user states its
+        rate; None for the rate that the observations state.
       bout_frames: finds the frames of the video that show a bout.
       annotated: the annotated individuals of the video.
-      individuals: {subject: the individuals that it means}, without subjects that are
-        known by sight alone.
+      individuals: {subject: the individuals that it means}. A subject that is missing
+        here is known by sight: it is the individual that is seen alone during its
+        bouts.
 
     Raises:
-      InputError: a bout does not fit the video, see `BoutFrames.of_observation`.
+      InputError: a bout is not within the video, the video is not as long as the coded
+        one, or the rate of the images is unknown.
     """
     with_subject: set[Individual] = set().union(*individuals.values())
     owned_bouts = []

@@ -63,7 +63,10 @@ class Individual(NamedTuple):
         return self._words_for(self.number)
 
     def track_words(self) -> set[str]:
-        """Return such words for its track, or for its number if it has no track."""
+        """Return the words, in lower case, that mean its track: '3' and 'mouse 3'.
+
+        Without a track, they are of the number that the user gave, if there is one.
+        """
         return self._words_for(self.number if self.track is None else self.track)
 
     def is_in_file(self, file: str) -> bool:

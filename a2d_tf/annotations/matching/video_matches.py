@@ -46,11 +46,18 @@ class VideoMatch:
 def match_documents(
     exports: Iterable[ReadExport], folder: VideoFolder
 ) -> list[VideoMatch]:
-    """Return the documents of exports with their videos, as far as these are known.
+    """Find the videos of the documents of exports, as far as possible.
+
+    Args:
+      exports: the exports, with their documents.
+      folder: the videos that may be annotated.
+
+    Returns:
+      a match for each document, in the order of the exports.
 
     Raises:
-      InputError: contents of an export that the user has named belong to several
-        videos, or a name is no file's.
+      InputError: the user names one video for an export whose documents belong to
+        several, or the name of a video in a document is no valid file name.
     """
     matches: list[VideoMatch] = []
     for export, documents in exports:

@@ -128,8 +128,9 @@ class SourceFlags:
         """Read the user's own videos and annotations, and print a summary.
 
         Args:
-          has_split: see `Selection`.
-          by_sight: see `Coding`.
+          has_split: whether there is a test split, so that the summary tells of it.
+          by_sight: whether a coded subject that no annotation names may be the
+            individual that is seen alone during its bouts; else it is an error.
 
         Raises:
           InputError: the flags contradict each other, or a file cannot be read.

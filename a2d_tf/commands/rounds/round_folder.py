@@ -32,7 +32,7 @@ class RoundFolder:
 
     @property
     def sheets(self) -> pathlib.Path:
-        """Sheets of annotated frames, to look at."""
+        """Return the folder with pictures of the annotated frames, to look at."""
         return self.run / run_folder.SHEETS
 
     @property
@@ -47,7 +47,7 @@ class RoundFolder:
 
     @property
     def comparison(self) -> pathlib.Path:
-        """Counts of both rounds, a row for each pair."""
+        """Return the path of the CSV file that compares this round with the last one."""
         return self.path / "rounds.csv"
 
     @property

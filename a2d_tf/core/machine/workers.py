@@ -77,8 +77,8 @@ def in_threads(
 
     Args:
       items: are made in the caller's thread.
-      ahead: number of items that are made before the first result is waited for; the
-        threads work on them meanwhile.
+      ahead: how many items are given to the threads beyond the one whose result is
+        waited for.
       threads: number of threads; by default one per core.
       start: is called first in each thread.
     """

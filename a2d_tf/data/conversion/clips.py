@@ -84,12 +84,15 @@ class ClipFrame(NamedTuple):
 
 
 def clip_frames(key: int, count: int, stride: int, length: int) -> list[ClipFrame]:
-    """Return the frames of a clip around a key frame.
+    """Return the frames of a clip, evenly spaced around its key frame.
+
+    The key frame is at index `count // 2`. A frame before the first or after the last
+    one of the video is replaced by that one, and is marked as clamped.
 
     Args:
-      key: number of the key frame, from 1.
+      key: number of the key frame in the video, from 1.
       count: number of frames in the clip.
-      stride: distance of the clip's frames in the video.
+      stride: distance between neighbours in the clip, in frames of the video.
       length: number of frames of the video.
     """
     frames = []

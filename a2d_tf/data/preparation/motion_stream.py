@@ -114,7 +114,10 @@ class MotionStream:
         kept_maps[number] = flow_histograms(flow)
 
     def end(self) -> None:
-        """Take note that the video has no more frames."""
+        """Finish the motion maps after the last frame of the video was added.
+
+        A block with too few frames is filled up with copies of its last frame.
+        """
         if self._block_frames:
             self._end_block()
         self._has_ended = True

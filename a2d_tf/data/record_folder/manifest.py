@@ -201,7 +201,15 @@ class Manifest:
         write_json(os.path.join(records_dir, NAME), {**FORMAT, **fields})
 
     def check_kept(self) -> None:
-        """Raise InputError if the records have changed since they were loaded."""
+        """Raise InputError if the folder no longer holds the records that were loaded.
+
+        Two sets of records are the same if their `source` digests are equal: they were
+        made with the same settings from the same files.
+
+        Raises:
+          InputError: the folder holds other records, its manifest cannot be read, or a
+            file of records is missing or of another size.
+        """
         if Manifest.load(self.directory).source != self.source:
             raise InputError(
                 f"{self.directory}: other records than when this began; build them in a"

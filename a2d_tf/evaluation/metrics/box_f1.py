@@ -57,7 +57,11 @@ class BoxF1(Metric):
 
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:
-        """Return a table of one figure."""
+        """Return the table with the F1 of boxes, or no table if it was not computed.
+
+        Args:
+          metrics: the content of `metrics.json`; any part may be missing.
+        """
         f1 = metrics.get("box_f1")
         if f1 is None:
             return []

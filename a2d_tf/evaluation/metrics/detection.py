@@ -35,7 +35,11 @@ class Detection(Metric):
 
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:
-        """Return a table of one row."""
+        """Return the table of the mAP of actors, actions and pairs, or no table.
+
+        Args:
+          metrics: the content of `metrics.json`; any part may be missing.
+        """
         row = cls.row(metrics)
         if row is None:
             return []
@@ -124,11 +128,14 @@ def mean_aps(
 
 
 def voc_aps_of_results(results: Results, truth: Truth, label_space: LabelSpace) -> dict:
-    """Score COCO results, each of one pair, by the protocol of Table 2.
+    """Compute the VOC2007 AP of each pair, at IoU .5, from COCO results.
+
+    A result has one pair and one score, so actors and actions have no scores of their
+    own.
 
     Returns:
-      {"detection": {"joint"}, "per_pair_ap": {code: AP}} in percent, keys strings;
-      actors and actions have no scores of their own.
+      {"detection": {"joint": mAP}, "per_pair_ap": {code as a string: AP}}, in percent.
+      The mAP is the mean over all pairs, where a pair without true boxes counts 0.
     """
     scorer = ClassScorer.of(truth, frames=results.frames, roi_frame=results.box_frame)
     pair_ap = {}

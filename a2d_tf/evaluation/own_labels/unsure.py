@@ -16,19 +16,19 @@ than the best limit does, by 10 in 5 percent fewer.
 def unsure_below(
     scores: np.ndarray, right: np.ndarray, seconds: np.ndarray
 ) -> float | None:
-    """Return the score below which answers are rather wrong than right.
+    """Return the score that best tells right answers from wrong ones.
 
-    To call lower scores wrong and the others right is then true for the longest time:
-    of a score that rises with the share that is right, it is where half is right.
+    If answers below it are called wrong and the others right, this is true for at least
+    as many seconds as with any other limit.
 
     Args:
-      scores: float [N], of the answers in held-out videos, 0 to 1.
-      right: bool [N].
-      seconds: float [N], how long each stands for.
+      scores: float [N], scores of the answers in held-out videos, 0 to 1.
+      right: bool [N], whether each answer is right.
+      seconds: float [N], for how long each answer stands.
 
     Returns:
-      one of the scores, rounded down to four digits; 0 if no answer is unsure, 1 if all
-      of them are; None if there are fewer than LEAST_ANSWERS.
+      one of the scores, rounded down to four digits; 0 to call all answers right, 1 to
+      call all wrong; None if there are fewer than LEAST_ANSWERS.
     """
     if len(scores) < LEAST_ANSWERS:
         return None

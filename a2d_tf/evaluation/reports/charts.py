@@ -81,14 +81,15 @@ def curves(
     y: str,
     ticks: Mapping[int, str] | None = None,
 ) -> bytes:
-    """Draw percentages by a number that doubles, or by numbers with names.
+    """Draw percentages as lines over a number, and return the picture as a PNG.
 
     Args:
-      lines: {label: (number, percentage) of each point}.
-      bold: the label of the line that counts most.
-      title: of the chart.
-      x, y: what its axes are.
-      ticks: {number: its name}; by default the numbers double.
+      lines: {label in the legend: (number, percentage) of each point}.
+      bold: the label of the line to draw thick.
+      title: title of the chart.
+      x, y: titles of the horizontal and the vertical axis.
+      ticks: {number: the text below it} for a linear horizontal axis. By default the
+        axis is logarithmic, as suits numbers that double.
     """
     figure = _figure(6, 3.6)
     axes = label_axes(figure.subplots(), title, x, y)

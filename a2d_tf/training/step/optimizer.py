@@ -21,13 +21,15 @@ class JoinedSGDW(addons.SGDW):
     def apply_joined(
         self, grads_and_vars: Sequence[tuple[tf.Tensor, tf.Variable]], joiner: Joiner
     ) -> None:
-        """Apply gradients in a replica, by a few operations on joined variables.
+        """Apply gradients to small variables of a replica, joined into vectors.
 
-        It does what `apply_gradients` does, to the bit, but does not count as a step.
+        The variables get the same values, to the bit, as by `apply_gradients`, in fewer
+        operations. The step counter `iterations` stays as it is.
 
         Args:
-          grads_and_vars: of small variables, which have slots.
-          joiner: joins small variables.
+          grads_and_vars: (gradient, variable) pairs. A gradient is summed over all
+            replicas, and the variable has its momentum slot already.
+          joiner: joins tensors into one vector, and splits it again.
         """
         rate = self._rate("learning_rate")
         weight_decay = self._rate("weight_decay")

@@ -117,12 +117,13 @@ def answer_clips(
     frames: Iterable[np.ndarray | None],
     span: Span = EVERY_FRAME,
 ) -> Generator[Answer, None, None]:
-    """Yield the answer to each frame of a span.
+    """Yield the answer to each frame of a span, in order.
 
     Args:
-      network: computes the features.
-      answer: returns the instances in the key frame of a clip.
-      frames: all frames of a video, see `clips_of_span`.
+      network: computes the features that clips hold.
+      answer: takes the clip around a frame, and returns the instances in that frame.
+      frames: every frame of the video from the first, RGB uint8 [H, W, 3]; None in
+        place of one that no answer of the span needs.
       span: the frames to answer.
     """
     with contextlib.closing(clips_of_span(network, frames, span)) as clips:

@@ -49,10 +49,14 @@ class TrackSettings:
         return settings
 
     def groups(self, labels: LabelSpace) -> Groups:
-        """Return the groups of `max_tracks`.
+        """Return the groups of actors within which instances are linked into tracks.
+
+        An actor with a number in `max_tracks` is a group of its own. The others are
+        group 0 together, which has no limit unless `max_tracks` is a single number.
 
         Raises:
-          InputError: `max_tracks` is no number, or names no actor of `labels`.
+          InputError: `max_tracks` is neither a number of 1 or more, nor a list such as
+            "mouse=2,wheel=1" of different actors of `labels`.
         """
         numbers: dict[str, int] = {}
         number_of_all = math.inf

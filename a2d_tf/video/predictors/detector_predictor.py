@@ -65,7 +65,7 @@ class DetectorPredictor:
         *,
         stops: Sequence[int] = (),
     ) -> Iterator[VideoFrame]:
-        """See `VideoPredictor`."""
+        """Detect, track and label the individuals of a video; see `VideoPredictor`."""
         frames = needed_frames(reader, span, self.info, stops)
         answers = answer_clips(self.labeller, self._answer, frames, span)
         return track_answers(

@@ -89,7 +89,11 @@ class VideoPredictor(Protocol):
         """
 
     def video_facts(self, reader: Reader) -> dict[str, Any]:
-        """Return further fields of `video.json`; see `prediction_folder.VideoInfo`."""
+        """Return what only this predictor knows for the `video.json` of a video.
+
+        Returns:
+          {name of a field of `prediction_folder.VideoInfo`: its value}.
+        """
 
     def track_names(self, reader: Reader) -> dict[int, str]:
         """Return {number of a track: the name of its individual}, if it has a name."""
