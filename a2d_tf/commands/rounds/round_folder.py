@@ -47,7 +47,7 @@ class RoundFolder:
 
     @property
     def comparison(self) -> pathlib.Path:
-        """Return the path of the CSV file that compares this round with the last one."""
+        """Return the CSV file that compares this round with the one before."""
         return self.path / "rounds.csv"
 
     @property
