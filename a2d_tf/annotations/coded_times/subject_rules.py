@@ -20,7 +20,7 @@ def individuals_called(
     annotated: AnnotatedIndividuals,
     subject: str,
     where: str,
-    others: Collection[str] = (),
+    others: Collection[str],
 ) -> set[Individual]:
     """Return the individuals that a subject names, calls by actor, or numbers.
 

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 from pycocotools import mask as rle_tools
 
+from a2d_tf.data.clip_records.clip_record import ClipRecord
 from a2d_tf.data.clip_records.quantisation import quantise, quantise_channels
-from a2d_tf.data.conversion.clips import ClipRecord
 from a2d_tf.data.preparation.resizing import resize_frame
 
 JPEG_QUALITY = 95
