@@ -63,6 +63,31 @@ def test_command_lines_without_sense(tmp_path, words, named):
     assert os.listdir(tmp_path) == []
 
 
+CALLS = """
+from a2d_tf import predict
+from a2d_tf.commands import on_beam
+for run, *words in [
+    (on_beam.run, "a2d on-beam", "predict", "--staging=s", "--task=1/2"),
+    (on_beam.run, "a2d on-beam", "predict", "--staging=s", "--task=1/2"),
+    (predict.run, "a2d predict", "--staging=s"),
+]:
+    try:
+        run(words)
+    except SystemExit as end:
+        assert end.code == 1
+"""
+
+
+def test_staging_is_a_flag_of_each_call_and_not_of_the_local_command():
+    done = subprocess.run(
+        [sys.executable, "-c", CALLS], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    first, second, local = done.stderr.splitlines()
+    assert first == second and "--task: the runner distributes" in first
+    assert "Unknown command line flag 'staging'" in local
+
+
 URLS = {"annotations": "c=gs://b/own.zip", "output": "gs://b/out/"}
 
 

@@ -58,7 +58,7 @@ class _Command(NamedTuple):
     """A command that Beam's workers share.
 
     Attributes:
-      flags: of the local command, which get `--staging`.
+      flags: of the local command; they have `--staging` while it runs on Beam.
       run: takes argv and the setup; returns the exit status.
     """
 
@@ -194,9 +194,12 @@ def run(words: Sequence[str] | None = None) -> None:
     command = _COMMANDS[name]
     _define_staging(command.flags)
     end = words.index("--") if "--" in words else len(words)
-    command_line.run(
-        functools.partial(_main, command=command, beam_words=words[end + 1 :]),
-        command.flags,
-        [program, *words[1:end]],
-        help_module=__name__,
-    )
+    try:
+        command_line.run(
+            functools.partial(_main, command=command, beam_words=words[end + 1 :]),
+            command.flags,
+            [program, *words[1:end]],
+            help_module=__name__,
+        )
+    finally:
+        del command.flags.staging  # the local command has no such flag
