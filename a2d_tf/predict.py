@@ -30,6 +30,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from a2d_tf.annotations.tracks.given_tracks import Reading
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.core.command import command_line
 from a2d_tf.core.errors import InputError
@@ -102,7 +103,7 @@ def _predict_video(source: ModelSource) -> None:
     folder, name = os.path.split(os.path.realpath(FLAGS.video))
     if folder == os.path.realpath(output) and name in prediction_folder.RESULTS:
         raise InputError(f"{FLAGS.video}: would be overwritten; use another --output")
-    load = _loader(source, [FLAGS.video])
+    load = _loader(source, _TRACKS.reading_of_tracks(), [FLAGS.video])
     track_settings = _TRACKS.settings()
     reader = video_reader.open_video(FLAGS.video, FLAGS.fps)
     span = Span.of_seconds(reader, FLAGS.start, FLAGS.end, FLAGS.every)
@@ -127,8 +128,9 @@ def _predict_library(
     Returns:
       the exit status: 1 if every video of the task failed.
     """
-    request = _request(source)
-    load = _loader(source, [job.path for job in jobs])
+    reading = _TRACKS.reading_of_tracks()
+    request = _request(source, reading)
+    load = _loader(source, reading, [job.path for job in jobs])
     task = _VIDEO.task()
     unfinished = {job for job in jobs if not request.is_finished(job)}
     own_jobs = task.share(jobs)
@@ -150,9 +152,12 @@ def _predict_library(
     return int(bool(failures) and len(failures) == len(own_jobs))
 
 
-def _request(source: ModelSource) -> Request:
-    """Return how each video of a library is predicted."""
-    reading = _TRACKS.reading_of_tracks()
+def _request(source: ModelSource, reading: Reading) -> Request:
+    """Return how each video of a library is predicted.
+
+    Args:
+      reading: how --tracks is read.
+    """
     return Request(
         start=FLAGS.start,
         end=FLAGS.end,
@@ -168,12 +173,15 @@ def _request(source: ModelSource) -> Request:
     )
 
 
-def _loader(source: ModelSource, videos: Sequence[str]) -> Callable[[], LoadedModel]:
+def _loader(
+    source: ModelSource, reading: Reading, videos: Sequence[str]
+) -> Callable[[], LoadedModel]:
     """Return a function that loads the model, and the tracks of videos if given.
 
     It can be pickled, for other machines.
 
     Args:
+      reading: how --tracks is read.
       videos: the paths of all videos.
     """
     if not FLAGS.tracks:
@@ -181,7 +189,7 @@ def _loader(source: ModelSource, videos: Sequence[str]) -> Callable[[], LoadedMo
     return functools.partial(
         track_predictor.load,
         source.path,
-        reading=_TRACKS.reading_of_tracks(),
+        reading=reading,
         videos=videos,
         **_MODEL.loading(),
     )

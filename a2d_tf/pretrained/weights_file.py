@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Iterator
@@ -88,7 +89,7 @@ class Weights:
                 layers.add(role.split("/")[1])
         return len(layers)
 
-    @property
+    @functools.cached_property
     def parts(self) -> set[str]:
         """The parts of a network that the tensors are for.
 

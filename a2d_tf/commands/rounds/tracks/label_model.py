@@ -32,10 +32,10 @@ def write(
       network: the network without the fit.
       held_out: the scores that the model keeps.
     """
-    path = inputs.output / "model.json"
+    path = inputs.folder.path / "model.json"
     facts = {"weights": _digest(inputs, network, fit, held_out)}
-    if inputs.model.exists():
-        facts.update(model_source.identity(str(inputs.model)))
+    if inputs.folder.model.exists():
+        facts.update(model_source.identity(str(inputs.folder.model)))
     if path.exists() and load_json(path, {}, "delete it") == facts:
         return
 
@@ -44,8 +44,8 @@ def write(
 
     bout_seconds = inputs.source.bout_seconds
     model = network.build(fit.labels, fit.fitted, bout_seconds, held_out)
-    exporter.export(model, str(inputs.model), BOX_SIGNATURES)
-    facts.update(model_source.identity(str(inputs.model)))
+    exporter.export(model, str(inputs.folder.model), BOX_SIGNATURES)
+    facts.update(model_source.identity(str(inputs.folder.model)))
     write_json(path, facts)
 
 

@@ -94,7 +94,7 @@ def score(
         coded=[instance.action for instance in instances],
         predicted=[instance.predicted for instance in instances],
     )
-    coded_seconds_report.write(inputs.output, seconds)
+    coded_seconds_report.write(inputs.folder.path, seconds)
     lines = [f"{coded_seconds_report.NOTE}:", *coded_seconds_report.lines(seconds)]
     if fit.fitted.skills.summary:
         lines.append(
@@ -137,7 +137,7 @@ def _choose_folds(
     usual_number = str(min(_USUAL_FOLDS, len(fit.videos)))
     return TrackFolds(
         folds=chosen_folds.choose(
-            inputs.folds or usual_number, videos_of_actions, inputs.output / "folds"
+            inputs.folds or usual_number, videos_of_actions, inputs.folder.folds
         ),
         fit=fit,
         coded=coded,
@@ -148,4 +148,4 @@ def _choose_folds(
 def _draw_curve(
     inputs: TrackRoundInput, points: Sequence[learning_curve.Point]
 ) -> None:
-    learning_curve.write(inputs.output, points, learning_curve.OF_CODED_VIDEOS)
+    learning_curve.write(inputs.folder.path, points, learning_curve.OF_CODED_VIDEOS)

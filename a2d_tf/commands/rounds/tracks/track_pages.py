@@ -34,7 +34,7 @@ def write(
     from a2d_tf.video.predictors.fitted_labeller import FittedLabeller
     from a2d_tf.video.predictors.track_predictor import TrackPredictor
 
-    info = model_info.read(str(inputs.model))
+    info = model_info.read(str(inputs.folder.model))
 
     def labeller_of(name: str) -> FittedLabeller:
         weights = fit.weights
@@ -54,12 +54,12 @@ def write(
         every=inputs.every,
         track_settings=inputs.track_settings,
         kinds=inputs.kinds,
-        model=model_source.identity(str(inputs.model)),
+        model=model_source.identity(str(inputs.folder.model)),
         settings={"tracks": exports_digest(inputs.reading.exports)},
         fps=inputs.fps,
         overwrite=True,
         notes=tuple(notes),
-        curve=str(inputs.output / learning_curve.PICTURE),
+        curve=str(inputs.folder.path / learning_curve.PICTURE),
     )
     unfinished = [job for job in inputs.jobs if not request.is_finished(job)]
     failures: dict[str, str] = {}
@@ -67,7 +67,7 @@ def write(
         failures = library_prediction.predict(
             lambda: predictor, unfinished, request, "skip"
         )
-    library = str(inputs.output / "videos")
+    library = str(inputs.folder.videos)
     library_tables.conclude(library, inputs.jobs, request, failures)
     for reason in failures.values():
         print(f"skipped {reason}", file=sys.stderr)

@@ -45,7 +45,11 @@ def run(inputs: TrackRoundInput) -> None:
         if not network.motion.action_backbone:
             _note_missing_weights()
         feature_folder = FeatureFolder(
-            inputs.output / "features", network, inputs.tracks, inputs.every, inputs.fps
+            inputs.folder.path / "features",
+            network,
+            inputs.tracks,
+            inputs.every,
+            inputs.fps,
         )
         features = feature_folder.complete(inputs.jobs, labels)
 
@@ -62,14 +66,14 @@ def run(inputs: TrackRoundInput) -> None:
         scores = left_out_scores.score(inputs, fit, features, coded)
     print("\n".join(scores.lines), flush=True)
     if scores.folds:
-        fold_scores.write(inputs.output, scores.folds)
+        fold_scores.write(inputs.folder.path, scores.folds)
         print(f"\n{fold_scores.table(scores.folds, 'seconds').text()}\n", flush=True)
 
     with timed_stage("model"):
         label_model.write(inputs, network, fit, scores.held_out(fit.videos))
     with timed_stage("videos"):
         track_pages.write(inputs, fit, features, scores.lines)
-    print(inputs.output / "videos" / "index.html")
+    print(inputs.folder.videos / "index.html")
 
 
 def _note_gaps(inputs: TrackRoundInput) -> None:

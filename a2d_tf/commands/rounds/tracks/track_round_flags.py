@@ -11,7 +11,7 @@ import numpy as np
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.matching.video_folder import VideoFolder
 from a2d_tf.annotations.matching.video_names import name_of_path
-from a2d_tf.annotations.tracks.given_tracks import GivenTracks
+from a2d_tf.annotations.tracks.given_tracks import GivenTracks, Reading
 from a2d_tf.behaviour.prediction_folder import RESULT_FILES
 from a2d_tf.commands.flags.source_flags import SourceFlags
 from a2d_tf.commands.rounds.round_request import RoundRequest
@@ -67,12 +67,13 @@ def read(
     source = _SOURCE.open_own_videos(has_split=False, by_sight=detected is not None)
     for doubt in source.doubts:
         print(f"note: {doubt}", file=sys.stderr)
+    reading = _SOURCE.reading_of_tracks()
     return TrackRoundInput(
-        output=request.folder.path,
+        folder=request.folder,
         jobs=request.jobs,
         source=source,
-        reading=_SOURCE.reading_of_tracks(),
-        tracks=_read_tracks(request, source, of_detector=detected is not None),
+        reading=reading,
+        tracks=_read_tracks(request, source, reading, of_detector=detected is not None),
         every=_EVERY.value or _usual_every(request.jobs, FLAGS.fps),
         fps=FLAGS.fps,
         track_settings=TrackSettings(
@@ -88,12 +89,16 @@ def read(
 
 
 def _read_tracks(
-    request: RoundRequest, source: AnnotatedVideos, *, of_detector: bool
+    request: RoundRequest,
+    source: AnnotatedVideos,
+    reading: Reading,
+    *,
+    of_detector: bool,
 ) -> GivenTracks:
     """Read the tracks of all videos, and say which actors are left out."""
     paths = [pathlib.Path(job.path).absolute() for job in request.jobs]
     given = GivenTracks.read(
-        _SOURCE.reading_of_tracks(),
+        reading,
         VideoFolder.of_paths(pathlib.Path(request.videos), paths),
         source.label_space,
         [name_of_path(path) for path in paths],

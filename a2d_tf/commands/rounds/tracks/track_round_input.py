@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 from collections.abc import Sequence
 
 from a2d_tf.annotations.annotated_videos import AnnotatedVideos
 from a2d_tf.annotations.tracks.given_tracks import GivenTracks, Reading
+from a2d_tf.commands.rounds.round_folder import RoundFolder
 from a2d_tf.training.given_tracks.coded_instances import CodesOfVideo
 from a2d_tf.video.frames.track_settings import TrackSettings
 from a2d_tf.video.library.library_videos import Job
@@ -18,7 +18,7 @@ class TrackRoundInput:
     """Videos, tracks and coded times, and how the tracks are labelled.
 
     Attributes:
-      output: the folder of all results.
+      folder: the folder of all results.
       jobs: all videos, each with the folder of its page.
       source: the videos with coded times, and the label space.
       reading: how the files of the tracks were read.
@@ -32,7 +32,7 @@ class TrackRoundInput:
       folds: as `RoundRequest.folds`.
     """
 
-    output: pathlib.Path
+    folder: RoundFolder
     jobs: Sequence[Job]
     source: AnnotatedVideos
     reading: Reading
@@ -44,11 +44,6 @@ class TrackRoundInput:
     device: str
     detector: str | None = None
     folds: str | None = None
-
-    @property
-    def model(self) -> pathlib.Path:
-        """The folder of the SavedModel."""
-        return self.output / "model"
 
     def codes(self) -> dict[str, CodesOfVideo]:
         """Return the codes of the coded instances: {video: {(frame, track): code}}."""
