@@ -45,14 +45,12 @@ _RELEASE = FLAGS.define_string(
 _ANNOTATIONS = FLAGS.define_string(
     "annotations", None, "Own annotations, in place of --release."
 )
-_OWN_VIDEOS = FLAGS.define_string(
-    "videos", None, "Folder of the videos of --annotations."
-)
+_VIDEOS = FLAGS.define_string("videos", None, "Folder of the videos of --annotations.")
 _FOLDS = FLAGS.define_string(
     "folds", None, "CSV of video and fold: each fold in turn is the test split."
 )
 _TEST_FOLDS = FLAGS.define_list("test_folds", None, "Folds to test; by default all.")
-_VIDEOS = FLAGS.define_integer(
+_MINI_VIDEOS = FLAGS.define_integer(
     "mini_videos", 400, "Number of videos of the mini A2D.", 6
 )
 _WORKERS = FLAGS.define_integer(
@@ -114,12 +112,12 @@ def source_flags(workdir: str) -> list[str]:
     words = [f"--workers={_WORKERS.value}"]
     if _ANNOTATIONS.value:
         words.append(f"--annotations={_ANNOTATIONS.value}")
-        words.append(f"--videos={_OWN_VIDEOS.value}")
+        words.append(f"--videos={_VIDEOS.value}")
         return words
     release = _RELEASE.value
     if not release:
         folder = os.path.join(workdir, "mini_a2d")
-        release = mini_a2d.make_release(folder, _VIDEOS.value, 0, _WORKERS.value)
+        release = mini_a2d.make_release(folder, _MINI_VIDEOS.value, 0, _WORKERS.value)
     return [*words, f"--release={release}"]
 
 
@@ -131,7 +129,7 @@ def _keep_settings(path: pathlib.Path, folds: dict[str, list[str]]) -> None:
     """
     mini_videos = None
     if not (_RELEASE.value or _ANNOTATIONS.value):
-        mini_videos = _VIDEOS.value
+        mini_videos = _MINI_VIDEOS.value
     settings = {
         "base": _BASE.value,
         "base_sha256": file_digest(flagfiles.find(_BASE.value)),
@@ -159,7 +157,7 @@ def main(argv: list[str]) -> None:
     # So that a training saves its step before it ends.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if _ANNOTATIONS.value:
-        command_line.require([], videos=_OWN_VIDEOS.value)
+        command_line.require([], videos=_VIDEOS.value)
     if _TEST_FOLDS.value:
         command_line.require([], folds=_FOLDS.value)
     workdir = os.path.abspath(_WORKDIR.value)

@@ -36,14 +36,14 @@ def choose(
     for videos in videos_of_pairs.values():
         annotated.update(videos)
     if folds.isdecimal():
-        count = int(folds)
-        if not 2 <= count <= len(annotated):
+        number = int(folds)
+        if not 2 <= number <= len(annotated):
             raise InputError(
                 f"--folds={folds}: {len(annotated)} videos are annotated; use 2 to"
                 f" {len(annotated)} folds"
             )
         sets = [set(videos) for videos in videos_of_pairs.values()]
-        chosen = folds_by_pairs(sets, count)
+        chosen = folds_by_pairs(sets, number)
     else:
         chosen = read_folds(folds)
         listed = {video for videos in chosen.values() for video in videos}

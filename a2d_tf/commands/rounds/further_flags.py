@@ -54,12 +54,7 @@ def for_training(words: Sequence[str]) -> dict[str, list[str]]:
     Raises:
       InputError: no command has a flag, or a2d start sets it itself.
     """
-    for word in words:
-        if _name(word) in _SET_BY_START or not _commands_with(word, _TRAINING):
-            raise InputError(
-                f"{word}: not a flag of a2d {', '.join(_TRAINING)}, or one that a2d"
-                " start sets itself"
-            )
+    _check_known(words)
     return _assign(words, _TRAINING)
 
 
@@ -94,6 +89,16 @@ def is_misplaced(word: str, register: Register) -> bool:
     return bool(_commands_with(word, _TRAINING))
 
 
+def _check_known(words: Sequence[str]) -> None:
+    """Raise InputError if no command has a flag, or a2d start sets it itself."""
+    for word in words:
+        if _name(word) in _SET_BY_START or not _commands_with(word, _TRAINING):
+            raise InputError(
+                f"{word}: not a flag of a2d {', '.join(_TRAINING)}, or one that a2d"
+                " start sets itself"
+            )
+
+
 def _check_meaning(
     words: Sequence[str], flag: str, commands: Mapping[str, Collection[str]]
 ) -> None:
@@ -103,7 +108,7 @@ def _check_meaning(
       flag: tracks or detector, for the message.
       commands: {command: its flags}.
     """
-    for_training(words)  # raises if a flag is unknown
+    _check_known(words)
     for word in words:
         if not _commands_with(word, commands):
             raise InputError(f"{word}: has nothing to do with --{flag}; leave it out")
