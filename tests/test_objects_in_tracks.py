@@ -139,6 +139,23 @@ def test_the_nearest_answered_frame_stands_for_an_annotated_one(tmp_path):
     assert (pair.frames, pair.counts.right, scores.frames) == (2, 1, 2)
 
 
+@pytest.mark.parametrize(
+    "facts", [{"first_frame": 31, "begin": 2.0}, {"begin": 3.0}], ids=["said", "rate"]
+)
+def test_frames_before_the_first_answered_one_do_not_count(tmp_path, facts):
+    """Frames 31 to 70 are answered; the fixture has 10 frames a second.
+
+    With a varying frame rate, frame 31 need not begin at 3 seconds.
+    """
+    frames = [f"a/{number:05d}" for number in (30, 31, 70, 71)]
+    shape = (0, 0, 20, 20, None)
+    truth = truth_of(*((name, 11, *shape) for name in frames), frames=frames)
+    predict(tmp_path / "a", (31, 1, 11, 0.9, 0, 0, 20, 20), **facts)
+    scores = objects_in_tracks.score(truth, tmp_path, LABELS, tmp_path / "scores")
+    pair = scores.pairs["mouse-run"]
+    assert (pair.frames, pair.counts.right, scores.frames) == (2, 1, 2)
+
+
 def test_labels_of_the_prediction_are_matched_by_name(tmp_path):
     truth = truth_of(("a/00001", 12, 0, 0, 20, 20, None), frames=["a/00001"])
     fewer = LabelSpace(("mouse",), ("rest",), (11,))

@@ -108,6 +108,8 @@ def test_what_the_video_is_and_who_did_what_from_when_to_when(tmp_path):
     assert "reports as damaged: 1." in (tmp_path / "index.html").read_text()
     write(tmp_path, FILM, length=8)  # read to its end, where the file claims more
     assert load(tmp_path, "video.json")["frames"] == 8
+    write(tmp_path, {3: FILM[3], 4: []})  # a part of the video
+    assert load(tmp_path, "video.json")["first_frame"] == 3
 
 
 def test_tracks_hold_the_same_and_every_frame(tmp_path):

@@ -40,7 +40,13 @@ from a2d_tf.evaluation.own_labels.object_matching import (
 from a2d_tf.evaluation.own_labels.object_scores import ObjectScores
 
 _BOUT = {"start_frame": whole(1), "end_frame": whole(1), "mean_score": number(0, 1)}
-_TIMES = {"every": whole(1), "begin": SECONDS, "fps": number(1e-9, 1e9), "times": list}
+_TIMES = {
+    "every": whole(1),
+    "begin": SECONDS,
+    "first_frame?": whole(1),
+    "fps": number(1e-9, 1e9),
+    "times": list,
+}
 
 
 class _Row(NamedTuple):
@@ -142,7 +148,8 @@ def _answered_frames(
     """Return {frame: the nearest one that was answered}, of those that have one."""
     facts = load_json(prediction / VIDEO_FILE, _TIMES, REMEDY)
     every = facts["every"]
-    first = round(facts["begin"] * facts["fps"]) + 1
+    # Earlier versions do not say it. It is right if the frame rate is constant.
+    first = facts.get("first_frame", round(facts["begin"] * facts["fps"]) + 1)
     nearest = {}
     for frame in sorted(frames):
         count = len(facts["times"])

@@ -59,6 +59,7 @@ class PredictionWriter:
         self._track_names: dict[int, str] = {}
 
         self.frames = 0
+        self._first_frame = 1
         self._frames_with_extra = 0
         self._unsure_frames = 0
         self._damaged_frames = 0
@@ -75,6 +76,8 @@ class PredictionWriter:
     def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
         """Append a frame; the numbers of frames must ascend."""
         self._labels = labels
+        if self.frames == 0:
+            self._first_frame = frame.number
         self.frames += 1
         if frame.extra > 0:
             self._frames_with_extra += 1
@@ -131,6 +134,8 @@ class PredictionWriter:
             video_info["fps_is_assumed"] = reader.fps_is_assumed
         if reader.first_frame_time > 0:
             video_info["film_start"] = reader.first_frame_time
+        if self._first_frame > 1:
+            video_info["first_frame"] = self._first_frame
         write_json(os.path.join(self._folder, VIDEO_FILE), video_info)
 
     def _open_writers(self, kinds: Collection[str]) -> None:
