@@ -22,15 +22,16 @@ ROI_POSITIVE_IOU = 0.5
 def generate(
     shapes: Sequence[tuple[int, int]], strides: Sequence[int], sizes: Sequence
 ) -> np.ndarray:
-    """Return the anchors of all pyramid levels, one for each cell, size and ratio.
+    """Return the RPN's anchors of all pyramid levels, one per cell, size and ratio.
 
-    The anchors of cell (i, j) are centred at (i * stride, j * stride).
+    The anchors of cell (i, j) are centred at (y, x) = (i * stride, j * stride), as in
+    matterport's Mask R-CNN. They are not clipped to the image.
 
     Args:
-      shapes: (height, width) of each level's feature map.
-      strides: image pixels per cell, for each level.
-      sizes: one or several sizes for each level. A size is the square root of an
-        anchor's area in pixels; anchors of all RATIOS have it.
+      shapes: (height, width) of each level's feature map, the finest level first.
+      strides: image pixels per cell, for each level, such as STRIDES.
+      sizes: for each level one size or a sequence of sizes. A size is the square root
+        of an anchor's area in pixels; each size is combined with each of RATIOS.
 
     Returns:
       float32 [A, 4] (y1, x1, y2, x2), ordered by level, row, column, size, ratio.
@@ -50,18 +51,22 @@ def generate(
 def best_overlaps(
     boxes: np.ndarray, frames: np.ndarray, strides: Sequence[int], sizes: Sequence
 ) -> np.ndarray:
-    """Return the largest IoU of each box with an anchor.
+    """Return the IoU of each box with the anchor that fits it best.
 
-    Anchors whose centre is outside the box's frame do not count.
+    This tells before training whether anchor sizes suit a dataset: a box whose IoU is
+    below POSITIVE_IOU has no positive anchor by that rule. The anchors are those that
+    `generate` would return, except anchors whose centre is outside the box's frame.
 
     Args:
       boxes: [N, 4] (y1, x1, y2, x2), pixels of the canvas, not empty.
-      frames: [N, 2], height and width of each box's frame, which starts at (0, 0).
-      strides: image pixels per cell, for each level.
-      sizes: one or several sizes for each level, see `generate`.
+      frames: [N, 2], height and width in pixels of the frame that each box lies in,
+        without the canvas's padding. A frame starts at (0, 0) of the canvas.
+      strides: image pixels per cell, for each pyramid level.
+      sizes: for each level one size or a sequence of sizes: square roots of anchors'
+        areas, pixels.
 
     Returns:
-      float64 [N].
+      float64 [N], the largest IoU of each box.
     """
     boxes = np.asarray(boxes, np.float64)
     frames = np.asarray(frames)

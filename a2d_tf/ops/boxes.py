@@ -22,9 +22,14 @@ def area(boxes: tf.Tensor) -> tf.Tensor:
 
 
 def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Return the IoU [..., N, M] of all pairs of boxes a [..., N, 4], b [..., M, 4].
+    """Return the IoU of each box of `a` with each box of `b`.
 
-    The IoU of two empty boxes is 0.
+    Args:
+      a: float32 [..., N, 4] (y1, x1, y2, x2), pixels.
+      b: float32 [..., M, 4], likewise.
+
+    Returns:
+      float32 [..., N, M]; the IoU of two empty boxes is 0.
     """
     a_first, a_last = tf.split(tf.expand_dims(a, -2), 2, axis=-1)
     b_first, b_last = tf.split(tf.expand_dims(b, -3), 2, axis=-1)
@@ -40,19 +45,28 @@ class BoxCoder:
     """Converts boxes to deltas (dy, dx, dh, dw) from anchors, and back.
 
     Attributes:
-      weights: factors of dy, dx, dh and dw.
-      max_log_scale: upper limit of dh and dw in decoding, before the factors.
+      weights: four factors, by which dy, dx, dh and dw are multiplied in encoding and
+        divided in decoding.
+      max_log_scale: upper limit of log(height / anchor height) and of log(width /
+        anchor width) in decoding, so that exp() stays finite.
     """
 
     weights: tuple
     max_log_scale: float = MAX_LOG_SCALE
 
     def encode(self, boxes: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
-        """Return the deltas [..., 4] from anchors [..., 4] to boxes [..., 4].
+        """Return the deltas from anchors to boxes, the regression targets of a head.
 
         (dy, dx) = (centre - anchor centre) / anchor size * weights[:2] and
-        (dh, dw) = log(size / anchor size) * weights[2:], sizes floored at a hundredth
-        of a pixel.
+        (dh, dw) = log(size / anchor size) * weights[2:], where sizes are (height,
+        width), floored at a hundredth of a pixel.
+
+        Args:
+          boxes: float32 [..., 4] (y1, x1, y2, x2), pixels.
+          anchors: float32 [..., 4], the anchor or RoI of each box, likewise.
+
+        Returns:
+          float32 [..., 4], (dy, dx, dh, dw).
         """
         centre, size = _centre_size(boxes)
         anchor_centre, anchor_size = _centre_size(anchors)
@@ -64,7 +78,16 @@ class BoxCoder:
         return tf.concat([shift, scale], axis=-1) * weights
 
     def decode(self, deltas: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
-        """Return the boxes [..., 4] for deltas [..., 4] from anchors [..., 4]."""
+        """Return the boxes that a head's deltas describe, the inverse of `encode`.
+
+        Args:
+          deltas: float32 [..., 4], (dy, dx, dh, dw).
+          anchors: float32 [..., 4] (y1, x1, y2, x2), pixels: the anchor or RoI of each
+            delta.
+
+        Returns:
+          float32 [..., 4] (y1, x1, y2, x2), pixels, not clipped to the image.
+        """
         weights = tf.constant(self.weights, tf.float32)
         shift, scale = tf.split(deltas / weights, 2, axis=-1)
         anchor_centre, anchor_size = _centre_size(anchors)
@@ -74,9 +97,14 @@ class BoxCoder:
 
 
 def clip(boxes: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Clip boxes [B, ..., 4] to frames of size [B, 2] (height, width).
+    """Clip boxes to their frames; a box outside its frame becomes empty.
 
-    A box outside its frame becomes empty.
+    Args:
+      boxes: float32 [B, ..., 4] (y1, x1, y2, x2), pixels.
+      size: [B, 2], height and width of each frame in pixels.
+
+    Returns:
+      float32 [B, ..., 4].
     """
     size = tf.cast(size, boxes.dtype)
     limit = tf.concat([size, size], axis=-1)

@@ -1,8 +1,10 @@
 """Resize frames to fit the network's canvas, and pad them with zeros.
 
-The padding is below and to the right. Flow vectors scale with the frame. The input
-pipeline and the exported model use the same functions, so that training and inference
-see the same clip.
+The canvas is the network's input image of a fixed height and width (--image_height and
+--image_width). The padding is below and to the right. Flow is optical flow from each
+frame to the next, (u, v) with u to the right and v down; its vectors scale with the
+frame. The input pipeline and the exported model use the same functions, so that
+training and inference see the same clip.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ import tensorflow as tf
 
 
 class Placed(NamedTuple):
-    """Frames on the canvas.
+    """The N frames of a clip on a canvas of height H and width W.
 
     Attributes:
-      rgb: uint8 [N, H, W, 3].
-      flow: float32 [N, H, W, 2], (u, v) in pixels of the canvas.
-      size: int32 [2], height and width of the frames without padding.
+      rgb: the frames, uint8 [N, H, W, 3]; 0 in the padding.
+      flow: their optical flow, float32 [N, H, W, 2], (u, v) in pixels of the canvas; 0
+        in the padding.
+      size: int32 [2], height and width of the frames on the canvas without padding.
     """
 
     rgb: tf.Tensor
@@ -28,9 +31,14 @@ class Placed(NamedTuple):
 
 
 def decode_jpegs(images: tf.Tensor, channels: int) -> tf.Tensor:
-    """Decode images of one size, string [N], to uint8 [N, H, W, channels].
+    """Decode JPEGs or PNGs of one size in the graph, with the pixels OpenCV would give.
 
-    The result equals OpenCV's. PNGs are decoded, too.
+    Args:
+      images: string [N], the encoded images, all of one height and width.
+      channels: 3 for RGB, 1 for grey.
+
+    Returns:
+      uint8 [N, H, W, channels].
     """
     # The default method differs from OpenCV's by several levels and is no faster.
     decode = functools.partial(
@@ -43,14 +51,15 @@ def decode_jpegs(images: tf.Tensor, channels: int) -> tf.Tensor:
 def fitted_size_in_graph(size: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:
     """Return the largest size that fits into the canvas and keeps the aspect ratio.
 
-    This is `resizing.fitted_size` for a size that only the graph knows.
+    A smaller frame is enlarged. This is `resizing.fitted_size` for a size that is a
+    tensor, known only when the graph runs.
 
     Args:
-      size: int32 [2], height and width of the frame.
-      canvas: (height, width).
+      size: int32 [2], height and width of the frame in pixels.
+      canvas: (height, width) of the canvas in pixels.
 
     Returns:
-      int32 [2], height and width.
+      int32 [2], height and width in pixels, each at least 1.
     """
     ratio = tf.cast(canvas, tf.float64) / tf.cast(size, tf.float64)
     fitted = tf.round(tf.cast(size, tf.float64) * tf.reduce_min(ratio))
@@ -63,8 +72,9 @@ def resize(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     Images are averaged over areas to shrink them, and interpolated to enlarge them.
 
     Args:
-      images: uint8 or float32 [N, h, w, C].
-      size: int32 [2], the new height and width.
+      images: uint8 or float32 [N, h, w, C]: frames, or flow, whose vectors keep their
+        lengths (see `scale_vectors`).
+      size: int32 [2], the new height and width in pixels.
 
     Returns:
       float32 [N, height, width, C].
@@ -79,7 +89,16 @@ def resize(images: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
 
 def scale_vectors(flow: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
-    """Multiply flow [N, h, w, 2] by the factors [2] of u and v."""
+    """Multiply flow vectors by a factor for each component, as after resizing frames.
+
+    Args:
+      flow: float32 [N, h, w, 2], (u, v).
+      factors: float32 [2], the factors of u and of v, in this order: new width / old
+        width, then new height / old height.
+
+    Returns:
+      float32 [N, h, w, 2].
+    """
     # Factors as long as a row: broadcasting along two channels takes ten times as long.
     shape = tf.shape(flow)
     width = shape[2]
@@ -88,12 +107,15 @@ def scale_vectors(flow: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
 
 
 def place(rgb: tf.Tensor, flow: tf.Tensor, canvas: tuple[int, int]) -> Placed:
-    """Resize and pad frames to the canvas.
+    """Resize the frames of a clip and their flow to fit the canvas, and pad them.
 
     Args:
-      rgb: uint8 [N, h, w, 3].
-      flow: float32 [N, h, w, 2], (u, v) in pixels.
-      canvas: (height, width).
+      rgb: the frames, uint8 [N, h, w, 3].
+      flow: their optical flow, float32 [N, h, w, 2], (u, v) in pixels of these frames.
+      canvas: (height, width) of the canvas in pixels.
+
+    Returns:
+      the frames and the flow on the canvas, and the frames' size there.
     """
     with tf.device("CPU:0"):  # shapes are on the CPU, which would wait for a GPU
         size = tf.shape(rgb)[1:3]

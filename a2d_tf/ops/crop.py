@@ -15,14 +15,15 @@ import tensorflow as tf
 def crop(
     images: tf.Tensor, boxes: tf.Tensor, image_indices: tf.Tensor, samples: int
 ) -> tf.Tensor:
-    """Sample `samples` x `samples` points of each box bilinearly.
+    """Sample a grid of `samples` x `samples` points in each box, bilinearly.
 
     Args:
-      images: N maps [N, H, W, C], sampled in float32; they get no gradient.
+      images: N maps of any dtype [N, H, W, C], such as masks or frames; they are
+        sampled in float32 and get no gradient.
       boxes: float32 [R, 4] (y1, x1, y2, x2), pixels of the map. Samples more than half
         a pixel outside of the map are zero.
-      image_indices: int32 [R], the map of each box.
-      samples: m, the number of samples along each side.
+      image_indices: int32 [R], the index of each box's map in `images`.
+      samples: m, the number of samples along each side of a box.
 
     Returns:
       float32 [R, m, m, C].
@@ -36,17 +37,19 @@ def crop(
 
 
 def crop_patches(images: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
-    """Crop boxes to patches of the same size; a pixel is the mean of 2x2 samples.
+    """Crop boxes from frames and resize each to a square patch.
 
-    Samples outside the image are zero.
+    The refiner segments actors in such patches, and so does a mask head that sees the
+    image (--mask_image). A pixel of a patch is the mean of 2x2 samples. Samples outside
+    the frame are zero.
 
     Args:
-      images: float [B, H, W, 3], preprocessed.
-      boxes: float32 [B, R, 4] (y1, x1, y2, x2), pixels.
-      size: pixels of a patch along each side.
+      images: B frames, float [B, H, W, 3], normalised as the backbone's input.
+      boxes: R boxes in each frame, float32 [B, R, 4] (y1, x1, y2, x2), pixels.
+      size: height and width of a patch in pixels.
 
     Returns:
-      float32 [B * R, size, size, 3].
+      float32 [B * R, size, size, 3], the patches of the first frame first.
     """
     image_indices = tf.repeat(tf.range(tf.shape(boxes)[0]), tf.shape(boxes)[1])
     samples = crop(images, tf.reshape(boxes, [-1, 4]), image_indices, 2 * size)
@@ -54,15 +57,18 @@ def crop_patches(images: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def outermost_samples(boxes: tf.Tensor, samples: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the first and the last sample of each box, (row, column) [..., 2] each.
+    """Return the upper left and the lower right sample of each box.
+
+    The samples are the centres of `samples` intervals along each side of the box.
 
     Args:
       boxes: [..., 4] (y1, x1, y2, x2), pixels of the map.
       samples: number of samples along each side.
 
     Returns:
-      two tensors of rows and columns, in units of the map's pixels; 0 is the centre of
-      the first pixel.
+      first: [..., 2], row and column of the upper left sample in pixels of the map,
+        where 0 is the centre of the first pixel.
+      last: [..., 2], row and column of the lower right sample, likewise.
     """
     first, last = tf.split(boxes, 2, axis=-1)
     step = (last - first) / samples
@@ -77,15 +83,15 @@ def sample_between(
     image_indices: tf.Tensor,
     samples: int,
 ) -> tf.Tensor:
-    """Sample `samples` x `samples` points, evenly from the first to the last.
+    """Sample a grid of points between two corners bilinearly.
 
     Args:
       images: float32 [N, H, W, C].
-      first: float32 [R, 2], (row, column) of the first sample; 0 is the centre of the
-        image's first pixel.
-      last: float32 [R, 2], likewise of the last sample.
-      image_indices: int32 [R], the image of each box.
-      samples: number of samples along each side.
+      first: float32 [R, 2], row and column of each grid's upper left point, pixels; 0
+        is the centre of the image's first pixel.
+      last: float32 [R, 2], row and column of each grid's lower right point, likewise.
+      image_indices: int32 [R], the index of each grid's image in `images`.
+      samples: number of points along each side, at equal distances.
 
     Returns:
       float32 [R, samples, samples, C]; zero outside of 0..H - 1 and 0..W - 1.

@@ -20,6 +20,7 @@ import numpy as np
 CELL = 8
 """Side of a cell in pixels of the motion frame; the stride of the map."""
 DIRECTIONS = 8
+"""Number of directions that a histogram distinguishes, 45 degrees apart."""
 CHANNELS = 3 * (DIRECTIONS + 1)
 """Values of a cell: three histograms of DIRECTIONS values and their total each."""
 BORDER = 8
@@ -29,14 +30,17 @@ LEAST_COSINE = float(np.cos(2 * np.pi / DIRECTIONS))
 
 
 def flow_histograms(flow: np.ndarray) -> np.ndarray:
-    """Compute three histograms of a flow field in each cell.
+    """Compute histograms of a flow field and of its spatial gradients in each cell.
 
-    The unit of flow is a percent of the frame's height. The unit of gradients is a
-    percent of the frame's height per cell. A caller that divides by a box's height, as
-    a share of the frame's height, gets values that do not depend on the frame's size.
+    A cell is a square of CELL x CELL pixels. The median flow along the frame's border
+    is subtracted first, as the camera's motion. The unit of flow is a percent of the
+    frame's height. The unit of gradients is a percent of the frame's height per cell.
+    A caller that divides by a box's height, as a share of the frame's height, gets
+    values that do not depend on the frame's size.
 
     Args:
-      flow: float32 [h, w, 2], (u, v) in pixels of the motion frame.
+      flow: optical flow from a frame to the next, float32 [h, w, 2], (u, v) in pixels
+        of the motion frame (see `motion_maps`), whose sides are multiples of CELL.
 
     Returns:
       float32 [h / CELL, w / CELL, CHANNELS]: the histograms of the flow, of the

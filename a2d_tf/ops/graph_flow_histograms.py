@@ -9,13 +9,17 @@ from a2d_tf.ops.flow_histograms import BORDER, CELL, DIRECTIONS, LEAST_COSINE
 
 
 def flow_histograms_in_graph(flow: tf.Tensor) -> tf.Tensor:
-    """Compute `flow_histograms.flow_histograms` of each field.
+    """Compute histograms of flow fields and of their spatial gradients in each cell.
+
+    This is `flow_histograms.flow_histograms` for several fields at once, in a graph.
 
     Args:
-      flow: float32 [N, h, w, 2], (u, v) in pixels of the motion frame.
+      flow: N optical flow fields, float32 [N, h, w, 2], (u, v) in pixels of the motion
+        frame.
 
     Returns:
-      float32 [N, h / CELL, w / CELL, CHANNELS].
+      float32 [N, h / CELL, w / CELL, CHANNELS]: in each cell the histograms of the
+      flow, of the gradient of u, and of the gradient of v; units as there.
     """
     percent = 100 / tf.cast(tf.shape(flow)[1], tf.float32)
     motion = (flow - _of_camera(flow)[:, None, None]) * percent

@@ -10,7 +10,9 @@ import tensorflow as tf
 
 
 class SampleGrid(NamedTuple):
-    """Evenly spaced samples in R boxes; each cell has samples x samples of them.
+    """The positions at which RoIAlign samples R boxes, evenly spaced in each box.
+
+    A box has size x size cells, and each cell has samples x samples positions.
 
     Attributes:
       first: float32 [R, 2], row and column of each box's first sample, in pixels of its
@@ -33,11 +35,11 @@ class SampleGrid(NamedTuple):
 
 
 class Atlas(NamedTuple):
-    """All maps of a pyramid side by side in one image.
+    """The layout of all maps of a pyramid side by side in one image.
 
     Attributes:
-      pixels: int64 [height, width], index of the `JoinedPyramid`'s pixel that the image
-        has at each position.
+      pixels: int64 [height, width], for each position of the image the index (0 to P -
+        1) of the `JoinedPyramid`'s pixel that stands there.
       corners: float32 [L, 2], row and column of each map's first pixel in the image.
     """
 
@@ -46,14 +48,18 @@ class Atlas(NamedTuple):
 
 
 class JoinedPyramid:
-    """The maps of a pyramid as one tensor [B, P, C] of all their P pixels.
+    """The layout of a pyramid's maps in one tensor [B, P, C] of all their P pixels.
+
+    The pixels are ordered by map, row and column. RoIAlign samples all levels of a
+    feature pyramid at once in this tensor.
 
     Args:
-      shapes: (height, width) of each map.
+      shapes: (height, width) of each map, the finest first.
 
     Attributes:
-      pixels: P, the number of pixels of all maps.
-      starts: index of each map's first pixel.
+      shapes: the argument.
+      pixels: P, the number of pixels of all maps together.
+      starts: int [L], the index among the P pixels of each map's first pixel.
     """
 
     def __init__(self, shapes: Sequence[tuple[int, int]]) -> None:
@@ -63,7 +69,14 @@ class JoinedPyramid:
         self.starts = np.cumsum([0, *self._map_pixels[:-1]])
 
     def join(self, maps: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Join maps [B, H_l, W_l, C] to [B, P, C]."""
+        """Join the maps of a pyramid to one tensor.
+
+        Args:
+          maps: a map [B, H_l, W_l, C] for each of `shapes`.
+
+        Returns:
+          [B, P, C].
+        """
         flat = []
         for features, count in zip(maps, self._map_pixels):
             flat.append(tf.reshape(features, [-1, count, features.shape[-1]]))
@@ -72,7 +85,14 @@ class JoinedPyramid:
         return tf.concat(flat, axis=1)
 
     def split(self, pixels: tf.Tensor) -> list[tf.Tensor]:
-        """Split pixels [B, P, C] into maps [B, H_l, W_l, C]."""
+        """Split a tensor of all pixels into the pyramid's maps, the inverse of `join`.
+
+        Args:
+          pixels: [B, P, C].
+
+        Returns:
+          a map [B, H_l, W_l, C] for each of `shapes`.
+        """
         channels = pixels.shape[-1]
         maps = []
         for flat, shape in zip(tf.split(pixels, self._map_pixels, axis=1), self.shapes):
@@ -80,9 +100,10 @@ class JoinedPyramid:
         return maps
 
     def atlas(self) -> Atlas:
-        """Arrange the maps in one image, each surrounded by a repetition of its edge.
+        """Arrange the maps in one image, so that one operation can sample all of them.
 
-        The finest map is above the others, which are side by side.
+        Each map is surrounded by a repetition of its edge, one pixel wide. The finest
+        map is above the others, which are side by side.
         """
         framed = []
         for shape, count, start in zip(self.shapes, self._map_pixels, self.starts):

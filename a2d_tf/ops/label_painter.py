@@ -28,16 +28,31 @@ class MaskPatch(NamedTuple):
     probabilities: np.ndarray
 
     def mask(self, height: int, width: int) -> np.ndarray:
-        """Return the mask of the whole frame, bool [height, width]."""
+        """Return the instance's mask in its whole frame.
+
+        Args:
+          height: height of the frame in pixels.
+          width: width of the frame in pixels.
+
+        Returns:
+          bool [height, width].
+        """
         whole = np.zeros((height, width), bool)
         whole[self.rows, self.columns] = self.probabilities >= 0.5
         return whole
 
     def rle(self, height: int, width: int) -> dict:
-        """Return the mask of the whole frame as COCO's compressed RLE.
+        """Return the instance's mask in its whole frame as COCO's compressed RLE.
 
         Only the part's columns are read. COCO's format has the lengths of runs of
         zeros and ones, column after column; see `segmentations.encode_mask`.
+
+        Args:
+          height: height of the frame in pixels.
+          width: width of the frame in pixels.
+
+        Returns:
+          {"size": [height, width], "counts": the runs as a str}.
         """
         inside = np.zeros((self.probabilities.shape[1], height), bool)
         inside[:, self.rows] = self.probabilities.T >= 0.5
@@ -54,13 +69,17 @@ class MaskPatch(NamedTuple):
 def mask_patches(
     masks: np.ndarray, boxes: np.ndarray, height: int, width: int
 ) -> Iterator[MaskPatch]:
-    """Resample masks to the size of their boxes, one after another.
+    """Resample the mask head's masks to the size of their boxes, one after another.
 
     Args:
-      masks: probabilities float32 [N, m, m].
-      boxes: float32 [N, 4] (y1, x1, y2, x2), pixels of the frame.
-      height: height of the frame.
-      width: width of the frame.
+      masks: probabilities of the N instances of a frame, float32 [N, m, m].
+      boxes: the instances' boxes, float32 [N, 4] (y1, x1, y2, x2), pixels of the frame.
+      height: height of the frame in pixels.
+      width: width of the frame in pixels.
+
+    Yields:
+      the patch of each instance, in order. Pixels whose centre is in the box have a
+      probability, interpolated bilinearly.
     """
     size = masks.shape[-1]
     rows_of_boxes = _samples(boxes[:, 0], boxes[:, 2], height, size)
@@ -89,10 +108,18 @@ class _Samples(NamedTuple):
 
 
 class LabelPainter:
-    """Paints a label map, one instance after another.
+    """Paints the label map of a frame, one instance after another.
+
+    Where instances overlap, the one with the highest score keeps the pixel.
+
+    Args:
+      height: height of the frame in pixels.
+      width: width of the frame in pixels.
+      dtype: integer type of the label map.
 
     Attributes:
-      labels: code of each pixel [height, width]; 0 if no instance is there.
+      labels: the label map [height, width]: each pixel's code of actor and action (see
+        `LabelSpace`); 0 if no instance is there.
     """
 
     def __init__(
@@ -102,12 +129,14 @@ class LabelPainter:
         self._best_scores = np.zeros((height, width), np.float32)
 
     def paint(self, patch: MaskPatch, score: np.float32, code: int) -> None:
-        """Paint an instance; pixels of instances with a higher score stay.
+        """Paint an instance into `labels`; pixels of instances that score higher stay.
+
+        At equal scores, the instance that was painted first keeps the pixel.
 
         Args:
           patch: the instance's mask.
           score: the instance's score; nothing is painted if it is 0 or less.
-          code: label of the instance.
+          code: the instance's code of actor and action.
         """
         window = patch.rows, patch.columns
         best = self._best_scores[window]

@@ -19,10 +19,11 @@ def crop_targets(
     """Compute the mask head's targets: the matched instance's mask inside each RoI.
 
     Args:
-      masks: 0 or 1 [B, N, H, W], in the size of the image.
-      rois: float32 [B, R, 4] (y1, x1, y2, x2), pixels of the image.
-      matches: int [B, R], the index of each RoI's instance, from 0 to N - 1.
-      size: number of cells along each side.
+      masks: the annotated instances' masks, 0 or 1 [B, N, H, W], in the size of the
+        image.
+      rois: the sampled RoIs, float32 [B, R, 4] (y1, x1, y2, x2), pixels of the image.
+      matches: int [B, R], the index of each RoI's matched instance, from 0 to N - 1.
+      size: number of cells of a target along each side.
 
     Returns:
       float32 [B, R, size, size]; 1 if the mask, interpolated at the cell's centre, is
@@ -44,13 +45,13 @@ def crop_targets(
 def paste(
     masks: tf.Tensor, boxes: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor
 ) -> tf.Tensor:
-    """Resample masks to the size of their boxes, and put them into images of zeros.
+    """Resample masks to the size of their boxes, each in an image of zeros.
 
     Args:
-      masks: probabilities float32 [B, m, m].
-      boxes: float32 [B, 4] (y1, x1, y2, x2), pixels.
-      height: height of the images.
-      width: width of the images.
+      masks: probabilities of a mask head, float32 [B, m, m], one mask for each image.
+      boxes: the masks' boxes, float32 [B, 4] (y1, x1, y2, x2), pixels of the image.
+      height: height of the images in pixels.
+      width: width of the images in pixels.
 
     Returns:
       probabilities float32 [B, height, width].
@@ -76,15 +77,16 @@ def paint_label_map(
     Instances are painted one by one, so that memory does not grow with their number.
 
     Args:
-      masks: probabilities float32 [B, N, m, m].
-      boxes: float32 [B, N, 4] (y1, x1, y2, x2), pixels of the map.
-      scores: float32 [B, N]; an instance with a score of 0 or less is not painted.
-      codes: int32 [B, N], the label of each instance.
-      height: height of the maps.
-      width: width of the maps.
+      masks: probabilities of N instances in each of B frames, float32 [B, N, m, m].
+      boxes: their boxes, float32 [B, N, 4] (y1, x1, y2, x2), pixels of the map.
+      scores: their scores, float32 [B, N]; an instance with a score of 0 or less, such
+        as padding, is not painted.
+      codes: int32 [B, N], each instance's code of actor and action; see `LabelSpace`.
+      height: height of the maps in pixels.
+      width: width of the maps in pixels.
 
     Returns:
-      int32 [B, height, width]; 0 if no instance is there.
+      int32 [B, height, width], each pixel's code; 0 if no instance is there.
     """
 
     def paint_instance(

@@ -36,13 +36,15 @@ MULTIPLE = 32
 
 
 class MotionMap(NamedTuple):
-    """A kind of motion maps.
+    """A kind of motion maps: its name, and which frames and pixels a map covers.
+
+    The maps of a video are numbered from 0.
 
     Attributes:
       name: the kind's name in records and signatures.
       stride: distance of neighbouring cells in pixels of the motion frame.
-      frames: number of frames that a map covers; map j covers the frames [j * frames,
-        (j + 1) * frames).
+      frames: number of frames that a map covers; map j covers the frames j * frames to
+        (j + 1) * frames - 1 of the video, counted from 0.
       channels: number of values of a cell.
       span: number of frames before and after a key frame over which maps are averaged.
     """
@@ -76,15 +78,16 @@ for _maps in BACKBONE_MAPS.values():
 
 
 def groups(action_backbone: str, flow_histograms: bool) -> dict[str, list[MotionMap]]:
-    """Return the kinds of maps that a model reads.
+    """Return the kinds of motion maps that a network reads, grouped by their source.
 
     Args:
-      action_backbone: the model's action backbone; empty if it has none.
-      flow_histograms: whether the model reads flow histograms.
+      action_backbone: name of the network's action backbone, such as 'i3d'; empty if it
+        has none.
+      flow_histograms: whether the network reads flow histograms.
 
     Returns:
-      {name of what computes the maps: their kinds}. The name is that of the action
-      backbone or of the flow histograms.
+      {source: its kinds of maps}. A source is the name of the action backbone, or
+      'flow_histograms'. The readout weighs each of these groups.
     """
     maps_by_origin = {}
     if action_backbone:
@@ -95,7 +98,7 @@ def groups(action_backbone: str, flow_histograms: bool) -> dict[str, list[Motion
 
 
 def frame_size(height: int, width: int) -> tuple[int, int]:
-    """Return height and width of the motion frames of a video.
+    """Return height and width of a video's motion frames, in pixels.
 
     The shorter side has 160 pixels. The longer side has at most 416 pixels and keeps
     the aspect ratio, rounded to a multiple of 32 so that maps cover frames exactly.
@@ -115,12 +118,12 @@ def frame_size(height: int, width: int) -> tuple[int, int]:
 def maps_around(kind: MotionMap, key: int) -> range:
     """Return the numbers of the maps that are averaged for a key frame.
 
-    These are the maps whose middle is at most `span` frames away. At the end of a video
-    some of them do not exist.
+    These are the maps whose middle is at most `kind.span` frames from the key frame.
+    At the end of a video some of them do not exist.
 
     Args:
       kind: the kind of maps.
-      key: number of the key frame, from 0.
+      key: number of the key frame in the video, from 0.
     """
     middle = (kind.frames - 1) / 2
     first = int(np.ceil((key - kind.span - middle) / kind.frames))
@@ -129,33 +132,60 @@ def maps_around(kind: MotionMap, key: int) -> range:
 
 
 def frames_around(kind: MotionMap, key: int) -> range:
-    """Return the numbers of the frames that the maps for a key frame cover.
+    """Return the numbers of the frames that the maps of `maps_around` cover.
+
+    These are the frames that must be decoded to compute a key frame's maps. At the end
+    of a video some of them do not exist.
 
     Args:
       kind: the kind of maps.
-      key: number of the key frame, from 0.
+      key: number of the key frame in the video, from 0.
     """
     maps = maps_around(kind, key)
     return range(maps.start * kind.frames, maps.stop * kind.frames)
 
 
 def blocks_around(key: int) -> range:
-    """Return the numbers of the blocks whose features a key frame needs.
+    """Return the numbers of the blocks whose features are averaged for a key frame.
 
-    Block b has the frames [b * BLOCK, (b + 1) * BLOCK). At the end of a video some of
-    them do not exist.
+    A block is a run of BLOCK frames that the action backbone sees at once: block b has
+    the frames b * BLOCK to (b + 1) * BLOCK - 1 of the video. At the end of a video some
+    blocks do not exist.
+
+    Args:
+      key: number of the key frame in the video, from 0.
     """
     return range(max(key - REACH, 0) // BLOCK, (key + REACH) // BLOCK + 1)
 
 
 def keys_of_map(kind: MotionMap, number: int) -> range:
-    """Return the numbers of the key frames for which map `number` is averaged."""
+    """Return the numbers of the key frames for which a map is averaged.
+
+    This is the inverse of `maps_around`. After the last of these frames the map is no
+    longer needed.
+
+    Args:
+      kind: the kind of maps.
+      number: number of the map in the video, from 0.
+
+    Returns:
+      numbers of frames in the video, from 0; some may be beyond its end.
+    """
     middle = number * kind.frames + (kind.frames - 1) / 2
     first = int(np.ceil(middle - kind.span))
     return range(max(first, 0), int(np.floor(middle + kind.span)) + 1)
 
 
 def keys_of_block(number: int) -> range:
-    """Return the numbers of the key frames that need block `number`."""
+    """Return the numbers of the key frames that need a block's features.
+
+    This is the inverse of `blocks_around`.
+
+    Args:
+      number: number of the block in the video, from 0.
+
+    Returns:
+      numbers of frames in the video, from 0; some may be beyond its end.
+    """
     first = number * BLOCK - REACH
     return range(max(first, 0), (number + 1) * BLOCK + REACH)

@@ -1,4 +1,4 @@
-"""Texts on coloured plates beside boxes, which do not cover each other."""
+"""Texts on plates (filled rectangles) beside boxes, which do not cover each other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ _LUMA = (0.299, 0.587, 0.114)  # share of red, green and blue in the brightness,
 
 
 class Side(enum.Enum):
-    """Position of a text relative to a box, along one axis."""
+    """Position of a text relative to a box, along one axis.
+
+    BEFORE and BEHIND are outside the box: above and below it, or left and right of it.
+    AT_START and AT_END are inside, at its upper or left, or its lower or right edge.
+    """
 
     BEFORE = enum.auto()
     AT_START = enum.auto()
@@ -20,7 +24,13 @@ class Side(enum.Enum):
     BEHIND = enum.auto()
 
     def start(self, box_start: int, box_end: int, length: int) -> int:
-        """Return where a text of a length starts, in pixels along the axis."""
+        """Return where a text starts along the axis, in pixels of the picture.
+
+        Args:
+          box_start: where the box starts (y1 or x1), pixels.
+          box_end: where the box ends (y2 or x2), pixels.
+          length: height or width of the text, pixels.
+        """
         if self is Side.BEFORE:
             return box_start - length
         if self is Side.AT_START:
@@ -56,11 +66,11 @@ _BY_PLATE = 2
 
 
 class Plates:
-    """Writes texts on plates into a picture, without overlap.
+    """Writes texts on plates (filled rectangles) into a picture, without overlap.
 
     Args:
       image: RGB uint8 [H, W, 3], changed in place.
-      boxes: boxes y1, x1, y2, x2 that a text should not cover, pixels.
+      boxes: boxes (y1, x1, y2, x2) in pixels that a text should not cover.
     """
 
     def __init__(self, image: np.ndarray, boxes: list[list[int]]) -> None:
@@ -84,9 +94,10 @@ class Plates:
 
         Args:
           text: the text.
-          box: y1, x1, y2, x2, pixels.
-          places: positions relative to the box, the best one first, as in `AROUND`.
-          colour: colour of the plate, RGB.
+          box: the box (y1, x1, y2, x2) in pixels.
+          places: (vertical, horizontal) positions relative to the box, the best one
+            first, such as AROUND and CORNERS.
+          colour: RGB of the plate, 0 to 255; the letters are black or white.
         """
         height, width = self._image.shape[:2]
         scale = max(0.42, height / 1000)

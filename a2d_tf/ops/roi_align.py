@@ -30,18 +30,19 @@ from a2d_tf.ops.joined_pyramid import JoinedPyramid, SampleGrid
 def assign_levels(
     boxes: tf.Tensor, num_levels: int, convention: str = "aligned"
 ) -> tf.Tensor:
-    """Return the index of each box's pyramid level; level 0 has stride 4.
+    """Return the pyramid level from which RoIAlign samples each box.
 
-    The formula is Eq. 1 of Lin et al. 2017: floor(4 + log2(sqrt(h w) / 224)) is the
-    level's number in the pyramid, P2 being level 0 here.
+    The formula is Eq. 1 of Lin et al. 2017 (FPN): k = floor(4 + log2(sqrt(h w) / 224))
+    is the level P_k. Levels are counted from P2, of stride 4, which is level 0.
 
     Args:
-      boxes: [..., 4] (y1, x1, y2, x2), pixels of the image.
-      num_levels: number of levels; the result is limited to them.
-      convention: 'aligned'; or 'legacy', which rounds instead of taking the floor.
+      boxes: float32 [..., 4] (y1, x1, y2, x2), pixels of the image.
+      num_levels: number of levels; the result is clipped to 0..num_levels - 1.
+      convention: 'aligned'; or 'legacy', matterport's, which rounds instead of taking
+        the floor.
 
     Returns:
-      int64 [...].
+      int64 [...], the index of each box's level.
     """
     side = tf.sqrt(tf.maximum(box_ops.area(boxes), 1e-12))
     octaves = tf.math.log(side / 224.0) / tf.math.log(2.0)
@@ -55,15 +56,17 @@ def assign_levels(
 
 
 def gradient_for(on_gpu: bool) -> roi_gradients.Gradient | None:
-    """Return the fastest gradient that is exact.
+    """Choose the fastest correct gradient of RoIAlign for a device.
 
-    If TensorFlow was told to be deterministic, the gradient is so, too.
+    If TensorFlow was told to be deterministic (`enable_op_determinism`), the gradient
+    is so, too.
 
     Args:
       on_gpu: whether the computation runs on a GPU.
 
     Returns:
-      the gradient; None for the gradient of TensorFlow's operations.
+      the argument `gradient` of `roi_align`: a function of `roi_gradients.py`; None for
+      the gradient of TensorFlow's operations, on a GPU that need not be deterministic.
     """
     if not on_gpu:
         return roi_gradients.sparse
@@ -84,18 +87,19 @@ def roi_align(
     """Extract the features of each RoI from the pyramid level for its size.
 
     Args:
-      pyramid: maps [B, H_l, W_l, C] of strides 4, 8, 16, ...; all sizes except B must
-        be known when the graph is built.
-      rois: float32 [B, R, 4] (y1, x1, y2, x2), pixels, finite and inside the image;
-        they get no gradient.
-      size: n, the number of cells along each side.
-      convention: 'aligned' or 'legacy'.
-      image_size: (height, width) of the image, for the legacy convention only.
-      gradient: a function of `roi_gradients.py`; None for the gradient of TensorFlow's
-        operations.
+      pyramid: feature maps [B, H_l, W_l, C] of strides 4, 8, 16, ...; all sizes except
+        B must be known when the graph is built.
+      rois: float32 [B, R, 4] (y1, x1, y2, x2), pixels of the image, finite and inside
+        it; they get no gradient.
+      size: n, the number of cells along each side of a RoI.
+      convention: 'aligned' or 'legacy'; see the module.
+      image_size: (height, width) of the image in pixels, needed by the legacy
+        convention only.
+      gradient: the function of `roi_gradients.py` that backpropagates to the pyramid;
+        None for the gradient of TensorFlow's operations.
 
     Returns:
-      float32 [B, R, n, n, C].
+      float32 [B, R, n, n, C], the features of each cell.
     """
     rois = tf.stop_gradient(rois)
     joined = JoinedPyramid([tuple(features.shape[1:3]) for features in pyramid])

@@ -34,18 +34,19 @@ _BOXES = 512  # assumed if the number of boxes is not static
 def sparse(
     cells: tf.Tensor, joined: JoinedPyramid, grid: SampleGrid, batch_size: tf.Tensor
 ) -> tf.Tensor:
-    """Return gradients of the pixels of a pyramid from those of RoIAlign's cells.
+    """Backpropagate from RoIAlign's cells to the pyramid by a sparse matrix product.
 
-    The sampling is a sparse matrix; its transpose is multiplied by the gradients.
+    The forward sampling is a sparse matrix; its transpose is multiplied by the
+    gradients.
 
     Args:
-      cells: gradients of the cells, float32 [R, n, n, C].
-      joined: the pyramid that the cells were sampled from.
-      grid: the samples of the cells.
-      batch_size: B, the number of frames.
+      cells: gradients of the loss by the cells of all R RoIs, float32 [R, n, n, C].
+      joined: the layout of the pyramid that the cells were sampled from.
+      grid: the positions that were sampled.
+      batch_size: B, the number of frames, a scalar.
 
     Returns:
-      float32 [B, P, C], where P is the number of pixels of all levels.
+      float32 [B, P, C], the gradient by each of the P pixels of all levels.
     """
     # The raw op accepts int32 indices, which are half as large.
     sources = _sources_of_cells(joined, grid, tf.int32)
@@ -65,10 +66,18 @@ def sparse(
 def segments(
     cells: tf.Tensor, joined: JoinedPyramid, grid: SampleGrid, batch_size: tf.Tensor
 ) -> tf.Tensor:
-    """Backpropagate from RoIAlign's cells to pixels by sums over each pixel's cells.
+    """Backpropagate from RoIAlign's cells to the pyramid by sums over each pixel.
 
-    Loops and shapes do not depend on the data. Arguments and result are those of
-    `sparse`.
+    Loops and shapes do not depend on the data.
+
+    Args:
+      cells: gradients of the loss by the cells of all R RoIs, float32 [R, n, n, C].
+      joined: the layout of the pyramid that the cells were sampled from.
+      grid: the positions that were sampled.
+      batch_size: B, the number of frames, a scalar.
+
+    Returns:
+      float32 [B, P, C], the gradient by each of the P pixels of all levels.
     """
     sources = _sources_of_cells(joined, grid, tf.int64)
     segment_ids = tf.reshape(sources.pixels, [-1])

@@ -6,6 +6,6 @@ import numpy as np
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return the probabilities of logits [..., C] over the last axis."""
+    """Return the softmax of logits [..., C] over the last axis, in the same shape."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)

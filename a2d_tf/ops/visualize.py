@@ -17,16 +17,16 @@ _STAMP_COLOUR = (40, 40, 40)
 
 
 def flow_to_rgb(flow: np.ndarray) -> np.ndarray:
-    """Colour flow (u, v) by direction (hue) and speed (saturation).
+    """Draw optical flow: its direction as hue, its speed as saturation.
 
     Motion to the right is red, down yellow-green, to the left cyan; no motion is white.
     The pixel with the highest speed has full saturation.
 
     Args:
-      flow: [H, W, 2], pixels.
+      flow: [H, W, 2], (u, v) in pixels, u to the right and v down.
 
     Returns:
-      uint8 [H, W, 3].
+      RGB uint8 [H, W, 3].
     """
     u = flow[..., 0].astype(np.float32)
     v = flow[..., 1].astype(np.float32)
@@ -38,7 +38,14 @@ def flow_to_rgb(flow: np.ndarray) -> np.ndarray:
 
 
 def track_colours(ids: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Return a colour for each track: RGB uint8 [N, 3]; close ids differ much."""
+    """Return a colour for each track, such that tracks of close ids look different.
+
+    Args:
+      ids: N numbers of tracks, from 1.
+
+    Returns:
+      RGB uint8 [N, 3].
+    """
     colours = []
     for track_id in np.asarray(ids).tolist():
         hue = ((track_id - 1) * _GOLDEN) % 1
@@ -52,13 +59,13 @@ def overlay_masks(
     """Draw masks over an image in half-transparent colours.
 
     Args:
-      rgb: the image, uint8 [H, W, 3].
+      rgb: the image, RGB uint8 [H, W, 3]; it is not changed.
       masks: N masks [H, W], bool or uint8; None for an instance without a mask. Later
-        masks cover earlier ones.
-      colours: RGB [N, 3].
+        masks are drawn over earlier ones.
+      colours: the colour of each mask, RGB [N, 3].
 
     Returns:
-      a new image, uint8 [H, W, 3].
+      a new image, RGB uint8 [H, W, 3].
     """
     image = np.ascontiguousarray(rgb).copy()
     levels = np.arange(256)[None, :, None]
@@ -79,11 +86,11 @@ def overlay_masks(
 
 
 class DrawnInstances(NamedTuple):
-    """N instances to draw; later ones cover earlier ones.
+    """The N instances of a frame that are drawn; later ones cover earlier ones.
 
     Attributes:
       boxes: [N, 4] (y1, x1, y2, x2), pixels, half-open.
-      codes: int [N], the label of each instance.
+      codes: int [N], each instance's code of actor and action; see `LabelSpace`.
       masks: N masks [H, W], bool or uint8; None for an instance without a mask.
       scores: [N], 0 to 1, written behind the names; None to write no scores.
       ids: [N], numbers of tracks, written before the names. With them, instances have
@@ -97,14 +104,26 @@ class DrawnInstances(NamedTuple):
     ids: Sequence[int] | np.ndarray | None = None
 
     def colours(self, labels: LabelSpace) -> np.ndarray:
-        """Return the colour of each instance, RGB [N, 3]."""
+        """Return the colour of each instance, that of its track or else of its label.
+
+        Args:
+          labels: the label space, which has a palette of codes.
+
+        Returns:
+          RGB [N, 3], 0 to 255.
+        """
         if self.ids is not None:
             return track_colours(self.ids)
         # Some of A2D's colours are too dark on a frame.
         return np.array([_brighten(labels.palette[code]) for code in self.codes])
 
     def name(self, index: int, labels: LabelSpace) -> str:
-        """Return the text beside an instance: track, label and score."""
+        """Return the text beside an instance, such as '#2 dog running 87%'.
+
+        Args:
+          index: index of the instance, from 0.
+          labels: the label space, which has the names of the codes.
+        """
         text = labels.spoken(self.codes[index])
         if self.ids is not None:
             text = f"#{self.ids[index]} {text}"
@@ -128,15 +147,16 @@ def draw_instances(
     name everywhere, it is left out.
 
     Args:
-      rgb: the frame, uint8 [H, W, 3].
-      instances: the instances.
-      labels: names and colours of the codes.
+      rgb: the frame, RGB uint8 [H, W, 3].
+      instances: the instances, with boxes and masks in pixels of the frame.
+      labels: the label space, which has names and colours of the codes.
       stamp: text in a corner, such as a time; in the upper right one unless a box is
-        there.
-      times: factor by which the frame is enlarged.
+        there; empty for no text.
+      times: factor by which the frame is enlarged; boxes and names are drawn after
+        that, so they are sharp.
 
     Returns:
-      uint8 [times H, times W, 3], a new image.
+      a new image, RGB uint8 [times H, times W, 3].
     """
     colours = instances.colours(labels)
     image = overlay_masks(rgb, instances.masks, colours)
@@ -161,10 +181,13 @@ def draw_instances(
 
 
 def zoom(size: Sequence[int]) -> int:
-    """Return the factor that enlarges a frame so that names fit beside actors.
+    """Return the factor by which to enlarge a frame so that names fit beside actors.
+
+    The factor is a whole number, for `times` of `draw_instances`. It makes the shorter
+    side about 360 pixels and the longer side not much more than 1280; it is at least 1.
 
     Args:
-      size: (height, width) of the frame.
+      size: (height, width) of the frame in pixels.
     """
     return max(1, round(min(360 / min(size), 1280 / max(size))))
 
@@ -172,15 +195,17 @@ def zoom(size: Sequence[int]) -> int:
 def overlay_indices(
     rgb: np.ndarray, indices: np.ndarray, palette: np.ndarray
 ) -> np.ndarray:
-    """Colour a picture in grey by indices of a palette.
+    """Draw a label map over a picture, which is shown in dark grey.
 
     Args:
-      rgb: uint8 [H, W, 3].
-      indices: [h, w], resized to the picture; a pixel with 0 stays grey.
-      palette: [N, 3], RGB.
+      rgb: the picture, RGB uint8 [H, W, 3].
+      indices: the label map, integers [h, w], indices of the palette; it is resized to
+        the picture by nearest neighbour. A pixel with 0 stays grey.
+      palette: the colour of each index, RGB [N, 3]; colours are drawn at full
+        brightness.
 
     Returns:
-      uint8 [H, W, 3].
+      a new image, RGB uint8 [H, W, 3].
     """
     indices = cv2.resize(indices, rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     grey = 0.5 * rgb.mean(axis=2, keepdims=True)
@@ -190,7 +215,15 @@ def overlay_indices(
 
 
 def shrink(rgb: np.ndarray, side: int) -> np.ndarray:
-    """Shrink a picture, uint8 [H, W, 3], so that its longer side is at most `side`."""
+    """Shrink a picture so that its longer side has at most `side` pixels.
+
+    Args:
+      rgb: the picture, uint8 [H, W, 3].
+      side: largest length of the longer side, pixels.
+
+    Returns:
+      uint8 [h, w, 3] of the same aspect ratio; `rgb` itself if it is small enough.
+    """
     height, width = rgb.shape[:2]
     scale = side / max(height, width)
     if scale >= 1:
