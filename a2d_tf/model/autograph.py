@@ -12,7 +12,7 @@ _Call = TypeVar("_Call", bound=Callable[..., Any])
 
 
 def without_autograph(call: _Call) -> _Call:
-    """Mark a layer's `call` as one without `if` or `for` on tensors.
+    """Mark a layer's `call` as one without `if` or `for` on tensors (a decorator).
 
     Keras converts any other `call` by AutoGraph, which takes longer than building the
     layer.

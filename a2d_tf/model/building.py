@@ -20,12 +20,17 @@ PIXEL_DEVIATION = 64
 
 @dataclasses.dataclass(frozen=True)
 class Builder:
-    """Builds pieces of submodels by the settings of the model.
+    """Builds the pieces of submodels by the settings of a network.
+
+    All tensors that it returns are symbolic Keras tensors. The canvas is the network's
+    input of --image_height x --image_width pixels.
 
     Attributes:
-      config: the settings.
-      convention: of the weights of the appearance backbone.
-      on_gpu: whether TensorFlow computes on a GPU.
+      config: settings of the network's structure.
+      convention: what the network shares with the pretrained weights of the appearance
+        backbone: normalisation of pixels, padding, strides.
+      on_gpu: whether TensorFlow computes on a GPU; it decides how the gradient of
+        RoIAlign is computed.
     """
 
     config: ModelConfig
@@ -34,28 +39,40 @@ class Builder:
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Height and width of the canvas."""
+        """Height and width in pixels of the canvas, the network's input."""
         return self.config.image_height, self.config.image_width
 
     def rgb(self) -> tf.Tensor:
-        """Return a symbolic frame, uint8 [B, H, W, 3]."""
+        """Return a Keras input for RGB frames of 0 to 255, uint8 [B, H, W, 3]."""
         return tf.keras.Input([*self.image_size, 3], dtype=tf.uint8, name="rgb")
 
     def flow(self) -> tf.Tensor:
-        """Return the symbolic flow of a frame, float32 [B, H, W, 2]."""
+        """Return a Keras input for flow, float32 [B, H, W, 2].
+
+        Flow is the motion (u, v), to the right and down, in pixels per frame.
+        """
         return tf.keras.Input([*self.image_size, 2], name="flow")
 
     def rois(self) -> tf.Tensor:
-        """Return symbolic RoIs, float32 [B, R, 4]."""
+        """Return a Keras input for RoIs, float32 [B, R, 4].
+
+        Boxes are (y1, x1, y2, x2) in pixels of the canvas; R may differ between calls.
+        """
         return tf.keras.Input([None, 4], name="rois")
 
     def pyramid(
         self, channels: int | None = None, frames: int | None = None
     ) -> list[tf.Tensor]:
-        """Return symbolic P2..P5, [B, h, w, C]; with `frames`, [B, frames, h, w, C].
+        """Return Keras inputs for a feature pyramid: P2 to P5, strides 4, 8, 16, 32.
 
         Args:
-          channels: C, by default --fpn_channels.
+          channels: number of channels of each level; None for --fpn_channels.
+          frames: number of frames that the levels have as an axis of time; None for no
+            such axis.
+
+        Returns:
+          a list of [B, h, w, channels], or of [B, frames, h, w, channels], in the dtype
+          that layers compute in.
         """
         channels = channels or self.config.fpn_channels
         dtype = tf.keras.mixed_precision.global_policy().compute_dtype
@@ -68,11 +85,17 @@ class Builder:
         return levels
 
     def backbone(self, x: tf.Tensor, stream: str, norm: str) -> list[tf.Tensor]:
-        """Build a backbone over normalised frames: maps C2..C5.
+        """Build one of the network's backbones over normalised frames.
 
         Args:
-          x: float32 [N, H, W, 3].
-          stream: "rgb", "flow", "action" or "refiner", part of the layers' names.
+          x: float32 [N, H, W, 3], normalised RGB, or (u, v, length) of the scaled flow.
+          stream: the backbone's purpose and the first part of its layers' names: 'rgb'
+            for appearance, 'flow' for motion, 'action' for a second appearance backbone
+            of the action branch, 'refiner' for the trunk of the refiner.
+          norm: normalisation of its layers, one of `config.NORMS`.
+
+        Returns:
+          the maps C2 to C5 at strides 4, 8, 16 and 32, a list of [N, h, w, channels].
         """
         entry = backbones.find(self.config.backbone)
         if stream == "refiner" and self.config.refiner_backbone:
@@ -99,7 +122,19 @@ class Builder:
     def roi_align(
         self, pyramid: list[tf.Tensor], rois: tf.Tensor, cells: int, name: str
     ) -> tf.Tensor:
-        """Return the features of RoIs, [B, R, cells, cells, C]."""
+        """Crop the features of RoIs to a grid of cells (RoIAlign; paper, 3.1).
+
+        The size of a RoI decides which level of the pyramid it is cropped from.
+
+        Args:
+          pyramid: P2 to P5, a list of [B, h, w, channels].
+          rois: float32 [B, R, 4], (y1, x1, y2, x2) in pixels of the canvas.
+          cells: number of cells along each side, such as 7.
+          name: name of the layer.
+
+        Returns:
+          float32 [B, R, cells, cells, channels].
+        """
         align = functools.partial(
             roi_align.roi_align,
             size=cells,

@@ -51,18 +51,30 @@ _DEFAULT_COMPUTE = ComputeConfig()
 def layers_computing(
     model: tf.keras.Model, tensors: Any
 ) -> list[tf.keras.layers.Layer]:
-    """Return the layers of a model that compute some of its tensors."""
+    """Return the layers of a Keras model that some of its tensors depend on.
+
+    Args:
+      model: a functional model.
+      tensors: symbolic tensors of the model, in any nested structure.
+    """
     return tf.keras.Model(model.inputs, tensors).layers
 
 
 class Network(tf.Module):
     """The submodels over one set of variables.
 
+    The canvas is the network's input, --image_height x --image_width = H x W pixels, in
+    whose top left corner frames lie. A clip has T frames with the key frame in the
+    middle; the network reads the middle 2L + 1 of them. Boxes are (y1, x1, y2, x2) in
+    pixels of the canvas. B is the number of clips, N that of frames, R the RoIs and A
+    the anchors of a frame, C the classes of the actor head without background.
+
     Args:
       model_config: settings of the architecture.
       labels: the actors, actions and valid pairs.
-      compute: precision.
-      label_mode: a label mode in place of the config's, over the same labels.
+      compute: precision of the activations.
+      label_mode: a label mode in place of the config's, over the same labels; None for
+        the config's.
 
     Attributes:
       backbones: {rgb [N, H, W, 3] uint8, flow [N, H, W, 2]} -> {actor, rgb, flow: lists
@@ -81,7 +93,9 @@ class Network(tf.Module):
       refiner: {rgb uint8 [B, H, W, 3], rois} -> logits [B, R, m, m] over
         `refiner.windows`; absent without a refiner.
       label_mode: the classes of the heads, and the scores of pairs.
-      proposals, actor, action: heads; there is no action head with cartesian labels.
+      proposals: the head of the proposal network.
+      actor: the head of classes and boxes.
+      action: the head of actions; None with cartesian labels.
       instance_heads: {name of a result: the head that computes it for instances}.
       readout: labels instances in place of actor and action head; None if the network
         has none.
@@ -119,7 +133,11 @@ class Network(tf.Module):
 
     @property
     def heads(self) -> list[Head]:
-        """The heads that learn from sampled RoIs."""
+        """The heads that learn from sampled RoIs: actor head, mask head, action head.
+
+        Heads that are switched off, or learn in a phase of their own, are not among
+        them.
+        """
         heads: list[Head] = [self.actor]
         for head in self.instance_heads.values():
             if head.branch:
@@ -129,19 +147,31 @@ class Network(tf.Module):
         return heads
 
     def middle_frames(self, clips: tf.Tensor) -> tf.Tensor:
-        """Return the middle 2L + 1 frames of clips [B, T, ...]; it sees no others."""
+        """Return the middle 2L + 1 frames of clips, which alone the network reads.
+
+        L is --temporal_layers; the key frame is the middle one of all.
+
+        Args:
+          clips: [B, T, ...], such as RGB or flow; T is at least 2L + 1.
+        """
         first = tf.shape(clips)[1] // 2 - self.model_config.temporal_layers
         return clips[:, first : first + self.model_config.frames]
 
     def extract_features(
         self, clip: Mapping[str, tf.Tensor], training: bool = False
     ) -> Features:
-        """Extract the features of the key frames of clips.
+        """Run backbones, temporal fusion and proposal network on clips.
 
         Args:
-          clip: the fields of `clip_fields`; in training, those of motion maps are not
-            read.
+          clip: {rgb: uint8 [B, T, H, W, 3]; flow: (u, v) in pixels, float32 [B, T, H,
+            W, 2], if the network has a motion stream}, frames on the canvas with the
+            key frame in the middle. If the readout reads motion maps, also these and
+            `motion_size`, see `Readout.read_motion_maps`; they are not read in
+            training. `clip_fields` lists the names.
           training: whether the network is being trained.
+
+        Returns:
+          the features of the key frames; `motion` is None in training.
         """
         inputs = {name: clip[name] for name in self.features.input_names}
         features = Features(**self.features(inputs, training=training))
@@ -152,19 +182,25 @@ class Network(tf.Module):
     def features_from_pyramids(
         self, pyramids: Mapping[str, list[tf.Tensor]]
     ) -> Features:
-        """Return the features of key frames from the pyramids of the frames around.
+        """Compute the features of key frames from pyramids that are already computed.
 
-        So each frame of a video passes the backbones once, not 2L + 1 times.
+        In a video, neighbouring clips share frames. So each frame passes the backbones
+        once, not 2L + 1 times.
 
         Args:
-          pyramids: {actor, rgb, flow: lists P2..P5 of [B, 2L + 1, h, w, C]; labels},
-            outputs of `backbones`; without `rgb`, the actor's pyramid takes its place.
+          pyramids: {actor, rgb, flow: lists P2 to P5 of [B, 2L + 1, h, w, C]; labels:
+            the readout's logits of C4 and C5, [B, 2L + 1, h, w, channels]}, outputs of
+            the submodel `backbones`, stacked over the frames around each of B key
+            frames. Without `rgb`, the pyramid `actor` takes its place.
         """
         return Features(**self._run_on_pyramids({"rgb": pyramids["actor"], **pyramids}))
 
     @property
     def clip_fields(self) -> list[str]:
-        """The fields of a clip that `extract_features` reads."""
+        """The names of the fields of a clip that `extract_features` reads.
+
+        They are rgb, flow if there is a motion stream, and those of motion maps.
+        """
         fields = [*self.features.input_names]
         if self.readout is not None:
             fields += self.readout.motion_fields
@@ -177,11 +213,11 @@ class Network(tf.Module):
         rgb: tf.Tensor | None = None,
         training: bool = False,
     ) -> HeadInputs:
-        """Run the heads that run on all RoIs.
+        """Run the heads that run on all RoIs: the actor head and the action head.
 
         Args:
-          features: features of the clips.
-          rois: float32 [B, R, 4] (y1, x1, y2, x2), pixels.
+          features: features of the B key frames.
+          rois: float32 [B, R, 4] (y1, x1, y2, x2), pixels of the canvas.
           rgb: the clips, uint8 [B, T, H, W, 3]; needed only if `needs_image`.
           training: whether the network is being trained.
 
@@ -194,19 +230,30 @@ class Network(tf.Module):
         return HeadInputs(features, outputs, self.key_image(rgb), training)
 
     def key_image(self, rgb: tf.Tensor | None) -> tf.Tensor | None:
-        """Return the key frames of clips [B, T, H, W, 3], if a head needs them."""
+        """Return the key frames of clips, for heads that read their pixels.
+
+        Args:
+          rgb: the clips, uint8 [B, T, H, W, 3], with the key frame in the middle, or
+            None.
+
+        Returns:
+          uint8 [B, H, W, 3]; None if no head reads pixels, or if there are no clips.
+        """
         if rgb is None or not self.needs_image:
             return None
         return rgb[:, tf.shape(rgb)[1] // 2]
 
     @property
     def needs_image(self) -> bool:
-        """Whether a head reads the pixels of the key frame."""
+        """Whether a head reads pixels of the key frame (--mask_image, or a refiner)."""
         return any(head.needs_image for head in self.instance_heads.values())
 
     @property
     def trainable_weights(self) -> list[tf.Variable]:
-        """The variables that the phase trains, in a fixed order."""
+        """The variables that the training phase trains, in a fixed order.
+
+        A phase switches the layers on or off before (`training/step/phases.py`).
+        """
         variables: list[tf.Variable] = []
         for part in self.parts().values():
             variables += part.trainable_variables
@@ -214,7 +261,10 @@ class Network(tf.Module):
 
     @property
     def backbone_weights(self) -> list[tf.Variable]:
-        """The variables of `trainable_weights` in backbones, except the refiner's."""
+        """The trainable variables in backbones, which have their own learning rate.
+
+        --backbone_rate is its factor. The refiner's backbone is not among them.
+        """
         variables: list[tf.Variable] = []
         for layer in self.backbone_layers:
             variables += layer.trainable_variables
@@ -222,11 +272,20 @@ class Network(tf.Module):
 
     @property
     def backbone_layers(self) -> list[tf.keras.layers.Layer]:
-        """The layers of the backbones, except the refiner's."""
+        """The layers of appearance and motion backbones.
+
+        The layers of pyramids, and the refiner's backbone, are not among them.
+        """
         return layers_computing(self.backbones, self._backbone_maps)
 
     def parts(self) -> dict[str, tf.keras.Model]:
-        """Return the submodels with variables by name; no two share a variable."""
+        """Return the submodels that own variables, by the names that checkpoints have.
+
+        Returns:
+          {name: submodel}: backbones, temporal_fusion, rpn, roi_heads, then mask_head
+          or refiner, action_backbone and motion_readout if the network has them. No two
+          share a variable.
+        """
         parts: dict[str, tf.keras.Model] = {
             "backbones": self.backbones,
             "temporal_fusion": self.temporal_fusion,

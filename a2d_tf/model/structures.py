@@ -1,8 +1,11 @@
 """The named tensors of a batch that pass between the parts of the network.
 
-B is the batch, A the anchors of a frame, R its RoIs, N its instances, C the classes of
-the actor head, P the pyramid levels P2 to P5, |X| the actors, |Y| the actions. Boxes
-are y1, x1, y2, x2 in pixels of the canvas.
+B is the number of clips in the batch, each with one key frame; A the anchors of a
+frame, R its RoIs, N its instances, C the classes of the actor head, P the pyramid
+levels P2 to P5 (strides 4, 8, 16, 32), |X| the actors, |Y| the actions. The canvas is
+the network's input, --image_height x --image_width pixels; a frame lies in its top left
+corner, and the rest is padding. Boxes are float32 (y1, x1, y2, x2) in pixels of the
+canvas.
 """
 
 from __future__ import annotations
@@ -14,11 +17,14 @@ import tensorflow as tf
 
 
 class Term(NamedTuple):
-    """A loss or a figure before division: replicas add up both before they divide.
+    """A loss or a health figure as a sum and its divisor, before they are divided.
+
+    Each replica computes both for its part of the batch. They are added up over all
+    replicas, and only then divided, so the value is that of the whole batch.
 
     Attributes:
-      total: sum over the rows that count.
-      divisor: usually their number.
+      total: float32 scalar, the sum over the rows that count.
+      divisor: float32 scalar, usually the number of these rows.
     """
 
     total: tf.Tensor
@@ -30,15 +36,20 @@ Terms = dict[str, list[Term]]
 
 
 class MotionFeatures(NamedTuple):
-    """The motion maps around a batch's key frames, as the readout uses them.
+    """The motion maps around the B key frames of a batch, as the readout reads them.
 
-    Maps of frames of several sizes are padded at the right and at the bottom.
+    A motion map holds features of the motion in the frames around a key frame, averaged
+    over time (`ops.motion_maps`). Maps of frames of several sizes are padded at the
+    right and at the bottom.
 
     Attributes:
-      logits: {name of a map of the action backbone: action logits [B, h, w, 2 |Y|]},
-        see `readout.motion_readout`.
-      flow_histograms: [B, h, w, C]; None if they are not read.
-      size: int32 [B, 2], height and width of the motion frames.
+      logits: {name of a map of the action backbone: action logits float32 [B, h, w, 2
+        |Y|] at each cell}; the first |Y| are for the upper half of a box, the others
+        for its lower half, see `readout.motion_readout`.
+      flow_histograms: float32 [B, h, w, C], the histograms of optical flow in C bins;
+        None if the readout reads none.
+      size: int32 [B, 2], height and width of the motion frames in pixels; a motion
+        frame is the video's frame, resized as the maps need it.
     """
 
     logits: Mapping[str, tf.Tensor]
@@ -47,15 +58,19 @@ class MotionFeatures(NamedTuple):
 
 
 class Features(NamedTuple):
-    """The features of a batch's key frames, and the outputs of the proposal network.
+    """The features of a batch's B key frames, and the outputs of the proposal network.
 
     Attributes:
-      actor: pyramid of the actor branch, a list of P tensors [B, h, w, C].
-      action: pyramid of the action branch, a list of P tensors [B, h, w, C].
-      rpn_logits: [B, A].
-      rpn_deltas: [B, A, 4].
-      readout_logits: maps of logits, see `readout.readout`; empty without a readout.
-      motion: the motion maps; None if the readout reads none.
+      actor: appearance pyramid of the actor branch (paper, 3.1), the tensors [B, h, w,
+        channels] of P2 to P5.
+      action: pyramid of the action branch, after temporal aggregation and fusion with
+        flow (3.2), the tensors [B, h, w, channels] of P2 to P5.
+      rpn_logits: float32 [B, A], the objectness logit of each of A anchors.
+      rpn_deltas: float32 [B, A, 4], the deltas (dy, dx, dh, dw) from each anchor to its
+        proposal.
+      readout_logits: float32 [B, h, w, 2 (|X| + |Y|)] for each of C4 and C5, the
+        readout's logits at each cell, see `readout.readout`; empty without a readout.
+      motion: the motion maps; None if the readout reads none, and in training.
     """
 
     actor: list[tf.Tensor]
@@ -67,17 +82,23 @@ class Features(NamedTuple):
 
 
 class BatchTruth(NamedTuple):
-    """The instances of a batch's key frames, which come first among N rows.
+    """The true instances of a batch's B key frames, padded to N rows per frame.
+
+    The instances of a frame come first among its rows.
 
     Attributes:
-      size: int32 [B, 2], height and width of the frames inside the canvas.
-      annotated: bool [B]; frames without annotation add nothing to a loss.
+      size: int32 [B, 2], height and width in pixels of each frame inside the canvas.
+      annotated: bool [B], whether a key frame has annotations; frames without add
+        nothing to a loss.
       present: bool [B, N], which rows hold an instance.
-      boxes: [B, N, 4].
-      actors, actions: int32 [B, N], 0-based, -1 in other rows.
-      masks: uint8 [B, N, H, W].
-      has_mask: bool [B, N].
-      fields: the whole batch, for a new head with labels of its own (CONTRIBUTING).
+      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+      actors: int32 [B, N], 0-based indices of actors; -1 in rows without an instance.
+      actions: int32 [B, N], 0-based indices of actions; -1 in rows without an instance.
+      masks: uint8 [B, N, H, W], 0 or 1, over the whole canvas.
+      has_mask: bool [B, N], whether an instance is annotated with a mask, not with a
+        box alone.
+      fields: the whole batch by name, for a new head with labels of its own
+        (CONTRIBUTING).
     """
 
     size: tf.Tensor
@@ -92,7 +113,13 @@ class BatchTruth(NamedTuple):
 
     @classmethod
     def of(cls, batch: Mapping[str, tf.Tensor]) -> BatchTruth:
-        """Return the truth of an element of `pipeline.training`."""
+        """Take the true instances from a batch of clips.
+
+        Args:
+          batch: {name of a field: tensor [B, ...]}, an element of the dataset that
+            `pipeline.training` returns. It has the fields of this class and may have
+            more.
+        """
         return cls(
             size=batch["size"],
             annotated=batch["annotated"],
@@ -107,12 +134,18 @@ class BatchTruth(NamedTuple):
 
 
 class SampledRois(NamedTuple):
-    """Sampled RoIs: positives, then background, then rows that do not count.
+    """R RoIs of each frame that are sampled for training, with their true instances.
+
+    The rows of a frame are positives, then background, then rows that do not count.
 
     Attributes:
-      boxes: [B, R, 4].
-      match: int64 [B, R], the index of the instance with the highest IoU.
-      positive, counted: bool [B, R].
+      boxes: float32 [B, R, 4], (y1, x1, y2, x2) in pixels of the canvas.
+      match: int64 [B, R], index of the instance of the frame that has the highest IoU
+        with the RoI; it means nothing unless the RoI is positive.
+      positive: bool [B, R], whether the RoI stands for its instance: the IoU is at
+        least 0.5.
+      counted: bool [B, R], whether the row is a RoI, positive or background; the loss
+        is computed over these rows.
     """
 
     boxes: tf.Tensor
@@ -121,18 +154,23 @@ class SampledRois(NamedTuple):
     counted: tf.Tensor
 
     def gather_matches(self, values: tf.Tensor) -> tf.Tensor:
-        """Gather the value of each RoI's match from those of instances.
+        """Return for each RoI the value of the instance that it is matched to.
 
         Args:
-          values: [B, N, ...].
+          values: [B, N, ...], a value for each of N instances of B frames, such as true
+            boxes.
 
         Returns:
-          [B, R, ...].
+          [B, R, ...], a value for each of R RoIs.
         """
         return tf.gather(values, self.match, batch_dims=1)
 
     def first(self, number: int) -> SampledRois:
-        """Return the first `number` rows."""
+        """Return the first rows of each frame; positives come before the others.
+
+        Args:
+          number: number of rows to keep, at most R.
+        """
         return SampledRois(
             boxes=self.boxes[:, :number],
             match=self.match[:, :number],
@@ -141,7 +179,11 @@ class SampledRois(NamedTuple):
         )
 
     def padded(self, number: int) -> SampledRois:
-        """Return these rows and `number` more, which do not count."""
+        """Return these RoIs and, after them, empty rows that do not count in a loss.
+
+        Args:
+          number: number of rows to add to each frame.
+        """
         padding = [[0, 0], [0, number]]
         return SampledRois(
             boxes=tf.pad(self.boxes, [*padding, [0, 0]]),
@@ -155,10 +197,15 @@ class HeadInputs(NamedTuple):
     """The tensors from which a head computes its loss terms and its results.
 
     Attributes:
-      features: features of the key frames.
-      roi_outputs: {name: [B, R, ...]}, the outputs of the submodel `roi_heads`.
-      image: uint8 [B, H, W, 3], the key frames; None if no head reads them.
-      training: whether the network is being trained.
+      features: pyramids of the key frames, and outputs of the proposal network.
+      roi_outputs: {name: float32 [B, R, ...]}, the outputs of actor head and action
+        head for R RoIs: class_logits [B, R, C + 1], background last; deltas [B, R, C,
+        4]; action_logits [B, R, outputs of the action head], absent without such a
+        head.
+      image: uint8 [B, H, W, 3], the key frames in RGB on the canvas; None if no head
+        reads them.
+      training: whether the network is being trained, as in the argument `training` of
+        Keras.
     """
 
     features: Features
@@ -168,13 +215,19 @@ class HeadInputs(NamedTuple):
 
 
 class LossSettings(NamedTuple):
-    """Settings of sampling and losses, named as in `TrainingConfig`.
-
-    Two are computed from settings there:
+    """Settings of sampling and losses, named as in `TrainingConfig`, for the heads.
 
     Attributes:
-      most_positives: the most positives among the RoIs of a frame.
-      zero_shot_actor: index of the actor whose action labels are withheld, or -1.
+      rpn_samples: number of anchors per frame in the proposal loss.
+      rpn_beta: where the proposals' smooth L1 turns linear; 0 for the beta that fits
+        the scale of the network's deltas (`Proposals.beta`).
+      rpn_box_normaliser: 'positives' or 'samples', what the proposals' box loss is
+        divided by, see `losses.box_regression`.
+      box_normaliser: likewise of the actor head's box loss.
+      most_positives: the largest number of positives among a frame's sampled RoIs;
+        computed from --roi_samples and --positive_fraction.
+      zero_shot_actor: 0-based index of the actor whose action labels are withheld from
+        training (paper, 4.4); -1 for none.
     """
 
     rpn_samples: int
@@ -186,17 +239,23 @@ class LossSettings(NamedTuple):
 
 
 class RoiTable(NamedTuple):
-    """Scores and boxes of every RoI; invalid RoIs score 0.
+    """Scores and boxes of R RoIs in each of B frames; invalid RoIs score 0.
+
+    A label mode computes it from the outputs of the heads (`LabelMode.score_pairs`).
+    Boxes are (y1, x1, y2, x2) in pixels of the canvas, clipped to the frame; scores are
+    float32 probabilities.
 
     Attributes:
-      class_scores: [B, R, C], of the actor head's classes.
-      class_boxes: [B, R, C, 4].
-      boxes: [B, R, |X|, 4], of the actors.
-      actor_scores: [B, R, |X|].
-      action_scores: [B, R, |Y|]. With background among the actions, they add up to
-        1 - p(background).
-      joint_scores: [B, R, |X|, |Y|], of pairs; invalid pairs score 0.
-      joint_boxes: [B, R, |X|, |Y|, 4] if pairs have boxes of their own, else None.
+      class_scores: [B, R, C], p(class) of each class of the actor head; these are the
+        actors or, with cartesian labels, the valid pairs.
+      class_boxes: [B, R, C, 4], the box of each class.
+      boxes: [B, R, |X|, 4], the box of each actor.
+      actor_scores: [B, R, |X|], p(actor).
+      action_scores: [B, R, |Y|], p(action). With background among the actions, they add
+        up to 1 - p(background).
+      joint_scores: [B, R, |X|, |Y|], the scores of pairs; invalid pairs score 0.
+      joint_boxes: [B, R, |X|, |Y|, 4], the box of each pair, with cartesian labels;
+        else None: the box of a pair is that of its actor.
     """
 
     class_scores: tf.Tensor
@@ -208,7 +267,14 @@ class RoiTable(NamedTuple):
     joint_boxes: tf.Tensor | None = None
 
     def gather(self, index: tf.Tensor) -> RoiTable:
-        """Gather rows by index, int [B, N]: a table of [B, N, ...]."""
+        """Return the table of some of its rows, such as those that suppression keeps.
+
+        Args:
+          index: int [B, N], for each of B frames the rows to take, in this order.
+
+        Returns:
+          a table whose tensors are [B, N, ...].
+        """
         columns = {}
         for name, values in self._asdict().items():
             if values is not None:
@@ -217,22 +283,26 @@ class RoiTable(NamedTuple):
 
 
 class BatchInstances(NamedTuple):
-    """Instances, best p(class) first; N rows, of which the first `number` are used.
+    """The instances that the network finds in B frames, best p(class) first.
 
-    Other rows are 0, except in `head_results`.
+    Each frame has N rows, of which the first `number` are used. Other rows are 0,
+    except in `head_results`, where they may hold any values.
 
     Attributes:
-      number: int32 [B].
-      boxes: [B, N, 4].
-      classes: int32 [B, N], 0-based classes of the actor head.
-      class_scores: [B, N].
-      actor, action: int32 [B, N], 1-based; 0 in other rows.
-      code: int32 [B, N], the number of the pair of both, see `LabelSpace.encode`.
-      score: [B, N], of the pair.
-      actor_scores: [B, N, |X|].
-      action_scores: [B, N, |Y|].
+      number: int32 [B], number of instances in each frame.
+      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+      classes: int32 [B, N], 0-based classes of the actor head: actors, or valid pairs
+        with cartesian labels.
+      class_scores: float32 [B, N], p(class).
+      actor: int32 [B, N], numbers of actors from 1; 0 in other rows.
+      action: int32 [B, N], numbers of actions from 1; 0 in other rows.
+      code: int32 [B, N], the number of the pair as in A2D's label maps, 10 * actor +
+        action; the factor is larger for ten actions or more (`LabelSpace.encode`).
+      score: float32 [B, N], the score of the pair.
+      actor_scores: float32 [B, N, |X|], p(actor) of every actor.
+      action_scores: float32 [B, N, |Y|], p(action) of every action.
       head_results: {name: [B, N, ...]}, the results of the heads that run on instances,
-        such as masks, probabilities [B, N, 28, 28] inside the box.
+        such as masks: probabilities float32 [B, N, 28, 28] on a grid inside the box.
     """
 
     number: tf.Tensor
@@ -248,7 +318,16 @@ class BatchInstances(NamedTuple):
     head_results: dict[str, Any]
 
     def map_rows(self, function: Callable[[Any], Any]) -> BatchInstances:
-        """Apply a function to the rows of each field, those of `head_results` too."""
+        """Apply a function to each tensor that has a row for each instance.
+
+        Args:
+          function: takes a tensor [B, N, ...] and returns one; used to reorder or slice
+            rows.
+
+        Returns:
+          the instances with the changed tensors, those of `head_results` too; `number`
+          stays as it is.
+        """
         fields = self._asdict()
         del fields["number"], fields["head_results"]
         mapped = {name: function(values) for name, values in fields.items()}

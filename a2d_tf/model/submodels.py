@@ -20,12 +20,16 @@ from a2d_tf.model.readout.readout import LEVELS, Readout
 
 
 class Backbones(NamedTuple):
-    """The backbones with their feature pyramids.
+    """The backbones with their feature pyramids, as `build_backbones` returns them.
 
     Attributes:
-      model: see `Network.backbones`.
-      maps: C2..C5 of every backbone, outputs of layers of `model`.
-      readout_maps: see `Network.readout_maps`; None without a readout.
+      model: the submodel from frames to pyramids: {rgb uint8 [N, H, W, 3], flow float32
+        [N, H, W, 2]} -> {actor, rgb, flow: lists P2 to P5; labels: the readout's maps},
+        see `Network`.
+      maps: C2 to C5 of every backbone as symbolic outputs of layers of `model`. They
+        tell which layers belong to backbones.
+      readout_maps: the model from RGB uint8 [N, H, W, 3] to C4 and C5 of the appearance
+        backbone, the features that the readout is fitted to; None without a readout.
     """
 
     model: JoinedNorms
@@ -34,7 +38,13 @@ class Backbones(NamedTuple):
 
 
 def build_backbones(builder: Builder, readout: Readout | None) -> Backbones:
-    """Build appearance and motion backbones, each with its FPN (3.1, 3.2)."""
+    """Build appearance and motion backbones, each with its pyramid (paper, 3.1, 3.2).
+
+    Args:
+      builder: builds backbones by the settings of the network.
+      readout: the readout, whose layers read C4 and C5 of the appearance backbone; None
+        if the network has none.
+    """
     config = builder.config
     rgb = builder.rgb()
     inputs = {"rgb": rgb}
@@ -71,7 +81,16 @@ def build_backbones(builder: Builder, readout: Readout | None) -> Backbones:
 
 
 def build_temporal_fusion(builder: Builder) -> JoinedNorms:
-    """Build the aggregation over 2L + 1 frames, and the fusion of the streams (3.2)."""
+    """Build the aggregation over 2L + 1 frames and the fusion of the streams (3.2).
+
+    Args:
+      builder: builds inputs by the settings of the network.
+
+    Returns:
+      the submodel {rgb, flow: pyramids of [B, 2L + 1, h, w, C]} -> the action branch's
+      pyramid, a list of [B, h, w, C or 2C]; RGB's channels come before those of flow.
+      Without the motion stream it has no input `flow`.
+    """
     config = builder.config
     inputs = {"rgb": builder.pyramid(frames=config.frames)}
     if config.use_flow:
@@ -90,7 +109,18 @@ def build_temporal_fusion(builder: Builder) -> JoinedNorms:
 
 
 def build_rpn(builder: Builder, proposals: Proposals) -> JoinedNorms:
-    """Build the region proposal network over the appearance pyramid (3.1)."""
+    """Build the region proposal network over the appearance pyramid (paper, 3.1).
+
+    P6 is every second cell of P5, as in Mask R-CNN.
+
+    Args:
+      builder: builds inputs by the settings of the network.
+      proposals: the proposal head, which builds the layers.
+
+    Returns:
+      the submodel P2 to P5, a list of [B, h, w, C] -> (objectness logits float32 [B,
+      A], deltas (dy, dx, dh, dw) float32 [B, A, 4]) of all A anchors of P2 to P6.
+    """
     pyramid = builder.pyramid()
     p6 = pyramid[-1][:, ::2, ::2, :]
     outputs = proposals.build_layers([*pyramid, p6], builder.config.rpn_channels)
@@ -100,10 +130,21 @@ def build_rpn(builder: Builder, proposals: Proposals) -> JoinedNorms:
 def build_roi_heads(
     builder: Builder, actor: ActorHead, action: ActionHead | None
 ) -> tf.keras.Model:
-    """Build the heads that run on every RoI (3.1, 3.2).
+    """Build the submodel of the heads that run on every RoI (paper, 3.1, 3.2).
 
     RoIAlign-AR reads the appearance pyramid for the actor head, RoIAlign-AN the fused
-    one for the action head.
+    one for the action head. With cartesian labels there is no action head, and the
+    actor head, whose classes are pairs, reads the fused pyramid.
+
+    Args:
+      builder: builds inputs and RoIAlign by the settings of the network.
+      actor: the actor head.
+      action: the action head; None with cartesian labels.
+
+    Returns:
+      the submodel {actor, action: pyramids; rois: float32 [B, R, 4]} -> {class_logits
+      [B, R, C + 1], deltas [B, R, C, 4], action_logits [B, R, outputs of the action
+      head]}.
     """
     config = builder.config
     fused_channels = config.fpn_channels
