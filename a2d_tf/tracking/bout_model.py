@@ -28,11 +28,11 @@ MOST_AHEAD = 32
 
 
 class FrameActions(NamedTuple):
-    """p(action) of a track in a frame.
+    """The probabilities of a track's actions in one answered frame.
 
     Attributes:
-      frame_index: 0-based index among the answered frames.
-      actions: float64 [|Y|].
+      frame_index: 0-based index of the frame among the answered frames.
+      actions: float64 [|Y|], p(action) of each action of the label space.
     """
 
     frame_index: int
@@ -41,10 +41,13 @@ class FrameActions(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class BoutModel:
-    """How long bouts last on average, in answered frames.
+    """The hidden Markov model: how long the bouts of each action last on average.
+
+    All lengths are in answered frames.
 
     Attributes:
-      lengths: float64 [|Y|], the mean length of each action's bouts.
+      lengths: float64 [|Y|], the mean length of each action's bouts; `typical` for an
+        action whose length is not known.
       typical: geometric mean of the known lengths, on which one long action has little
         effect.
     """
@@ -59,13 +62,13 @@ class BoutModel:
         labels: LabelSpace,
         frames_per_second: float,
     ) -> BoutModel | None:
-        """Make a model from mean lengths in seconds.
+        """Make the model of a label space from mean lengths of bouts in seconds.
 
         Args:
-          bout_seconds: {action: mean length of its bouts in seconds}; an action that is
-            missing gets the typical length.
-          labels: the actions.
-          frames_per_second: number of answered frames in a second.
+          bout_seconds: {name of an action: mean length of its bouts in seconds}; an
+            action that is missing gets the typical length.
+          labels: the label space, whose actions the model has in their order.
+          frames_per_second: number of answered frames in a second of the video.
 
         Returns:
           the model; None if the lengths of no action are known.
@@ -82,7 +85,10 @@ class BoutModel:
 
     @property
     def ahead(self) -> int:
-        """Number of answered frames after a frame that its action is read from."""
+        """The number of later answered frames that help to read a frame's action.
+
+        It is the typical length of a bout, but at most MOST_AHEAD.
+        """
         return min(math.ceil(self.typical), MOST_AHEAD)
 
     def forward(
@@ -90,11 +96,17 @@ class BoutModel:
     ) -> FrameActions:
         """Return p(action) of a track, given this frame and all frames before it.
 
+        This is the forward (filtering) step of the hidden Markov model. Call it for the
+        track's frames in order.
+
         Args:
           before: the result of `forward` for the track's previous frame; None for the
             first frame.
           observed: the network's p(action) in this frame; it need not add up to 1.
-          valid: bool [|Y|], the actions that the track's actor may have.
+          valid: bool [|Y|], whether each action is valid for the track's actor.
+
+        Returns:
+          p(action) in this frame; it adds up to 1 and is 0 for invalid actions.
         """
         expected = valid / valid.sum()
         if before is not None:
@@ -108,12 +120,15 @@ class BoutModel:
     def smooth(
         self, filtered: FrameActions, later: Sequence[FrameActions], valid: np.ndarray
     ) -> np.ndarray:
-        """Return p(action) of a track, given the frames before and after: [|Y|].
+        """Return p(action) of a track in a frame, given the frames before and after it.
 
         Args:
           filtered: the result of `forward` for this frame.
           later: the network's p(action) in later frames with the track, in order.
-          valid: bool [|Y|], the actions that the track's actor may have.
+          valid: bool [|Y|], whether each action is valid for the track's actor.
+
+        Returns:
+          float64 [|Y|]; it adds up to 1 and is 0 for invalid actions.
         """
         likelihoods = valid.astype(np.float64)  # of all later frames
         next_index = None
@@ -131,14 +146,17 @@ class BoutModel:
     def smooth_track(
         self, frames: Sequence[FrameActions], valid: np.ndarray
     ) -> list[np.ndarray]:
-        """Return p(action) of a track in each of its frames, given all of them.
+        """Return p(action) of a whole track in each of its frames.
+
+        A frame's actions are read from the frame, all frames before it, and `ahead`
+        answered frames after it.
 
         Args:
           frames: the network's p(action) in the frames with the track, in order.
-          valid: bool [|Y|], the actions that the track's actor may have.
+          valid: bool [|Y|], whether each action is valid for the track's actor.
 
         Returns:
-          p(action) [|Y|] for each frame.
+          for each frame p(action), float64 [|Y|], which adds up to 1.
         """
         answers = []
         filtered = None

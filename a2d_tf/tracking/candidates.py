@@ -1,4 +1,10 @@
-"""The links of instances to tracks that are possible: by overlap or by distance."""
+"""The links of instances to tracks that are possible: by overlap or by distance.
+
+`Tracker` links the instances of each frame in three passes, a function of this file for
+each. A pass ranks its candidates, and `FrameLinks.link_candidates` then takes them in
+the order of their ranks. A group is a set of actors between which a track may change,
+see `Groups`.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +29,12 @@ NEAR = 0.35
 
 
 class ActiveTrack(NamedTuple):
-    """A track that is not lost, and the actor that its detections vote for."""
+    """A track that is not lost, and its actor.
+
+    Attributes:
+      track: the track.
+      actor: 0-based index of the actor that the track's newest detections vote for.
+    """
 
     track: LinkedTrack
     actor: int
@@ -32,12 +43,16 @@ class ActiveTrack(NamedTuple):
 def overlapping(
     frame: FrameLinks, active: Sequence[ActiveTrack], overlaps: np.ndarray
 ) -> list[Candidate]:
-    """Return the links to tracks of the same group that an instance overlaps.
+    """Return the links of instances to tracks of their group that they overlap.
 
-    Tracks of the instance's actor come first, then those with the highest IoU.
+    An instance may continue a track of its actor from an IoU of MIN_IOU on, and a track
+    of another actor from MIN_IOU_OTHER on. The lowest ranks have links to a track of
+    the same actor, and among these the links with the highest IoU.
 
     Args:
-      overlaps: IoU [instances, active tracks].
+      frame: the N instances of the newest frame.
+      active: the K tracks that are not lost.
+      overlaps: float64 [N, K], IoU of each instance with each track's last mask.
     """
     candidates = []
     for i, k in zip(*np.nonzero(overlaps >= MIN_IOU)):
@@ -61,10 +76,16 @@ def overlapping(
 def near(
     frame: FrameLinks, active: Sequence[ActiveTrack], groups: Groups
 ) -> list[Candidate]:
-    """Return the links to near tracks of the same group, both not linked so far.
+    """Return the links of instances to near tracks of their group.
 
-    Instance and track have the same actor or, if the number of individuals is not
-    known, boxes of similar size. The nearest comes first.
+    Both are not linked so far. They have the same actor or, if the group's number of
+    individuals is not known, boxes of similar size. The nearest pair has the lowest
+    rank.
+
+    Args:
+      frame: the instances of the newest frame, and their tracks so far.
+      active: the tracks that are not lost.
+      groups: the groups of actors.
     """
     candidates = []
     for i, instance in enumerate(frame.instances):
@@ -90,10 +111,12 @@ def anywhere(
 ) -> list[Candidate]:
     """Return the links of some instances to all tracks of their group.
 
-    The nearest comes first, however far it is.
+    The nearest pair has the lowest rank, and no pair is too far apart.
 
     Args:
-      indices: of the instances.
+      frame: the instances of the newest frame, and their tracks so far.
+      indices: indices in the frame of the instances to link.
+      tracks: the tracks to link to, lost or not.
     """
     candidates = []
     for i in indices:

@@ -24,11 +24,12 @@ class LinkedTrack(Track):
     """A track that instances are linked to.
 
     Attributes:
-      group: number of its group, see `Groups`.
-      last_seen: index of the last answered frame in which it was seen.
-      region: its box and mask in that frame.
-      apart: the number of frames in which it did not overlap an instance of the same
-        actor, minus the number in which it did.
+      group: number of the group of actors that the track belongs to, see `Groups`.
+      last_seen: 0-based index of the last answered frame in which the track has an
+        instance.
+      region: the box and the mask of that instance.
+      apart: the number of frames in which the track's instance did not overlap another
+        instance of the same actor, minus the number in which it did.
     """
 
     group: int
@@ -42,11 +43,11 @@ class FrameInstance:
     """An instance of the newest frame.
 
     Attributes:
-      actor: index of the actor.
+      actor: 0-based index of the instance's actor.
       group: number of the actor's group, see `Groups`.
-      region: box and mask.
-      detection: the network's answer on the instance.
-      sureness: p(any actor).
+      region: the instance's box and mask.
+      detection: the network's labels and probabilities for the instance.
+      sureness: p(any actor), the sum of p(actor) over all actors.
     """
 
     actor: int
@@ -60,12 +61,12 @@ class Candidate(NamedTuple):
     """A possible link of an instance to a track.
 
     Attributes:
-      rank: the lowest rank is linked first. It ends with the track's id and the
-        instance's index, so that no two ranks are equal.
-      instance: index of the instance.
+      rank: values by which candidates are ordered; the lowest rank is linked first. It
+        ends with the track's id and the instance's index, so that no two are equal.
+      instance: index of the instance in its frame.
       track: the track.
-      blocking: bool [N], instances that must not have a track, because they are the
-        same individual.
+      blocking: bool [N], the frame's instances that show the same individual. If one of
+        them already has a track, the link is not made.
     """
 
     rank: tuple
@@ -75,21 +76,25 @@ class Candidate(NamedTuple):
 
 
 class FrameLinks:
-    """The N instances of the newest frame and their tracks.
+    """The N instances of the newest frame and the tracks that they are linked to.
 
-    If several instances are one individual, only one of them gets a track.
+    The network may detect one individual several times. Two instances count as one
+    individual if they have the same actor and one lies mostly inside the other (GHOST),
+    or if they have any actors and lie in the same place (SAME_PLACE). Only one of them
+    gets a track.
 
     Args:
       instances: the instances.
-      index: index of the frame among the answered ones.
+      index: 0-based index of the frame among the answered ones.
 
     Attributes:
       instances, index: the arguments.
       tracks: the track of each instance; None for an instance without a track.
-      same_actor: bool [N, N], whether two instances have the same actor and are one
-        individual.
-      same_place: bool [N, N], whether two instances of any actors are one individual.
-      same: bool [N, N], whether one of both is true.
+      same_actor: bool [N, N], whether two instances of one actor overlap by GHOST;
+        False on the diagonal.
+      same_place: bool [N, N], whether two instances of any actors overlap by
+        SAME_PLACE; False on the diagonal.
+      same: bool [N, N], whether two instances are one individual by either rule.
     """
 
     def __init__(self, instances: Sequence[FrameInstance], index: int) -> None:
@@ -106,17 +111,22 @@ class FrameLinks:
         self.same = self.same_actor | self.same_place
 
     def is_linked(self, track: LinkedTrack) -> bool:
-        """Return whether a track has an instance in this frame."""
+        """Return whether a track is already linked to an instance of this frame."""
         return track.last_seen == self.index
 
     def has_track(self, instance: int) -> bool:
-        """Return whether an instance, or another one of its individual, has a track."""
+        """Return whether an instance has a track, or a duplicate of it has one.
+
+        Args:
+          instance: index of the instance.
+        """
         return self.tracks[instance] is not None or self._any_track(self.same[instance])
 
     def link_candidates(self, candidates: Iterable[Candidate]) -> None:
-        """Link instances to tracks, the lowest rank first.
+        """Link instances to tracks greedily, the candidate of the lowest rank first.
 
-        A candidate whose instance, individual or track is already linked is left out.
+        A candidate is left out if its instance, one of its blocking instances or its
+        track is already linked.
         """
         for candidate in sorted(candidates):
             is_free = self.tracks[candidate.instance] is None
@@ -125,7 +135,7 @@ class FrameLinks:
                     self.link(candidate.instance, candidate.track)
 
     def link(self, i: int, track: LinkedTrack) -> None:
-        """Link instance `i` to a track, and update the track."""
+        """Link instance `i` to a track, which takes its region and its detection."""
         instance = self.instances[i]
         track.last_seen = self.index
         track.region = instance.region
@@ -133,7 +143,11 @@ class FrameLinks:
         self.tracks[i] = track
 
     def count_overlaps(self) -> None:
-        """Count for each linked track whether it overlaps an instance of its actor."""
+        """Update `apart` of all tracks that are linked in this frame.
+
+        It falls by 1 if the track's instance overlaps another instance of its actor,
+        and else grows by 1. Call this once, when all instances are linked.
+        """
         for track, overlaps in zip(self.tracks, self.same_actor.any(axis=1)):
             if track is not None and overlaps:
                 track.apart -= 1

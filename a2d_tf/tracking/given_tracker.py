@@ -17,13 +17,14 @@ from a2d_tf.tracking.tracker import WINDOW
 class GivenTracker:
     """Reports the given tracks of each answered frame, as `Tracker` reports its own.
 
-    A track rests while it has no instance, and ends after its last instance.
+    Given tracks come from another program's file; the instances already have their
+    numbers. A track rests while it has no instance, and ends after its last one.
 
     Args:
-      last_frames: {number of a track: number of the last frame with it}.
-      first: number of the first answered frame.
+      last_frames: {number of a track: number of the last frame of the video with it}.
+      first: number of the first answered frame in the video, from 1.
       every: distance of answered frames; 1 if all frames are answered.
-      window: number of answered frames whose detections a track keeps.
+      window: number of a track's newest detections that it keeps.
     """
 
     def __init__(
@@ -43,7 +44,17 @@ class GivenTracker:
         self._index = -1
 
     def add(self, instances: NumberedInstances) -> LinkedInstances:
-        """Take the instances of the next answered frame, and return their tracks."""
+        """Take the instances of the next answered frame, and return their tracks.
+
+        Call it once for each answered frame, in the order of the video.
+
+        Args:
+          instances: the instances of the frame, which may be none.
+
+        Returns:
+          the track of each instance, and the tracks that rest or have ended from this
+          frame on.
+        """
         self._index += 1
         number = self._first + self._index * self._every
         present = set(instances.tracks.tolist())

@@ -10,12 +10,17 @@ from a2d_tf.core.labels import LabelSpace
 
 
 class Groups(NamedTuple):
-    """Groups of actors; instances are linked within a group.
+    """Groups of actors, and the number of individuals of each group.
+
+    An instance continues only a track of its group. Within a group the network may take
+    one actor for another without breaking the track.
 
     Attributes:
-      group_of_actor: number of each actor's group. An actor with a known number of
-        individuals has a group of its own; all others are group 0.
-      most_tracks: number of individuals in each group; infinite if it is not known.
+      group_of_actor: for each actor of the label space, the number of its group from 0.
+        An actor with a known number of individuals has a group of its own; all others
+        are group 0.
+      most_tracks: for each group, the number of its individuals in a video; infinite if
+        it is not known.
     """
 
     group_of_actor: list[int]
@@ -28,11 +33,11 @@ class Groups(NamedTuple):
         counts: Mapping[str, int],
         count_of_others: float = math.inf,
     ) -> Groups:
-        """Make the groups for known numbers of individuals.
+        """Make the groups of a label space for known numbers of individuals.
 
         Args:
-          labels: the actors.
-          counts: {actor: number of its individuals}.
+          labels: the label space, which has the actors.
+          counts: {name of an actor: number of its individuals}, where it is known.
           count_of_others: number of individuals of all other actors together; infinite
             if it is not known.
         """
@@ -44,5 +49,9 @@ class Groups(NamedTuple):
         return cls(group_of_actor, most_tracks)
 
     def is_limited(self, group: int) -> bool:
-        """Return whether the number of individuals of a group is known."""
+        """Return whether the number of individuals of a group is known.
+
+        Args:
+          group: number of the group, from 0.
+        """
         return math.isfinite(self.most_tracks[group])

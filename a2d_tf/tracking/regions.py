@@ -14,20 +14,20 @@ class Region(NamedTuple):
     """Where an instance lies in a frame.
 
     Attributes:
-      box: y1, x1, y2, x2, pixels.
-      mask: the mask in COCO's RLE; it may have no pixels.
+      box: [4], (y1, x1, y2, x2) in pixels of the frame.
+      mask: the instance's mask in COCO's RLE; it may have no pixels.
     """
 
     box: np.ndarray
     mask: dict[str, Any]
 
     def diagonal(self) -> float:
-        """Return the length of the box's diagonal, pixels."""
+        """Return the length of the box's diagonal in pixels."""
         y1, x1, y2, x2 = self.box
         return math.hypot(y2 - y1, x2 - x1)
 
     def distance(self, other: Region) -> float:
-        """Return the distance between the centres of two boxes, pixels."""
+        """Return the distance from this box's centre to that of another, in pixels."""
         y1, x1, y2, x2 = np.asarray(self.box, np.float64)
         other_y1, other_x1, other_y2, other_x2 = np.asarray(other.box, np.float64)
         twice_down = y1 + y2 - other_y1 - other_y2
@@ -36,17 +36,23 @@ class Region(NamedTuple):
 
 
 def iou(regions: Sequence[Region], others: Sequence[Region]) -> np.ndarray:
-    """Return the IoU of N regions with K others, [N, K].
+    """Return the IoU of each of N regions with each of K others.
 
     Masks are compared; if one of two masks is empty, boxes are compared.
+
+    Returns:
+      float64 [N, K].
     """
     return _overlaps(regions, others, is_crowd=False)
 
 
 def share_inside(regions: Sequence[Region], others: Sequence[Region]) -> np.ndarray:
-    """Return the share of each of N regions that lies inside each of K others, [N, K].
+    """Return the share of each of N regions' area that lies inside each of K others.
 
     Masks are compared; if one of two masks is empty, boxes are compared.
+
+    Returns:
+      float64 [N, K], from 0 to 1.
     """
     return _overlaps(regions, others, is_crowd=True)
 

@@ -1,4 +1,8 @@
-"""Read the label of a track from several of its detections."""
+"""Read the label of a track, its actor and action, from several of its detections.
+
+A label that is read from several answered frames changes less often than the network's
+labels of single frames.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +23,11 @@ class TrackLabel(NamedTuple):
     """The label of a track in a frame.
 
     Attributes:
-      code: the pair of actor and action; see `LabelSpace`.
-      score: mean of p(actor) p(action) over the detections that the label is read from.
-      pair_scores: float64 [|X|, |Y|], this mean for each pair; 0 for an invalid pair.
+      code: the code of actor and action; see `LabelSpace`.
+      score: the score of that pair: the mean of p(actor) p(action) over the detections
+        in the window around the frame.
+      pair_scores: float64 [|X|, |Y|], this mean for each pair of actor and action; 0
+        for an invalid pair.
     """
 
     code: int
@@ -33,9 +39,9 @@ class LabelReader:
     """Reads the labels of tracks in one answered frame after another.
 
     Args:
-      labels: actors and actions.
-      window: number of frames, around the label's frame, whose detections are read; 1
-        keeps the network's own labels.
+      labels: the label space, which has actors, actions and their valid pairs.
+      window: number of answered frames, around the label's frame, whose detections are
+        read; 1 keeps the network's own labels.
       joint_scores: whether p(action) is a sum over actors, as with cartesian and
         hierarchical labels. It then contains p(actor), and each detection's p(action)
         is divided by its sum.
@@ -43,7 +49,7 @@ class LabelReader:
         window of 1 does not use the model.
 
     Attributes:
-      ahead: number of frames after a frame that its labels depend on.
+      ahead: number of answered frames after a frame that its labels depend on.
     """
 
     def __init__(
@@ -67,11 +73,13 @@ class LabelReader:
     def read(self, track: Track, frame_index: int) -> TrackLabel:
         """Read the label of a track in a frame.
 
-        Call this for the track's frames in order.
+        Call this for the track's frames in order, since a label holds until another one
+        has clearly more evidence.
 
         Args:
           track: the track, with its detections up to `ahead` frames after the frame.
-          frame_index: index of the frame among the answered ones, from 0.
+          frame_index: index of the frame among the answered ones, from 0; the track has
+            a detection in it.
         """
         last = frame_index + self._window // 2
         first = last - self._window + 1
@@ -85,7 +93,11 @@ class LabelReader:
         return label
 
     def forget(self, track_ids: Iterable[int]) -> None:
-        """Forget tracks that have ended."""
+        """Forget the previous labels of tracks that have ended.
+
+        Args:
+          track_ids: ids of these tracks.
+        """
         for track_id in track_ids:
             self._last_codes.pop(track_id, None)
             self._last_actions.pop(track_id, None)
@@ -179,10 +191,14 @@ class LabelReader:
 
 
 def given_actor(action_scores: np.ndarray) -> np.ndarray:
-    """Return p(action) given that there is an actor: each row divided by its sum.
+    """Return p(action | there is an actor): each row divided by its sum.
 
     Args:
-      action_scores: float64 [N, |Y|], sums over actors of p(actor) p(action).
+      action_scores: float64 [N, |Y|], joint scores of N instances: the sum over actors
+        of p(actor) p(action), as cartesian and hierarchical labels have it.
+
+    Returns:
+      float64 [N, |Y|]; a row adds up to 1.
     """
     return action_scores / np.maximum(action_scores.sum(axis=1, keepdims=True), 1e-30)
 
@@ -190,10 +206,15 @@ def given_actor(action_scores: np.ndarray) -> np.ndarray:
 def vote_actor(
     detections: Sequence[Detection], labels: LabelSpace, previous: int | None = None
 ) -> int:
-    """Return the index of the actor that several detections vote for.
+    """Return the 0-based index of the actor that detections of a track vote for.
 
     Each detection votes for the actor of its code, weighted by p(actor). The previous
     actor stays until another one has more than LEAD times its votes.
+
+    Args:
+      detections: the detections that vote.
+      labels: the label space of their codes.
+      previous: index of the track's actor so far; None if it has none.
     """
     votes = np.zeros(len(labels.actors))
     for detection in detections:

@@ -29,16 +29,19 @@ class TrackedFrame(NamedTuple):
     Attributes:
       frame: the frame, as the caller passed it.
       instances: the frame's instances, as the caller passed them.
-      ids: int64 [N], numbers of the tracks; 0 for an instance without a track.
-      codes: int64 [N], labels of the tracks; the network's label for an instance
+      ids: int64 [N], the number of each instance's track, from 1; 0 for an instance
         without a track.
-      scores: float64 [N], scores of `codes`.
-      pair_scores: float64 [N, |X|, |Y|], the score of each pair, see `TrackLabel`; 0
-        for an instance without a track.
-      resting: ids of the tracks that are lost from this frame on and may continue.
-      ended: ids of the tracks that are lost from this frame on and have ended.
-      extra: number of instances beyond the number of individuals, see
-        `LinkedInstances`.
+      codes: int64 [N], the code of actor and action of each instance's track; the
+        network's own code for an instance without a track.
+      scores: float64 [N], the scores of `codes`, from 0 to 1.
+      pair_scores: float64 [N, |X|, |Y|], the score of each pair of actor and action:
+        the mean of p(actor) p(action) over the window; 0 for an instance without a
+        track.
+      resting: ids of the tracks that are lost from this frame on, and continue if the
+        individual appears again.
+      ended: ids of the tracks that are lost from this frame on, and never continue.
+      extra: number of sure instances that have no track because their group already
+        has as many tracks as individuals.
     """
 
     frame: Any
@@ -72,7 +75,7 @@ def track_instances(
     joint_scores: bool = False,
     bout_model: BoutModel | None = None,
 ) -> Iterator[TrackedFrame]:
-    """Add tracks and steady labels to the instances of every answered frame.
+    """Link the instances of a video to tracks, and read the tracks' steady labels.
 
     The label of an instance is read from the track's detections in `window` frames,
     half of them before and half after its frame, so that labels do not lag. A frame is
@@ -80,16 +83,20 @@ def track_instances(
     model looks ahead.
 
     Args:
-      answers: (frame, its instances) in order; a frame may be any object.
-      labels: actors and actions.
-      groups: numbers of individuals, see `Tracker`; None if no number is known.
-      window: number of frames that a label is read from; 1 keeps the network's labels.
+      answers: (frame, its instances) of each answered frame of a video in order; a
+        frame may be any object.
+      labels: the label space of the instances' codes.
+      groups: groups of actors with their numbers of individuals; None if no number is
+        known.
+      window: number of answered frames that a label is read from; 1 keeps the network's
+        labels.
       patience: number of answered frames in a row that may miss a track before it is
         lost.
       sure: least p(any actor) with which an instance begins a track.
-      joint_scores: whether p(action) is a sum over actors, see `LabelReader`.
-      bout_model: model that reads the actions; None to read them from the window. A
-        window of 1 does not use the model.
+      joint_scores: whether the instances' p(action) is a sum over actors of p(actor)
+        p(action), as with cartesian and hierarchical labels.
+      bout_model: hidden Markov model that reads the actions; None to read them from the
+        window. A window of 1 does not use the model.
 
     Returns:
       an iterator of the frames in the same order.
@@ -117,18 +124,25 @@ def read_labels(
     joint_scores: bool = False,
     bout_model: BoutModel | None = None,
 ) -> Iterator[TrackedFrame]:
-    """Add steady labels to the instances of every answered frame.
+    """Link the instances of a video by a given tracker, and read steady labels.
+
+    `track_instances` is the same with a new `Tracker`; it has the rest.
 
     Args:
-      answers: (frame, its instances) in order; a frame may be any object.
-      tracker: assigns the instances to tracks.
-      labels: actors and actions.
-      window: number of frames that a label is read from; 1 keeps the network's labels.
-      joint_scores: whether p(action) is a sum over actors, see `LabelReader`.
-      bout_model: model that reads the actions; None to read them from the window.
+      answers: (frame, its instances) of each answered frame of a video in order; a
+        frame may be any object.
+      tracker: a tracker that has seen no frame yet; it assigns the instances to tracks.
+      labels: the label space of the instances' codes.
+      window: number of answered frames that a label is read from; 1 keeps the network's
+        labels.
+      joint_scores: whether the instances' p(action) is a sum over actors of p(actor)
+        p(action), as with cartesian and hierarchical labels.
+      bout_model: hidden Markov model that reads the actions; None to read them from the
+        window.
 
     Yields:
-      the frames in the same order.
+      the frames in the same order, each when the later frames that its labels depend on
+      have come.
     """
     reader = LabelReader(labels, window, joint_scores, bout_model)
     pending_frames: collections.deque[_PendingFrame] = collections.deque()

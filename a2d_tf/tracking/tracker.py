@@ -47,22 +47,23 @@ class _LostTracks(NamedTuple):
 
 
 class Tracker:
-    """Assigns the instances of one frame after another to tracks.
+    """Assigns the instances of one answered frame after another to tracks.
 
     Tracks are numbered from 1 in the order of their appearance. A track keeps the
     detections of its last `window` + `ahead` frames.
 
     Args:
-      labels: actors and actions.
-      groups: numbers of individuals. If a group's number is known, a lost track rests
-        until an individual of the group appears again anywhere. If not, a lost track
-        ends, and the individual begins a new one. None: no number is known.
+      labels: the label space of the instances' codes.
+      groups: groups of actors with their numbers of individuals. If a group's number is
+        known, a lost track rests until an individual of the group appears again
+        anywhere. If not, a lost track ends, and the individual begins a new one. None:
+        no number is known.
       window: number of a track's last frames that vote for its actor.
       ahead: number of frames before these whose detections the track also keeps, for
         labels that are read later.
       patience: number of answered frames in a row that may miss a track before it is
         lost.
-      sure: least p(any actor) with which an instance begins a track.
+      sure: least p(any actor), from 0 to 1, with which an instance begins a track.
     """
 
     def __init__(
@@ -98,12 +99,15 @@ class Tracker:
         4. continues the nearest track without an instance in this frame, however far,
            if its group has as many tracks as individuals.
 
-        All tracks that it may continue are of its group.
-
-        If several instances lie on one another, only one of them has a track.
+        All tracks that it may continue are of its group. If several instances lie on
+        one another, only one of them has a track.
 
         Args:
-          instances: instances of the frame.
+          instances: the instances of the frame, which may be none.
+
+        Returns:
+          the track of each instance, the tracks that are lost from this frame on, and
+          the number of sure instances beyond the number of individuals.
         """
         self._index += 1
         lost = self._lose_tracks()
