@@ -8,10 +8,16 @@ from a2d_tf.model.layers import ConvNorm
 
 
 def upsample(x: tf.Tensor) -> tf.Tensor:
-    """Double [N, H, W, C] by nearest neighbour.
+    """Double the height and width of maps by nearest neighbour.
 
     It broadcasts, which is deterministic and compiles: first along the width, then
     along the height, since the gradient of both at once takes seven times as long.
+
+    Args:
+      x: [N, H, W, C] with static H, W and C.
+
+    Returns:
+      [N, 2H, 2W, C].
     """
     height, width, channels = x.shape[1:]
     for group in (channels, 2 * width * channels):
@@ -24,7 +30,10 @@ def fpn(maps: list[tf.Tensor], channels: int, name: str = "fpn") -> list[tf.Tens
     """Build P2..P5 from C2..C5: lateral 1x1, top-down sum, 3x3 at each level.
 
     Args:
-      maps: list of [N, H_l, W_l, C_l], each half the size of the one before.
+      maps: the backbone's maps, a list of [N, H_l, W_l, C_l], finest first, each half
+        the size of the one before.
+      channels: number of channels of each level of the pyramid.
+      name: prefix of the layers' names.
 
     Returns:
       list of [N, H_l, W_l, channels], finest first.

@@ -32,13 +32,16 @@ from a2d_tf.model.structures import BatchInstances, Features, HeadInputs, RoiTab
 
 
 class Inference(NamedTuple):
-    """The answer for a batch of key frames, in pixels of the canvas.
+    """The answer for a batch of B key frames, boxes in pixels of the canvas.
+
+    Boxes are (y1, x1, y2, x2).
 
     Attributes:
-      rois: [B, R, 4], every RoI; with a readout, the boxes that suppression kept.
-      valid: bool [B, R], which rows are RoIs.
+      rois: float32 [B, R, 4], every RoI; with a readout, the boxes that suppression
+        kept; from `infer_boxes`, the given boxes.
+      valid: bool [B, R], which rows are RoIs; the others are padding.
       table: scores and boxes of `rois`; without a readout None unless asked for.
-      detections: the instances.
+      detections: the instances that were found, with labels, scores and masks.
     """
 
     rois: tf.Tensor
@@ -53,10 +56,13 @@ def infer(
     """Infer the instances of clips, and the scores of every RoI. Call it in a graph.
 
     Args:
-      clip: {rgb uint8 [B, T, H, W, 3], flow [B, T, H, W, 2], size int32 [B, 2]}; `size`
-        is the frames' height and width inside the canvas. If the readout reads motion
-        maps, also these, see `Readout.read_motion_maps`.
-      settings: a negative score_threshold counts as 0.
+      network: the network.
+      clip: {rgb uint8 [B, T, H, W, 3], flow float32 [B, T, H, W, 2], size int32 [B,
+        2]}, T frames with the key frame in the middle; `size` is the frames' height and
+        width in pixels inside the canvas. If the readout reads motion maps, also these,
+        see `Readout.read_motion_maps`.
+      settings: numbers of proposals and detections, and thresholds; a negative
+        score_threshold counts as 0.
     """
     features = network.extract_features(clip)
     return infer_key_frames(
@@ -76,13 +82,17 @@ def infer_key_frames(
     """Infer the instances of key frames from their features. Call it in a tf.function.
 
     Args:
-      features: features of the key frames; with `motion` if the readout reads motion
+      network: the network.
+      features: features of B key frames; with `motion` if the readout reads motion
         maps.
-      size: int32 [B, 2], height and width of the frames inside the canvas.
-      settings: a negative score_threshold counts as 0.
-      rgb: uint8 [B, T, H, W, 3], the clips, if `Network.needs_image`.
+      size: int32 [B, 2], height and width of the frames in pixels inside the canvas.
+      settings: numbers of proposals and detections, and thresholds; a negative
+        score_threshold counts as 0.
+      rgb: uint8 [B, T, H, W, 3], the clips on the canvas, if `Network.needs_image`;
+        else None will do.
       every_roi: whether every RoI gets scores of pairs. If not, the action head runs on
-        the instances alone; they are the same, in less time.
+        the instances alone; they are the same, in less time, and without a readout the
+        answer's table is None.
     """
     rois, valid = network.proposals.decode(
         features, size, settings.proposals_before_nms, settings.test_proposals
@@ -132,11 +142,16 @@ def infer_boxes(
     keep their order. Background has no share in p(actor) and p(action).
 
     Args:
-      features: as for `infer_key_frames`.
-      boxes: [B, N, 4], in pixels of the canvas; N is at least 1.
-      number: int32 [B], the number of boxes of each frame, which come first.
-      size: as for `infer_key_frames`.
-      rgb: as for `infer_key_frames`.
+      network: the network.
+      features: features of B key frames; with `motion` if the readout reads motion
+        maps.
+      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas; N is at least
+        1.
+      number: int32 [B], the number of boxes of each frame, which come first among its N
+        rows.
+      size: int32 [B, 2], height and width of the frames in pixels inside the canvas.
+      rgb: uint8 [B, T, H, W, 3], the clips on the canvas, if `Network.needs_image`;
+        else None will do.
 
     Returns:
       an `Inference` whose RoIs are the boxes, with the same rows as instances.

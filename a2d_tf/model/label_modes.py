@@ -27,8 +27,9 @@ class Pairs(NamedTuple):
     """The actor and action of each instance, and the score of the pair.
 
     Attributes:
-      actor, action: int32 [B, N], 0-based.
-      score: float32 [B, N].
+      actor: int32 [B, N], 0-based indices of the actors of N instances per frame.
+      action: int32 [B, N], 0-based indices of their actions.
+      score: float32 [B, N], the score of the pair.
     """
 
     actor: tf.Tensor
@@ -37,12 +38,12 @@ class Pairs(NamedTuple):
 
 
 class ActionTargets(NamedTuple):
-    """The arguments of the action loss.
+    """The arguments of the action loss for R RoIs of each of B frames.
 
     Attributes:
-      logits: [B, R, K].
-      actions: int [B, R], the true class among the K.
-      labelled: bool [B, R], the RoIs that have a true class; the loss sums over them.
+      logits: float32 [B, R, K], the logits of one softmax over K outputs.
+      actions: int [B, R], the true output among the K, from 0.
+      labelled: bool [B, R], the RoIs that have a true action; the loss sums over them.
       counted: bool [B, R], the RoIs by whose number the sum is divided.
     """
 
@@ -53,13 +54,16 @@ class ActionTargets(NamedTuple):
 
 
 class RoiPredictions(NamedTuple):
-    """The predictions of actor head and action head for RoIs.
+    """The predictions of actor head and action head for R RoIs of each of B frames.
 
     Attributes:
-      class_scores: [B, R, C], of the actor head's classes.
-      class_boxes: [B, R, C, 4], of the actor head's classes.
-      action_logits: [B, R, num_actions]; None if there is no action head.
-      valid: bool [B, R], which rows are RoIs.
+      class_scores: float32 [B, R, C], p(class) of the actor head's C classes, without
+        background.
+      class_boxes: float32 [B, R, C, 4], the box of each class, (y1, x1, y2, x2) in
+        pixels of the canvas.
+      action_logits: float32 [B, R, num_actions], the outputs of the action head; None
+        if there is no action head.
+      valid: bool [B, R], which rows are RoIs; the others are padding.
     """
 
     class_scores: tf.Tensor
@@ -69,14 +73,22 @@ class RoiPredictions(NamedTuple):
 
 
 class LabelMode(ABC):
-    """The classes of the heads, their targets, and the scores of pairs.
+    """What the heads classify, and how their outputs become scores of pairs.
+
+    A label mode is one of the three label spaces of Table 2, see the module. A network
+    has one, and asks it for the classes of its heads, for their targets in training,
+    and for the scores of actors, actions and pairs.
+
+    Args:
+      labels: the actors, actions and valid pairs.
 
     Attributes:
-      num_classes: outputs of the actor head, without background.
-      num_actions: outputs of the action head; 0 if there is no action head.
-      columns: names of the fields that a file of RoIs needs beside boxes, actor_scores
-        and action_scores, because a pair's score is not the product of these, or its
-        box is not the actor's.
+      labels: the actors, actions and valid pairs.
+      num_classes: number of classes of the actor head, without background.
+      num_actions: number of outputs of the action head; 0 if there is no action head.
+      columns: names of the fields of `RoiTable` that a file of RoIs needs beside boxes,
+        actor_scores and action_scores, because a pair's score is not the product of
+        these, or its box is not the actor's.
     """
 
     num_classes: int
@@ -90,22 +102,42 @@ class LabelMode(ABC):
 
     @property
     def is_joint(self) -> bool:
-        """Whether a pair has a score of its own, and p(action) sums over actors."""
+        """Whether a pair's score is not the product of p(actor) and p(action).
+
+        It is so with cartesian and hierarchical labels: a pair has a score of its own,
+        and p(action) is a sum over the actors.
+        """
         return bool(self.columns)
 
     def classes(self) -> list[tuple[str, ...]]:
-        """Return the classes of the actor head, each as its names, our own first."""
+        """Return the classes of the actor head, without background, in its order.
+
+        Returns:
+          a tuple of names for each class: its name in this network, then names that the
+          class may have in weights of other networks. By default the classes are the
+          actors.
+        """
         return [(actor,) for actor in self.labels.actors]
 
     def actions(self) -> list[tuple[str, ...]]:
-        """Return the outputs of the action head, each as its names, our own first."""
+        """Return the outputs of the action head, in its order.
+
+        Returns:
+          a tuple of names for each output: its name in this network, then names that it
+          may have in weights of other networks. By default the outputs are the actions.
+        """
         return [(action,) for action in self.labels.actions]
 
     def classes_of(self, actors: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
-        """Return the classes of instances, int64 [B, N].
+        """Return the actor head's true classes of instances, for its loss.
 
         Args:
-          actors, actions: int [B, N], -1 for none.
+          actors: int [B, N], 0-based indices of actors; -1 in rows without an instance.
+          actions: int [B, N], 0-based indices of actions; -1 in rows without an
+            instance.
+
+        Returns:
+          int64 [B, N], from 0; a row without an instance has any class.
         """
         lookup = np.zeros(self.labels.valid.shape, np.int64)
         lookup[self.labels.valid] = self._class_of_pairs()
@@ -121,34 +153,57 @@ class LabelMode(ABC):
     ) -> ActionTargets:
         """Return the arguments of the action loss for sampled RoIs.
 
+        By default only positive RoIs have an action and count.
+
         Args:
-          logits: [B, R, num_actions].
-          actors, actions: int [B, R], those of the RoIs' instances.
+          logits: float32 [B, R, num_actions], the outputs of the action head.
+          actors: int [B, R], 0-based actors of the instances that the RoIs are matched
+            to; any for background.
+          actions: int [B, R], 0-based actions of these instances.
+          rois: the sampled RoIs.
         """
         return ActionTargets(logits, actions, rois.positive, rois.positive)
 
     @abstractmethod
     def score_pairs(self, predictions: RoiPredictions) -> RoiTable:
-        """Return the scores and boxes of actors, actions and pairs for RoIs."""
-
-    def suppression_scores(self, scores: tf.Tensor) -> tf.Tensor:
-        """Return the scores by which suppression ranks boxes, [B, R, C].
+        """Return the scores and boxes of actors, actions and pairs for RoIs.
 
         Args:
-          scores: p(class), [B, R, C].
+          predictions: the outputs of the heads for R RoIs of each frame.
+
+        Returns:
+          the table; invalid pairs, and rows that are no RoIs, score 0.
+        """
+
+    def suppression_scores(self, scores: tf.Tensor) -> tf.Tensor:
+        """Return the scores by which non-maximum suppression ranks boxes of each class.
+
+        By default they are p(class); a mode that joins classes overrides this.
+
+        Args:
+          scores: float32 [B, R, C], p(class) of each RoI, without background.
+
+        Returns:
+          float32 [B, R, C].
         """
         return scores
 
     def without_background(self, action_logits: tf.Tensor) -> tf.Tensor:
-        """Return action logits [B, R, num_actions] without those of background."""
+        """Return the action head's logits without the output of background.
+
+        By default the head has no such output, and all logits are returned.
+
+        Args:
+          action_logits: float32 [B, R, num_actions].
+        """
         return action_logits
 
     def best_pairs(self, classes: tf.Tensor, table: RoiTable) -> Pairs:
         """Return the best pair of each instance: its actor, and the best valid action.
 
         Args:
-          classes: int32 [B, N], classes of the actor head.
-          table: scores of the instances, [B, N, ...].
+          classes: int32 [B, N], classes of the actor head, from 0.
+          table: scores of the instances, one row for each, [B, N, ...].
         """
         joint = tf.gather(table.joint_scores, classes, batch_dims=2)
         valid = tf.gather(self._valid, classes)
@@ -179,9 +234,10 @@ class LabelMode(ABC):
 
 
 class Decoupled(LabelMode):
-    """p(actor) p(action).
+    """The paper's label mode: a pair scores p(actor) p(action), from two heads.
 
     Args:
+      labels: the actors, actions and valid pairs.
       background: whether background is a class of the action head, trained on every RoI
         that counts; else the head is trained on positives alone.
     """
@@ -192,7 +248,13 @@ class Decoupled(LabelMode):
         self.num_actions = len(self.actions())
 
     def actions(self) -> list[tuple[str, ...]]:
-        """Return the actions, then background if it is a class; see `LabelMode`."""
+        """Return the outputs of the action head: the actions, then background.
+
+        Background is left out if the head has no such output (--action_background).
+
+        Returns:
+          a tuple with the one name of each output.
+        """
         names = super().actions()
         if self._background:
             names.append(("background",))
@@ -205,7 +267,18 @@ class Decoupled(LabelMode):
         actions: tf.Tensor,
         rois: SampledRois,
     ) -> ActionTargets:
-        """Return the arguments of the action loss; background may be a true class."""
+        """Return the arguments of the action loss for sampled RoIs.
+
+        If the action head has an output for background, it is the true one of RoIs on
+        background, and all RoIs count; else only positives do.
+
+        Args:
+          logits: float32 [B, R, num_actions], the outputs of the action head.
+          actors: int [B, R], 0-based actors of the RoIs' instances; not read.
+          actions: int [B, R], 0-based actions of the RoIs' instances; any for
+            background.
+          rois: the sampled RoIs.
+        """
         if not self._background:
             return super().action_targets(logits, actors, actions, rois)
         background = len(self.labels.actions)
@@ -217,11 +290,27 @@ class Decoupled(LabelMode):
         )
 
     def without_background(self, action_logits: tf.Tensor) -> tf.Tensor:
-        """Return the logits of the actions alone, [B, R, |Y|]."""
+        """Return the logits of the actions, without that of background.
+
+        Args:
+          action_logits: float32 [B, R, num_actions], background last if it is an
+            output.
+
+        Returns:
+          float32 [B, R, |Y|].
+        """
         return action_logits[..., : len(self.labels.actions)]
 
     def score_pairs(self, predictions: RoiPredictions) -> RoiTable:
-        """Return the table in which a pair scores p(actor) p(action)."""
+        """Return scores and boxes of RoIs; a pair scores p(actor) p(action).
+
+        p(action) is a softmax over all outputs of the action head; background, if it is
+        one of them, keeps its share. A pair has the box of its actor. Invalid pairs
+        score 0, without renormalisation (paper, 4).
+
+        Args:
+          predictions: the outputs of both heads for R RoIs of each frame.
+        """
         row = tf.cast(predictions.valid, tf.float32)[..., None]
         # Background keeps its share of the probability. Otherwise RoIs on background,
         # on which the actions were never trained, would lead the ranking by p(action).
@@ -232,7 +321,13 @@ class Decoupled(LabelMode):
 
 
 class Hierarchical(LabelMode):
-    """p(actor) p(action | actor): the action head has a softmax for each actor."""
+    """The label mode p(actor) p(action | actor): a softmax over actions per actor.
+
+    The action head has |X| |Y| outputs, those of one actor after those of another.
+
+    Args:
+      labels: the actors, actions and valid pairs.
+    """
 
     columns = ("joint_scores",)
 
@@ -241,7 +336,13 @@ class Hierarchical(LabelMode):
         self.num_actions = len(labels.actors) * len(labels.actions)
 
     def actions(self) -> list[tuple[str, ...]]:
-        """Return an output for each actor and action, actor by actor."""
+        """Return the outputs of the action head: one per actor and action, by actor.
+
+        Returns:
+          a tuple of names for each output, ('dog-running', 'running') for example. The
+          second lets it start from weights of a network whose action head has an output
+          per action.
+        """
         names: list[tuple[str, ...]] = []
         for actor in self.labels.actors:
             for action in self.labels.actions:
@@ -257,16 +358,30 @@ class Hierarchical(LabelMode):
     ) -> ActionTargets:
         """Return the arguments of the action loss, with the logits of the true actor.
 
-        Only positives have a true actor, so only they have a true class. The sum is
+        Only positives have a true actor, so only they have a true action. The sum is
         still divided by all RoIs that count, so that a positive weighs as much as in
         the other label modes.
+
+        Args:
+          logits: float32 [B, R, |X| |Y|], the outputs of the action head.
+          actors: int [B, R], 0-based actors of the RoIs' instances, whose |Y| logits
+            are taken.
+          actions: int [B, R], 0-based actions of the RoIs' instances.
+          rois: the sampled RoIs.
         """
         shape = [-1, logits.shape[1], *self.labels.valid.shape]
         logits = tf.gather(tf.reshape(logits, shape), actors, batch_dims=2)
         return ActionTargets(logits, actions, rois.positive, rois.counted)
 
     def score_pairs(self, predictions: RoiPredictions) -> RoiTable:
-        """Return the table in which a pair scores p(actor) p(action | actor)."""
+        """Return scores and boxes of RoIs; a pair scores p(actor) p(action | actor).
+
+        p(action) is the sum of this over the actors with which the action is a valid
+        pair. A pair has the box of its actor.
+
+        Args:
+          predictions: the outputs of both heads for R RoIs of each frame.
+        """
         classes = predictions.class_scores
         count = classes.shape[1] or tf.shape(classes)[1]
         shape = [-1, count, *self.labels.valid.shape]
@@ -278,20 +393,39 @@ class Hierarchical(LabelMode):
 
 
 class Cartesian(LabelMode):
-    """One softmax over the valid pairs, and a box of each; no action head."""
+    """The label mode of one softmax over the valid pairs, without an action head.
+
+    The classes of the actor head are the pairs, each with a box of its own. With one
+    frame and no flow it is the paper's Mask R-CNN baseline (4.3).
+
+    Args:
+      labels: the actors, actions and valid pairs.
+    """
 
     columns = ("joint_scores", "joint_boxes")
     num_actions = 0
 
     def classes(self) -> list[tuple[str, ...]]:
-        """Return the valid pairs, each by its name, then its actor."""
+        """Return the classes of the actor head: the valid pairs, in the order of codes.
+
+        Returns:
+          (name of the pair, name of its actor) for each, ('dog-running', 'dog') for
+          example. By the second, a class can start from weights for the actor.
+        """
         names: list[tuple[str, ...]] = []
         for code, actor in zip(self.labels.codes, self.labels.pairs[:, 0]):
             names.append((self.labels.name(code), self.labels.actors[actor]))
         return names
 
     def score_pairs(self, predictions: RoiPredictions) -> RoiTable:
-        """Return the table in which a pair has the score and box of its class."""
+        """Return the scores and boxes of RoIs, in which each pair is a class.
+
+        p(actor) and p(action) are sums over the pairs; an actor has the box of its best
+        pair.
+
+        Args:
+          predictions: the outputs of the actor head for R RoIs of each frame.
+        """
         # Invalid pairs read the row of zeros that is padded behind the last class.
         source = np.full(self.labels.valid.shape, self.num_classes)
         source[self.labels.valid] = self._class_of_pairs()
@@ -313,7 +447,13 @@ class Cartesian(LabelMode):
         )
 
     def best_pairs(self, classes: tf.Tensor, table: RoiTable) -> Pairs:
-        """Return the pairs that the classes are."""
+        """Return the pair that the class of each instance is, with the class's score.
+
+        Args:
+          classes: int32 [B, N], classes of the actor head, from 0: pairs in the order
+            of codes.
+          table: scores of the instances, one row for each, [B, N, ...].
+        """
         actors = tf.constant(self.labels.pairs[:, 0], tf.int32)
         actions = tf.constant(self.labels.pairs[:, 1], tf.int32)
         return Pairs(
@@ -330,13 +470,15 @@ class Cartesian(LabelMode):
 class DetectorLabels(LabelMode):
     """The classes of a detector without actions; each belongs to one actor or to none.
 
-    p(actor) is the sum over the classes of the actor; its box and its mask are those of
-    the likeliest of them. Classes of no actor keep their share of the softmax, as
-    background does. There is one action and no action head. This mode is for prediction
-    alone: it has no targets.
+    It makes a Mask R-CNN on COCO predict a user's actors. p(actor) is the sum over the
+    classes of the actor; its box and its mask are those of the likeliest of them.
+    Classes of no actor keep their share of the softmax, as background does. There is
+    one action and no action head. This mode is for prediction alone: it has no targets.
 
     Args:
-      classes: {name of a class: its 0-based actor, or -1}, in the detector's order.
+      labels: the actors, the one action, and their pairs.
+      classes: {name of a class: the 0-based index of its actor, or -1}, in the
+        detector's order.
     """
 
     num_actions = 0
@@ -349,11 +491,21 @@ class DetectorLabels(LabelMode):
         self._members = np.float32(is_class_of)
 
     def classes(self) -> list[tuple[str, ...]]:
-        """Return the detector's classes."""
+        """Return the detector's classes, as tuples of their one name, in its order."""
         return [(name,) for name in self._names]
 
     def suppression_scores(self, scores: tf.Tensor) -> tf.Tensor:
-        """Return p(actor) for the likeliest class of each actor, 0 for all others."""
+        """Return p(actor) for the likeliest class of each actor, 0 for other classes.
+
+        So a RoI has one box for each actor, even if several classes belong to it, such
+        as cat and dog to pet.
+
+        Args:
+          scores: float32 [B, R, C], p(class) of each RoI, without background.
+
+        Returns:
+          float32 [B, R, C].
+        """
         member_scores = scores[..., None] * self._members
         likeliest = tf.one_hot(
             tf.argmax(member_scores, axis=2), self.num_classes, axis=2
@@ -362,7 +514,14 @@ class DetectorLabels(LabelMode):
         return tf.reduce_sum(likeliest * actor_scores, axis=3)
 
     def score_pairs(self, predictions: RoiPredictions) -> RoiTable:
-        """Return the table in which an actor scores the sum of its classes."""
+        """Return the scores and boxes of RoIs; an actor scores the sum of its classes.
+
+        The one action has probability 1, so a pair scores p(actor). The box of an actor
+        is that of its likeliest class.
+
+        Args:
+          predictions: the outputs of the actor head for R RoIs of each frame.
+        """
         member_scores = predictions.class_scores[..., None] * self._members
         actor_scores = tf.reduce_sum(member_scores, axis=2)
         likeliest = tf.argmax(member_scores, axis=2)
@@ -376,17 +535,25 @@ class DetectorLabels(LabelMode):
         )
 
     def best_pairs(self, classes: tf.Tensor, table: RoiTable) -> Pairs:
-        """Return the actors of the classes, each with the only action."""
+        """Return the actor that each instance's class belongs to, and the one action.
+
+        Args:
+          classes: int32 [B, N], the detector's classes, from 0.
+          table: scores of the instances, one row for each, [B, N, ...].
+        """
         # Rows that are not used have class 0, which may be no actor.
         actors = tf.maximum(tf.gather(self._actor_of, classes), 0)
         return super().best_pairs(actors, table)
 
 
 def make(name: str, labels: LabelSpace, action_background: bool = False) -> LabelMode:
-    """Return the label mode of --label_mode.
+    """Return the label mode that --label_mode names.
 
     Args:
-      action_background: of --action_background, for decoupled labels.
+      name: 'decoupled', 'hierarchical' or 'cartesian'.
+      labels: the actors, actions and valid pairs.
+      action_background: whether the action head of decoupled labels has an output for
+        background (--action_background); other label modes ignore it.
     """
     if name == "decoupled":
         return Decoupled(labels, action_background)

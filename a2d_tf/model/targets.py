@@ -27,10 +27,13 @@ _UNUSED_BOX = (0.0, 0.0, 16.0, 16.0)
 class Rng:
     """Random numbers for the clips of a batch, however replicas share the batch.
 
+    A replica draws the numbers of the whole batch and keeps those of its own clips. So
+    one device and several of them draw the same numbers.
+
     Args:
-      seed: int [2].
-      rows: int [B], the positions of the clips in the step's whole batch.
-      total: the size of that batch.
+      seed: int [2], a seed of TensorFlow's stateless operations.
+      rows: int [B], the positions of this replica's B clips in the step's whole batch.
+      total: number of clips in the whole batch.
     """
 
     def __init__(self, seed: tf.Tensor, rows: tf.Tensor, total: int) -> None:
@@ -39,7 +42,11 @@ class Rng:
         self._total = total
 
     def split(self, number: int) -> list[Rng]:
-        """Return so many independent generators."""
+        """Return several independent generators for the same clips.
+
+        Args:
+          number: how many to return.
+        """
         with tf.device("CPU:0"):  # where kernels read a seed
             seeds = tf.random.experimental.stateless_split(self._seed, number)
             return [Rng(seeds[i], self._rows, self._total) for i in range(number)]
@@ -47,7 +54,16 @@ class Rng:
     def uniform(
         self, shape: Sequence[int], low: float = 0.0, high: float = 1.0
     ) -> tf.Tensor:
-        """Draw float32 [B, *shape] from [low, high); `shape` is static."""
+        """Draw uniform random numbers for each of B clips.
+
+        Args:
+          shape: static shape of the numbers of one clip.
+          low: smallest value.
+          high: upper limit, which is not drawn.
+
+        Returns:
+          float32 [B, *shape].
+        """
         whole_batch = tf.random.stateless_uniform(
             [self._total, *shape], self._seed, low, high
         )
@@ -55,12 +71,14 @@ class Rng:
 
 
 class Matches(NamedTuple):
-    """How boxes overlap the instances of their frame.
+    """How boxes, anchors or proposals, overlap the instances of their frame.
 
     Attributes:
-      best_iou: [B, A], the highest IoU of each box with an instance.
-      instance: int64 [B, A], the instance that it has it with.
-      ious: [B, A, N]; -1 for padded instances.
+      best_iou: float32 [B, A], the highest IoU of each of A boxes with an instance; -1
+        if the frame has no instance.
+      instance: int64 [B, A], index of the instance that has this IoU.
+      ious: float32 [B, A, N], the IoU of each box with each of N instances; -1 for rows
+        that hold no instance.
     """
 
     best_iou: tf.Tensor
@@ -69,11 +87,12 @@ class Matches(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """Rows drawn among candidates.
+    """Rows drawn at random among the rows that are candidates.
 
     Attributes:
-      index: int64 [B, k].
-      counted: bool [B, k], whether a row is a candidate.
+      index: int64 [B, k], indices of the k drawn rows of each frame.
+      counted: bool [B, k], whether a drawn row is a candidate; if there are less than k
+        candidates, the rest is not, and adds nothing to a loss.
     """
 
     index: tf.Tensor
@@ -81,11 +100,12 @@ class Sample(NamedTuple):
 
 
 class JoinedSample(NamedTuple):
-    """Positive rows, then negative ones.
+    """A sample of positive rows, followed by a sample of negative ones.
 
     Attributes:
-      index: int64 [B, k].
-      positive, counted: bool [B, k].
+      index: int64 [B, k], indices of the drawn rows.
+      positive: bool [B, k], whether a drawn row is positive and counts.
+      counted: bool [B, k], whether a drawn row counts in a loss.
     """
 
     index: tf.Tensor
@@ -94,12 +114,14 @@ class JoinedSample(NamedTuple):
 
 
 class AnchorSample(NamedTuple):
-    """Sampled anchors and what the proposal network learns of them.
+    """S sampled anchors of each frame and what the proposal network learns of them.
 
     Attributes:
-      index: int64 [B, S].
-      positive, counted: bool [B, S].
-      deltas: float32 [B, S, 4], the true ones; 0 unless positive.
+      index: int64 [B, S], indices of anchors.
+      positive: bool [B, S], whether the anchor is on an instance.
+      counted: bool [B, S], whether the row counts in the loss.
+      deltas: float32 [B, S, 4], the true deltas (dy, dx, dh, dw) from the anchor to its
+        instance; 0 unless positive.
     """
 
     index: tf.Tensor
@@ -109,10 +131,15 @@ class AnchorSample(NamedTuple):
 
 
 def sample(candidates: tf.Tensor, most: int, rng: Rng) -> Sample:
-    """Draw uniformly at most `most` of the candidates, bool [B, A].
+    """Draw candidates of each frame at random, all with the same probability.
+
+    Args:
+      candidates: bool [B, A], which of A rows may be drawn.
+      most: the largest number to draw for a frame.
+      rng: random numbers.
 
     Returns:
-      min(most, A) rows.
+      min(most, A) rows of each frame, candidates first.
     """
     keys = tf.where(candidates, rng.uniform(candidates.shape[1:]) + 1.0, 0.0)
     values, index = tf.math.top_k(keys, min(most, candidates.shape[1]))
@@ -120,7 +147,12 @@ def sample(candidates: tf.Tensor, most: int, rng: Rng) -> Sample:
 
 
 def join(positives: Sample, negatives: Sample) -> JoinedSample:
-    """Join a sample of positive candidates and one of negative candidates."""
+    """Join a sample of positive candidates and one of negative candidates.
+
+    Args:
+      positives: drawn rows that are positive; they come first.
+      negatives: drawn rows of the same frames that are negative.
+    """
     none = tf.zeros_like(negatives.counted)
     return JoinedSample(
         index=tf.concat([positives.index, negatives.index], axis=1),
@@ -130,7 +162,13 @@ def join(positives: Sample, negatives: Sample) -> JoinedSample:
 
 
 def match_boxes(boxes: tf.Tensor, truth: BatchTruth) -> Matches:
-    """Find the best instance of each box [B, A, 4]."""
+    """Compute the IoU of boxes with the instances of their frame, and the best one.
+
+    Args:
+      boxes: float32 [B, A, 4], (y1, x1, y2, x2) in pixels of the canvas, or [1, A, 4]
+        for the same boxes in every frame.
+      truth: the true instances.
+    """
     ious = box_ops.iou(boxes, truth.boxes)
     ious = tf.where(truth.present[:, None, :], ious, -1.0)
     return Matches(
@@ -150,17 +188,21 @@ def sample_rois(
     add_truth: bool,
     rng: Rng,
 ) -> SampledRois:
-    """Sample RoIs for the heads: some positives, the rest background.
+    """Sample RoIs for the heads: some positives, the rest background (Girshick 2015).
+
+    A RoI is positive if its IoU with an instance is at least 0.5. No gradient passes.
 
     Args:
-      proposals: [B, R, 4].
-      valid: bool [B, R].
-      samples: rows of the result.
-      positives: the most of them that are positive.
+      proposals: float32 [B, R, 4], (y1, x1, y2, x2) in pixels of the canvas.
+      valid: bool [B, R], which rows are proposals.
+      truth: the true instances.
+      samples: number of rows of the result per frame.
+      positives: the largest number of them that are positive.
       add_truth: whether the boxes of the instances are among the proposals.
+      rng: random numbers.
 
     Returns:
-      `samples` rows; the first `positives` of them hold every positive.
+      `samples` rows of each frame; the first `positives` of them hold every positive.
     """
     if add_truth:
         proposals = tf.concat([proposals, truth.boxes], axis=1)
@@ -204,6 +246,11 @@ def sample_rois(
 
 
 def most_positives(samples: int, fraction: float) -> int:
-    """Return how many RoIs of a sample can be positive: 22 of 64 at one third."""
+    """Return how many RoIs of a frame's sample can be positive: 22 of 64 at one third.
+
+    Args:
+      samples: number of sampled RoIs of a frame.
+      fraction: the largest share of positives; rounded up, and to one RoI at least.
+    """
     # Without the small subtrahend, 100 * .07 is 7.000000000000001, and ceil gives 8.
     return max(1, math.ceil(samples * fraction - 1e-9))

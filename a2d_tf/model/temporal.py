@@ -16,7 +16,7 @@ from a2d_tf.model.autograph import without_autograph
 
 
 class TemporalConv(tf.keras.layers.Layer):
-    """3x1x1 convolution over time without padding.
+    """3x1x1 convolution over time without padding, with a bias (paper, 3.2).
 
     [B, T, H, W, C] -> [B, T - 2, H, W, C], computed as a 1x1 convolution over the
     concatenated channels of three frames: the same sums, with the faster
@@ -34,7 +34,11 @@ class TemporalConv(tf.keras.layers.Layer):
         self.init = init
 
     def build(self, shape: tf.TensorShape) -> None:
-        """Create kernel and bias."""
+        """Create the kernel [3, C, C] (time, in, out) and the bias [C].
+
+        Args:
+          shape: the input's shape, [B, T, H, W, C].
+        """
         channels = shape[-1]
 
         def identity(
@@ -51,7 +55,14 @@ class TemporalConv(tf.keras.layers.Layer):
 
     @without_autograph
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        """Convolve x over time."""
+        """Convolve features over time, and apply the ReLU if there is one.
+
+        Args:
+          x: [B, T, H, W, C] with static T, H, W and C; T is at least 3.
+
+        Returns:
+          [B, T - 2, H, W, C].
+        """
         frames, height, width, channels = x.shape[1:]
         if frames == 3:
             windows = tf.transpose(x, [0, 2, 3, 1, 4])
@@ -73,14 +84,20 @@ class TemporalConv(tf.keras.layers.Layer):
 def aggregate(
     pyramid: list[tf.Tensor], layers: int, init: str, name: str
 ) -> list[tf.Tensor]:
-    """Aggregate the pyramids of neighbouring frames into the key frame's.
+    """Build the convolutions over time, which turn 2L + 1 frames into the key frame.
+
+    Each level of the pyramid has layers of its own (paper, 3.2).
 
     Args:
-      pyramid: list of [B, 2 * layers + 1, H_l, W_l, C].
-      layers: number of 3x1x1 convolutions, with ReLUs between them.
+      pyramid: the levels P2 to P5 of 2L + 1 neighbouring frames, a list of [B, 2 *
+        layers + 1, H_l, W_l, C].
+      layers: L, the number of 3x1x1 convolutions, with ReLUs between them; with 0 the
+        pyramid is that of the key frame.
+      init: initial weights, 'random' or 'identity', see `TemporalConv`.
+      name: the stream, 'rgb' or 'flow', a prefix of the layers' names.
 
     Returns:
-      list of [B, H_l, W_l, C].
+      the levels of the key frame's pyramid, a list of [B, H_l, W_l, C].
     """
     aggregated = []
     for level, x in enumerate(pyramid, 2):
