@@ -1,10 +1,10 @@
 """Resize frames to fit the network's canvas, and pad them with zeros.
 
 The canvas is the network's input image of a fixed height and width (--image_height and
---image_width). The padding is below and to the right. Flow is optical flow from each
-frame to the next, (u, v) with u to the right and v down; its vectors scale with the
-frame. The input pipeline and the exported model use the same functions, so that
-training and inference see the same clip.
+--image_width). The padding is below and to the right. Flow is optical flow, the motion
+of each pixel since the frame before, (u, v) with u to the right and v down; its vectors
+scale with the frame. The input pipeline and the exported model use the same functions,
+so that training and inference see the same clip.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ def flow_histograms(flow: np.ndarray) -> np.ndarray:
     values that do not depend on the frame's size.
 
     Args:
-      flow: optical flow from a frame to the next, float32 [h, w, 2], (u, v) in pixels
-        of the motion frame (see `motion_maps`), whose sides are multiples of CELL.
+      flow: the optical flow of a frame, float32 [h, w, 2], (u, v) in pixels of the
+        motion frame (see `motion_maps`), whose sides are multiples of CELL.
 
     Returns:
       float32 [h / CELL, w / CELL, CHANNELS]: the histograms of the flow, of the

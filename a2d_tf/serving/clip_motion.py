@@ -1,6 +1,7 @@
-"""Motion maps of a clip that is served as a whole video.
+"""Motion maps of a clip that the served network answers as if it were a whole video.
 
-Its key frame is in the middle. `MotionStream` makes the maps of longer videos.
+The clip's key frame is the frame in its middle. `MotionStream` makes the maps of longer
+videos, and `ops.motion_maps` says what motion maps are.
 """
 
 from __future__ import annotations
@@ -41,11 +42,17 @@ class _Clip(NamedTuple):
 def maps_of_clips(
     network: Network, rgb: tf.Tensor, flow: tf.Tensor
 ) -> dict[str, tf.Tensor]:
-    """Return the motion inputs of `key_frame` for the middle frames of clips.
+    """Compute the motion maps that the middle frames of clips need.
 
     Args:
-      rgb: uint8 [B, T, H, W, 3].
-      flow: float32 [B, T, H, W, 2].
+      network: a network that reads motion maps.
+      rgb: the frames of B clips, uint8 [B, T, H, W, 3].
+      flow: their optical flow, float32 [B, T, H, W, 2], (u, v) in pixels of the frames.
+
+    Returns:
+      the motion inputs of the signature `key_frame`, {name: tensor}: for each map of
+      the action backbone action logits [B, h, w, 2 |Y|], for flow histograms [B, h, w,
+      channels], and `motion_size`, int32 [B, 2].
     """
     shape = tf.shape(rgb)
     clip = _Clip(rgb, flow, shape[1], motion_size(shape[2:4]))
@@ -59,12 +66,16 @@ def maps_of_clips(
 
 
 def motion_size(size: tf.Tensor) -> tf.Tensor:
-    """Return the (height, width) of motion frames, int32 [2].
+    """Return height and width of the motion frames of a video, in a graph.
 
-    It is `motion_maps.frame_size`, of a size that only the graph knows.
+    Motion frames are the frames to which a video is resized before motion maps are
+    computed. This is `motion_maps.frame_size` for a size that is a tensor.
 
     Args:
-      size: of a frame, int32 [2].
+      size: int32 [2], height and width of the video's frames in pixels.
+
+    Returns:
+      int32 [2], height and width in pixels.
     """
     sides = tf.cast(size, tf.float64)
     ratio = tf.reduce_max(sides) / tf.reduce_min(sides)

@@ -1,4 +1,9 @@
-"""Descriptions of inputs, outputs and signatures of a served network, for its users."""
+"""Descriptions of inputs, outputs and signatures of a served network, for its users.
+
+They are written into `a2d_tf.json` of each export. In them B is the number of clips or
+frames, L the number of the network's temporal layers, so that a clip has 2L + 1 frames;
+N the number of rows for instances, |X| the number of actors, and |Y| of actions.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +123,13 @@ _MOTION_OF_KEY_FRAME = (
 
 
 class Description(NamedTuple):
-    """What a served network takes and answers, each as {name: its description}."""
+    """What a served network takes and answers, in words.
+
+    Attributes:
+      inputs: {name of an input of `serving_default`: its shape, type and meaning}.
+      outputs: {name of an output: its shape, type and meaning}.
+      signatures: {name of a signature: what it takes -> what it returns}.
+    """
 
     inputs: dict[str, str]
     outputs: dict[str, str]
@@ -126,7 +137,10 @@ class Description(NamedTuple):
 
 
 def describe_network(network: Network) -> Description:
-    """Describe the inputs, outputs and signatures of a served network."""
+    """Describe the inputs, outputs and signatures that a network has when it is served.
+
+    They depend on whether it reads motion maps, and of which kinds.
+    """
     inputs = dict(INPUTS)
     signatures = dict(SIGNATURES)
     if network.motion_readout is not None:

@@ -1,6 +1,8 @@
 """A cache of exports of runs and packed models: `served/` of the user's cache.
 
-To build and trace a network takes longer than to load its export.
+To build and trace a network takes longer than to load its export. A run is the folder
+of a training; a packed model is its part that predictions need, as a2d export --pack
+writes it.
 """
 
 from __future__ import annotations
@@ -36,12 +38,23 @@ def load(
 ) -> FrameFunctions:
     """Load a model's export from the cache, and make it there if it is missing.
 
-    If the cache cannot be written, the network is built at each start.
+    The last exports that were used stay in the cache; older ones are removed. If the
+    cache cannot be written, the network is built at each start.
 
     Args:
-      folder: of a run or a packed model.
-      settings, checkpoint: see `runs.loading.load`, which raises the same errors.
-      signatures: VIDEO_SIGNATURES or BOX_SIGNATURES.
+      folder: the folder of a run or of a packed model.
+      settings: {setting of inference or computing: value}, in place of the run's own
+        values.
+      checkpoint: which of the run's checkpoints to take, 'last' or 'best'.
+      signatures: VIDEO_SIGNATURES to find the instances of frames, or BOX_SIGNATURES
+        to label given boxes.
+
+    Returns:
+      the functions that answer the frames of a video.
+
+    Raises:
+      InputError: `folder` is no run and no packed model, or is damaged, or a setting is
+        out of range.
     """
     kept_folder = _kept_folder(folder, (settings, checkpoint, signatures))
     if kept_folder is not None:

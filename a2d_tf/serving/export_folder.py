@@ -26,11 +26,18 @@ not the graph.
 
 
 class FrameFunctions(NamedTuple):
-    """The functions of `FrameSignatures`: they answer the frames of a video in turn.
+    """The functions of a served network that answer the frames of a video in turn.
+
+    They take tensors by keyword and return {name: tensor}; `descriptions` has their
+    shapes.
 
     Attributes:
-      info: the contents of `a2d_tf.json`.
-      block: None without an action backbone.
+      frame: computes the features of a frame, the signature `frame`.
+      answer: answers a key frame by the features of the frames around it: the signature
+        `key_frame`, which finds instances, or `boxes`, which labels given boxes.
+      info: the contents of `a2d_tf.json`, without digests.
+      block: computes the motion maps of a block of frames; None without an action
+        backbone.
     """
 
     frame: Function
@@ -40,10 +47,12 @@ class FrameFunctions(NamedTuple):
 
 
 def load(folder: str, signatures: FrameSignatures = VIDEO_SIGNATURES) -> FrameFunctions:
-    """Load an exported folder for videos.
+    """Load the folder of an export, to answer the frames of videos.
 
     Args:
-      signatures: VIDEO_SIGNATURES or BOX_SIGNATURES.
+      folder: a folder that a2d export or a2d start made.
+      signatures: VIDEO_SIGNATURES to find the instances of frames, or BOX_SIGNATURES
+        to label given boxes.
 
     Raises:
       InputError: a folder that a2d export did not make, a damaged one, or a path that

@@ -23,12 +23,16 @@ from a2d_tf.serving.signatures import (
 
 
 def export(run: Run, output: str, names: Collection[str] | None = None) -> None:
-    """Write a run as a SavedModel folder, whole or not at all.
+    """Write the network of a run as a SavedModel folder, whole or not at all.
 
-    An older export is replaced.
+    The folder gets `saved_model.pb`, `variables/`, `a2d_tf.json` and, if the network
+    has an action backbone, `NOTICE`, which names the authors of its weights. An older
+    export is replaced.
 
     Args:
-      names: of the signatures to store; None for all. Fewer take less time.
+      run: the loaded network with its settings.
+      output: path of the folder to write.
+      names: names of the signatures to store; None for all. Fewer take less time.
 
     Raises:
       InputError: something else is at `output`, or the folder cannot be written.
@@ -54,7 +58,15 @@ def export(run: Run, output: str, names: Collection[str] | None = None) -> None:
 
 
 def serve(run: Run, signatures: FrameSignatures = VIDEO_SIGNATURES) -> FrameFunctions:
-    """Return the functions of a run, as `export_folder.load` does of its export."""
+    """Return the functions that answer the frames of a video, without an export.
+
+    They do the same as those that `export_folder.load` returns for the run's export.
+
+    Args:
+      run: the loaded network with its settings.
+      signatures: VIDEO_SIGNATURES to find the instances of frames, or BOX_SIGNATURES
+        to label given boxes.
+    """
     served = ServedNetwork(run.network, run.config.inference)
     motion_names = motion_graphs.input_specs(run.network)
 

@@ -1,4 +1,4 @@
-"""Fold the frozen norms of a network that is served into its kernels."""
+"""Fold the frozen batch norms of a network that is served into its kernels."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from a2d_tf.model.network import Network
 
 
 def fold_norms(network: Network) -> Network:
-    """Return a network that computes the same with fewer variables and operations.
+    """Fold frozen batch norms into the kernels of the convolutions before them.
 
-    kernel * gamma / sqrt(variance + epsilon) is computed once, not at every call. In a
-    mixed precision the weights are rounded once, too, and take half the memory. Group
-    norms stay.
+    The result computes the same with fewer variables and operations: kernel * gamma /
+    sqrt(variance + epsilon) is computed once, not at every call. In a mixed precision
+    the weights are rounded once, too, and take half the memory. Group norms stay.
+
+    Args:
+      network: the trained network; it is not changed.
 
     Returns:
-      a Network of norm 'none' in place of batch norms, not for training; `network`
-      itself if nothing changes.
+      a new network without batch norms (norm 'none'), not for training; `network`
+      itself if there is nothing to fold or to round.
     """
     model = network.model_config
     folded_norms: dict[str, Any] = {}

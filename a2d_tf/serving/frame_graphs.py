@@ -26,14 +26,17 @@ NO_MOTION: dict[str, tf.Tensor] = {}
 class FrameGraphs:
     """The graphs of the signatures that answer a video frame by frame.
 
-    `descriptions` says what each of them takes and returns.
+    A video's frames go through `frame` one by one. `key_frame` or `boxes` then answers
+    a frame by the features of the 2L + 1 frames around it, where L is the number of
+    temporal layers. `descriptions` says what each signature takes and returns.
 
-    `ServedNetwork` makes them `tf.function`s. This is no `tf.Module`, of which a
+    `ServedNetwork` makes the methods `tf.function`s. This is no `tf.Module`, of which a
     SavedModel would save the Keras models of the network, too.
 
     Args:
-      network: for inference.
-      settings: an InferenceConfig with its score_threshold resolved.
+      network: the network, with its norms folded (`fold_norms`).
+      settings: settings of inference; its `score_threshold` is a number from 0 to 1,
+        not the -1 that stands for the run's own.
     """
 
     def __init__(self, network: Network, settings: InferenceConfig) -> None:
@@ -41,14 +44,18 @@ class FrameGraphs:
         self._settings = settings
 
     def frame(self, rgb: tf.Tensor, flow: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Compute the signature `frame`.
+        """Compute the features of frames, the signature `frame`.
 
         Args:
-          rgb: uint8 [B, H, W, 3].
-          flow: float32 [B, H, W, 2].
+          rgb: frames of B videos, of any size, uint8 [B, H, W, 3].
+          flow: their optical flow, float32 [B, H, W, 2], (u, v) in pixels of these
+            frames.
 
         Returns:
-          {name: tensor}, the features that `key_frame` takes of each frame.
+          {name: tensor [B, ...]}, the features of each frame that `key_frame` takes:
+          the levels of the backbones' pyramids as `rgb_p2` and so on; `inside`, int32
+          [B, 2], the frame's height and width on the canvas; and `image`, the frame on
+          the canvas, if a head needs it.
         """
         network = self._network
         backbones = network.backbones
@@ -75,12 +82,19 @@ class FrameGraphs:
         size: tf.Tensor,
         motion: dict[str, tf.Tensor] = NO_MOTION,
     ) -> dict[str, tf.Tensor]:
-        """Compute the signature `key_frame`.
+        """Find the instances of key frames, the signature `key_frame`.
 
         Args:
-          frames: features of the signature `frame`, each [B, 2L + 1, ...].
-          size: int32 [2], height and width in whose pixels to answer.
-          motion: tensors of `motion_graphs.input_specs`; NO_MOTION without motion maps.
+          frames: for B clips, the features that `frame` returns of each of their 2L + 1
+            frames, {name: [B, 2L + 1, ...]}; the key frame is the middle one.
+          size: int32 [2], height and width in whose pixels to answer, usually the
+            video's.
+          motion: the motion maps around the key frames, {name: tensor} as
+            `motion_graphs.input_specs` has them; NO_MOTION if the network reads none.
+
+        Returns:
+          {name: tensor [B, ...]} as in `descriptions.OUTPUTS`: boxes, labels, scores
+          and masks of the instances, and the label map.
         """
         key = self._key_features(frames, motion)
         instances = infer_key_frames(
@@ -100,12 +114,20 @@ class FrameGraphs:
         num_boxes: tf.Tensor,
         motion: dict[str, tf.Tensor] = NO_MOTION,
     ) -> dict[str, tf.Tensor]:
-        """Compute the signature `boxes`.
+        """Label given boxes of key frames, the signature `boxes`.
 
         Args:
-          frames, size, motion: see `key_frame`.
-          boxes: float32 [B, N, 4], in pixels of `size`.
-          num_boxes: int32 [B].
+          frames: features of each clip's 2L + 1 frames, as in `key_frame`.
+          size: int32 [2], height and width in whose pixels boxes are given and answers
+            returned.
+          boxes: float32 [B, N, 4] (y1, x1, y2, x2), pixels of `size`.
+          num_boxes: int32 [B], how many of the N boxes count in each frame, the first
+            ones.
+          motion: the motion maps around the key frames, as in `key_frame`.
+
+        Returns:
+          {name: tensor [B, ...]} as in `descriptions.OUTPUTS`, a row for each box in
+          the order of the boxes.
         """
         key = self._key_features(frames, motion)
         ratio = key.ratio(size)
@@ -120,11 +142,28 @@ class FrameGraphs:
         return self._outputs(instances, ratio, size)
 
     def block(self, rgb: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Compute the signature `block`; see `motion_graphs.block_logits`."""
+        """Compute the motion maps of blocks by the action backbone, signature `block`.
+
+        Args:
+          rgb: uint8 [B, BLOCK, h, w, 3], motion frames.
+
+        Returns:
+          {name of a map: action logits [B, maps of the block, h / stride, w / stride, 2
+          |Y|]}, see `motion_graphs.block_logits`.
+        """
         return motion_graphs.block_logits(self._network, rgb)
 
     def motion_of_clips(self, rgb: tf.Tensor, flow: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return the motion inputs of `key_frame` for the middle frames of clips."""
+        """Compute the motion maps that the middle frames of clips need.
+
+        Args:
+          rgb: the frames of B clips, uint8 [B, T, H, W, 3].
+          flow: their optical flow, float32 [B, T, H, W, 2], (u, v) in pixels of the
+            frames.
+
+        Returns:
+          the argument `motion` of `key_frame`, {name: tensor}.
+        """
         return clip_motion.maps_of_clips(self._network, rgb, flow)
 
     def _pyramid_levels(self) -> dict[str, Sequence[int]]:
@@ -193,7 +232,14 @@ class _KeyFeatures(NamedTuple):
 
 
 def shape_checks(rgb: tf.Tensor, flow: tf.Tensor) -> list[tf.Operation]:
-    """Return assertions that frames have an allowed size, and flow has the same."""
+    """Return assertions that frames have an allowed size, and flow has the same.
+
+    They fail when the graph runs; make the operations that follow depend on them.
+
+    Args:
+      rgb: frames [..., H, W, 3].
+      flow: optical flow, which should be [..., H, W, 2].
+    """
     message = (
         "rgb [..., H, W, 3] and flow [..., H, W, 2] must agree in all but the last axis"
     )

@@ -15,13 +15,18 @@ _imports = itertools.count()  # so many graphs were imported before
 
 
 def import_functions(graph_def: GraphDef, names: Iterable[str]) -> dict[str, str]:
-    """Hand functions of a graph's library, and all that they call, to TensorFlow.
+    """Make functions of a stored graph, and all that they call, known to TensorFlow.
 
     TensorFlow knows functions by name, and each process numbers its own anew: without a
     suffix, functions of two exports would be taken for each other.
 
+    Args:
+      graph_def: the graph of a SavedModel, whose library has the functions. Its
+        functions are renamed in place.
+      names: names of the functions in the library.
+
     Returns:
-      {name: name in TensorFlow}.
+      {name in the library: name by which TensorFlow can now call it}.
     """
     functions = _with_dependencies(graph_def.library, names)
     number = next(_imports)

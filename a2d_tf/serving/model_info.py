@@ -19,44 +19,72 @@ if TYPE_CHECKING:
     from a2d_tf.runs.loading import Run
 
 FILE = "a2d_tf.json"
-"""Its name in the folder of an export."""
+"""The name of this file in the folder of an export."""
 
 
 class ModelInfo(TypedDict, total=False):
-    """The contents of `a2d_tf.json`; a plain dictionary."""
+    """The contents of `a2d_tf.json`, as a plain dictionary: the facts about a network.
 
-    # What the network says.
-    labels: dict[str, Any]  # fields of the `LabelSpace`
-    base: int  # a code is base * actor + action
-    label_mode: str  # of --label_mode
-    joint: bool  # whether p(action) is a sum over actors
-    score_threshold: float  # least p(actor) of an instance
-    boxes_only: bool  # there if true: masks fill their boxes
-    labels_only: bool  # there if true: it labels given boxes, and finds none
-    bout_seconds: dict[str, float]  # {action: seconds that a coded bout lasts}
-    held_out: dict[str, Any]  # how good labels were, see `runs.held_out_scores`
+    Attributes:
+      labels: the label space, as the fields of `LabelSpace.from_fields`.
+      base: the factor in a code, which is base * actor + action.
+      label_mode: value of --label_mode.
+      joint: whether p(action) is a sum over actors of p(actor) p(action).
+      score_threshold: least p(actor) of an instance, 0 to 1.
+      boxes_only: True if the network has no masks, so that masks fill their boxes;
+        absent otherwise.
+      labels_only: True if the network labels given boxes, and finds none; absent
+        otherwise.
+      bout_seconds: {action: mean length in seconds of its coded bouts}; absent if no
+        times were coded.
+      held_out: how good the labels were in videos held out from training, see
+        `runs.held_out_scores`; absent if unknown.
+      frames: number of frames of a clip, 2L + 1.
+      clip_stride: number of source frames from one frame of a clip to the next.
+      use_flow: whether the network reads optical flow.
+      flow_method: value of --flow_method, by which flow is computed.
+      image_height: flow is computed in frames that fit into this height, pixels.
+      image_width: flow is computed in frames that fit into this width, pixels.
+      canvas: height and width in pixels of the image that the network sees.
+      motion: the motion maps that the network reads; absent if it reads none.
+      inputs: {input: its description}, see `serving.descriptions`.
+      outputs: {output: its description}.
+      signatures: {signature: its description}.
+      schema: version of the format of records, runs and exports.
+      written_by: version of a2d_tf that wrote the file.
+      precision: value of --precision.
+      checkpoint: name of the file or folder that the weights came from.
+      sha256: {file of the export: its digest}; only in the file, not in memory.
+    """
 
-    # What it is given.
-    frames: int  # of a clip, 2L + 1
-    clip_stride: int  # source frames from one of a clip to the next
-    use_flow: bool  # without it, flow is not looked at
-    flow_method: str  # of --flow_method
-    image_height: int  # pixels; flow is computed in frames that fit into this size
+    labels: dict[str, Any]
+    base: int
+    label_mode: str
+    joint: bool
+    score_threshold: float
+    boxes_only: bool
+    labels_only: bool
+    bout_seconds: dict[str, float]
+    held_out: dict[str, Any]
+
+    frames: int
+    clip_stride: int
+    use_flow: bool
+    flow_method: str
+    image_height: int
     image_width: int
-    canvas: list[int]  # height and width, pixels, of what the network sees
-    motion: MotionFields  # absent if no motion maps are read
+    canvas: list[int]
+    motion: MotionFields
 
-    # How its functions are called: {name: description}, see `serving.descriptions`.
     inputs: dict[str, str]
     outputs: dict[str, str]
     signatures: dict[str, str]
 
-    # Where it comes from.
-    schema: int  # format of records, runs and exports
-    written_by: str  # version of a2d_tf
-    precision: str  # of --precision
-    checkpoint: str  # name of the file or folder of its weights
-    sha256: dict[str, str]  # {file of the export: digest}; in the file alone
+    schema: int
+    written_by: str
+    precision: str
+    checkpoint: str
+    sha256: dict[str, str]
 
 
 _POSITIVE = whole(1)
@@ -83,10 +111,11 @@ _KIND = {
 
 
 def read(folder: str) -> ModelInfo:
-    """Read `a2d_tf.json` of an export.
+    """Read and check `a2d_tf.json` in the folder of an export.
 
     Raises:
-      InputError: a folder that a2d export did not make, or a damaged one.
+      InputError: `folder` was not made by a2d export, is damaged, or has the format of
+        another version.
     """
     run_folder.check_weights_path(folder)
     fields = load_current(
@@ -99,7 +128,7 @@ def read(folder: str) -> ModelInfo:
 
 
 def of_run(run: Run) -> ModelInfo:
-    """Return the contents of `a2d_tf.json` for a run, without digests."""
+    """Return the contents of `a2d_tf.json` for a run's network, without `sha256`."""
     model = run.config.model
     network = run.network
     description = describe_network(network)

@@ -15,17 +15,28 @@ from a2d_tf.ops.graph_flow_histograms import flow_histograms_in_graph
 from a2d_tf.ops.motion_maps import BACKBONE_MAPS, FLOW_HISTOGRAMS, MotionMap
 
 MOTION_SIZE = "motion_size"
+"""The input of `key_frame` with height and width of the motion frames."""
 
 
 def backbone_maps(network: Network) -> tuple[MotionMap, ...]:
-    """Return the maps of a network's action backbone; none without one."""
+    """Return the kinds of motion maps of a network's action backbone, if it has one."""
     if network.action_backbone is None:
         return ()
     return BACKBONE_MAPS[network.model_config.action_backbone]
 
 
 def input_specs(network: Network) -> dict[str, tf.TensorSpec]:
-    """Return the motion inputs of `key_frame`, {name: TensorSpec}; {} without maps."""
+    """Return the specifications of the motion maps that a network takes as inputs.
+
+    The signatures `key_frame` and `boxes` take these tensors, which are averages of
+    maps around a key frame.
+
+    Returns:
+      {name: TensorSpec}: for each map of the action backbone float32 [B, h, w, 2 |Y|],
+      action logits for the upper half of a box, then for its lower half; for flow
+      histograms float32 [B, h, w, channels]; and MOTION_SIZE, int32 [B, 2]. {} if the
+      network reads no motion maps.
+    """
     if network.motion_readout is None:
         return {}
     shapes = {}
@@ -43,13 +54,20 @@ def input_specs(network: Network) -> dict[str, tf.TensorSpec]:
 
 
 def block_logits(network: Network, rgb: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Compute the signature `block`.
+    """Compute the action logits of a block of frames, the signature `block`.
+
+    The action backbone computes features of the motion in the block, and the readout's
+    weights turn them into logits, which are much smaller.
 
     Args:
-      rgb: uint8 [B, BLOCK, h, w, 3], motion frames.
+      network: a network with an action backbone and a readout.
+      rgb: uint8 [B, BLOCK, h, w, 3], motion frames; h and w are multiples of the
+        largest stride.
 
     Returns:
-      {name: logit maps [B, BLOCK / frames, h / stride, w / stride, 2 |Y|]}.
+      {name of a map: float32 [B, BLOCK / frames, h / stride, w / stride, 2 |Y|]}, the
+      action logits at each cell, for the upper half of a box, then for its lower half;
+      frames and stride are those of its `MotionMap`.
     """
     assert network.action_backbone is not None and network.motion_readout is not None
     stride = max(kind.stride for kind in backbone_maps(network))
@@ -62,10 +80,15 @@ def block_logits(network: Network, rgb: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def histograms(flow: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Compute the signature `histograms`.
+    """Compute the histograms of optical flow, the signature `histograms`.
 
     Args:
-      flow: float32 [B, h, w, 2], of motion frames.
+      flow: the optical flow of B motion frames, finite float32 [B, h, w, 2], (u, v) in
+        pixels of these frames.
+
+    Returns:
+      {'flow_histograms': float32 [B, h / 8, w / 8, channels]}, see
+      `ops.flow_histograms`.
     """
     finite = tf.debugging.assert_all_finite(flow, "flow must be finite")
     with tf.control_dependencies([finite]):
@@ -74,7 +97,11 @@ def histograms(flow: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def features(motion: dict[str, tf.Tensor]) -> MotionFeatures:
-    """Return the features of key frames that `key_frame` takes as its motion inputs."""
+    """Arrange the motion inputs of `key_frame` as the network's readout takes them.
+
+    Args:
+      motion: {name: tensor} as `input_specs` has them.
+    """
     logits = dict(motion)
     size = logits.pop(MOTION_SIZE)
     flow_histograms = logits.pop(FLOW_HISTOGRAMS.name, None)

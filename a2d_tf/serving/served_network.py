@@ -39,24 +39,34 @@ class ServedNetwork(tf.Module):
     """A `tf.Module` with a `tf.function` for each signature of a network.
 
     Frames are resized and padded on the way in; answers are in pixels of the frames.
-    Batch norms are folded into kernels (see `fold_norms`).
+    Batch norms are folded into kernels (see `fold_norms`). `descriptions` has the
+    shapes of all inputs and outputs.
 
     Args:
       network: the network to serve; later changes of its weights have no effect here.
-      settings: an InferenceConfig with its score_threshold resolved.
-      stride: frames from one of a clip to the next, for `stream`.
+      settings: settings of inference; its `score_threshold` is a number from 0 to 1,
+        not the -1 that stands for the run's own.
+      stride: number of source frames from one frame of a clip to the next, for
+        `stream`.
 
     Attributes:
       weights: all variables.
-      serve: (rgb, flow) -> outputs; see `descriptions`. Fails with a clear message on a
-        clip of fewer than 2L + 1 frames, or flow of another shape than the frames.
-      encoded, frame: see `descriptions`.
-      key_frame, boxes: see `descriptions`. Tensors of their frames are
-        [B, 2L + 1, ...]; their last argument is a dict of motion maps, empty if the
-        network reads none.
-      block, histograms: compute motion maps; None if the network reads none.
-      stream: None if the network reads motion maps. Tensors of its state are
-        [B, 2 L stride, ...].
+      serve: (rgb, flow) of clips -> the outputs for their middle frames. It fails with
+        a clear message on a clip of fewer than 2L + 1 frames, or flow of another shape
+        than the frames.
+      encoded: (JPEGs or PNGs, flow) of clips -> the same outputs.
+      frame: (rgb, flow) of frames -> the features that `key_frame` takes of them.
+      key_frame: the features of 2L + 1 frames, each [B, 2L + 1, ...], the size to
+        answer in, and a dict of motion maps, empty if the network reads none -> the
+        outputs.
+      boxes: likewise with given boxes, which are labelled.
+      block: a block of frames -> motion maps of the action backbone; None without an
+        action backbone.
+      histograms: flow -> motion maps of flow histograms; None if the network reads
+        none.
+      stream: the next frame and a state -> the outputs for an earlier frame, and the
+        new state, whose tensors are [B, 2 L stride, ...]; None if the network reads
+        motion maps.
     """
 
     def __init__(
@@ -106,10 +116,14 @@ class ServedNetwork(tf.Module):
     def signatures(
         self, names: Collection[str] | None = None
     ) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """Return {name in the SavedModel: concrete function}.
+        """Return the functions that a SavedModel stores.
 
         Args:
-          names: of the wanted ones; None for all.
+          names: names of the signatures that are wanted; None for all that the network
+            has.
+
+        Returns:
+          {name of a signature: concrete function}.
         """
         functions = {
             SERVING_DEFAULT: self.serve,

@@ -9,13 +9,14 @@ SERVING_DEFAULT = "serving_default"
 
 
 class FrameSignatures(NamedTuple):
-    """The signatures that answer the frames of a video one by one.
+    """The names of the three signatures that answer the frames of a video one by one.
 
     Attributes:
-      frame: name of the one that computes the features of a frame.
-      answer: name of the one that answers a key frame by the features around it.
-      block: name of the one that computes motion maps; networks without an action
-        backbone lack it.
+      frame: name of the signature that computes the features of a frame.
+      answer: name of the signature that answers a key frame by the features of the
+        frames around it.
+      block: name of the signature that computes motion maps of a block of frames;
+        networks without an action backbone lack it.
     """
 
     frame: str
@@ -24,6 +25,6 @@ class FrameSignatures(NamedTuple):
 
 
 VIDEO_SIGNATURES = FrameSignatures("frame", "key_frame")
-"""To find the instances of key frames."""
+"""The signatures by which the instances of key frames are found."""
 BOX_SIGNATURES = FrameSignatures("frame", "boxes")
-"""To label boxes that are given."""
+"""The signatures by which given boxes in key frames are labelled."""
