@@ -18,11 +18,11 @@ FROZEN = ("frozen_bn", "frozen_stats")
 
 
 class Folded(NamedTuple):
-    """A convolution that computes the same as one with a frozen norm.
+    """Kernel and bias of a convolution that includes the frozen norm after it.
 
     Attributes:
-      kernel: of the convolution.
-      bias: a value for each channel.
+      kernel: [height, width, in, out].
+      bias: [out].
     """
 
     kernel: tf.Tensor
@@ -30,14 +30,26 @@ class Folded(NamedTuple):
 
 
 class Affine(NamedTuple):
-    """What a frozen norm does to channels: times the scale, plus the offset."""
+    """A frozen norm as one multiplication and one addition: y = x * scale + offset.
+
+    Attributes:
+      scale: [C], the factor of each channel.
+      offset: [C], added to each channel.
+    """
 
     scale: tf.Tensor
     offset: tf.Tensor
 
 
 class Statistics(NamedTuple):
-    """The weights of a frozen norm, a value for each channel."""
+    """The weights of a frozen batch norm, float32 [C] each, a value per channel.
+
+    Attributes:
+      gamma: the scale after the normalisation.
+      beta: the offset after the normalisation.
+      mean: the mean that is subtracted.
+      variance: the variance that is divided by, as its root.
+    """
 
     gamma: tf.Tensor
     beta: tf.Tensor
@@ -45,15 +57,22 @@ class Statistics(NamedTuple):
     variance: tf.Tensor
 
     def affine(self, epsilon: Any) -> Affine:
-        """Return the scale and the offset that normalise by these statistics."""
+        """Return the norm as one scale and one offset per channel.
+
+        The scale is gamma / sqrt(variance + epsilon), the offset beta - mean * scale.
+
+        Args:
+          epsilon: added to the variance; a number, or one for each channel.
+        """
         scale = self.gamma * tf.math.rsqrt(self.variance + epsilon)
         return Affine(scale, self.beta - self.mean * scale)
 
 
 class LentFolds(threading.local):
-    """What a `JoinedNorms` model lends its layers while it runs in this thread.
+    """The folded kernels that a `JoinedNorms` model lends its layers while it runs.
 
-    Replicas of a network run in threads of their own.
+    They are kept for each thread, because replicas of a network run in threads of their
+    own.
     """
 
     def __init__(self) -> None:
@@ -61,7 +80,11 @@ class LentFolds(threading.local):
 
     @contextlib.contextmanager
     def lend(self, by_layer: Mapping[str, Folded]) -> Iterator[None]:
-        """Lend {name of a layer: its Folded} inside a `with` block."""
+        """Lend folded kernels to the layers inside a `with` block.
+
+        Args:
+          by_layer: {name of a layer: its kernel and bias with the norm folded in}.
+        """
         self._by_layer = by_layer
         try:
             yield
@@ -69,5 +92,13 @@ class LentFolds(threading.local):
             self._by_layer = {}
 
     def find(self, layer_name: str) -> Folded | None:
-        """Return what is lent to a layer; None while the model does not run."""
+        """Return the folded kernel and bias that are lent to a layer.
+
+        Args:
+          layer_name: name of the layer.
+
+        Returns:
+          kernel and bias; None outside a `with` block of `lend`, while the model does
+          not run.
+        """
         return self._by_layer.get(layer_name)

@@ -14,8 +14,13 @@ from a2d_tf.model.autograph import without_autograph
 class GroupNorm(tf.keras.layers.Layer):
     """Group normalisation (Wu and He 2018) in groups of eight channels.
 
-    Groups are smaller where eight does not divide the channels. The gradient is written
-    out, since TensorFlow derives it in four times as many operations.
+    Groups are smaller if eight does not divide the channels: their greatest common
+    divisor. Statistics are over a group's channels and all cells of a frame. The
+    gradient is written out, since TensorFlow derives it in four times as many
+    operations.
+
+    Args:
+      epsilon: added to the variance.
     """
 
     def __init__(self, epsilon: float = 1e-5, **kwargs: Any) -> None:
@@ -23,13 +28,26 @@ class GroupNorm(tf.keras.layers.Layer):
         self.epsilon = epsilon
 
     def build(self, shape: tf.TensorShape) -> None:
-        """Create gamma and beta."""
+        """Create gamma and beta, float32 [C].
+
+        Args:
+          shape: the input's shape, [N, H, W, C].
+        """
         self.gamma = self._channel_weight("gamma", shape[-1], "ones")
         self.beta = self._channel_weight("beta", shape[-1], "zeros")
 
     @without_autograph
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Normalise x [N, H, W, C]."""
+        """Normalise features, then scale and shift their channels by gamma and beta.
+
+        Args:
+          x: [N, H, W, C] with static H, W and C.
+          training: whether a gradient may be taken; if not, the graph of an export gets
+            no operation for it.
+
+        Returns:
+          [N, H, W, C] in the dtype of `x`.
+        """
         gamma = tf.convert_to_tensor(self.gamma)
         beta = tf.convert_to_tensor(self.beta)
         if training:

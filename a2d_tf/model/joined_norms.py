@@ -20,13 +20,16 @@ from a2d_tf.model.layers import ConvNorm
 
 
 class JoinedNorms(tf.keras.Model):
-    """A functional model that folds all its frozen norms at once.
+    """A functional model that folds all frozen norms at once, before its layers run.
 
     That takes a few operations rather than five for each norm.
 
     Args:
-      inputs, outputs, name: as of a functional model.
-      on_gpu: whether TensorFlow computes on a GPU.
+      inputs: symbolic inputs, as of `tf.keras.Model`.
+      outputs: symbolic outputs, as of `tf.keras.Model`.
+      name: name of the model.
+      on_gpu: whether TensorFlow computes on a GPU; norms are then folded in fewer,
+        larger operations.
     """
 
     def __init__(self, inputs: Any, outputs: Any, *, name: str, on_gpu: bool) -> None:
@@ -38,7 +41,13 @@ class JoinedNorms(tf.keras.Model):
 
     @without_autograph
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Fold the norms, then run the layers."""
+        """Fold the norms of all layers, then run the layers with the folded kernels.
+
+        Args:
+          inputs: tensors in the structure of the model's inputs.
+          training: whether the network is being trained.
+          mask: a mask of Keras; not used here.
+        """
         folds: dict[str, Folded] = {}
         if self.on_gpu:
             # Both norms together: fewer kernels to launch, though the constants of

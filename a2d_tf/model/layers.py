@@ -33,14 +33,15 @@ class ConvNorm(tf.keras.layers.Layer):
     rounded.
 
     Args:
-      filters: output channels.
-      size: side of the kernel.
-      norm: one of `config.NORMS`.
+      filters: number of output channels.
+      size: side of the square kernel in cells.
+      strides: step of the convolution in cells, the same along both axes.
+      norm: normalisation, one of `config.NORMS`.
       relu: whether a ReLU follows.
-      epsilon: of the normalisation.
+      epsilon: added to the variance in the normalisation.
       padding: 'same' or 'valid'.
-      stddev: of a normal kernel initialiser; by default He's with a ReLU and LeCun's
-        without.
+      stddev: standard deviation of a normal kernel initialiser; None for He's with a
+        ReLU and LeCun's without.
       gain: initial gamma under a frozen norm.
     """
 
@@ -76,7 +77,15 @@ class ConvNorm(tf.keras.layers.Layer):
         self.gain = gain
 
     def build(self, shape: tf.TensorShape) -> None:
-        """Create the kernel and the weights of the norm."""
+        """Create the kernel and the weights of the norm; Keras calls it at first use.
+
+        The weights are `kernel` [size, size, in, filters] and gamma, beta, mean and
+        variance [filters] of a frozen norm; a group norm's layer `gn`; or `bias`
+        [filters] without norm.
+
+        Args:
+          shape: the input's shape, [N, H, W, in].
+        """
         if self.stddev:
             initializer = tf.keras.initializers.RandomNormal(stddev=self.stddev)
         elif self.relu:
@@ -102,7 +111,15 @@ class ConvNorm(tf.keras.layers.Layer):
 
     @without_autograph
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Convolve x [N, H, W, C], normalise it, and apply the ReLU."""
+        """Convolve features, normalise them, and apply the ReLU if there is one.
+
+        Args:
+          x: [N, H, W, in].
+          training: whether the network is being trained; only a group norm reads it.
+
+        Returns:
+          [N, H', W', filters] in the dtype of `x`.
+        """
         if self.norm == "group_norm":
             x = self.convolve(x, tf.cast(self.kernel, x.dtype))
             x = self.normalise(x, training=training)
@@ -113,7 +130,10 @@ class ConvNorm(tf.keras.layers.Layer):
         return self.rectify(x) if self.relu else x
 
     def folded(self) -> Folded:
-        """Return kernel and bias of the equivalent convolution without frozen norm."""
+        """Return kernel and bias of the equivalent convolution without frozen norm.
+
+        Do not call it with group norm, which depends on the input.
+        """
         if self.norm == "none":
             return Folded(self.kernel, self.bias)
         if self.lent_folds is not None:
@@ -125,7 +145,15 @@ class ConvNorm(tf.keras.layers.Layer):
         return Folded(self.kernel * affine.scale, affine.offset)
 
     def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        """Convolve x [N, H, W, C] with a kernel of this layer's shape."""
+        """Convolve features with a kernel, by this layer's strides and padding.
+
+        Args:
+          x: [N, H, W, in].
+          kernel: [size, size, in, filters], in the dtype of `x`.
+
+        Returns:
+          [N, H', W', filters], without norm, bias and ReLU.
+        """
         adds_no_border = self.size == 1 or self.padding == "VALID"
         if adds_no_border and x.shape[1:3] == kernel.shape[:2]:
             # A fully connected layer. The convolution would first reorder the whole
@@ -147,7 +175,11 @@ class ConvNorm(tf.keras.layers.Layer):
 
 
 class Function(tf.keras.layers.Layer):
-    """A function of tensors as a layer, which the model's summary shows by name."""
+    """A function of tensors as a Keras layer, which model summaries show by its name.
+
+    Args:
+      function: takes the layer's inputs as its arguments and returns tensors.
+    """
 
     def __init__(self, function: Callable[..., Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -155,17 +187,33 @@ class Function(tf.keras.layers.Layer):
 
     @without_autograph
     def call(self, inputs: list) -> Any:
-        """Apply the function to the inputs as its arguments."""
+        """Apply the function to the inputs, its arguments, and return the result."""
         return self.function(*inputs)
 
 
 def merge_roi_axis(x: tf.Tensor) -> tf.Tensor:
-    """Merge the axes B and R of features of RoIs [B, R, n, n, C]."""
+    """Merge the axes of frames and RoIs, so that 2D layers can read RoIs' features.
+
+    Args:
+      x: [B, R, n, n, C], features of R RoIs of each of B frames on n x n cells.
+
+    Returns:
+      [B * R, n, n, C].
+    """
     return tf.reshape(x, [-1, *x.shape[2:]])
 
 
 def split_roi_axis(x: tf.Tensor, rois: tf.Tensor, *shape: int) -> tf.Tensor:
-    """Return x float32 [B, R, *shape], with B and R as in `rois`."""
+    """Undo `merge_roi_axis` for the output of a head's last layer.
+
+    Args:
+      x: [B * R, ...], with as many values per RoI as `shape` has.
+      rois: a tensor [B, R, ...] that tells B and R.
+      shape: shape of one RoI's output.
+
+    Returns:
+      float32 [B, R, *shape].
+    """
     x = tf.reshape(x, [-1, rois.shape[1] or tf.shape(rois)[1], *shape])
     return tf.cast(x, tf.float32)
 
@@ -173,9 +221,20 @@ def split_roi_axis(x: tf.Tensor, rois: tf.Tensor, *shape: int) -> tf.Tensor:
 def two_fc_layers(
     x: tf.Tensor, units: int, norm: str, name: str, epsilon: float = 1e-5
 ) -> tf.Tensor:
-    """Apply the two fully connected layers of Fast R-CNN.
+    """Build the two fully connected layers of Fast R-CNN, with ReLUs.
 
-    They are convolutions: n x n without padding, then 1x1.
+    They are convolutions: n x n without padding, then 1x1. Their names are `name` with
+    _fc1 and _fc2.
+
+    Args:
+      x: [B * R, n, n, C], features of RoIs.
+      units: outputs of each layer.
+      norm: normalisation, one of `config.NORMS`.
+      name: prefix of the layers' names.
+      epsilon: added to the variance in the normalisation.
+
+    Returns:
+      [B * R, 1, 1, units].
     """
     x = ConvNorm(
         units,
@@ -189,5 +248,16 @@ def two_fc_layers(
 
 
 def output_layer(x: tf.Tensor, channels: int, name: str) -> tf.Tensor:
-    """Apply the last layer of a head, a 1x1 convolution."""
+    """Build the last layer of a head: a 1x1 convolution with bias, without a ReLU.
+
+    It starts near zero, so that an untrained network predicts all classes alike.
+
+    Args:
+      x: [N, h, w, C].
+      channels: number of outputs per cell.
+      name: name of the layer.
+
+    Returns:
+      [N, h, w, channels].
+    """
     return ConvNorm(channels, 1, relu=False, stddev=OUTPUT_STDDEV, name=name)(x)

@@ -25,10 +25,12 @@ from a2d_tf.model.structures import (
 
 
 class ActionHead(Head):
-    """Actions of a RoI, in one softmax or, with hierarchical labels, one per actor.
+    """The head that classifies the action of a RoI, from fused features (paper, 3.2).
+
+    It has one softmax over the actions or, with hierarchical labels, one per actor.
 
     Args:
-      mode: the label space.
+      mode: the label mode, which decides what the outputs are.
       late: whether each stream has layers of its own, whose logits are averaged (late
         fusion, 3.2).
     """
@@ -42,10 +44,18 @@ class ActionHead(Head):
         self._late = late
 
     def build_layers(self, features: tf.Tensor, units: int) -> dict[str, tf.Tensor]:
-        """Build its layers over the features of RoIs [B, R, n, n, D], without norms.
+        """Build the layers: two fully connected ones without norm, then the logits.
+
+        With late fusion, RGB and flow have such layers each, and their logits are
+        averaged.
+
+        Args:
+          features: [B, R, n, n, D], fused features of R RoIs per frame on n x n cells;
+            with flow, the first D / 2 channels are those of RGB.
+          units: number of units of the two fully connected layers.
 
         Returns:
-          {action_logits: float32 [B, R, num_actions]}.
+          {action_logits: float32 [B, R, outputs]}, the outputs of `LabelMode.actions`.
         """
         if not self._late:
             return {"action_logits": self._build_stream(features, units, "action")}
@@ -55,11 +65,19 @@ class ActionHead(Head):
         return {"action_logits": 0.5 * (rgb_logits + flow_logits)}
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
-        """Return the logits of each stream; see `Head`."""
+        """Return the layers with weights for each output, those of the logits.
+
+        Returns:
+          {name of the layer: the names of each output, its name in this network first};
+          two layers with late fusion.
+        """
         return {f"{name}_logits": self._mode.actions() for name in self._stream_names()}
 
     def input_layers(self) -> list[str]:
-        """Return the first layer of each stream; see `Head`."""
+        """Return the names of the first layers, which read the features of RoIs.
+
+        There is one, or one for RGB and one for flow with late fusion.
+        """
         return [f"{name}_fc1" for name in self._stream_names()]
 
     def terms(
@@ -69,7 +87,18 @@ class ActionHead(Head):
         truth: BatchTruth,
         settings: LossSettings,
     ) -> Terms:
-        """Return the action term (Eq. 2), without a zero-shot actor's labels (4.4)."""
+        """Compute the action loss (Eq. 2), without labels of a zero-shot actor (4.4).
+
+        Args:
+          head_inputs: outputs of the RoI heads for these RoIs.
+          rois: the sampled RoIs, with the instances they are matched to.
+          truth: the true instances.
+          settings: its `zero_shot_actor` is the actor whose action labels are not
+            learned.
+
+        Returns:
+          {action_cls: a list of one term}.
+        """
         # RoIs of a frame without instances match padding, whose -1 is not an index.
         actors = tf.maximum(rois.gather_matches(truth.actors), 0)
         actions = tf.maximum(rois.gather_matches(truth.actions), 0)

@@ -28,11 +28,17 @@ BACKGROUND = "background"
 
 
 class ActorHead(Head):
-    """Classes are the actors or, with cartesian labels, the valid pairs.
+    """The head of classes and boxes: the classes are the actors (paper, 3.1).
+
+    With cartesian labels they are the valid pairs. C is their number, without
+    background.
 
     Args:
-      mode: the label space.
-      coder: encodes and decodes the deltas.
+      mode: the label mode, which decides what the classes are.
+      coder: converts boxes to deltas from RoIs, and back.
+
+    Attributes:
+      coder: see above.
     """
 
     branch: ClassVar[str] = "actor"
@@ -46,16 +52,17 @@ class ActorHead(Head):
     def build_layers(
         self, features: tf.Tensor, units: int, norm: str, epsilon: float
     ) -> dict[str, tf.Tensor]:
-        """Build its layers over the features of RoIs.
+        """Build the layers: two fully connected ones, then logits and deltas.
 
         Args:
-          features: [B, R, n, n, D].
-          units: of the two fully connected layers.
-          norm, epsilon: see `ConvNorm`.
+          features: [B, R, n, n, D], features of R RoIs per frame on n x n cells.
+          units: number of units of the two fully connected layers.
+          norm: their normalisation, one of `config.NORMS`; group norm counts as none.
+          epsilon: added to the variance in the normalisation.
 
         Returns:
-          {class_logits: float32 [B, R, C + 1], background last; deltas: float32
-          [B, R, C, 4]}.
+          {class_logits: float32 [B, R, C + 1], background last; deltas: float32 [B, R,
+          C, 4], (dy, dx, dh, dw) of each class}.
         """
         count = self._mode.num_classes
         if norm == "group_norm":
@@ -71,18 +78,34 @@ class ActorHead(Head):
         }
 
     def class_names(self) -> list[tuple[str, ...]]:
-        """Return the names of each class without background, our own first."""
+        """Return the names of the classes in the order of their logits.
+
+        Background is not among them.
+
+        Returns:
+          for each class a tuple: its name in this network, then names that it may have
+          in weights of other networks.
+        """
         return self._mode.classes()
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
-        """Return the layers of classes, background last, and of boxes; see `Head`."""
+        """Return the layers with weights for each class: logits and box deltas.
+
+        Returns:
+          {actor_logits: the names of each class, background last; actor_deltas: the
+          names of each class}. The first name of a class is the one in this network.
+        """
         return {
             "actor_logits": [*self.class_names(), (BACKGROUND,)],
             "actor_deltas": self.class_names(),
         }
 
     def input_layers(self) -> list[str]:
-        """Return the first layer, which may read both streams; see `Head`."""
+        """Return the name of the first layer, which reads the features of RoIs.
+
+        With cartesian labels its input channels may be those of RGB, then those of
+        flow.
+        """
         return ["actor_fc1"]
 
     def terms(
@@ -92,7 +115,18 @@ class ActorHead(Head):
         truth: BatchTruth,
         settings: LossSettings,
     ) -> Terms:
-        """Return the terms of the RoIs' classes and the positives' boxes (Eq. 1, 2)."""
+        """Compute the loss of the RoIs' classes and of the positives' boxes (Eq. 1, 2).
+
+        Args:
+          head_inputs: outputs of the RoI heads for these RoIs.
+          rois: the sampled RoIs, with the instances they are matched to.
+          truth: the true instances.
+          settings: its `box_normaliser` says what the box loss is divided by.
+
+        Returns:
+          {box_reg: smooth L1 of the deltas of the true class, actor_cls: -log p(class),
+          background included}, a list of one term each.
+        """
         with tf.name_scope("targets"):
             classes, true_deltas = self.targets(rois, truth)
         deltas = head_inputs.roi_outputs["deltas"]
@@ -116,16 +150,32 @@ class ActorHead(Head):
     def targets(
         self, rois: SampledRois, truth: BatchTruth
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the true class of each row, [B, R], and its true deltas, [B, R, 4].
+        """Return what the head should predict for sampled RoIs.
 
         RoIs of background have the class C and deltas of 0.
+
+        Args:
+          rois: the sampled RoIs, with the instances they are matched to.
+          truth: the true instances.
+
+        Returns:
+          (true classes int64 [B, R], true deltas (dy, dx, dh, dw) float32 [B, R, 4]
+          from each RoI to its instance).
         """
         deltas = self.coder.encode(rois.gather_matches(truth.boxes), rois.boxes)
         classes = self.classes(rois, truth)
         return classes, tf.where(rois.positive[..., None], deltas, 0.0)
 
     def classes(self, rois: SampledRois, truth: BatchTruth) -> tf.Tensor:
-        """Return the true class of each row, int64 [B, R]; C for background."""
+        """Return the true class of each sampled RoI.
+
+        Args:
+          rois: the sampled RoIs, with the instances they are matched to.
+          truth: the true instances.
+
+        Returns:
+          int64 [B, R]; C, the number of classes, for background.
+        """
         classes = rois.gather_matches(
             self._mode.classes_of(truth.actors, truth.actions)
         )
@@ -138,12 +188,17 @@ class ActorHead(Head):
         valid: tf.Tensor,
         size: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return scores [B, R, C] and boxes [B, R, C, 4] of the classes.
+        """Turn the head's outputs into scores and boxes of the classes.
 
         Args:
-          boxes: of the RoIs, [B, R, 4].
-          valid: bool [B, R]; other RoIs score 0.
-          size: int [B, 2], height and width of the frames inside the canvas.
+          head_inputs: outputs of the RoI heads for these RoIs.
+          boxes: float32 [B, R, 4], the RoIs, (y1, x1, y2, x2) in pixels of the canvas.
+          valid: bool [B, R], which rows are RoIs; others score 0.
+          size: int [B, 2], height and width in pixels of the frames inside the canvas.
+
+        Returns:
+          (scores float32 [B, R, C], p(class) without background, as suppression ranks
+          them; boxes float32 [B, R, C, 4], one for each class, clipped to the frame).
         """
         row = tf.cast(valid, tf.float32)[..., None]
         probabilities = tf.nn.softmax(head_inputs.roi_outputs["class_logits"])[..., :-1]
@@ -154,10 +209,16 @@ class ActorHead(Head):
     def scores_of_instances(
         self, head_inputs: HeadInputs, valid: tf.Tensor
     ) -> tf.Tensor:
-        """Return scores [B, R, C] of RoIs that are instances: none is background.
+        """Return p(class) of RoIs that are known to be instances: none is background.
+
+        The scores of an instance add up to 1.
 
         Args:
-          valid: bool [B, R]; other RoIs score 0.
+          head_inputs: outputs of the RoI heads for these RoIs.
+          valid: bool [B, R], which rows are instances; others score 0.
+
+        Returns:
+          float32 [B, R, C].
         """
         probabilities = tf.nn.softmax(head_inputs.roi_outputs["class_logits"][..., :-1])
         scores = self._mode.suppression_scores(probabilities)

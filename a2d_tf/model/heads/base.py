@@ -41,14 +41,22 @@ class Head:
     outputs: ClassVar[tuple[str, ...]] = ()
 
     def layers(self) -> list[tf.keras.layers.Layer]:
-        """Return the layers of its own model; none if it is a part of `roi_heads`."""
+        """Return the layers of the head's own Keras model.
+
+        It is empty for a head whose layers are a part of the submodel `roi_heads`.
+        """
         return []
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return the layers that have a row of weights for each class.
 
+        When pretrained weights are loaded, such a layer is filled class by class, by
+        name.
+
         Returns:
-          {layer: the names of each class, its name in this network first}.
+          {name of the layer: a tuple of names for each class, in the order of its
+          outputs}: the class's name in this network first, then names that it may have
+          elsewhere.
         """
         return {}
 
@@ -56,7 +64,8 @@ class Head:
         """Return the names of the layers that read the features of RoIs.
 
         Their input channels are those of RGB, then those of flow if the network reads
-        flow. So they can start from the weights of a network without flow.
+        flow. So they can start from the weights of a network without flow. A head that
+        never reads flow lists none.
         """
         return []
 
@@ -67,7 +76,17 @@ class Head:
         truth: BatchTruth,
         settings: LossSettings,
     ) -> Terms:
-        """Return the loss terms of sampled RoIs, by names of `loss_terms`."""
+        """Compute the head's loss terms on the sampled RoIs (Eq. 1).
+
+        Args:
+          head_inputs: features, and outputs of the RoI heads for these RoIs.
+          rois: the sampled RoIs, with the instances they are matched to.
+          truth: the true instances.
+          settings: settings of the losses.
+
+        Returns:
+          {name in `loss_terms`: its terms, each a sum and a divisor}.
+        """
         raise NotImplementedError
 
 
@@ -101,34 +120,55 @@ class InstanceHead(Head):
 
     @classmethod
     def make(cls, config: ModelConfig, actor: ActorHead) -> InstanceHead:
-        """Make the head, without its model.
+        """Make the head by a network's settings; `build_model` builds its model later.
 
         Args:
-          actor: for a head with an output for each of its classes.
+          config: settings of the network's structure.
+          actor: the actor head, for a head with an output for each of its classes.
         """
         return cls()
 
     def build_model(self, builder: Builder) -> tf.keras.Model:
-        """Build its model."""
+        """Build the head's own Keras model.
+
+        Its inputs are the pyramids named in `features`, `rois` [B, N, 4], and `rgb`
+        uint8 [B, H, W, 3] if `needs_image`; its output has the axes [B, N, ...].
+
+        Args:
+          builder: builds inputs, backbones and RoIAlign by the settings of the network.
+        """
         raise NotImplementedError
 
     def layers(self) -> list[tf.keras.layers.Layer]:
-        """Return the layers of its model."""
+        """Return the layers of the head's own Keras model."""
         return self.model.layers
 
     def terms_alone(
         self, image: tf.Tensor, truth: BatchTruth, number: int, rng: Rng
     ) -> Terms:
-        """Return the loss terms of its `phase`, by names of `loss_terms`.
+        """Compute the loss terms in the head's own phase, without the detector.
 
         Args:
-          image: uint8 [B, H, W, 3], the key frames.
-          number: of samples a frame.
+          image: uint8 [B, H, W, 3], the key frames in RGB on the canvas.
+          truth: the true instances.
+          number: number of samples per frame.
+          rng: random numbers.
+
+        Returns:
+          {name in `loss_terms`: its terms, each a sum and a divisor}.
         """
         raise NotImplementedError
 
     def run(self, head_inputs: HeadInputs, boxes: tf.Tensor) -> tf.Tensor:
-        """Return the outputs of its model for boxes [B, N, 4]."""
+        """Run the head's model on boxes.
+
+        Args:
+          head_inputs: features and image of the key frames.
+          boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+
+        Returns:
+          the model's output, [B, N, ...].
+        """
         inputs = {name: getattr(head_inputs.features, name) for name in self.features}
         inputs["rois"] = boxes
         if self.needs_image:
@@ -138,10 +178,14 @@ class InstanceHead(Head):
     def decode(
         self, head_inputs: HeadInputs, boxes: tf.Tensor, classes: tf.Tensor
     ) -> tf.Tensor:
-        """Return its result for instances, [B, N, ...].
+        """Compute the head's result for instances, such as their masks.
 
         Args:
-          boxes: [B, N, 4].
-          classes: int32 [B, N], classes of the actor head.
+          head_inputs: features and image of the key frames.
+          boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+          classes: int32 [B, N], 0-based classes of the actor head.
+
+        Returns:
+          [B, N, ...].
         """
         raise NotImplementedError

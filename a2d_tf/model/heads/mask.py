@@ -28,11 +28,14 @@ _SKIP_CHANNELS = 16  # of the image in the mask head
 
 
 class MaskHead(InstanceHead):
-    """Masks [B, N, 28, 28] of instances, probabilities inside the box.
+    """The mask head of Mask R-CNN: a mask for each class of the actor head (3.1).
+
+    Its result is `masks`, float32 [B, N, 28, 28]: probabilities on a grid inside the
+    box of each instance.
 
     Args:
       actor: the actor head, which has the same classes.
-      needs_image: whether the pixels in the box are among the inputs.
+      needs_image: whether the pixels in the box are among the inputs (--mask_image).
     """
 
     branch: ClassVar[str] = "actor"
@@ -48,7 +51,12 @@ class MaskHead(InstanceHead):
 
     @classmethod
     def make(cls, config: ModelConfig, actor: ActorHead) -> MaskHead:
-        """Make the head, without its model; see `InstanceHead`."""
+        """Make the mask head by the settings of a network, without its model.
+
+        Args:
+          config: settings of the network's structure; `mask_image` is read.
+          actor: the actor head, whose classes the masks are for.
+        """
         return cls(actor, config.mask_image)
 
     def build_model(self, builder: Builder) -> tf.keras.Model:
@@ -58,7 +66,12 @@ class MaskHead(InstanceHead):
         merges them with the features before the 1x1, as in a refinement module of
         SharpMask (Pinheiro et al., ECCV 2016).
 
-        The model's output is logits float32 [B, R, 28, 28, C], a mask per class.
+        Args:
+          builder: builds inputs and RoIAlign by the settings of the network.
+
+        Returns:
+          the submodel {actor: P2 to P5, rois: float32 [B, R, 4], rgb: uint8 [B, H, W,
+          3] with --mask_image} -> logits float32 [B, R, 28, 28, C], a mask per class.
         """
         config = builder.config
         norm: dict = {"norm": config.norm, "epsilon": builder.convention.epsilon}
@@ -96,7 +109,11 @@ class MaskHead(InstanceHead):
         return tf.keras.Model(inputs, logits, name=self.part)
 
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
-        """Return the layer of the logits; see `Head`."""
+        """Return the layer with a row of weights for each class: the 1x1 of the logits.
+
+        Returns:
+          {mask_logits: the names of each class of the actor head, without background}.
+        """
         return {"mask_logits": self._actor.class_names()}
 
     def terms(
@@ -106,10 +123,20 @@ class MaskHead(InstanceHead):
         truth: BatchTruth,
         settings: LossSettings,
     ) -> Terms:
-        """Return the mask term of the RoIs that can be positive (3.3).
+        """Compute the mask loss on the mask of each positive's true class (3.3).
 
-        Their number is static, so that there is one trace and never an empty batch, and
-        small, because masks are expensive.
+        Only the first RoIs of a frame, among which all positives are, pass through the
+        head. Their number is static, so that there is one trace and never an empty
+        batch, and small, because masks are expensive.
+
+        Args:
+          head_inputs: features of the key frames.
+          rois: the sampled RoIs, positives first.
+          truth: the true instances; positives whose instance has no mask do not count.
+          settings: its `most_positives` is the number of RoIs that are read.
+
+        Returns:
+          {mask: a list of one term}.
         """
         with tf.name_scope("targets"):
             # Of all RoIs, as in the actor head: the graph then computes them once.
@@ -129,22 +156,48 @@ class MaskHead(InstanceHead):
     def decode(
         self, head_inputs: HeadInputs, boxes: tf.Tensor, classes: tf.Tensor
     ) -> tf.Tensor:
-        """Return the mask of each instance's class."""
+        """Compute the mask of each instance, that of its class.
+
+        Args:
+          head_inputs: features and image of the key frames.
+          boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+          classes: int32 [B, N], 0-based classes of the actor head.
+
+        Returns:
+          probabilities float32 [B, N, 28, 28] on a grid inside each box.
+        """
         return tf.sigmoid(pick_classes(self.run(head_inputs, boxes), classes))
 
 
 def pick_classes(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-    """Pick each row's logits by its class: [B, N, m, m, C], [B, N] -> [B, N, m, m]."""
+    """Pick from the masks of all classes that of each row's class.
+
+    Args:
+      logits: [B, N, m, m, C].
+      classes: int [B, N], from 0 to C - 1.
+
+    Returns:
+      [B, N, m, m].
+    """
     return tf.gather(tf.transpose(logits, [0, 1, 4, 2, 3]), classes, batch_dims=2)
 
 
 class BoxMasks(InstanceHead):
-    """Masks that fill the boxes, for a network that learned from boxes alone."""
+    """Masks that fill the boxes, for a network without mask head and refiner.
+
+    Such a network has learned from boxes alone. It has no model and no loss.
+    """
 
     result: ClassVar[str] = "masks"
 
     def decode(
         self, head_inputs: HeadInputs, boxes: tf.Tensor, classes: tf.Tensor
     ) -> tf.Tensor:
-        """Return ones [B, N, 28, 28]."""
+        """Return masks of ones, float32 [B, N, 28, 28], for boxes [B, N, 4].
+
+        Args:
+          head_inputs: not read.
+          boxes: float32 [B, N, 4], whose number of rows is read.
+          classes: not read.
+        """
         return tf.ones_like(tf.tile(boxes[..., :1, None], [1, 1, SIZE, SIZE]))

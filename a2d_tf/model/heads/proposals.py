@@ -17,12 +17,21 @@ _NMS_THRESHOLD = 0.7  # boxes that overlap a better proposal by more are suppres
 
 
 class Proposals:
-    """The proposal head, shared by the levels P2 to P6.
+    """The head of the region proposal network, shared by the levels P2 to P6.
+
+    It is no `Head`: it runs on each cell of the pyramid, not on RoIs.
 
     Args:
-      anchors: float32 [A, 4], those of `anchors.generate`.
-      sizes: for each level, the sizes of the anchors of a cell.
-      coder: encodes and decodes the deltas.
+      anchors: float32 [A, 4], (y1, x1, y2, x2) in pixels of the canvas: the anchors of
+        all levels in the order of `anchors.generate`.
+      sizes: for each level, the sizes of the anchors of a cell in pixels, ascending.
+      coder: converts boxes to deltas from anchors, and back.
+
+    Attributes:
+      anchors: see above.
+      coder: see above.
+      beta: where the smooth L1 of the deltas turns linear: 1/9 for plain deltas (Ren et
+        al. 2015), 1 for matterport's, which are scaled.
     """
 
     branch: ClassVar[str] = "actor"
@@ -46,7 +55,7 @@ class Proposals:
     def build_layers(
         self, pyramid: list[tf.Tensor], channels: int
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Predict objectness and box deltas of every anchor.
+        """Build the layers that predict objectness and box deltas of every anchor.
 
         The head has as many outputs as the level with the most anchors; other levels
         use the last of them, so that the largest anchors of all levels share their
@@ -58,7 +67,7 @@ class Proposals:
 
         Returns:
           (logits [B, A], deltas [B, A, 4]), float32, in the order of
-          `anchors.generate`.
+          `anchors.generate`; deltas are (dy, dx, dh, dw).
         """
         most = max(self._anchors_per_cell)
         shared = ConvNorm(channels, 3, name="rpn_conv")
@@ -86,13 +95,19 @@ class Proposals:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Select regions of interest: top-k, decode, clip, NMS. No gradient passes.
 
+        Boxes with a side below one pixel are dropped. NMS suppresses boxes whose IoU
+        with a better one exceeds 0.7.
+
         Args:
-          size: int [B, 2], height and width of each frame inside its padded canvas.
-          before_nms, after_nms: number of the best boxes to keep before and after NMS.
+          features: the proposal network's logits and deltas are read.
+          size: int [B, 2], height and width in pixels of each frame inside the padded
+            canvas.
+          before_nms: number of the best anchors to keep before NMS.
+          after_nms: number of the best boxes to keep after NMS.
 
         Returns:
-          (rois float32 [B, after_nms, 4], clipped to the frame, best first; valid bool
-          [B, after_nms]). Invalid rows are zero.
+          (rois float32 [B, after_nms, 4], (y1, x1, y2, x2) in pixels, clipped to the
+          frame, best first; valid bool [B, after_nms]). Invalid rows are zero.
         """
         before_nms = min(before_nms, self.anchors.shape[0])
         scores, best = tf.math.top_k(tf.stop_gradient(features.rpn_logits), before_nms)
@@ -123,7 +138,18 @@ class Proposals:
         settings: LossSettings,
         rng: targets.Rng,
     ) -> Terms:
-        """Return the terms of sampled anchors (Eq. 1: RoI-cls, box-reg)."""
+        """Sample anchors and compute their loss terms (Eq. 1: RoI-cls, box-reg).
+
+        Args:
+          features: the proposal network's logits and deltas are read.
+          truth: the true instances.
+          settings: settings of sampling and losses.
+          rng: random numbers of the sampling.
+
+        Returns:
+          {objectness: binary cross-entropy of the sample, box_reg: smooth L1 of the
+          positives' deltas}, a list of one term each.
+        """
         with tf.name_scope("targets"):
             sample = self.sample(truth, settings.rpn_samples, rng)
         logits = tf.gather(features.rpn_logits, sample.index, batch_dims=1)
@@ -142,8 +168,13 @@ class Proposals:
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return the layers that have a row of weights for each anchor size.
 
-        The last row is the largest size, "size 1". The row of a smaller size can start
-        from the weights of the next larger size of a file.
+        The sizes of a level are its "classes" when weights are loaded. The last row is
+        the largest size, "size 1". The row of a smaller size can start from the weights
+        of the next larger size of a file.
+
+        Returns:
+          {name of the layer: names of each size, smallest first}, such as ("size 2",
+          "size 1") and ("size 1",) for two sizes.
         """
         most = max(self._anchors_per_cell) // len(RATIOS)
         sizes = []
@@ -159,6 +190,11 @@ class Proposals:
         An anchor is positive if its IoU with an instance is at least 0.7 or the best of
         all anchors, and negative if its IoU is below 0.3. Anchors with their centre in
         the padding are neither. At most half of the sample is positive.
+
+        Args:
+          truth: the true instances.
+          samples: largest number of anchors per frame that count.
+          rng: random numbers.
 
         Returns:
           S = samples + samples // 2 rows, of which at most `samples` count.

@@ -35,7 +35,12 @@ _LOG2_SCALE = 0.25
 
 
 class Refiner(InstanceHead):
-    """Masks [B, N, 28, 28] of instances, probabilities inside the box."""
+    """The refiner as a head: segments each box with a network of its own (4.3).
+
+    Its result is `masks`, float32 [B, N, 28, 28]: probabilities on a grid inside the
+    box of each instance, whatever its class. It learns in --train_phase=refiner,
+    without the detector.
+    """
 
     result: ClassVar[str] = "masks"
     setting: ClassVar[str] = "use_refiner"
@@ -45,7 +50,17 @@ class Refiner(InstanceHead):
     needs_image = True
 
     def build_model(self, builder: Builder) -> tf.keras.Model:
-        """Build its model; the output is logits [B, R, m, m] over `windows`."""
+        """Build its model: crop windows around boxes, backbone up to C4, mask.
+
+        The window around a box is 1.25 times as large as the box (`windows`).
+
+        Args:
+          builder: builds inputs and backbone by the settings of the network.
+
+        Returns:
+          the submodel {rgb: uint8 [B, H, W, 3], rois: float32 [B, R, 4]} -> logits
+          float32 [B, R, m, m] over the windows, m = --refiner_size / 2.
+        """
         config = builder.config
         rgb = builder.rgb()
         rois = builder.rois()
@@ -57,7 +72,17 @@ class Refiner(InstanceHead):
         return tf.keras.Model({"rgb": rgb, "rois": rois}, logits, name=self.part)
 
     def sample(self, truth: BatchTruth, number: int, rng: targets.Rng) -> SampledRois:
-        """Draw `number` jittered boxes of each frame's instances, with replacement."""
+        """Draw jittered boxes of each frame's instances, with replacement.
+
+        Args:
+          truth: the true instances.
+          number: number of boxes per frame.
+          rng: random numbers.
+
+        Returns:
+          boxes [B, number, 4] with their instances; `positive` and `counted` are [B,
+          1], False for frames without instances or annotation.
+        """
         match_rng, jitter_rng = rng.split(2)
         count = tf.reduce_sum(tf.cast(truth.present, tf.int64), axis=1, keepdims=True)
         # The instances that are present come first.
@@ -71,7 +96,17 @@ class Refiner(InstanceHead):
     def terms_alone(
         self, image: tf.Tensor, truth: BatchTruth, number: int, rng: targets.Rng
     ) -> Terms:
-        """Return the mask term of jittered boxes of instances."""
+        """Compute the mask loss on jittered boxes of instances, without the detector.
+
+        Args:
+          image: uint8 [B, H, W, 3], the key frames in RGB on the canvas.
+          truth: the true instances; those without a mask do not count.
+          number: number of boxes per frame.
+          rng: random numbers.
+
+        Returns:
+          {mask: a list of one term}.
+        """
         rois = self.sample(truth, number, rng)
         logits = self.model({"rgb": image, "rois": rois.boxes}, training=True)
         cells = logits.shape[2]
@@ -84,7 +119,16 @@ class Refiner(InstanceHead):
     def decode(
         self, head_inputs: HeadInputs, boxes: tf.Tensor, classes: tf.Tensor
     ) -> tf.Tensor:
-        """Return the mask of each box."""
+        """Segment each box, and crop the mask of its window to the box.
+
+        Args:
+          head_inputs: image of the key frames.
+          boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+          classes: not read; masks do not depend on the class.
+
+        Returns:
+          probabilities float32 [B, N, 28, 28] on a grid inside each box.
+        """
         logits = self.run(head_inputs, boxes)
         flat = tf.reshape(logits, [-1, *logits.shape[2:]])
         shape = [-1, tf.shape(boxes)[1], SIZE, SIZE]
@@ -92,9 +136,16 @@ class Refiner(InstanceHead):
 
 
 def jitter(boxes: tf.Tensor, rng: targets.Rng) -> tf.Tensor:
-    """Shift boxes [B, R, 4] by up to 1/8 of their sides; scale them by up to 2^(1/4).
+    """Shift boxes by up to 1/8 of their sides, and scale them by up to 2^(1/4).
 
-    Both axes are drawn independently. Boxes are (y1, x1, y2, x2).
+    Both axes are drawn independently. The numbers are those of SharpMask's training.
+
+    Args:
+      boxes: float32 [B, R, 4], (y1, x1, y2, x2).
+      rng: random numbers.
+
+    Returns:
+      float32 [B, R, 4], which may reach beyond the frame.
     """
     size = boxes[..., 2:] - boxes[..., :2]
     draw = rng.uniform([*size.shape[1:], 2], -1.0, 1.0)
@@ -104,18 +155,28 @@ def jitter(boxes: tf.Tensor, rng: targets.Rng) -> tf.Tensor:
 
 
 def windows(boxes: tf.Tensor) -> tf.Tensor:
-    """Return the windows that are segmented: boxes [..., 4], grown by MARGIN."""
+    """Return the windows that the refiner segments: boxes, 1.25 times as large.
+
+    A window has the centre of its box.
+
+    Args:
+      boxes: float32 [..., 4], (y1, x1, y2, x2).
+
+    Returns:
+      float32 [..., 4], which may reach beyond the frame.
+    """
     half = 0.5 * (boxes[..., 2:] - boxes[..., :2])
     centre = boxes[..., :2] + half
     return tf.concat([centre - MARGIN * half, centre + MARGIN * half], axis=-1)
 
 
 def refine(maps: list[tf.Tensor], channels: int) -> tf.Tensor:
-    """Predict the mask logits of patches from the trunk's maps C2..C4.
+    """Build the layers from the trunk's maps C2..C4 to the mask logits of patches.
 
     Args:
-      maps: list of [N, size / 4, size / 4, C2] … [N, size / 16, size / 16, C4].
-      channels: of the refinement modules.
+      maps: C2 to C4 of N patches of `size` pixels, a list of [N, size / 4, size / 4,
+        C2] … [N, size / 16, size / 16, C4].
+      channels: number of channels of the refinement modules.
 
     Returns:
       float32 [N, size / 2, size / 2] over the window.
@@ -136,7 +197,15 @@ def refine(maps: list[tf.Tensor], channels: int) -> tf.Tensor:
 
 
 def inside_box(logits: tf.Tensor, size: int) -> tf.Tensor:
-    """Crop window logits [N, m, m] to their boxes: probabilities [N, size, size]."""
+    """Turn logits over windows into probabilities inside their boxes.
+
+    Args:
+      logits: float32 [N, m, m] over windows, 1.25 times as large as their boxes.
+      size: number of cells of the result along each side.
+
+    Returns:
+      probabilities float32 [N, size, size] on a grid inside the box.
+    """
     count = tf.shape(logits)[0]
     side = logits.shape[1]
     border = 0.5 * side * (1.0 - 1.0 / MARGIN)
