@@ -1,9 +1,9 @@
-"""From the frames of a video to the answers of a network.
+"""From the frames of a video to the instances that a network finds in each.
 
   needed frames -> prepared frames -> motion maps -> clips with features -> answers
 
 Each step runs in a thread of its own, a few frames ahead of the next one. Memory does
-not grow with the video.
+not grow with the video. To answer a frame is to predict its instances.
 """
 
 from __future__ import annotations
@@ -27,7 +27,12 @@ from a2d_tf.video.reading.span import EVERY_FRAME, Span
 
 
 class Answer(NamedTuple):
-    """A frame of a video, RGB uint8 [H, W, 3], and its instances."""
+    """A frame of a video, and the instances that were predicted in it.
+
+    Attributes:
+      image: the frame, RGB uint8 [H, W, 3].
+      instances: the instances in the frame.
+    """
 
     image: np.ndarray
     instances: Instances
@@ -36,14 +41,20 @@ class Answer(NamedTuple):
 def needed_frames(
     reader: Reader, span: Span, model_info: ModelInfo, stops: Sequence[int] = ()
 ) -> Iterator[np.ndarray | None]:
-    """Yield the frames of a video, and None in place of those that no answer needs.
+    """Read a video, and decode only the frames on which the answers depend.
 
     Args:
-      reader: of the video.
+      reader: the reader of the video, which has just been opened.
       span: the frames to answer.
-      model_info: the description of the network.
-      stops: signals that came, see `stop_on_signal`; after one, no frame before the
-        span is read.
+      model_info: the description of the network, as in `a2d_tf.json`: how many frames a
+        clip has, and which motion maps are read.
+      stops: list of the numbers of the signals (Ctrl-C, SIGTERM) that have come, see
+        `stop_on_signal`. If it gets one before the first frame of the first clip, the
+        reading ends.
+
+    Yields:
+      every frame of the video from the first, RGB uint8 [H, W, 3]; None in place of a
+      frame on which no answer depends.
     """
     reach = prepared_frames.reach(model_info)
 
@@ -67,13 +78,17 @@ def clips_of_span(
 ) -> Generator[Clip, None, None]:
     """Yield the clip around each frame of a span, with its features.
 
-    Each frame passes the backbones at most once.
+    Each frame passes the backbones at most once, however many clips contain it.
 
     Args:
-      network: computes the features; none if its clips have 0 frames.
-      frames: all frames of a video, RGB uint8 [H, W, 3]; a frame that the span does not
-        need may be None, see `needed_frames`.
+      network: the network that computes the features. If its clips have 0 frames, it
+        needs no features, and a clip has only its key frame.
+      frames: every frame of a video from the first, RGB uint8 [H, W, 3]; None in place
+        of a frame on which no answer depends, see `needed_frames`.
       span: the frames to answer.
+
+    Yields:
+      the clips in the order of their key frames.
     """
     if network.info["frames"] == 0:
         yield from _clips_without_features(frames, span)
@@ -117,14 +132,18 @@ def answer_clips(
     frames: Iterable[np.ndarray | None],
     span: Span = EVERY_FRAME,
 ) -> Generator[Answer, None, None]:
-    """Yield the answer to each frame of a span, in order.
+    """Predict the instances in each frame of a span.
 
     Args:
-      network: computes the features that clips hold.
-      answer: takes the clip around a frame, and returns the instances in that frame.
+      network: the network that computes the features of the clips.
+      answer: function that takes the clip around a frame, and returns the instances in
+        that frame.
       frames: every frame of the video from the first, RGB uint8 [H, W, 3]; None in
-        place of one that no answer of the span needs.
+        place of a frame on which no answer of the span depends.
       span: the frames to answer.
+
+    Yields:
+      each frame of the span with its instances, in order.
     """
     with contextlib.closing(clips_of_span(network, frames, span)) as clips:
         for clip in clips:

@@ -18,13 +18,15 @@ from a2d_tf.video.reading.span import Span
 
 
 class Clip(NamedTuple):
-    """A key frame with the features of the frames around it.
+    """A key frame, and the features of the frames around it, by which it is answered.
 
     Attributes:
-      key: 0-based index of the key frame.
-      image: RGB uint8 [H, W, 3].
-      features: the features of the 2L + 1 frames.
-      motion: see `PreparedFrame`.
+      key: 0-based index of the key frame in the video.
+      image: the key frame, RGB uint8 [H, W, 3].
+      features: the features of the 2L + 1 frames of the clip, in order; L is the number
+        of its frames before the key frame. Empty for a labeller that needs no features.
+      motion: motion maps of the key frame, {name: float32 [h, w, C]}; None if the
+        network reads none.
     """
 
     key: int
@@ -41,7 +43,20 @@ class Clip(NamedTuple):
 def make_clips(
     network: FeatureNetwork, frames: Iterable[PreparedFrame], span: Span
 ) -> Generator[Clip, None, None]:
-    """Compute the features of frames; yield the clip of each frame of the span."""
+    """Compute the features of each frame, and yield the clip of each frame of a span.
+
+    At an end of the video, a missing frame of a clip is the nearest frame with zero
+    flow, as in the records.
+
+    Args:
+      network: the network that computes the features.
+      frames: every frame of the video from the first; its `rgb` and `flow` are None if
+        no clip of the span needs its features.
+      span: the frames to answer, each of which is the key frame of a clip.
+
+    Yields:
+      the clips in order; a clip comes as soon as its last frame has come.
+    """
     maker = _ClipMaker(network, span)
     for frame in frames:
         maker.add(frame)

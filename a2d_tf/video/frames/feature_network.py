@@ -14,32 +14,44 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 FrameFeatures = dict[str, "tf.Tensor"]
-"""The backbones' features of a frame: {name: [1, ...]}; those of the flow are named
-`flow_*`.
+"""The features that the backbones compute from one frame: {name: tensor [1, ...]}.
+
+Features of the optical flow are named `flow_*`.
 """
 
 
 class FeatureNetwork(Protocol):
     """A network that computes the features of single frames.
 
-    `predictors.roles` extends it by what the network does with the features of a clip.
+    `InstanceFinder` and `BoxLabeller` in `predictors.roles` extend it by what the
+    network predicts from the features of a clip.
     """
 
     @property
     def info(self) -> ModelInfo:
-        """The description of the model."""
+        """The description of the network, as in `a2d_tf.json` of an export."""
 
     @property
     def labels(self) -> LabelSpace:
-        """The label space of the codes."""
+        """The label space of the network: its actors, actions and valid pairs.
+
+        It has the code (whole number) of each pair, by which instances are labelled.
+        """
 
     def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
-        """Compute the features of a frame.
+        """Compute the features of one frame.
 
         Args:
-          rgb: uint8 [h, w, 3], at the stored size.
-          flow: float32 [h, w, 2] from the previous frame to this one, pixels.
+          rgb: the frame, RGB uint8 [h, w, 3], at the size of the frames in the records.
+          flow: float32 [h, w, 2], displacement of each pixel from the previous frame to
+            this one, in pixels; zero for the first frame.
+
+        Returns:
+          {name: tensor [1, ...]}, to be passed on in a clip.
         """
 
     def motion_stream(self) -> MotionStream:
-        """Return what computes the motion maps of a video, if `info` has "motion"."""
+        """Return a new stream that computes the motion maps of one video.
+
+        Call it only if `info` has "motion".
+        """

@@ -19,11 +19,12 @@ from a2d_tf.video.reading.span import Span
 
 
 def needs(model_info: ModelInfo, span: Span, index: int) -> bool:
-    """Return whether a motion map of the span's frames is computed from a frame.
+    """Return whether the motion maps of any answered frame are computed from a frame.
 
     Args:
-      model_info: the description of the network.
-      span: the frames to answer.
+      model_info: the description of the network, whose "motion" says which maps it
+        reads. Without it, the result is False.
+      span: the answered frames.
       index: 0-based index of the frame.
     """
     facts = model_info.get("motion")
@@ -37,7 +38,16 @@ def needs(model_info: ModelInfo, span: Span, index: int) -> bool:
 
 
 def first_needed(model_info: ModelInfo, span: Span) -> int:
-    """Return the index of a frame before which `needs` is never true."""
+    """Return the 0-based index of the first frame that motion maps may need.
+
+    `needs` is False for each frame before it. Without motion maps, it is the first
+    frame of the span.
+
+    Args:
+      model_info: the description of the network, whose "motion" says which maps it
+        reads.
+      span: the answered frames.
+    """
     if "motion" not in model_info:
         return span.first
     return motion_maps.blocks_around(span.first).start * BLOCK
@@ -49,12 +59,17 @@ def add_maps(
     model_info: ModelInfo,
     span: Span,
 ) -> Generator[PreparedFrame, None, None]:
-    """Yield the frames of a video, those of the span with their motion maps.
+    """Yield the frames of a video in order, with the motion maps of the span's frames.
+
+    A frame is held until the later frames that its maps need have come. Frames outside
+    the span lose their `native` image.
 
     Args:
-      stream: computes the maps.
-      frames: all frames; `native` is not None in the frames that the maps need.
-      model_info: the description of the network.
+      stream: computes the maps of this video.
+      frames: every frame of the video from the first; `native` is not None in the
+        frames from which maps are computed.
+      model_info: the description of the network, whose "motion" says which maps it
+        reads.
       span: the frames to answer.
     """
     waiting: collections.deque[PreparedFrame] = collections.deque()

@@ -12,11 +12,12 @@ from a2d_tf.core.labels import LabelSpace
 
 
 class RunnerUp(NamedTuple):
-    """A label that the network nearly gave an instance.
+    """The label that comes second for an instance, after its own label.
 
     Attributes:
-      margin: by how much p(actor), or p(action), is below that of the given label.
-      code: of the label.
+      margin: difference of p(actor), or of p(action), between the instance's label and
+        this one; from 0 for a draw to 1.
+      code: code of the label, a pair of actor and action; see `LabelSpace`.
     """
 
     margin: float
@@ -25,19 +26,22 @@ class RunnerUp(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Instances:
-    """The instances of a frame, as the network found them, in pixels of the video.
+    """The N instances that a network found in one frame, in pixels of the video.
 
     Attributes:
-      boxes: float32 [N, 4], y1, x1, y2, x2.
-      codes: int32 [N], the pair of actor and action; see `LabelSpace`.
-      scores: float32 [N], of the pair.
-      masks: N RLEs, see `segmentations.encode_mask`; they fill the boxes of instances
-        that have none.
-      label_map: codes [H, W], in the label space's dtype; 0 is background.
-      actor_scores: float32 [N, |X|], p(actor).
-      action_scores: float32 [N, |Y|], p(action).
-      fields: those of `instance_fields.FIELDS` that the network finds, [N, ...].
-      has_mask: bool [N]; None if all have one.
+      boxes: float32 [N, 4], (y1, x1, y2, x2).
+      codes: int32 [N], code of the pair of actor and action; see `LabelSpace`.
+      scores: float32 [N], score of that pair, p(actor) p(action).
+      masks: N masks in the whole frame, each a dict of COCO's compressed RLE (see
+        `segmentations.encode_mask`); an instance without a mask has its filled box.
+      label_map: the code of each pixel, [H, W] in the label space's dtype; 0 is
+        background.
+      actor_scores: float32 [N, |X|], probability of each actor.
+      action_scores: float32 [N, |Y|], probability of each action.
+      fields: further values of the instances, {name in `instance_fields.FIELDS`: [N,
+        ...]}, such as key points; {} if the network finds none.
+      has_mask: bool [N], False for an instance whose mask is its filled box; None if
+        all have a true mask.
     """
 
     boxes: np.ndarray
@@ -51,10 +55,16 @@ class Instances:
     has_mask: np.ndarray | None = None
 
     def runner_up(self, index: int, labels: LabelSpace) -> RunnerUp:
-        """Return the label that the network nearly gave an instance.
+        """Return the label that comes second for an instance.
 
-        It differs from the instance's label in the actor or in the action. If there is
-        no other label, it is the instance's own, with a margin of 1.
+        It is the label of least margin that has another action of the same actor, or
+        another actor with the likeliest valid action of that actor. `a2d next` chooses
+        frames by it. If the label space has no other label, it is the instance's own,
+        with a margin of 1.
+
+        Args:
+          index: index of the instance, from 0.
+          labels: the label space of the codes.
         """
         code = int(self.codes[index])
         actor, action = labels.indices(code)
@@ -76,17 +86,18 @@ class Instances:
         return nearest._replace(margin=max(0.0, nearest.margin))
 
     def decoded_masks(self) -> np.ndarray:
-        """Return the masks as bool [N, H, W]."""
+        """Return the masks of the N instances as arrays, bool [N, H, W]."""
         masks = [rle_tools.decode(mask) for mask in self.masks]
         return np.array(masks, bool).reshape(-1, *self.label_map.shape)
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelledBoxes(Instances):
-    """The labelled instances of a frame whose boxes a user or a detector gave.
+    """The labelled instances of a frame whose boxes come from a user or a detector.
 
     Attributes:
-      tracks: int64 [N], the numbers of their tracks; 0 for boxes of a detector.
+      tracks: int64 [N], number of each instance's track in the user's file, from 1; 0
+        for the boxes of a detector, which are not yet tracked.
     """
 
     tracks: np.ndarray = dataclasses.field(

@@ -1,4 +1,7 @@
-"""The frames of a video as networks see them: at the stored size, with their flow."""
+"""The frames of a video as a network sees them: at the stored size, with their flow.
+
+The stored size is that of the frames in the records from which the network learned.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,13 @@ class PreparedFrame(NamedTuple):
     """A frame as networks see it.
 
     Attributes:
-      native: the decoded frame, RGB uint8 [H, W, 3].
-      rgb: the same at the stored size, uint8 [h, w, 3]; None if no answer needs it.
-      flow: float32 [h, w, 2]; None if no answer needs the features of the frame.
-      motion: its motion maps, {name: float32 [h, w, C]}; None without such maps.
+      native: the decoded frame, RGB uint8 [H, W, 3]; None if no later step needs it.
+      rgb: the frame scaled to the stored size, uint8 [h, w, 3]; None if no answer needs
+        it.
+      flow: float32 [h, w, 2], displacement of each pixel from the previous frame, in
+        pixels of the stored size; None if no answer needs the features of the frame.
+      motion: motion maps of the frame, {name: float32 [h, w, C]}; None if the network
+        reads none, or the frame is not answered.
     """
 
     native: Any
@@ -29,19 +35,31 @@ class PreparedFrame(NamedTuple):
 
 
 def reach(model_info: ModelInfo) -> int:
-    """Return how many frames before, and after, a key frame its answer depends on."""
+    """Return how many frames before, and after, a key frame its clip covers.
+
+    Args:
+      model_info: the description of the network: the number of frames of a clip, and
+        the stride between them.
+    """
     return model_info["frames"] // 2 * model_info["clip_stride"]
 
 
 def prepare(
     frames: Iterable[Any], model_info: ModelInfo, span: Span
 ) -> Generator[PreparedFrame, None, None]:
-    """Prepare the frames of a video in the form of records.
+    """Scale the frames of a video to the stored size, and compute their optical flow.
+
+    The frames are prepared as conversion does for the records.
 
     Args:
-      frames: all decoded frames; a frame that the span does not need may be None.
-      model_info: the description of the network.
+      frames: every decoded frame of the video from the first, RGB uint8 [H, W, 3]; None
+        in place of a frame on which no answer depends.
+      model_info: the description of the network: its stored size, its flow method and
+        its clips.
       span: the frames to answer.
+
+    Yields:
+      a prepared frame for each frame, without motion maps.
     """
     flow_method = None
     if model_info["use_flow"]:

@@ -23,12 +23,20 @@ from a2d_tf.video.frames.video_frame import VideoFrame
 def tidy_frames(
     frames: Iterable[VideoFrame], lengths: BoutLengths, labels: LabelSpace
 ) -> Generator[VideoFrame, None, None]:
-    """Yield frames whose bouts and gaps are not shorter than `lengths`.
+    """Fill short gaps between bouts in frames of a video, and leave out short bouts.
 
-    If only the actor of a track changes, its bout goes on. A frame in a filled gap gets
-    the label before the gap. A frame of a short bout has no track. A frame is held
-    until no later frame can change the bouts in it, some `min_bout` and `merge_gap`
-    seconds at most.
+    A frame in a filled gap gets the label before the gap. In a frame of a short bout,
+    the instance has no track (number 0) and the network's own label. If only the actor
+    of a track changes, its bout goes on.
+
+    Args:
+      frames: the answered frames of the video with their tracks, in order.
+      lengths: the least length of bouts and of the gaps between them, in seconds.
+      labels: the label space of the codes.
+
+    Yields:
+      the frames in order. A frame is held until no later frame can change the bouts in
+      it, for `min_bout` and `merge_gap` seconds or so at most.
     """
     if lengths.are_unlimited:
         yield from frames

@@ -15,15 +15,19 @@ from a2d_tf.tracking.groups import Groups
 
 @dataclasses.dataclass(frozen=True)
 class TrackSettings:
-    """Values of the flags of the same names.
+    """How the individuals of a video are tracked: the flags of the same names.
 
     Attributes:
-      window: number of answered frames from which a track's label is read; 1 for the
-        network's own answer.
-      patience: see `tracker.Tracker`.
-      max_tracks: the number of individuals, such as "4" or "mouse=2,wheel=1"; actors
-        that are not named have any number. None: all have any number.
-      min_bout, merge_gap: see `BoutLengths`.
+      window: number of answered frames from which the label of a track is read in each
+        of them; 1 to keep the network's own label of each frame.
+      patience: number of answered frames in a row that may miss an individual before
+        its track is lost.
+      max_tracks: number of individuals, such as "4" for all actors together, or
+        "mouse=2,wheel=1"; an actor that is not named there has any number. None if all
+        actors have any number.
+      min_bout: bouts shorter than this number of seconds are left out; 0 keeps all.
+      merge_gap: gaps shorter than this number of seconds, between two bouts of one
+        action, are filled; 0 keeps all.
     """
 
     window: int = tracker.WINDOW
@@ -34,13 +38,17 @@ class TrackSettings:
 
     @property
     def bout_lengths(self) -> BoutLengths:
-        """The least lengths of bouts and gaps."""
+        """The settings `min_bout` and `merge_gap`, in seconds."""
         return BoutLengths(self.min_bout, self.merge_gap)
 
     def recorded(self) -> dict[str, Any]:
-        """Return {flag: value} of the settings that tell predictions apart.
+        """Return the settings by which later calls tell this prediction from others.
 
-        Lengths of bouts are left out if they are 0, because earlier versions had none.
+        `video.json` keeps them. Lengths of bouts are left out if they are 0, because
+        earlier versions had none.
+
+        Returns:
+          {name of a flag: its value}.
         """
         settings = dataclasses.asdict(self)
         for name in ("min_bout", "merge_gap"):
@@ -51,8 +59,12 @@ class TrackSettings:
     def groups(self, labels: LabelSpace) -> Groups:
         """Return the groups of actors within which instances are linked into tracks.
 
-        An actor with a number in `max_tracks` is a group of its own. The others are
-        group 0 together, which has no limit unless `max_tracks` is a single number.
+        A track never passes from one group to another. An actor with a number of its
+        own in `max_tracks` is a group of its own. The others are group 0 together,
+        which has no limit unless `max_tracks` is a single number.
+
+        Args:
+          labels: the label space, which has the names of the actors.
 
         Raises:
           InputError: `max_tracks` is neither a number of 1 or more, nor a list such as
@@ -82,3 +94,4 @@ class TrackSettings:
 
 
 TRACK_DEFAULTS = TrackSettings()
+"""The settings of a prediction for which the user gives no flags of tracks."""

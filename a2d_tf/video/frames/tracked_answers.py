@@ -35,19 +35,24 @@ def track_answers(
     sure: float = SURE,
     stops: Sequence[int] = (),
 ) -> Iterator[VideoFrame]:
-    """Link the instances of the answers over time, and yield the frames with tracks.
+    """Link the instances of the answers into tracks, and yield the frames with tracks.
 
     Args:
-      network: gave the answers.
-      answers: to the frames of the span, in order.
-      reader: of the video.
+      network: the network that gave the answers; its labels and the lengths of its
+        coded bouts are used.
+      answers: the answers to the frames of the span, in order.
+      reader: the reader of the video, which gives the frames' times.
       span: the answered frames.
-      track_settings: how individuals are followed.
-      sure: the least p(any actor) with which an instance begins a track.
-      stops: signals that came, see `stop_on_signal`; after one, the video ends.
+      track_settings: how individuals are tracked.
+      sure: least p(any actor), from 0 to 1, with which an instance begins a track.
+      stops: list of the numbers of the signals (Ctrl-C, SIGTERM) that have come, see
+        `stop_on_signal`. When it gets one, no further frame is answered.
+
+    Yields:
+      the answered frames in order, with the track of each instance and its label.
 
     Raises:
-      InputError: see `TrackSettings.groups`.
+      InputError: `max_tracks` of the settings does not fit the labels of the network.
     """
     bout_model = _bout_model(network, reader, span)
     tracker = Tracker(
@@ -80,13 +85,27 @@ def keep_tracks(
     *,
     stops: Sequence[int] = (),
 ) -> Iterator[VideoFrame]:
-    """Yield the frames with the tracks that a user gave, as `track_answers` does.
+    """Yield the answered frames with the tracks that a user gave in a file.
+
+    The instances keep the track numbers of the user; only their labels are read from
+    several frames, as in `track_answers`.
 
     Args:
-      answers: to the frames of the span, in order; their instances are
+      network: the labeller that gave the answers; its labels and the lengths of its
+        coded bouts are used.
+      answers: the answers to the frames of the span, in order; their instances are
         `LabelledBoxes`.
-      last_frames: {number of a track: number of the last frame with it}.
-      track_settings: only the window and the lengths of bouts have an effect.
+      last_frames: {number of a track: number of the last frame with it, from 1}, for
+        all tracks of the video.
+      reader: the reader of the video, which gives the frames' times.
+      span: the answered frames.
+      track_settings: how labels are read; only the window and the lengths of bouts have
+        an effect.
+      stops: list of the numbers of the signals (Ctrl-C, SIGTERM) that have come, see
+        `stop_on_signal`. When it gets one, no further frame is answered.
+
+    Yields:
+      the answered frames in order, with the track of each instance and its label.
     """
     bout_model = _bout_model(network, reader, span)
     tracker = GivenTracker(

@@ -1,4 +1,4 @@
-"""Read the frames of a camera."""
+"""Read the frames of a camera as they come."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from a2d_tf.video.reading.reader import Picture, Reader
 
 
 class CameraReader(Reader):
-    """Reader of a camera, which ends only when it is unplugged.
+    """Reader of a camera's frames; the video ends when the camera is unplugged.
+
+    Frames are dropped if they come faster than the caller asks for them.
 
     Args:
-      number: index of the camera.
+      path: the index of the camera as digits, by which the user named it.
+      number: the same index as OpenCV counts cameras, from 0.
     """
 
     def __init__(self, path: pathlib.Path, number: int) -> None:
@@ -28,7 +31,12 @@ class CameraReader(Reader):
         self._times = array.array("d")  # seconds at which the frames begin
 
     def seconds(self, index: int) -> float:
-        """See `Reader.seconds`; a frame that is not yet read follows the newest one."""
+        """Return the time at which a frame came, in seconds from the first frame.
+
+        Args:
+          index: 0-based index of the frame. A frame that has not come yet is expected
+            one period of the frame rate after the newest one.
+        """
         if index >= len(self._times):
             return self._times[-1] + 1 / self.fps
         return self._times[index]

@@ -1,4 +1,4 @@
-"""Read the frames of a video file."""
+"""Read the frames of a video file, with the times that the file gives them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ REMEDY = "re-encode it"
 
 
 class FileReader(Reader):
-    """Reader of a video file."""
+    """Reader of a video file.
+
+    The frame before the newest decoded one is yielded, so that its end is known.
+
+    Args:
+      path: path of the file.
+    """
 
     def __init__(self, path: pathlib.Path) -> None:
         super().__init__(path)
@@ -25,11 +31,23 @@ class FileReader(Reader):
         self._timeline: Timeline | None = None
 
     def seconds(self, index: int) -> float:
-        """See `Reader.seconds`."""
+        """Return the time of a frame in the file, in seconds from the first frame.
+
+        Args:
+          index: 0-based index of the frame. The number of frames gives the end of the
+            last one; for a frame not yet read, the result is the newest known time.
+        """
         return self._times[min(index, len(self._times) - 1)]
 
     def index(self, seconds: float) -> int:
-        """See `Reader.index`; this reads the file up to the time."""
+        """Return the 0-based index of the first frame that begins at a time or later.
+
+        It reads the times of the frames in the file up to this time. If the file ends
+        before, `count` and `duration` are set to what was read.
+
+        Args:
+          seconds: the time, from the first frame.
+        """
         seconds = rounded_down(seconds)
         if seconds <= 0:
             return 0
@@ -43,7 +61,11 @@ class FileReader(Reader):
 
     @property
     def fps(self) -> float:
-        """See `Reader.fps`; measured if the frames read so far contradict the file."""
+        """The number of frames a second.
+
+        It is the rate that the file claims, or the measured one if the times of the
+        frames read so far contradict the claim.
+        """
         intervals = len(self._times) - 1
         seconds = self._times[-1]
         if abs(self._stated_fps * seconds - intervals) > 1:

@@ -15,11 +15,12 @@ IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 class ImageReader(Reader):
-    """Reader of a folder of images.
+    """Reader of a folder of images, of which each is a frame.
 
     Args:
-      paths: the images in their order.
-      fps: images a second; None to assume 25.
+      path: path of the folder.
+      paths: paths of the images, in the order of the frames.
+      fps: number of images a second; None to assume 25.
     """
 
     def __init__(
@@ -38,7 +39,12 @@ class ImageReader(Reader):
         self.images = tuple(path.name for path in paths)
 
     def seconds(self, index: int) -> float:
-        """See `Reader.seconds`."""
+        """Return the time at which an image is shown: its index divided by the rate.
+
+        Args:
+          index: 0-based index of the image; beyond the last image, the result is its
+            end.
+        """
         return min(index, len(self._paths)) / self.fps
 
     def _open(self, start: int) -> Generator[Picture, None, None]:
@@ -49,10 +55,14 @@ class ImageReader(Reader):
 
 
 def list_images(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Return the paths of the images of a folder, sorted by their numbers.
+    """List the images of a folder in the order of the numbers in their names.
+
+    Returns:
+      the paths of the images; files of other kinds are left out.
 
     Raises:
-      InputError: two names differ in more than their numbers.
+      InputError: the names of two images differ in more than their numbers, so they are
+        not frames of one video.
     """
     paths = sorted(video_paths.files(folder, IMAGES), key=_by_number)
     for path, next_path in zip(paths, paths[1:]):

@@ -1,4 +1,4 @@
-"""The interface of what reads the frames of a video."""
+"""The interface of the readers of a video's frames."""
 
 from __future__ import annotations
 
@@ -17,29 +17,36 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.data.decoding import decoder
 
 Picture = Callable[[], Union[np.ndarray, None]]
-"""A frame that is not yet RGB: the call returns it as uint8 [H, W, 3], or None if the
-camera has lost it.
+"""A function that returns a frame of a video, as RGB uint8 [H, W, 3].
+
+Frames that nobody needs are thus never converted to RGB. It returns None if the camera
+has lost the frame.
 """
 
 
 class Reader(abc.ABC):
-    """Reader of the frames of a video, RGB uint8 [H, W, 3]; they can be read once.
+    """Reader of the frames of one video, in order; they can be read only once.
 
-    `open_video` makes one.
+    `open_video` makes a reader whose first frame is read already. Then call `frames`.
+
+    Args:
+      path: path of the video file or the folder of images; the index of a camera as
+        digits.
 
     Attributes:
-      path: of the file or folder.
+      path: the argument.
       name: name of the file or folder, or the index of the camera.
-      size: (height, width).
+      size: (height, width) of the frames, in pixels.
       count: number of frames that the source claims to have; None if it claims none.
       duration: seconds that a file claims to last; None if it claims none.
-      first_frame_time: time of the first frame in a player, in seconds. All other times
-        count from the first frame.
-      length: number of frames; None until it is known.
+      first_frame_time: time at which a player shows the first frame of the file, in
+        seconds. All other times count from the first frame.
+      length: number of frames that could be read; None until the last frame is read.
       damaged: 0-based indices of the frames read so far that the file or its decoder
         reports as damaged.
-      images: names of the images of a folder; None for another source.
-      fps_is_assumed: whether the rate of a folder of images is assumed.
+      images: file names of the images of a folder, in order; None for another source.
+      fps_is_assumed: whether the source is a folder of images whose rate is not known,
+        so that 25 images a second are assumed.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
@@ -58,7 +65,11 @@ class Reader(abc.ABC):
         self._first: np.ndarray
 
     def read_first(self) -> bool:
-        """Read the first frame and its size; return whether there is a frame."""
+        """Open the video, read its first frame and set `size`; call it before `frames`.
+
+        Returns:
+          whether the video has a first frame.
+        """
         self._pictures = self._open(0)
         picture = next(self._pictures, None)
         if picture is None:
@@ -73,13 +84,18 @@ class Reader(abc.ABC):
     def frames(
         self, is_needed: Callable[[int], bool] | None = None, start: int = 0
     ) -> Iterator[np.ndarray | None]:
-        """Yield the frames; for frames that are not needed None, which costs less.
+        """Yield the frames of the video from the first to the last one.
+
+        It can be called once. After the last frame, `length` is known.
 
         Args:
           is_needed: returns whether a frame is needed, by its 0-based index; None if
-            all are.
-          start: index of the first needed frame. If `index` was called before, decoding
-            begins close to it.
+            all frames are. A frame that is not needed costs less.
+          start: 0-based index of the first needed frame. If `index` was called before,
+            a video file is decoded from a place shortly before it.
+
+        Yields:
+          RGB uint8 [H, W, 3] for a needed frame; None for another one.
 
         Raises:
           InputError: an image is unreadable, or a frame has another size than those
@@ -99,35 +115,46 @@ class Reader(abc.ABC):
 
     @abc.abstractmethod
     def seconds(self, index: int) -> float:
-        """Return the time at which a frame begins, as a player shows it.
+        """Return the time at which a frame begins, in seconds from the first frame.
 
         Args:
           index: 0-based index of the frame. For a frame that is not yet read, the
-            result is the start of the newest frame, or its end if it is the last.
+            result is the start of the newest frame that was read, or its end if it is
+            the last frame of the video.
         """
 
     def index(self, seconds: float) -> int:
         """Return the 0-based index of the first frame that begins at a time or later.
 
         Frames of a camera are counted as if it dropped none.
+
+        Args:
+          seconds: the time, from the first frame. It may be rounded to milliseconds.
         """
         return max(0, math.ceil(rounded_down(seconds) * self.fps))
 
     @property
     def fps(self) -> float:
-        """Frames a second on average; 25 if the rate is unknown."""
+        """The number of frames a second, on average; 25 if the rate is unknown."""
         return self._stated_fps
 
     @property
     def lasts(self) -> float | None:
-        """Duration in seconds, read or claimed; None if it is unknown."""
+        """The duration of the video in seconds; None if it is unknown.
+
+        It is measured when all frames have been read; before, it is the claimed
+        `duration`.
+        """
         if self.length is None:
             return self.duration
         return self.seconds(self.length)
 
     @property
     def expected(self) -> int | None:
-        """Number of frames by the claimed number or duration; None if unknown."""
+        """The number of frames that the video claims to have; None if it is unknown.
+
+        If only a duration is claimed, the number follows from it and from `fps`.
+        """
         if self.count or not self.duration:
             return self.count
         return max(1, round(self.duration * self.fps))
@@ -169,9 +196,10 @@ class Reader(abc.ABC):
 
 
 def rounded_down(seconds: float) -> float:
-    """Return a time that is not above that of a frame which a table rounds up.
+    """Return a time in seconds, less what rounding to milliseconds may have added.
 
-    Tables round to milliseconds, and 0.4 * 30 may be more than 12.
+    Tables have times rounded to milliseconds. The result is never after the frame of
+    such a time. It also absorbs errors of floating point: 0.4 * 30 may be more than 12.
     """
     return seconds - 6e-4
 

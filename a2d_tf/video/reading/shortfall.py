@@ -7,11 +7,20 @@ from a2d_tf.video.reading.span import Span
 
 
 def shortfall(reader: Reader, span: Span) -> str:
-    """Describe the frames that a video lacks, after it was read; "" if none.
+    """Describe how many frames of a video are missing or damaged.
 
-    A video may have damaged frames in the span, or end before the span although it
-    claims more frames. If a file claims no number of frames, its duration counts. An
-    AVI that shows each frame for several ticks claims the number of its ticks.
+    A video may have damaged frames in the span, or end before the end of the span
+    although it claims more frames. If a file claims no number of frames, its claimed
+    duration is compared. An AVI that shows each frame for several ticks claims the
+    number of its ticks.
+
+    Args:
+      reader: the reader of the video, after all its frames were read.
+      span: the frames that were answered.
+
+    Returns:
+      the end of a sentence about the video, such as "has 2 damaged frames, and others
+      that refer to them"; "" if nothing is missing.
     """
     damaged = sum(index in span for index in reader.damaged)
     note = ""

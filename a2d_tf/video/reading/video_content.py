@@ -1,4 +1,4 @@
-"""What tells the files of a video from those of another video."""
+"""Tell the files of a video from those of another video, by size and digest."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from a2d_tf.data.decoding import video_paths
 from a2d_tf.video.reading.image_reader import IMAGES
 
 ENDS = 1 << 18
-"""Bytes at the start of a file, and at its end, that tell it from another."""
+"""The number of bytes at the start of each file, and at its end, that are digested."""
 
 
 class VideoContent(NamedTuple):
-    """The content of the files of a video.
+    """The size and digest of a video's files.
+
+    A later call sees by them whether the files have changed.
 
     Attributes:
-      size: bytes of all files; None if the video is gone.
-      digest: of their sizes, starts and ends; None if the video is gone.
+      size: number of bytes of all files together; None if a file cannot be read.
+      digest: SHA-256 in hexadecimal digits, of the size, the start and the end of each
+        file; None if a file cannot be read.
     """
 
     size: int | None
@@ -26,7 +29,16 @@ class VideoContent(NamedTuple):
 
 
 def video_content(path: str | os.PathLike[str]) -> VideoContent:
-    """Return the content of a video, a file or a folder of images."""
+    """Return the size and the digest of a video's files.
+
+    Only the ends of each file are read, so it takes no time for a long video.
+
+    Args:
+      path: path of a video file, or of a folder of images.
+
+    Returns:
+      the size and the digest; both are None if the video is gone.
+    """
     total_size = 0
     digest = hashlib.sha256()
     try:

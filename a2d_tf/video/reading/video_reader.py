@@ -16,9 +16,13 @@ def open_video(path: str | os.PathLike[str], fps: float | None = None) -> Reader
     """Open a video, and read its first frame.
 
     Args:
-      path: video file; or folder of images, in the order of the numbers in their names;
-        or digits that name no file, the index of a camera.
-      fps: the rate of a folder of images; video files and cameras have their own.
+      path: path of a video file; or of a folder of images, which are ordered by the
+        numbers in their names; or digits that name no file, the index of a camera.
+      fps: number of frames a second of a folder of images; None to assume 25. Video
+        files and cameras have their own rate.
+
+    Returns:
+      the reader of the video, whose `frames` may be called once.
 
     Raises:
       InputError: there is no such file or camera, no frame can be decoded, or an image
