@@ -14,10 +14,9 @@ from a2d_tf.model.autograph import without_autograph
 class GroupNorm(tf.keras.layers.Layer):
     """Group normalisation (Wu and He 2018) in groups of eight channels.
 
-    Groups are smaller if eight does not divide the channels: their greatest common
-    divisor. Statistics are over a group's channels and all cells of a frame. The
-    gradient is written out, since TensorFlow derives it in four times as many
-    operations.
+    If eight does not divide the number of channels C, a group has gcd(C, 8) channels.
+    Statistics are over a group's channels and all cells of a frame. The gradient is
+    written out, since TensorFlow derives it in four times as many operations.
 
     Args:
       epsilon: added to the variance.

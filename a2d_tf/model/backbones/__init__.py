@@ -52,7 +52,11 @@ CONVENTIONS = _conventions()
 
 
 def find(name: str, flag: str = "backbone") -> Backbone:
-    """Return the backbone that a flag names.
+    """Return the backbone of single frames that a flag names.
+
+    Args:
+      name: a key of BACKBONES, such as 'resnet101'.
+      flag: name of the flag that holds the name, for the message.
 
     Raises:
       InputError: there is no backbone of that name.
@@ -63,9 +67,15 @@ def find(name: str, flag: str = "backbone") -> Backbone:
 def build_action_backbone(name: str) -> tf.keras.Model:
     """Build the action backbone that --action_backbone names, with random weights.
 
+    An action backbone sees frames in time, such as I3D.
+
+    Args:
+      name: a key of ACTION_BACKBONES, such as 'i3d'.
+
     Returns:
-      RGB uint8 [N, T, h, w, 3] -> {name of a map: float32 [N, t, h, w, C]}, the maps of
-      `motion_maps.BACKBONE_MAPS`.
+      the model from RGB of 0 to 255, uint8 [N, T, h, w, 3], to {name of a map: float32
+      [N, t, h', w', C]}. `motion_maps.BACKBONE_MAPS` lists the maps, their strides and
+      the number of frames of a cell.
 
     Raises:
       InputError: there is no action backbone of that name.
@@ -77,9 +87,18 @@ def build_action_backbone(name: str) -> tf.keras.Model:
 
 
 def convention(model: ModelConfig, stream: str) -> Convention:
-    """Return the weight convention of a network's 'rgb' or 'flow' stream.
+    """Return the weight convention that a network follows in one of its streams.
 
-    'own' follows --stride_in_1x1, --pixel_scale and --roi_align, others ignore them.
+    A convention is what a network must share with the weights it starts from, such as
+    the normalisation of pixels. The convention 'own' follows --stride_in_1x1,
+    --pixel_scale and --roi_align, others ignore them.
+
+    Args:
+      model: settings of the network; --rgb_convention or --flow_convention is read.
+      stream: 'rgb' for the appearance branch, 'flow' for the motion backbone.
+
+    Raises:
+      InputError: there is no convention of the name in the settings.
     """
     flag = f"{stream}_convention"
     name = getattr(model, flag)
@@ -93,7 +112,19 @@ def convention(model: ModelConfig, stream: str) -> Convention:
 
 
 def implied_settings(name: str) -> dict:
-    """Return the values that a convention implies for the flags that 'own' follows."""
+    """Return the settings of a network that a weight convention fixes.
+
+    They are those that a network of the convention 'own' may choose.
+
+    Args:
+      name: a key of CONVENTIONS, such as 'matterport'.
+
+    Returns:
+      {stride_in_1x1, roi_align, pixel_scale: value}; empty for 'own'.
+
+    Raises:
+      InputError: there is no convention of that name.
+    """
     if name == "own":
         return {}
     implied = _find_entry(name, "rgb_convention", CONVENTIONS)

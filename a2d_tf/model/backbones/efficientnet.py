@@ -51,7 +51,7 @@ _C2_TO_C5 = (1, 2, 4, 6)
 
 
 class Scale(NamedTuple):
-    """The size of a variant beside Lite0's (compound scaling).
+    """The size of a variant of EfficientNet-Lite beside Lite0's (compound scaling).
 
     Attributes:
       width: factor on the channels, but for the stem's.
@@ -62,7 +62,7 @@ class Scale(NamedTuple):
     depth: float
 
     def blocks(self) -> list[int]:
-        """Return the number of blocks of each stage."""
+        """Return the number of inverted bottlenecks in each of the seven stages."""
         first, *inner, last = (stage.blocks for stage in STAGES)
         return [first, *(math.ceil(self.depth * blocks) for blocks in inner), last]
 
@@ -72,23 +72,36 @@ _LITE2 = Scale(width=1.1, depth=1.2)
 
 
 class ConvNorm6(ConvNorm):
-    """ConvNorm with a ReLU6."""
+    """Convolution, normalisation and ReLU6, min(max(x, 0), 6), in place of the ReLU."""
 
     rectify = staticmethod(tf.nn.relu6)
 
 
 class DepthwiseConvNorm6(ConvNorm6):
-    """Depthwise ConvNorm6: `filters` are the input's channels.
+    """Depthwise convolution, normalisation and ReLU6.
 
-    Its kernel is [size, size, 1, filters].
+    `filters` is the number of the input's channels, and the kernel is [size, size, 1,
+    filters].
     """
 
     def build(self, shape: tf.TensorShape) -> None:
-        """Create the weights."""
+        """Create the kernel, one for each channel, and the weights of the norm.
+
+        Args:
+          shape: the input's shape, [N, H, W, filters]; not read.
+        """
         super().build([1])  # each filter reads one channel
 
     def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        """Convolve each channel of x [N, H, W, C] with its own kernel."""
+        """Convolve each channel with a kernel of its own.
+
+        Args:
+          x: [N, H, W, filters].
+          kernel: [size, size, 1, filters].
+
+        Returns:
+          [N, H', W', filters].
+        """
         kernel = tf.reshape(kernel, [self.size, self.size, self.filters, 1])
         return tf.nn.depthwise_conv2d(
             x, kernel, [1, self.strides, self.strides, 1], self.padding
@@ -106,13 +119,24 @@ def efficientnet_lite(
     deviation: float = 1.0,
     name: str = "efficientnet",
 ) -> list[tf.Tensor]:
-    """Build the network; the arguments are those of `Backbone.build`, and `scale`.
+    """Build EfficientNet-Lite up to its last stage, without the classifier.
 
-    Channels are rounded to multiples of eight.
+    Numbers of channels are rounded to multiples of eight.
+
+    Args:
+      x: float32 [N, H, W, 3], normalised RGB, or (u, v, length) of flow.
+      width_multiplier: factor on the numbers of channels, the stem's included.
+      norm: normalisation of the layers, one of `config.NORMS`.
+      scale: the variant, Lite0 or Lite2.
+      convention: the weight convention; epsilon is read.
+      stem_norm: normalisation of the first convolution; None for `norm`.
+      deviation: the typical size of the input's values, by which the stem divides under
+        a frozen norm.
+      name: prefix of the layers' names.
 
     Returns:
-      [N, H/4, W/4, 24], [N, H/8, W/8, 40], [N, H/16, W/16, 112], [N, H/32, W/32, 320]
-      of Lite0 at a multiplier of 1, each the last map of its size.
+      C2 to C5, each the last map of its size: [N, H/4, W/4, 24], [N, H/8, W/8, 40], [N,
+      H/16, W/16, 112], [N, H/32, W/32, 320] of Lite0 at a multiplier of 1.
     """
     options = {"norm": norm, "epsilon": convention.epsilon}
     x = ConvNorm6(

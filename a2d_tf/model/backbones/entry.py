@@ -21,13 +21,14 @@ from a2d_tf.ops.boxes import MAX_LOG_SCALE
 
 @dataclasses.dataclass(frozen=True)
 class Convention:
-    """The convention of a set of weights.
+    """The convention of a set of weights: what a network with these weights must share.
 
     Attributes:
       channels: 'rgb' or 'bgr', the order of the input's channels.
-      mean: of the channels in that order; the input is (x - mean) / std, x in 0..255.
-      std: see `mean`.
-      epsilon: of every batch normalisation.
+      mean: mean of each channel in that order; the input is (x - mean) / std, x in
+        0..255.
+      std: divisor of each channel, see `mean`.
+      epsilon: added to the variance in every batch normalisation.
       padding: how the stem's pooling and strided 3x3 convolutions are padded: 'same'
         (TensorFlow's, with more at the end) or 'symmetric' (PyTorch's, one pixel on
         either side).
@@ -53,7 +54,14 @@ class Convention:
     anchors: tuple | None = None
 
     def preprocess(self, rgb: tf.Tensor) -> tf.Tensor:
-        """Normalise RGB values 0..255, [..., W, 3] of static sides, for a backbone."""
+        """Normalise RGB frames for a backbone: order of channels, mean, deviation.
+
+        Args:
+          rgb: RGB of 0 to 255, of any dtype, [N, H, W, 3] with static H and W.
+
+        Returns:
+          float32 [N, H, W, 3].
+        """
         pixels = tf.cast(rgb, tf.float32)
         if self.channels == "bgr":
             pixels = tf.gather(pixels, [2, 1, 0], axis=-1)
@@ -67,7 +75,7 @@ class Convention:
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """A published file of weights.
+    """A published file of weights: where it is, who made it, how to read it.
 
     Attributes:
       name: the weights' name in --init_rgb and --init_flow.
@@ -98,7 +106,7 @@ class Published:
 
     @property
     def file(self) -> str:
-        """The file's name, as published."""
+        """The name of the published file, the last part of its address."""
         return self.url.rsplit("/", 1)[-1]
 
 

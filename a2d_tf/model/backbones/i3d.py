@@ -20,12 +20,14 @@ from a2d_tf.ops.motion_maps import MIXED_4F, MIXED_5C
 
 
 class Inception(NamedTuple):
-    """Channels of an Inception module: four branches side by side, concatenated.
+    """Output channels of an Inception module: four branches, concatenated.
 
     Attributes:
-      one: of the branch of a single 1x1x1 convolution.
-      three, other_three: of the two branches of a 1x1x1 and a 3x3x3 convolution.
-      pooled: of the branch of pooling and a 1x1x1 convolution.
+      name: the module's name in the published weights, such as 'Mixed_4b'.
+      one: channels of the branch of a single 1x1x1 convolution.
+      three: channels of the 1x1x1 and of the 3x3x3 convolution of the second branch.
+      other_three: likewise of the third branch.
+      pooled: channels of the branch of pooling and a 1x1x1 convolution.
     """
 
     name: str
@@ -55,10 +57,10 @@ _STAGE_5 = (
 
 
 def i3d(frames: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Build the network.
+    """Build I3D up to Mixed_5c, without the classifier.
 
-    It computes in 32 bits whatever the precision of other layers: the maps of records
-    are those of a prediction.
+    It computes in 32 bits whatever the precision of other layers, so that predictions
+    see the same maps as records hold.
 
     Args:
       frames: float32 [N, T, H, W, 3], RGB of 0 to 255.

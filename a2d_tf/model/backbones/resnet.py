@@ -27,15 +27,26 @@ def resnet(
     deviation: float = 1.0,
     name: str = "resnet",
 ) -> list[tf.Tensor]:
-    """Build a ResNet; the arguments are those of `Backbone.build`, and `blocks`.
+    """Build a bottleneck ResNet up to its last stage, without the classifier.
 
-    `blocks` is the number of bottlenecks of each stage. A frozen norm's initial gamma
-    keeps activations near one: it also divides by the square root of a stage's number
-    of blocks before each sum.
+    A frozen norm's initial gamma keeps activations near one: before each sum it also
+    divides by the square root of a stage's number of blocks.
+
+    Args:
+      x: float32 [N, H, W, 3], normalised RGB, or (u, v, length) of flow.
+      width_multiplier: factor on the numbers of channels.
+      norm: normalisation of the layers, one of `config.NORMS`.
+      blocks: number of bottlenecks of each of the four stages.
+      convention: the weight convention; padding, position of strides and epsilon are
+        read.
+      stem_norm: normalisation of the first convolution; None for `norm`.
+      deviation: the typical size of the input's values, by which the stem divides under
+        a frozen norm.
+      name: prefix of the layers' names.
 
     Returns:
-      [N, H/4, W/4, 4w], [N, H/8, W/8, 8w], [N, H/16, W/16, 16w], [N, H/32, W/32, 32w]
-      with w = 64 * width_multiplier.
+      C2 to C5: [N, H/4, W/4, 4w], [N, H/8, W/8, 8w], [N, H/16, W/16, 16w], [N, H/32,
+      W/32, 32w] with w = 64 * width_multiplier.
     """
     width = int(round(64 * width_multiplier))
     x = tf.pad(x, [[0, 0], [3, 3], [3, 3], [0, 0]])

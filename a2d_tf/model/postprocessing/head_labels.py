@@ -19,11 +19,14 @@ from a2d_tf.model.postprocessing.used_rows import gather_rows
 def label_by_heads(
     network: Network, proposed: ProposedRois, settings: InferenceConfig, every_roi: bool
 ) -> LabelledRois:
-    """Suppress the RoIs class by class, and label the rest by the heads.
+    """Suppress the RoIs class by class, and label the rest by actor and action head.
 
     Args:
-      every_roi: whether all RoIs get labels; else the action head runs only on those
-        that suppression keeps.
+      network: the network.
+      proposed: the RoIs with scores and boxes of the actor head.
+      settings: thresholds and numbers of suppression.
+      every_roi: whether all RoIs get labels, and the result a table of them; else the
+        action head runs only on those that suppression keeps.
     """
     mode = network.label_mode
     detections = suppress(proposed.scores, proposed.boxes, settings)

@@ -13,15 +13,18 @@ from a2d_tf.model.structures import HeadInputs, RoiTable
 
 
 class ProposedRois(NamedTuple):
-    """The proposed RoIs, with the scores and boxes that the actor head gives them.
+    """The R proposed RoIs of B frames, with what the actor head says of them.
+
+    Boxes are (y1, x1, y2, x2) in pixels of the canvas.
 
     Attributes:
       head_inputs: features of the key frames and outputs of the RoI heads.
-      rois: [B, R, 4].
-      valid: bool [B, R].
-      scores: [B, R, C], of the actor head's classes.
-      boxes: [B, R, C, 4], of the actor head's classes.
-      size: int32 [B, 2], height and width of the frames inside the canvas.
+      rois: float32 [B, R, 4].
+      valid: bool [B, R], which rows are RoIs; the others are padding.
+      scores: float32 [B, R, C], p(class) of the actor head's C classes, without
+        background.
+      boxes: float32 [B, R, C, 4], the box of each class, clipped to the frame.
+      size: int32 [B, 2], height and width in pixels of the frames inside the canvas.
       rgb: uint8 [B, T, H, W, 3], the clips; None if no head reads them.
     """
 
@@ -35,13 +38,16 @@ class ProposedRois(NamedTuple):
 
 
 class LabelledRois(NamedTuple):
-    """The instances found among RoIs, and the RoIs that are reported.
+    """The instances found among the RoIs of B frames, and the RoIs that are reported.
+
+    Boxes are (y1, x1, y2, x2) in pixels of the canvas.
 
     Attributes:
-      detections: the instances.
-      table: scores and boxes of the instances, [B, N, ...].
-      reported: [B, R, 4], the reported RoIs.
-      valid: bool [B, R], which of them are RoIs.
+      detections: the N boxes of each frame that suppression keeps.
+      table: scores and boxes of the detections, with a row for each, [B, N, ...].
+      reported: float32 [B, R, 4], the reported RoIs: all proposals or, with a readout,
+        the boxes that suppression keeps.
+      valid: bool [B, R], which of the reported rows are RoIs; the others are padding.
       reported_table: scores and boxes of the reported RoIs, [B, R, ...]; None if it was
         not asked for.
     """
@@ -56,7 +62,18 @@ class LabelledRois(NamedTuple):
 def run_action_head(
     network: Network, proposed: ProposedRois, detections: ClassDetections
 ) -> tf.Tensor:
-    """Run the action head on the RoIs of detections alone: [B, N, num_actions]."""
+    """Run the action head on the RoIs of detections alone.
+
+    Args:
+      network: a network with an action head.
+      proposed: the RoIs.
+      detections: the N boxes of each frame that suppression keeps; their `roi` says
+        which RoIs they come from. The features are those of the RoIs, not of the
+        regressed boxes.
+
+    Returns:
+      the head's logits float32 [B, N, num_actions].
+    """
 
     def action_logits(rois: tf.Tensor) -> tf.Tensor:
         features = proposed.head_inputs.features

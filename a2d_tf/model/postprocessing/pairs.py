@@ -16,13 +16,20 @@ def assign_pairs(
     table: RoiTable,
     action_threshold: float,
 ) -> BatchInstances:
-    """Assign actor, action and code to detections.
+    """Assign an actor, an action and the code of the pair to each detection.
 
     The action of an instance is the best valid one of its actor. Instances whose
     p(action) is below the threshold are then dropped, unless the threshold is 0.
 
     Args:
-      table: scores and boxes of the detections, [B, N, ...].
+      mode: the label mode of the network.
+      detections: the N boxes of each frame that suppression keeps, with their classes.
+      table: scores and boxes of the detections, with a row for each, [B, N, ...].
+      action_threshold: the least p(action) of an instance, 0 to 1.
+
+    Returns:
+      the instances in the order of the detections, without results of heads such as
+      masks.
     """
     count = detections.classes.shape[1] or tf.shape(detections.classes)[1]
     used = tf.sequence_mask(detections.number, count)

@@ -20,15 +20,16 @@ from a2d_tf.model.structures import Features, RoiTable
 
 
 class UnlabelledBoxes(NamedTuple):
-    """Boxes that the readout labels, and the predictions of the heads for them.
+    """N boxes per frame for the readout to label, and what the heads say of them.
 
     Attributes:
-      boxes: [B, N, 4].
-      used: bool [B, N].
-      foreground: 1 - p(background), [B, N]; 0 in rows that are not used.
-      actor_scores: [B, N, |X|].
-      action_logits: [B, N, num_actions]. A background among the actions keeps its
-        share of the probability.
+      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+      used: bool [B, N], which rows hold a box.
+      foreground: float32 [B, N], 1 - p(background) of the actor head; 0 in rows that
+        are not used.
+      actor_scores: float32 [B, N, |X|], p(actor) of the actor head.
+      action_logits: float32 [B, N, num_actions], logits of the action head. A
+        background among the actions keeps its share of the probability.
     """
 
     boxes: tf.Tensor
@@ -43,11 +44,17 @@ def label_by_readout(
 ) -> LabelledRois:
     """Suppress the RoIs whatever their class, and label the rest by the readout.
 
-    An object has one box, suppressed before it has a label. RoIs that are suppressed
-    get no labels, so only those that are kept are reported.
+    An object has one box, suppressed before it has a label; the boxes that overlap it
+    vote on its position (`vote`). RoIs that are suppressed get no labels, so only those
+    that are kept are reported.
 
     Args:
-      every_roi: whether the action head has run on all RoIs already.
+      network: a network with a readout.
+      proposed: the RoIs with scores and boxes of the actor head.
+      settings: thresholds and numbers of suppression; instances with p(actor) below
+        `score_threshold` are dropped.
+      every_roi: whether the action head has run on all RoIs already; else it runs on
+        those that are kept.
     """
     foreground = tf.reduce_sum(proposed.scores, axis=2)
     best_boxes = tf.gather(
@@ -96,8 +103,18 @@ def score_by_readout(
 ) -> RoiTable:
     """Score actors, actions and pairs of boxes: p(x) = (1 - p(background)) q(x).
 
+    q are the probabilities of the readout, which knows no background; the heads tell
+    how probable background is.
+
     Args:
-      size: int32 [B, 2], height and width of the frames inside the canvas.
+      network: a network with a readout.
+      features: features of the key frames; the readout's logits and motion maps are
+        read.
+      unlabelled: the boxes and what the heads say of them.
+      size: int32 [B, 2], height and width in pixels of the frames inside the canvas.
+
+    Returns:
+      the table with a row for each box, [B, N, ...].
     """
     assert network.readout is not None
     count = len(network.labels.actions)

@@ -18,14 +18,14 @@ _VOTING_IOU = 0.5
 class ClassDetections(NamedTuple):
     """The boxes that suppression keeps, each of a class, best first.
 
-    The first `number` of N rows are used.
+    Each frame has N rows, of which the first `number` are used; the others are 0.
 
     Attributes:
-      number: int32 [B].
-      boxes: [B, N, 4].
-      classes: int32 [B, N].
-      class_scores: [B, N].
-      roi: int32 [B, N], the RoI that each row comes from.
+      number: int32 [B], number of boxes in each frame.
+      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+      classes: int32 [B, N], 0-based classes of the actor head.
+      class_scores: float32 [B, N], p(class).
+      roi: int32 [B, N], index of the RoI that each row comes from.
     """
 
     number: tf.Tensor
@@ -41,12 +41,16 @@ def suppress(
     """Suppress boxes that overlap a better box of their class (NMS).
 
     Args:
-      scores: [B, R, C], of each RoI and class.
-      boxes: [B, R, C, 4], of each RoI and class.
+      scores: float32 [B, R, C], the score of each RoI and class; static R and C.
+      boxes: float32 [B, R, C, 4], the box of each RoI and class, (y1, x1, y2, x2) in
+        pixels of the canvas.
       settings: three of them are read. `score_threshold` is the least score of a
         detection; a negative one counts as 0, and a score of 0 is never kept. A box is
         suppressed if its IoU with a better one of its class exceeds `nms_threshold`.
         `max_detections` is N, the most detections of a frame.
+
+    Returns:
+      N rows for each frame, best first.
     """
     max_detections = settings.max_detections
     threshold = max(settings.score_threshold, 0.0)
@@ -102,12 +106,12 @@ def vote(kept: tf.Tensor, boxes: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
     a multi-region & semantic segmentation-aware CNN model", 2015.
 
     Args:
-      kept: [B, N, 4], the boxes that suppression keeps.
-      boxes: [B, R, 4], the boxes before suppression.
-      scores: [B, R], of `boxes`.
+      kept: float32 [B, N, 4], the boxes that suppression keeps, (y1, x1, y2, x2).
+      boxes: float32 [B, R, 4], the boxes before suppression.
+      scores: float32 [B, R], 1 - p(background) or another score of each of `boxes`.
 
     Returns:
-      [B, N, 4].
+      float32 [B, N, 4]; a box that no box with a score overlaps stays.
     """
     agrees = box_ops.iou(kept, boxes) >= _VOTING_IOU
     weight = tf.where(agrees, scores[:, None], 0.0)

@@ -10,12 +10,29 @@ _GPU_MULTIPLE = 8  # on a GPU, the number of computed rows is a multiple of it
 
 
 def gather_rows(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """Gather rows of values [B, M, ...] by index [B, N]: [B, N, ...]."""
+    """Return rows of each frame by their indices.
+
+    Args:
+      values: [B, M, ...], M rows of each of B frames.
+      index: int [B, N], the rows to take.
+
+    Returns:
+      [B, N, ...].
+    """
     return tf.gather(values, index, batch_dims=1)
 
 
 def gather_used(values: tf.Tensor, index: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-    """Gather rows as `gather_rows`; those from `number` [B] on become zero."""
+    """Return rows of each frame by their indices, with zeros in unused rows.
+
+    Args:
+      values: [B, M, ...], M rows of each of B frames.
+      index: int [B, N], the rows to take.
+      number: int32 [B], how many of a frame's N rows are used; later rows become zero.
+
+    Returns:
+      [B, N, ...].
+    """
     used = tf.sequence_mask(number, index.shape[1])
     values = gather_rows(values, index)
     mask = tf.reshape(used, [-1, index.shape[1]] + [1] * (values.shape.rank - 2))
@@ -28,13 +45,13 @@ def apply_to_used(
     *rows: tf.Tensor,
     on_gpu: bool,
 ) -> tf.Tensor:
-    """Apply a function to the first rows, and pad the rest with zeros.
+    """Apply a function to the first rows of each frame, and pad the rest with zeros.
 
     It is applied to as many rows as the fullest frame uses: at least one, and on a GPU
-    a multiple of eight.
+    a multiple of eight. So heads run on no more instances than there are.
 
     Args:
-      function: takes tensors [B, n, ...] and returns [B, n, ...].
+      function: takes tensors [B, n, ...] and returns one tensor [B, n, ...].
       number: int32 [B], the number of used rows of each frame.
       rows: tensors [B, N, ...], the arguments of the function.
       on_gpu: whether TensorFlow computes on a GPU.
