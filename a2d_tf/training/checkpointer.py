@@ -19,10 +19,13 @@ _KEPT = 3  # number of checkpoints, as the last ones may be damaged
 
 
 class StepValues(tf.train.experimental.PythonState):
-    """The values of the steps since the last TensorBoard point.
+    """The losses and health figures of the steps since the last TensorBoard point.
+
+    They are a part of each checkpoint, so that a resumed run writes the same points.
 
     Attributes:
-      values: [{name: float}], of each step.
+      values: for each step in order {name: value}: the weighted loss terms, 'total',
+        health figures and 'gradient_norm'.
     """
 
     def __init__(self) -> None:
@@ -30,27 +33,46 @@ class StepValues(tf.train.experimental.PythonState):
         self.values: list[dict[str, float]] = []
 
     def means(self) -> dict[str, float]:
-        """Return the mean of each value over the steps."""
+        """Return {name: mean over the steps}; there must be at least one step."""
         means = {}
         for name in self.values[-1]:
             means[name] = statistics.fmean([values[name] for values in self.values])
         return means
 
     def serialize(self) -> str:
-        """Return the values as a checkpoint holds them."""
+        """Return the values as the JSON text that a checkpoint stores.
+
+        TensorFlow calls it when it writes a checkpoint.
+        """
         return json.dumps(self.values)
 
     def deserialize(self, text: str) -> None:
-        """Take the values that a checkpoint holds."""
+        """Replace the values by those that a checkpoint stores.
+
+        TensorFlow calls it when it restores a checkpoint.
+
+        Args:
+          text: the result of `serialize`.
+        """
         self.values = json.loads(text)
 
 
 class Checkpointer:
     """Saves and restores the training state in a run folder.
 
-    A checkpoint holds the network, the optimizer's slots, the averages if the run has
-    them, the step, and the values gathered for the next TensorBoard point. The averages
-    are stored as the network's weights, so that every reader gets them.
+    A checkpoint holds the network, the optimizer's slots, the moving averages of the
+    weights if the run has them, the step, and the values gathered for the next
+    TensorBoard point. The averages are stored as the network's weights, so that every
+    reader gets them. `checkpoints/` has the newest checkpoints, to resume from, and
+    `best/` the weights that scored best in validation.
+
+    Args:
+      workdir: the run folder; the folder of checkpoints is made in it.
+      state: the network, the optimizer and the other objects that training changes.
+
+    Attributes:
+      workdir: the argument.
+      step_values: the values of the steps since the last TensorBoard point.
     """
 
     def __init__(self, workdir: str, state: TrainState) -> None:
@@ -70,11 +92,16 @@ class Checkpointer:
 
     @property
     def step(self) -> int:
-        """The number of steps done."""
+        """The number of training steps done."""
         return int(self._state.step.numpy())
 
     def resume(self) -> bool:
-        """Restore the newest whole checkpoint; return whether one was found.
+        """Restore the newest undamaged checkpoint, if the run folder has one.
+
+        Call it once, before the first step. Partly written checkpoints are removed.
+
+        Returns:
+          whether a checkpoint was restored; if not, the run starts from step 0.
 
         Raises:
           InputError: the checkpoint is of another network, or all are damaged.
@@ -90,7 +117,9 @@ class Checkpointer:
         return True
 
     def save(self) -> None:
-        """Save the whole state of the current step.
+        """Save the whole training state of the current step to `checkpoints/`.
+
+        Only the newest few checkpoints are kept.
 
         Raises:
           InputError: the checkpoint cannot be written, and the older ones stay; or the
@@ -99,11 +128,19 @@ class Checkpointer:
         self._save("last", self._parts, _KEPT)
 
     def save_best(self, score: float, threshold: float) -> bool:
-        """Save the network if its validation is the run's best; return whether it is.
+        """Save the network to `best/` if its validation score is the run's best so far.
+
+        A JSON file beside it gets the step, the score and the threshold.
 
         Args:
-          score: percent.
-          threshold: on p(actor), with which the score was reached.
+          score: the validation score of the current step, percent.
+          threshold: least p(actor) of an instance, with which the score was reached.
+
+        Returns:
+          whether the network was saved.
+
+        Raises:
+          InputError: the checkpoint cannot be written, or the run folder was deleted.
         """
         step = self.step
         path = os.path.join(self._folder("best"), run_folder.BEST)
@@ -119,7 +156,10 @@ class Checkpointer:
         return True
 
     def mark_finished(self) -> None:
-        """Write `finished.json`, after the validation of the last step."""
+        """Write `finished.json` into the run folder, with the number of steps.
+
+        Call it after the validation of the last step.
+        """
         write_json(
             os.path.join(self.workdir, run_folder.FINISHED), {"steps": self.step}
         )

@@ -1,4 +1,4 @@
-"""Steps whose loss is not finite: find the loss term and the clips at fault."""
+"""Training steps whose loss is not finite: find the loss term and clips at fault."""
 
 from __future__ import annotations
 
@@ -27,11 +27,17 @@ def stop(
 ) -> NoReturn:
     """Raise an error that names the loss term and the clips of a non-finite step.
 
+    The step's batch is read again, and each of its clips is computed alone.
+
     Args:
-      values: what the step reports, {name: value}.
-      step: its number, from 0.
-      network: has the weights before the step, since a non-finite step changes none.
-      workdir: the run folder, for the message.
+      values: the losses and figures that the step reported, {name: value}; at least one
+        is not finite.
+      step: number of the step, from 0.
+      network: the network with the weights before the step, which a non-finite step
+        does not change.
+      manifest: the manifest of the training records.
+      config: the settings of the run.
+      workdir: path of the run folder, for the message.
 
     Raises:
       InputError: always.
@@ -54,20 +60,22 @@ def stop(
 
 
 def is_finite(values: dict[str, float]) -> bool:
-    """Return whether all values that a step reports are finite."""
+    """Return whether all losses and figures of a step, {name: value}, are finite."""
     return all(math.isfinite(value) for value in values.values())
 
 
 def probe_clips(batch: dict, step: int, probe: Probe) -> dict[str, dict[str, float]]:
-    """Compute what a step reports for each clip of its batch alone.
+    """Compute the losses and figures of a step for each clip of its batch alone.
 
     Args:
-      batch: the whole batch of the step.
-      step: its number, from 0.
-      probe: the function of `make_probe`.
+      batch: the whole batch of the step, {field: tensor [B, ...]}, with the fields
+        `video` and `frame`.
+      step: number of the step, from 0; with the seed it decides on the sampling.
+      probe: the function that `make_probe` returns, a step without its update.
 
     Returns:
-      {video/frame: {name: value}}.
+      {'VIDEO/FRAME' of a clip: {name: value}}, with the key frame's number in five
+      digits.
     """
     step_number = tf.constant(step, tf.int64)
     fields = replicas.for_device(batch)

@@ -1,6 +1,6 @@
-"""TensorBoard's files of a run.
+"""TensorBoard's files of a run, in the folder `tensorboard/` of the run folder.
 
-There is a writer for each split. After a resume no step is there twice.
+There is a writer for each split. After a run is resumed no step is there twice.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ from a2d_tf.runs.run_folder import EVENTS
 
 
 def to_tags(values: dict[str, float]) -> dict[str, float]:
-    """Rename the losses and health figures of a step to their tags in TensorBoard."""
+    """Return a step's values by their tags in TensorBoard.
+
+    Args:
+      values: {name: value} of loss terms, 'total' and health figures.
+
+    Returns:
+      {tag: value}: 'loss/NAME' for loss terms and the total, 'run/NAME' for the rest.
+    """
     renamed = {}
     for name, value in values.items():
         is_loss = name in LOSS_TERMS or name == "total"
@@ -30,7 +37,13 @@ def to_tags(values: dict[str, float]) -> dict[str, float]:
 
 
 class Events:
-    """The writers of a run folder: `train` and `validation`."""
+    """The TensorBoard writers of a run folder, named 'train' and 'validation'.
+
+    A writer's file is made at its first point.
+
+    Args:
+      workdir: path of the run folder.
+    """
 
     def __init__(self, workdir: str) -> None:
         self._folder = os.path.join(workdir, "tensorboard")
@@ -43,12 +56,13 @@ class Events:
         scalars: dict[str, float],
         images: dict | None = None,
     ) -> None:
-        """Write the values of a step, and flush.
+        """Write the values of a step to a writer's file, and flush it.
 
         Args:
-          name: of the writer.
+          name: the writer, 'train' or 'validation'.
+          step: the number of steps done.
           scalars: {tag: number}.
-          images: {tag: uint8 [1, H, W, 3]}.
+          images: {tag: RGB uint8 [1, H, W, 3]}; None for no images.
 
         Raises:
           InputError: no file can be made. TensorFlow does not tell when one cannot
@@ -66,9 +80,13 @@ class Events:
             self._writers[name].flush()
 
     def trim(self, name: str, last: int) -> None:
-        """Remove the points after step `last` from a writer's files.
+        """Remove the points after a step from a writer's files.
 
-        The run that resumes there writes them again.
+        A run that resumes at this step writes them again.
+
+        Args:
+          name: the writer, 'train' or 'validation'.
+          last: the last step whose point stays.
         """
         for path in pathlib.Path(self._folder, name).glob(EVENTS):
             events = list(_events(path))

@@ -24,13 +24,14 @@ logger = logging.getLogger(__name__)
 
 
 class ValidationOutcome(NamedTuple):
-    """What the loop needs of a validation.
+    """The results of a validation that the training loop writes and compares.
 
     Attributes:
       scalars: {tag: value} for TensorBoard.
-      images: {tag: uint8 [1, H, W, 3]} for TensorBoard.
-      score: percent; the weights of the best score are kept.
-      threshold: on p(actor), with which the score was reached.
+      images: {tag: RGB uint8 [1, H, W, 3]} for TensorBoard.
+      score: the score of the network, percent; the weights with the best score are
+        kept.
+      threshold: least p(actor) of an instance, with which the score was reached.
     """
 
     scalars: dict[str, float]
@@ -49,16 +50,22 @@ def fit(
 ) -> None:
     """Train the network; an interrupted run resumes from its last checkpoint.
 
-    Call it in the scope of the network's strategy. A finished run is left as it is.
+    Call it in the scope of the network's `tf.distribute` strategy. A finished run is
+    left as it is. Validation, checkpoints and TensorBoard's points follow the settings
+    `validate_every`, `checkpoint_every` and `log_every`, in steps.
 
     Args:
-      workdir: gets `checkpoints/`, `best/`, `tensorboard/` and, at the end,
-        `finished.json`.
-      validate: called with the averaged weights in place; returns None if no video is
-        held out.
+      network: the network with its initial weights; its weights are trained.
+      manifest: the manifest of the training records.
+      config: the settings of the run.
+      workdir: path of the run folder, which gets `checkpoints/`, `best/`,
+        `tensorboard/` and, at the end, `finished.json`.
+      validate: a function that validates the network; it is called while the network
+        has the averaged weights. It returns None if no video is held out for
+        validation.
 
     Raises:
-      InputError: unusable records or checkpoint, or a loss that is not finite.
+      InputError: records or checkpoint are unusable, or a loss is not finite.
       KeyboardInterrupt: SIGTERM or Ctrl-C ended the run after a step; it is saved.
     """
     training = config.training

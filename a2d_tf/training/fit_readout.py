@@ -1,4 +1,8 @@
-"""Fit the network's readout to the instances of the training videos."""
+"""Fit the network's readout to the instances of the training videos.
+
+A readout is a linear layer that labels actors and actions by features of public
+weights. It is fitted in closed form before the training, which leaves it as it is.
+"""
 
 from __future__ import annotations
 
@@ -30,16 +34,24 @@ logger = logging.getLogger(__name__)
 
 
 def fit_readout(network: Network, manifest: Manifest, config: Config) -> Skills:
-    """Fit the readout, if the network has one, to the features of its backbone.
+    """Fit the network's readout, if it has one, to the instances of training videos.
 
-    Videos of validation and test are not read, nor are action labels of a zero-shot
-    actor. The result depends on weights and records alone.
+    About 1000 instances are read, evenly over the videos, each with its true box and
+    some moved ones. Videos held out for validation or test are not read. The actions of
+    the actor that `zero_shot_actor` names are not learned from (paper, 4.4). The result
+    depends on weights and records alone.
+
+    Args:
+      network: the network with its initial weights; its readout is assigned.
+      manifest: the manifest of the training records.
+      config: the settings of the run.
 
     Returns:
-      the readout's skills; 0 if nothing is fitted.
+      how well the readout labels training videos that were left out of its fit, from 0
+      for chance to 1 for all right; 0 for both labels if nothing is fitted.
 
     Raises:
-      InputError: damaged records.
+      InputError: the records are damaged.
     """
     if network.readout is None:
         return _UNFITTED
@@ -59,7 +71,14 @@ def fit_readout(network: Network, manifest: Manifest, config: Config) -> Skills:
 
 
 def describe_skills(skills: Skills) -> str:
-    """Say how well the readout labels videos left out of its fit."""
+    """Say in words how well a readout labels videos left out of its fit.
+
+    Args:
+      skills: the result of `fit_readout`.
+
+    Returns:
+      clauses joined by semicolons, for a log or a report.
+    """
     known = []
     unknown = []
     for name, skill in (("actors", skills.actor), ("actions", skills.action)):

@@ -18,13 +18,22 @@ from a2d_tf.runs.checkpoints import restore
 
 
 def initialise(network: Network, config: Config) -> LoadReport | None:
-    """Load the weights that the settings of a new run name.
+    """Load the initial weights of a new run into its network.
+
+    `config.training` names them: all weights of another run (`init_run`), or what fits
+    of a run (`init_checkpoint`) and public weights of each stream (`init_rgb`,
+    `init_flow`; paper, section 4). An action backbone gets its public weights.
+
+    Args:
+      network: the new network; its weights are assigned.
+      config: the settings of the run.
 
     Returns:
-      the weights that were loaded; None if all weights are random.
+      a report of the weights that were loaded; None if all weights are random.
 
     Raises:
-      InputError: the weights are missing, or for another network, or none of them fits.
+      InputError: the weights are missing, or for another network, or none of them fits;
+        or they were trained on actions that `zero_shot_actor` withholds from training.
     """
     training = config.training
     if training.zero_shot_actor:
@@ -48,12 +57,18 @@ def initialise(network: Network, config: Config) -> LoadReport | None:
 
 
 def check_motion_maps(config: Config, manifest: Manifest) -> None:
-    """Check that records have the motion maps that a new run reads.
+    """Check that records have the motion maps that a new run's network reads.
 
-    Those of an action backbone must be by the weights that the run starts from.
+    Maps of an action backbone must have been computed with the same weights of the
+    action backbone that the run starts from.
+
+    Args:
+      config: the settings of the run.
+      manifest: the manifest of the training records.
 
     Raises:
-      InputError: they have not; or the weights are missing.
+      InputError: the records lack the maps or have maps by other weights; or the
+        weights are missing.
     """
     model = config.model
     manifest.check_motion(model.action_backbone, model.flow_histograms)
@@ -79,9 +94,10 @@ def _action_weights(config: Config) -> Weights:
 
 
 def _check_withheld(training: TrainingConfig) -> None:
-    """Raise InputError if weights have learned the actions that zero-shot withholds.
+    """Raise InputError if weights have learned actions withheld from this training.
 
-    They have if any run that the weights come from was trained on these actions.
+    These are the actions of `zero_shot_actor`. The weights have learned them if any run
+    that the weights come from was trained on them.
     """
     actor = training.zero_shot_actor
     run = training.init_run or training.init_checkpoint

@@ -1,4 +1,7 @@
-"""Features of instances, pooled in their boxes, that a readout is fitted to."""
+"""Features of instances, pooled in their boxes, that a readout is fitted to.
+
+A readout is a linear layer that labels actors and actions, fitted in closed form.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,18 @@ from a2d_tf.model.readout.group_weights import APPEARANCE
 
 
 def make_pooling(network: Network) -> Callable[..., dict[str, tf.Tensor]]:
-    """Compile (batch, boxes [B, N, 4]) -> {group of features: float32 [B, N, 2 D]}."""
+    """Compile the function that pools a network's features in boxes.
+
+    Args:
+      network: a network with a readout.
+
+    Returns:
+      a function (batch, boxes) -> {group of features: float32 [B, N, 2 D]}. The batch
+      has the fields rgb (uint8 [B, T, H, W, 3]), size, and those of the motion maps;
+      boxes are float32 [B, N, 4] (y1, x1, y2, x2), pixels of the canvas. A group is
+      `APPEARANCE`, features of the RGB backbone, or a kind of motion maps. Features are
+      means over the upper half of a box, then over its lower half, D of each.
+    """
     readout = network.readout
     readout_maps = network.readout_maps
     assert readout is not None and readout_maps is not None

@@ -25,19 +25,27 @@ def resolve_config(
 ) -> Config:
     """Complete the settings by the conventions of the weights that the run starts from.
 
-    If the RGB backbone does not start from pretrained weights, the readout is turned
-    off, and so are its motion maps.
+    A convention is how weights expect to be used, for example the normalisation of
+    pixels and the variant of RoIAlign. If the RGB backbone does not start from
+    pretrained weights, the readout is turned off, with a warning, and so are its motion
+    maps.
 
-    Call this after `devices.prepare`: some settings are slow on a CPU. Weights given by
-    name are fetched if they are not in the cache; a run that resumes does not need
-    them.
+    Call this after `devices.prepare`: it warns of settings that are slow on a CPU.
+    Weights given by name are fetched if they are not in the cache; a run that resumes
+    does not need them.
 
     Args:
-      given_flags: names of the flags that were given.
-      workdir: the run folder, which may hold a run already.
+      config: the settings of flags and flagfiles.
+      given_flags: names of the flags that a user gave; only these can contradict the
+        weights.
+      workdir: the run folder, which may hold a run already, to be resumed; None if no
+        run is made.
+
+    Returns:
+      new settings.
 
     Raises:
-      InputError: an unusable file, or a given flag that contradicts it.
+      InputError: a file of weights is unusable, or contradicts a given flag.
     """
     training = config.training
     source_run = training.init_run or training.init_checkpoint
@@ -83,8 +91,16 @@ class _RequiredValue(NamedTuple):
 def without_untrained_masks(config: Config, manifest: Manifest) -> Config:
     """Turn the mask head off, with a warning, if no training instance has a mask.
 
+    Args:
+      config: the settings of a new run.
+      manifest: the manifest of its records.
+
+    Returns:
+      new settings, with `use_mask` False; `config` itself if instances have masks.
+
     Raises:
-      InputError: the network has a refiner, which learns from masks alone.
+      InputError: no instance has a mask, but the network has a refiner, which learns
+        from masks alone.
     """
     if manifest.trains_masks:
         return config

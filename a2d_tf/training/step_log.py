@@ -1,4 +1,4 @@
-"""What training steps report: the progress bar, and TensorBoard's points with times."""
+"""The log of training steps: the progress bar, and TensorBoard's points with times."""
 
 from __future__ import annotations
 
@@ -15,17 +15,31 @@ from a2d_tf.training.step.schedule import Schedule
 
 
 def is_due(step: int, every: int, last: int) -> bool:
-    """Return whether something is due that recurs, and is due after the last step."""
+    """Return whether something that recurs during a training is due now.
+
+    Args:
+      step: the number of steps done.
+      every: the number of steps after which it recurs.
+      last: the number of steps of the whole training; it is due at the end, too.
+    """
     return step % every == 0 or step >= last
 
 
 class StepLog:
-    """Shows the steps of a training and writes their points.
+    """Shows the steps of a training in a progress bar, and in TensorBoard.
 
-    A point has the means of the steps since the point before, which a checkpoint keeps.
+    A TensorBoard point has the means over the steps since the point before, which a
+    checkpoint keeps. The training loop calls `add_wait` and `add` at every step, `read`
+    before something is written or saved, and then `show`. So values stay on the device
+    until they are needed.
+
+    Args:
+      checkpointer: the checkpoints of the run, which hold the values between points.
+      events: the TensorBoard writers of the run.
+      training: the settings of the training.
 
     Attributes:
-      bar: the progress bar, to be entered and left by the loop.
+      bar: the progress bar, a context manager that the loop enters and leaves.
     """
 
     def __init__(
@@ -46,17 +60,21 @@ class StepLog:
         self.restart_clock()
 
     def restart_clock(self) -> None:
-        """Do not count the time until now as time of steps."""
+        """Measure times from now on, such as after a validation."""
         self._steps = 0
         self._start = time.monotonic()
         self._waited = 0.0
 
     def add_wait(self, seconds: float) -> None:
-        """Add the time that the loop has waited for a batch."""
+        """Add the seconds that the loop has waited for a batch."""
         self._waited += seconds
 
     def add(self, values: dict[str, tf.Tensor]) -> None:
-        """Add what a step reports, {name: scalar}, which `read` fetches."""
+        """Add the values of a finished step, without waiting for the device.
+
+        Args:
+          values: {name: scalar tensor}, losses and health figures; `read` fetches them.
+        """
         self._unread.append(values)
         self._steps += 1
         self.bar.update()
@@ -64,13 +82,15 @@ class StepLog:
             self.bar.unpause()
 
     def read(self, step: int) -> list[tuple[int, dict[str, float]]]:
-        """Fetch all unread values in one transfer.
+        """Fetch the values of all steps since the last call, in one transfer.
+
+        They also become part of the next checkpoint and the next TensorBoard point.
 
         Args:
           step: the number of steps done.
 
         Returns:
-          [(step from 0, {name: value})].
+          for each of these steps (its number from 0, {name: value}).
         """
         table = tf.stack([tf.stack(list(values.values())) for values in self._unread])
         names = list(self._unread[0])
@@ -80,7 +100,10 @@ class StepLog:
         return list(enumerate(rows, step - len(rows)))
 
     def show(self, step: int) -> None:
-        """Show the losses of the last step that was read; write a point if it is due.
+        """Show the losses of the newest step; write a TensorBoard point if it is due.
+
+        Call it after `read`. The point has the means of all values, the learning rate,
+        clips per second, and the milliseconds of a step and of waiting for its batch.
 
         Args:
           step: the number of steps done.

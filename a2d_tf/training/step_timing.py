@@ -17,11 +17,11 @@ _MEASURED = 10.0  # seconds of steps that are timed
 
 
 class StepTimes(NamedTuple):
-    """Seconds of a training on this machine, as measured.
+    """How long a training takes on a machine.
 
     Attributes:
-      start: before its second step.
-      step: of a later step.
+      start: seconds until the first step is done, which includes compiling.
+      step: seconds of each later step.
     """
 
     start: float
@@ -29,12 +29,18 @@ class StepTimes(NamedTuple):
 
 
 def time_steps(network: Network, manifest: Manifest, config: Config) -> StepTimes:
-    """Measure the first step, which compiles, and later steps. They change the weights.
+    """Do some training steps, and measure the first one and the later ones.
 
-    The second step is not measured.
+    The first step includes compiling; the second step is not measured. Later steps are
+    done for about ten seconds. The network's weights are trained by these steps.
+
+    Args:
+      network: the network.
+      manifest: the manifest of the training records.
+      config: the settings of the run.
 
     Raises:
-      InputError: unusable records.
+      InputError: the records are unusable.
     """
     training = config.training
     set_phase(network, training.train_phase, training.backbone_rate > 0)

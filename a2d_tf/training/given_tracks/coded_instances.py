@@ -8,18 +8,20 @@ from typing import NamedTuple
 from a2d_tf.training.given_tracks.track_features import TrackFeatures
 
 CodesOfVideo = Mapping[tuple[int, int], int]
-"""{(number of a frame, number of a track): code of its coded pair}."""
+"""{(number of a frame from 1, number of a track): code of the actor and action that are
+coded then}, for the coded instances of a video.
+"""
 
 
 class CodedInstance(NamedTuple):
-    """A coded instance of an answered frame.
+    """An instance of an answered frame whose actor and action are coded.
 
     Attributes:
-      video: name.
-      row: its row in the features of the video.
-      code: of the coded pair.
-      seconds: how long it stands for: its frame, and those up to the next answered one
-        that are coded alike.
+      video: name of the video.
+      row: row of the instance in the `TrackFeatures` of the video.
+      code: the coded actor and action, as a code of the label space.
+      seconds: how many seconds of the video the instance stands for: its frame, and the
+        frames up to the next answered one in which its track has the same code.
     """
 
     video: str
@@ -33,10 +35,12 @@ def find(
 ) -> list[CodedInstance]:
     """Return the coded instances of all videos, one video after the other.
 
+    Only instances in answered frames count, since only they have features.
+
     Args:
-      videos: {name: features}.
-      codes: {name of a coded video: codes of its instances}.
-      every: one of so many frames is answered.
+      videos: {name of a video: features of its instances}.
+      codes: {name of a coded video: the codes of its instances}.
+      every: distance of answered frames; 1 if all frames are answered.
     """
     coded = []
     for video, codes_of_video in codes.items():

@@ -24,7 +24,12 @@ _INSTANCES = 1000  # the most that are fitted; the time grows with the third pow
 
 
 class Probabilities(NamedTuple):
-    """p(actor) [N, |X|] and p(action) [N, |Y|] of N instances."""
+    """The probabilities of the labels of N instances.
+
+    Attributes:
+      actors: float64 [N, |X|], p(actor); a row adds up to 1.
+      actions: float64 [N, |Y|], p(action); a row adds up to 1.
+    """
 
     actors: np.ndarray
     actions: np.ndarray
@@ -32,11 +37,12 @@ class Probabilities(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class TrackWeights:
-    """The weights that label instances by their kept features.
+    """Linear weights that label the instances of given tracks by their kept features.
 
     Attributes:
-      groups: names of the groups of features, in the order of the kernels.
-      actor, action: the weights of the actors, and of the actions.
+      groups: names of the groups of features, in the order of the weights' kernels.
+      actor: weights of the actors' logits.
+      action: weights of the actions' logits.
     """
 
     groups: tuple[str, ...]
@@ -44,10 +50,12 @@ class TrackWeights:
     action: LabelWeights
 
     def probabilities(self, features: Mapping[str, np.ndarray]) -> Probabilities:
-        """Return the probabilities of N instances.
+        """Return the probabilities of the labels of N instances.
+
+        Each instance is labelled alone, not along its track.
 
         Args:
-          features: {group: [N, 2 D]}.
+          features: {group of features: [N, 2 D]}, as `TrackFeatures.groups` has them.
         """
         actor_logits = self._logits(self.actor, features)
         action_logits = self._logits(self.action, features)
@@ -64,13 +72,13 @@ class TrackWeights:
 
 @dataclasses.dataclass(frozen=True)
 class TrackFit:
-    """The fit of the labels to coded instances.
+    """The fit of labels to coded instances, from which videos can be left out.
 
     Attributes:
       labels: the label space of the weights.
-      groups: names of the groups of features, in the order of the kernels.
-      fitted: the weights, as a network's readout takes them.
-      videos: names of the videos that it is fitted to.
+      groups: names of the groups of features, in the order of the weights' kernels.
+      fitted: the fitted weights, as a network's readout takes them.
+      videos: names of the videos whose instances were fitted to.
     """
 
     labels: LabelSpace
@@ -80,16 +88,26 @@ class TrackFit:
 
     @property
     def weights(self) -> TrackWeights:
-        """The weights of the whole fit."""
+        """The weights that are fitted to all videos."""
         return TrackWeights(self.groups, self.fitted.actor, self.fitted.action)
 
     @property
     def can_leave_out(self) -> bool:
-        """Whether videos can be left out: there are several, of several actions."""
+        """Whether videos can be left out of the fit by `without`.
+
+        There must be several videos, and actions must have been fitted.
+        """
         return len(self.videos) > 1 and self.fitted.action.fit is not None
 
     def without(self, *videos: str) -> TrackWeights:
-        """Return the weights of the fit without videos, if it `can_leave_out` any."""
+        """Return the weights that a fit without some videos would have.
+
+        They are computed in closed form from this fit. It must be one that
+        `can_leave_out` videos.
+
+        Args:
+          *videos: names of the videos to leave out.
+        """
         return TrackWeights(
             self.groups,
             actor=self.fitted.actor.without(*videos),
@@ -102,10 +120,13 @@ def fit_tracks(
     coded: Sequence[CodedInstance],
     labels: LabelSpace,
 ) -> TrackFit:
-    """Fit labels to coded instances, evenly chosen if there are many.
+    """Fit the weights that label instances to coded instances, in closed form.
+
+    Of many coded instances, up to about 1000 evenly chosen ones are used. Actors are
+    fitted by appearance alone, actions by all groups of features.
 
     Args:
-      videos: {name: features}.
+      videos: {name of a video: features of its instances}.
       coded: the coded instances, at least one.
       labels: the label space of their codes.
     """

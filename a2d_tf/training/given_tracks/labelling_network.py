@@ -1,8 +1,9 @@
 """The network that labels the instances of given tracks; it detects none.
 
-`suggestion` has the same for few videos: EfficientNet-Lite0 sees single frames, and a
-readout labels instances by its features and by motion maps. The heads of the network
-are not trained, and nothing reads their outputs.
+It is the network that `suggestion` has for few videos: EfficientNet-Lite0 sees single
+frames, and a readout, a linear layer fitted in closed form, labels instances by its
+features and by motion maps. The heads of the network are not trained, and nothing reads
+their outputs.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ class LabellingNetwork:
     """The settings of a network that labels instances of given tracks.
 
     Attributes:
-      config: of the network.
-      frame_sides: the largest (height, width) of a frame, as records would hold it.
-      motion: the motion maps that the readout reads.
+      config: settings of the network.
+      frame_sides: (height, width) in pixels that frames are resized to fit in before
+        the network sees them, as records would store them.
+      motion: which motion maps the readout reads.
     """
 
     config: Config
@@ -47,7 +49,13 @@ class LabellingNetwork:
 
     @classmethod
     def for_videos(cls, sizes: Iterable[tuple[int, int]]) -> LabellingNetwork:
-        """Return the settings for videos of these sizes, (height, width).
+        """Choose the settings for videos: the canvas, and the motion maps.
+
+        The canvas fits the largest video. Motion maps are all kinds whose weights are
+        installed.
+
+        Args:
+          sizes: (height, width) in pixels of each video.
 
         Raises:
           InputError: pretrained weights are missing.
@@ -73,7 +81,11 @@ class LabellingNetwork:
         return cls(config, (height, width), motion)
 
     def digest(self) -> str:
-        """Return a digest of what the features of an instance depend on."""
+        """Return a digest (SHA-256, hexadecimal) of all that features depend on.
+
+        These are the public weights, the canvas, the size of frames and the motion
+        maps. Kept features with another digest are computed again.
+        """
         weights = Weights.read(cache.resolve(self.config.training.init_rgb))
         model = self.config.model
         facts = (
@@ -96,8 +108,14 @@ class LabellingNetwork:
         Args:
           labels: the label space of the readout.
           fitted: the weights of the readout; None if only features are computed.
-          bout_seconds: {action: mean length of its coded bouts}.
-          held_out: scores of its labels in videos left out, as in `Run`.
+          bout_seconds: {action: mean length in seconds of its coded bouts}; None if
+            unknown.
+          held_out: how good its labels were in videos left out of the fit; None if
+            unknown.
+
+        Returns:
+          the network with its settings, as if loaded from a run, marked as one that
+          only labels.
         """
         network = Network(self.config.model, labels, self.config.compute)
         initial_weights.initialise(network, self.config)

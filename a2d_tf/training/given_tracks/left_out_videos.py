@@ -18,14 +18,15 @@ from a2d_tf.training.given_tracks.track_features import TrackFeatures
 
 
 class ScoredInstance(NamedTuple):
-    """A coded instance, and its predicted action by a fit without its video.
+    """A coded instance, and its action as predicted by a fit without its video.
 
     Attributes:
-      coded: the instance.
-      action: 0-based, as coded.
-      predicted: 0-based, as predicted.
-      score: of the predicted action, as a page shows it: the mean of p(actor) p(action)
-        in the frames around.
+      coded: the coded instance.
+      action: 0-based index of the coded action.
+      predicted: 0-based index of the predicted action.
+      score: the score of the predicted action, as the page of a video shows it: the
+        mean of p(actor) p(action) over the track's answered frames around the instance,
+        where the actor is the coded one.
     """
 
     coded: CodedInstance
@@ -36,15 +37,19 @@ class ScoredInstance(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class LeftOutPredictor:
-    """Predicts the actions of coded instances along their tracks, as pages show them.
+    """Predicts the actions of coded instances as a prediction of their videos would.
+
+    Actions are read along whole tracks by the hidden Markov model of
+    `tracking.bout_model`. The actor of a track is taken as coded.
 
     Attributes:
       labels: the label space of the codes.
-      videos: {name: features}.
-      every: one of so many frames is answered.
-      bout_seconds: {action: mean length of its coded bouts}; actions are read along
-        whole tracks.
-      window: labelled frames from which a score is computed.
+      videos: {name of a video: features of its instances}.
+      every: distance of answered frames; 1 if all frames are answered.
+      bout_seconds: {action: mean length in seconds of its coded bouts}; if empty, each
+        instance is read alone.
+      window: number of answered frames around an instance over which its score is
+        averaged.
     """
 
     labels: LabelSpace
@@ -59,12 +64,16 @@ class LeftOutPredictor:
         coded: Sequence[CodedInstance],
         folds: Sequence[Collection[str]] | None = None,
     ) -> list[ScoredInstance]:
-        """Predict the coded instances of each video by the fit without it.
+        """Predict the coded instances of each video by the fit without this video.
 
         Args:
-          fit: one that `can_leave_out` videos.
+          fit: a fit to the coded instances that `can_leave_out` videos.
           coded: all coded instances.
-          folds: videos that are left out together; None: each is left out alone.
+          folds: for each fold the names of the videos that are left out together; None
+            to leave out each video alone.
+
+        Returns:
+          the scored instances, fold after fold.
         """
         if folds is None:
             videos = dict.fromkeys(instance.video for instance in coded)
@@ -78,7 +87,15 @@ class LeftOutPredictor:
     def predict(
         self, weights: TrackWeights, coded: Sequence[CodedInstance]
     ) -> list[ScoredInstance]:
-        """Predict coded instances by weights that were not fitted to their videos."""
+        """Predict coded instances by weights that were not fitted to their videos.
+
+        Args:
+          weights: the weights.
+          coded: the coded instances to predict.
+
+        Returns:
+          the scored instances, video after video.
+        """
         coded_of_video = collections.defaultdict(list)
         for instance in coded:
             coded_of_video[instance.video].append(instance)

@@ -13,12 +13,12 @@ from a2d_tf.training.given_tracks.track_features import TrackFeatures
 
 
 class SmallerFit(NamedTuple):
-    """A fit to some of the videos outside a fold.
+    """A fit to some of the videos outside a fold (videos that are left out together).
 
     Attributes:
-      videos: how many it is fitted to.
-      weights: the fit.
-      left_out: the coded instances of the fold, which it has not seen.
+      videos: number of videos that it is fitted to.
+      weights: the fitted weights.
+      left_out: the coded instances of the fold's videos, which were not fitted to.
     """
 
     videos: int
@@ -32,16 +32,21 @@ def smaller_fits(
     labels: LabelSpace,
     folds: Sequence[Collection[str]],
 ) -> Iterator[SmallerFit]:
-    """Yield fits of each size for each fold.
+    """Fit labels to smaller and larger numbers of videos, for each fold.
 
-    Of the videos outside a fold, the first ones in the order of a hash of their names
-    are fitted: alike on every machine, and each smaller set is part of the larger ones.
+    Scores of these fits show how labels improve with the number of coded videos. Of the
+    videos outside a fold, the first ones in the order of a hash of their names are
+    fitted. So the choice is alike on every machine, and each smaller set is part of the
+    larger ones.
 
     Args:
-      features: {name: features}.
+      features: {name of a video: features of its instances}.
       coded: all coded instances.
       labels: the label space of their codes.
-      folds: videos that are left out together.
+      folds: for each fold the names of the videos that are left out together.
+
+    Yields:
+      for each fold a fit of each of `sizes`, the smallest first.
     """
     videos = sorted({instance.video for instance in coded}, key=_hash)
     most = len(videos) - max(map(len, folds))
@@ -56,7 +61,14 @@ def smaller_fits(
 
 
 def sizes(most: int) -> list[int]:
-    """Return numbers of videos that double, up to the most, ascending; from 2 on."""
+    """Return the numbers of videos to fit: `most`, half of it, and so on, down to 2.
+
+    Args:
+      most: the largest number of videos.
+
+    Returns:
+      the numbers in ascending order; halves are rounded up. [] if `most` is below 2.
+    """
     numbers: list[int] = []
     number = most
     while number >= 2 and number not in numbers:

@@ -1,4 +1,7 @@
-"""Moving averages of the weights, which often score better than the last weights."""
+"""Moving averages of the weights, which often score better than the last weights.
+
+Validation, checkpoints and predictions use the averages in place of the weights.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,19 @@ from a2d_tf.training.step.joining import CPU_JOINER, Joiner
 
 
 class Averages(tf.Module):
-    """Moving averages of variables, which may be on several devices.
+    """Exponential moving averages of a network's weights, on one device or several.
+
+    The averages begin as copies of the weights.
 
     Args:
-      decay: of the averages, per step. At step n it is at most (1 + n) / (10 + n), so
-        that the random initial weights soon lose their influence.
-      joiner: joins small variables.
+      variables: the weights to average.
+      decay: decay of the averages per step, from 0 to 1. At step n it is at most (1 +
+        n) / (10 + n), so that the random initial weights soon lose their influence.
+      joiner: joins small variables, so that they are updated in one operation.
+
+    Attributes:
+      values: the variables of the averages, in the order of the weights; weights and
+        averages swap their values during `exchanged`.
     """
 
     def __init__(
@@ -39,9 +49,12 @@ class Averages(tf.Module):
         self.values = averages
 
     def update(self, step: tf.Tensor) -> None:
-        """Move the averages towards the weights after a step.
+        """Move the averages towards the weights after a training step.
 
         Call it in a cross-replica context.
+
+        Args:
+          step: number of the step, from 0, a scalar.
         """
         step = tf.cast(step, tf.float32)
         share = 1.0 - tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
@@ -49,7 +62,10 @@ class Averages(tf.Module):
 
     @contextlib.contextmanager
     def exchanged(self) -> Iterator[None]:
-        """Return a `with` block in which the variables have their averages."""
+        """Return a context in which the weights have the values of their averages.
+
+        At its end the weights are as they were before.
+        """
         self.exchange()
         try:
             yield
@@ -57,7 +73,7 @@ class Averages(tf.Module):
             self.exchange()
 
     def exchange(self) -> None:
-        """Swap the values of the variables and their averages."""
+        """Swap the values of the weights and of their averages, in place."""
         for average, variable in zip(self.values, self._variables()):
             value = tf.identity(variable.read_value())
             variable.assign(average.read_value())

@@ -62,8 +62,16 @@ class _DecoupledDecay(_Base):
 
 
 class AdamW(_DecoupledDecay, tf.keras.optimizers.legacy.Adam):
-    """Adam with decoupled weight decay, which is not times the learning rate."""
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
+
+    The decay is not multiplied by the learning rate: each step subtracts weight_decay *
+    variable.
+    """
 
 
 class SGDW(_DecoupledDecay, tf.keras.optimizers.legacy.SGD):
-    """SGD with decoupled weight decay, which is not times the learning rate."""
+    """SGD with momentum and decoupled weight decay (Loshchilov and Hutter, 2019).
+
+    The decay is not multiplied by the learning rate: each step subtracts weight_decay *
+    variable.
+    """

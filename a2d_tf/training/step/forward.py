@@ -25,17 +25,25 @@ def forward(
     seed: tf.Tensor,
     training: TrainingConfig,
 ) -> tuple[Terms, dict[str, Term]]:
-    """Compute the loss terms of a batch.
+    """Run the network on a batch, and compute the loss terms of its heads.
+
+    The steps are: features of the clips, proposals, RoIs sampled from proposals and
+    true boxes, the heads on these RoIs, and the loss terms of each head that
+    `train_phase` trains. The sum is not yet weighted, see `weighted`.
 
     Args:
-      batch: an element of `pipeline.training`.
-      seed: int [2], of the sampling of anchors and RoIs.
-      training: its `train_phase` decides which terms there are.
+      network: the network.
+      batch: a batch of training clips, {field: tensor [B, ...]}, an element of
+        `pipeline.training`.
+      seed: int [2], the seed with which anchors and RoIs are sampled.
+      training: the settings of the training.
 
     Returns:
-      (terms, health): health maps `proposal_recall` (of instances, at IoU 0.5) and
-      `positives` (positive RoIs per frame) to its `Term`, and is empty in phase
-      'refiner'.
+      terms: {name of a loss: its `Term`s}, the names as in lambda_NAME (paper, Eq. 1).
+      health: {name: `Term`} of figures that tell whether the training works:
+        `proposal_recall`, the share of true instances with a proposal of IoU 0.5 or
+        more, and `positives`, the number of positive RoIs per frame. It is empty in
+        phase 'refiner'.
     """
     truth = BatchTruth.of(batch)
     settings = _loss_settings(network, training)
@@ -80,7 +88,15 @@ def forward(
 
 
 def weighted(terms: Terms, training: TrainingConfig) -> dict[str, tf.Tensor]:
-    """Return each term times its lambda, and their sum as `total` (paper, Eq. 1)."""
+    """Return each loss term times its lambda, and their sum (paper, Eq. 1).
+
+    Args:
+      terms: {name of a loss: its `Term`s}, whose quotients are added.
+      training: the settings of the training, which have `lambda_NAME` for each loss.
+
+    Returns:
+      {name of a loss: float32 scalar}, and the sum of all as 'total'.
+    """
     values = {}
     for name, parts in terms.items():
         quotients = [tf.math.divide_no_nan(x.total, x.divisor) for x in parts]
@@ -92,13 +108,19 @@ def weighted(terms: Terms, training: TrainingConfig) -> dict[str, tf.Tensor]:
 def reported_values(
     terms: Terms, health: dict[str, Term], training: TrainingConfig
 ) -> dict[str, tf.Tensor]:
-    """Return what a step reports: weighted terms, their total, and health figures.
+    """Return the losses and health figures of a step, before they are summed.
 
     A replica divides its own sums by the divisors of all replicas. So the results add
-    up over the replicas to the values of the whole batch.
+    up over the replicas to the values of the whole batch. Call it in a replica.
 
     Args:
-      terms, health: of `forward`.
+      terms: the loss terms that `forward` returns, of this replica.
+      health: the health figures that `forward` returns, of this replica.
+      training: the settings of the training, which have the weight of each loss.
+
+    Returns:
+      {name: float32 scalar}: each loss times its lambda, their sum 'total', and the
+      health figures.
     """
     of_replicas = {name: _over_replicas(parts) for name, parts in terms.items()}
     values = weighted(of_replicas, training)

@@ -18,20 +18,24 @@ class Joiner:
     """Joins small tensors into one vector, and leaves large ones as they are.
 
     Attributes:
-      most_elements: of a small tensor.
+      most_elements: the largest number of elements of a small tensor.
     """
 
     most_elements: int
 
     def is_small(self, tensor: tf.Tensor | tf.Variable) -> bool:
-        """Return whether a tensor is joined with others."""
+        """Return whether a tensor is small enough to be joined with others."""
         return tensor.shape.num_elements() <= self.most_elements
 
     def join(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """Join the small tensors, all of one type.
+        """Join the small ones of several tensors into one vector.
+
+        Args:
+          tensors: tensors of any static shapes, all of one dtype.
 
         Returns:
-          the vector of all small tensors, if there are any; then each large tensor.
+          the vector of all small tensors, if there are any; then each large tensor as
+          it is.
         """
         small = []
         large = []
@@ -45,17 +49,20 @@ class Joiner:
         return [tf.concat(small, axis=0), *large]
 
     def join_variables(self, variables: Sequence[tf.Variable]) -> list[tf.Tensor]:
-        """Join the current values of variables, as `join` does."""
+        """Join the current values of variables into one vector, as `join` does."""
         return self.join([variable.read_value() for variable in variables])
 
     def split(
         self, joined: Sequence[tf.Tensor], like: Sequence[tf.Tensor]
     ) -> list[tf.Tensor]:
-        """Invert `join`.
+        """Split a vector of small tensors into these again, the inverse of `join`.
 
         Args:
-          joined: the result of `join`, or tensors of its shapes.
-          like: tensors of the shapes that `join` was given.
+          joined: the result of `join`, or tensors of the same shapes.
+          like: tensors of the shapes that `join` was given, in the same order.
+
+        Returns:
+          a tensor for each of `like`, of its shape.
         """
         remaining = iter(joined)
         sizes = [x.shape.num_elements() for x in like if self.is_small(x)]
@@ -76,12 +83,12 @@ class Joiner:
         goals: Sequence[tf.Tensor],
         share: tf.Tensor | float,
     ) -> None:
-        """Move variables by a share of the way to their goals.
+        """Move variables in place by a share of the way to given values.
 
         Args:
-          variables: of this replica.
-          goals: values for the variables, joined by `join`.
-          share: 0 to stay, 1 to arrive.
+          variables: the variables, as this replica has them.
+          goals: the values to move to, one for each variable, joined by `join`.
+          share: 0 to stay, 1 to take the values.
         """
         values = self.join_variables(variables)
         moved = [value - share * (value - goal) for value, goal in zip(values, goals)]
@@ -90,7 +97,12 @@ class Joiner:
     def assign(
         self, variables: Sequence[tf.Variable], joined: Sequence[tf.Tensor]
     ) -> None:
-        """Assign values, joined by `join`, to their variables."""
+        """Assign new values to variables.
+
+        Args:
+          variables: the variables, as this replica has them.
+          joined: a value for each variable, joined by `join`.
+        """
         for variable, value in zip(variables, self.split(joined, variables)):
             variable.assign(value)
 

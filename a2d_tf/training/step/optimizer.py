@@ -16,7 +16,11 @@ from a2d_tf.training.step.schedule import Schedule
 
 
 class JoinedSGDW(addons.SGDW):
-    """SGD with momentum and decoupled weight decay, also of joined variables."""
+    """SGD with momentum and decoupled weight decay.
+
+    It is tensorflow-addons' SGDW with one more method, `apply_joined`, which updates
+    many small variables at once.
+    """
 
     def apply_joined(
         self, grads_and_vars: Sequence[tuple[tf.Tensor, tf.Variable]], joiner: Joiner
@@ -24,7 +28,8 @@ class JoinedSGDW(addons.SGDW):
         """Apply gradients to small variables of a replica, joined into vectors.
 
         The variables get the same values, to the bit, as by `apply_gradients`, in fewer
-        operations. The step counter `iterations` stays as it is.
+        operations. Biases, scales and offsets do not decay. The step counter
+        `iterations` stays as it is.
 
         Args:
           grads_and_vars: (gradient, variable) pairs. A gradient is summed over all
@@ -57,7 +62,14 @@ class JoinedSGDW(addons.SGDW):
 
 
 def make(training: TrainingConfig) -> addons.AdamW | JoinedSGDW:
-    """Return a new optimizer of a run, whose decay is times the learning rate."""
+    """Make the optimizer of a run, SGD with momentum (paper, section 4) or Adam.
+
+    Its weight decay is decoupled, and follows the schedule: each step subtracts
+    learning rate * --weight_decay * variable.
+
+    Args:
+      training: the settings of the training.
+    """
     learning_rate = Schedule(training)
     weight_decay = Schedule(training, training.weight_decay)
     if training.optimizer == "adam":
@@ -77,16 +89,17 @@ def apply(
     backbone_rate: float,
     joiner: Joiner = CPU_JOINER,
 ) -> None:
-    """Apply gradients in a replica.
+    """Update the weights of a replica by their gradients, and count the step.
 
     SGD updates the small variables at once; all others are updated one by one.
 
     Args:
-      optimizer: of `make`, with slots.
-      gradients: summed over all replicas.
-      variables: one for each gradient.
-      backbone: the variables whose rate and decay are multiplied by `backbone_rate`.
-      backbone_rate: of --backbone_rate.
+      optimizer: the optimizer that `make` returned, whose slots have been created.
+      gradients: the gradients, already summed over all replicas.
+      variables: the variable of each gradient.
+      backbone: the variables of the backbones, whose learning rate and decay are
+        multiplied by `backbone_rate`.
+      backbone_rate: value of --backbone_rate, from 0 to 1.
       joiner: joins small variables.
     """
     slow_variables: list[tf.Variable] = []
@@ -117,10 +130,16 @@ def apply(
 def clip(
     gradients: list[tf.Tensor], clip_norm: float, joiner: Joiner = CPU_JOINER
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Clip the global norm of gradients (0: do not).
+    """Scale gradients so that their global norm is at most a limit.
+
+    Args:
+      gradients: the gradients of all variables, summed over all replicas.
+      clip_norm: the largest global L2 norm; 0 for no limit.
+      joiner: joins small gradients.
 
     Returns:
-      (gradients, their global norm before clipping).
+      gradients: the gradients after clipping, in the same order.
+      norm: their global norm before clipping, a scalar.
     """
     joined = joiner.join(gradients)
     norm = tf.linalg.global_norm(joined)

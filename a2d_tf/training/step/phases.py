@@ -8,21 +8,28 @@ from a2d_tf.model.network import Network, layers_computing
 
 
 def trains(phase: str, branch: str) -> bool:
-    """Return whether a phase, of --train_phase, trains a head of this branch."""
+    """Return whether a phase of training trains the heads of a branch.
+
+    Args:
+      phase: value of --train_phase: 'joint', 'actor', 'action' or 'refiner'.
+      branch: 'actor' or 'action'.
+    """
     return phase in (branch, "joint")
 
 
 def set_phase(network: Network, phase: str, trains_backbones: bool = True) -> None:
-    """Make trainable what a phase trains: one branch, both, or the refiner.
+    """Make the layers trainable that a phase trains, and freeze all others.
 
-    The actor branch is all that actors, boxes and masks are computed from; the action
-    branch is the rest: the flow backbone, the temporal layers, the action head, and an
-    RGB top-down or backbone of its own. The refiner is trained separately.
+    A phase trains one branch, both, or the refiner. The actor branch is all that
+    actors, boxes and masks are computed from; the action branch is the rest: the flow
+    backbone, the temporal layers, the action head, and an RGB top-down or backbone of
+    its own. The refiner is trained separately.
 
     Args:
-      phase: of --train_phase.
-      trains_backbones: False for backbones, except the refiner's, that keep their
-        weights.
+      network: the network; `trainable` of its layers is set.
+      phase: value of --train_phase: 'joint', 'actor', 'action' or 'refiner'.
+      trains_backbones: whether the backbones are trained, too; if False, they keep
+        their weights, except the refiner's backbone.
     """
     actor_layers = _actor_layers(network)
     own_phases = {}

@@ -21,15 +21,18 @@ _PREFETCHED = 2  # batches on the device
 
 
 def make(kind: str, number: int = 0) -> tf.distribute.Strategy:
-    """Return the strategy of a run; call it before TensorFlow creates its first tensor.
+    """Make the `tf.distribute` strategy of a run.
+
+    Call it before TensorFlow creates its first tensor.
 
     Args:
-      kind: 'none' or 'mirrored', on the devices of this machine.
-      number: of replicas of 'mirrored': GPUs, or logical CPU devices without a GPU; 0
-        for all GPUs.
+      kind: 'none' for one device, or 'mirrored' for data-parallel training on several
+        devices of this machine.
+      number: the number of replicas of 'mirrored', on as many GPUs, or on logical CPU
+        devices if there is no GPU; 0 for all GPUs.
 
     Raises:
-      InputError: more replicas than GPUs.
+      InputError: there are fewer GPUs than replicas.
     """
     if kind == "none":
         return tf.distribute.get_strategy()
@@ -47,11 +50,20 @@ def make(kind: str, number: int = 0) -> tf.distribute.Strategy:
 
 
 def batches(manifest: Manifest, config: Config, *, start_step: int) -> Iterator[dict]:
-    """Iterate over `pipeline.training` from a step on.
+    """Iterate endlessly over the batches of training clips, for the current strategy.
 
     Each replica's part of a batch is on its device. The next batches are copied there
     while a step computes: by the strategy, or without one by a prefetch to the GPU, if
     the machine has one.
+
+    Args:
+      manifest: the manifest of the training records.
+      config: the settings of the run.
+      start_step: the training step, from 0, of the first batch.
+
+    Returns:
+      an iterator of batches, {field: tensor [B, ...] or a value per replica}, for
+      `make_train_step`; without strings, and with int64 for int32.
     """
 
     def replica_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -76,9 +88,16 @@ def batches(manifest: Manifest, config: Config, *, start_step: int) -> Iterator[
 
 
 def for_device(batch: dict) -> dict:
-    """Make a batch one for a GPU: without strings, and with int64 for int32.
+    """Return a batch without the fields that a GPU cannot hold or would wait for.
 
-    A function's int32 arguments are on the host: a GPU would wait for each of them.
+    Strings are left out. int32 becomes int64, because a function's int32 arguments are
+    on the host, and a GPU would wait for each of them.
+
+    Args:
+      batch: {field: tensor}.
+
+    Returns:
+      a new {field: tensor}.
     """
     fields = {}
     for name, value in batch.items():
@@ -91,7 +110,14 @@ def for_device(batch: dict) -> dict:
 
 
 def first(values: Any) -> Any:
-    """Return the first replica's value of each element of a nest."""
+    """Return the first replica's values of a strategy's results.
+
+    Args:
+      values: a nest (such as a dict) of values per replica, as `strategy.run` returns.
+
+    Returns:
+      the same nest with a tensor in place of each value.
+    """
     strategy = tf.distribute.get_strategy()
     return tf.nest.map_structure(
         lambda x: strategy.experimental_local_results(x)[0], values
@@ -99,7 +125,13 @@ def first(values: Any) -> Any:
 
 
 def own_parts(variables: Iterable[tf.Variable]) -> list[tf.Variable]:
-    """Return this replica's parts of variables; call it in a replica."""
+    """Return this replica's parts of variables that a strategy distributes.
+
+    Call it in a replica. Without a strategy these are the variables themselves.
+
+    Args:
+      variables: variables that were created in the scope of the strategy.
+    """
     strategy = tf.distribute.get_strategy()
     context = tf.distribute.get_replica_context()
     index = tf.get_static_value(context.replica_id_in_sync_group)
@@ -111,9 +143,13 @@ def own_parts(variables: Iterable[tf.Variable]) -> list[tf.Variable]:
 
 
 def total(values: Any) -> Any:
-    """Sum a nest of tensors over all replicas.
+    """Sum tensors over all replicas.
 
-    Outside of a replica it is returned as it is.
+    Args:
+      values: a nest of tensors, such as a list or a dict, of this replica.
+
+    Returns:
+      the same nest with the sums; `values` itself outside of a replica.
     """
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:

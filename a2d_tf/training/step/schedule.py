@@ -10,10 +10,14 @@ from a2d_tf.core.settings.config import TrainingConfig
 
 
 class Schedule(tf.keras.optimizers.schedules.LearningRateSchedule):
-    """A run's learning rate times a factor, by the step.
+    """The learning rate of a run at each step, times a factor.
 
-    Linear warm-up to --learning_rate, then constant or a half cosine to zero at
-    --steps.
+    It rises linearly to --learning_rate during --warmup_steps. Then it is constant, or
+    with --schedule=cosine falls as a half cosine to zero at --steps.
+
+    Args:
+      training: the settings of the training.
+      factor: factor on the learning rate, such as the weight decay.
     """
 
     def __init__(self, training: TrainingConfig, factor: float = 1.0) -> None:

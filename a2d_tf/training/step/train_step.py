@@ -15,17 +15,22 @@ from a2d_tf.training.step.averages import Averages
 from a2d_tf.training.step.forward import forward, reported_values
 
 Step = Callable[[dict, int], dict[str, tf.Tensor]]
+"""The type of the function that `make_train_step` returns."""
 Probe = Callable[[dict, tf.Tensor], dict[str, tf.Tensor]]
+"""The type of the function that `make_probe` returns."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrainState:
-    """The objects that training changes.
+    """The objects that training changes, from which checkpoints are made.
 
     Attributes:
-      step: the number of steps done, int64.
-      diverged: whether a step has reported a non-finite value; nothing changes from
-        that step on.
+      network: the network that is trained.
+      optimizer: its optimizer, with the slots of momentum.
+      averages: moving averages of the trainable weights; None if the run has none.
+      step: int64 scalar, the number of steps done.
+      diverged: bool scalar, whether a step has had a non-finite loss or figure; nothing
+        changes from that step on.
     """
 
     network: Network
@@ -40,10 +45,14 @@ class TrainState:
 
     @classmethod
     def create(cls, network: Network, training: TrainingConfig) -> TrainState:
-        """Make the state of a new run, with averages if its settings need them.
+        """Make the state of a run at step 0.
+
+        Call it in the scope of the run's strategy, after `set_phase`.
 
         Args:
-          network: in the phase of the run.
+          network: the network, in which the layers to train are trainable.
+          training: the settings of the training; with `average_decay` the state has
+            moving averages of the weights.
         """
         averages = None
         if training.average_decay:
@@ -53,22 +62,34 @@ class TrainState:
         return cls(network, optimizer.make(training), averages)
 
     def averaged_weights(self) -> contextlib.AbstractContextManager:
-        """Return a context in which the network has the averages, if there are any."""
+        """Return a context in which the network has the averaged weights.
+
+        At its end the network has its own weights again. Without averages the context
+        changes nothing.
+        """
         if self.averages is None:
             return contextlib.nullcontext()
         return self.averages.exchanged()
 
 
 def make_train_step(state: TrainState, training: TrainingConfig) -> Step:
-    """Compile the step: (batch, number of steps before) -> {name: scalar}.
+    """Compile the training step: forward pass, gradients, clipping and update.
 
-    The scalars are losses and health figures. Make the step in the scope of the run's
-    strategy, and call it with elements of `replicas.batches`, after a checkpoint is
-    restored.
+    Make the step in the scope of the run's strategy, after a checkpoint is restored.
 
-    A step that reports a non-finite value changes nothing, nor does any later step. The
-    reports are read many steps later; the weights are then still those before that
+    A step with a non-finite loss or figure changes nothing, nor does any later step.
+    The values are read many steps later; the weights are then still those before that
     step.
+
+    Args:
+      state: the network, the optimizer and the averages, which the step changes; it
+        does not count `state.step`.
+      training: the settings of the training.
+
+    Returns:
+      a function (batch, number of steps before) -> {name: scalar}, with the weighted
+      losses, their 'total', health figures and 'gradient_norm'. Batches are elements of
+      `replicas.batches`.
     """
     # Left to the first step, TensorFlow would trace it twice. A checkpoint fills the
     # slots.
@@ -87,10 +108,18 @@ def make_train_step(state: TrainState, training: TrainingConfig) -> Step:
 
 
 def make_probe(network: Network, training: TrainingConfig) -> Probe:
-    """Compile a step without its update: (batch, step int64 scalar) -> {name: scalar}.
+    """Compile a training step without its update, to examine single clips.
 
     The batch may be some rows of a step's batch: the same anchors and RoIs are sampled
     for them as in that step. Every replica gets the whole batch.
+
+    Args:
+      network: the network; its weights stay as they are.
+      training: the settings of the training.
+
+    Returns:
+      a function (batch, number of the step as an int64 scalar) -> {name: scalar}, with
+      the same values as the step.
     """
     strategy = tf.distribute.get_strategy()
 
