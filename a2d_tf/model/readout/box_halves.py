@@ -13,15 +13,17 @@ _LEAST_HEIGHT = 1e-3  # of a box, in heights of the frame
 def average_map(
     values: tf.Tensor, boxes: tf.Tensor, canvas: tuple[int, int]
 ) -> tf.Tensor:
-    """Average a map of a backbone.
+    """Average a map over the upper and over the lower half of each box.
+
+    A box is sampled bilinearly at 8 x 8 points.
 
     Args:
-      values: [B, h, w, C].
-      boxes: [B, N, 4], pixels of the canvas.
-      canvas: its (height, width), which the map covers.
+      values: [B, h, w, C], features or logits; the map covers the whole canvas.
+      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+      canvas: (height, width) in pixels of the network's input.
 
     Returns:
-      [B, N, 2, C].
+      float32 [B, N, 2, C], of the upper half, then of the lower.
     """
     # The corners of the map are the centres of its outer cells, which also hold beyond
     # these.
@@ -42,19 +44,23 @@ def average_motion_map(
     inside: tf.Tensor,
     size: tf.Tensor,
 ) -> tf.Tensor:
-    """Average a motion map, which a frame covers from the first cell on.
+    """Average a motion map over the upper and over the lower half of each box.
+
+    A frame covers its map from the first cell on; the rest of the map is padding, since
+    maps of frames of several sizes share a batch. Averages of flow histograms are
+    divided by the box's height in heights of the frame, and their root is taken: so a
+    movement of one actor is as large near the camera as far from it.
 
     Args:
-      motion_map: its kind.
+      motion_map: the kind of motion map; its stride is read.
       values: [B, h, w, C], padded at the right and at the bottom.
-      boxes: [B, N, 4], pixels of the canvas.
-      inside: int32 [B, 2], height and width of the frames inside the canvas.
-      size: int32 [B, 2], height and width of the motion frames.
+      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+      inside: int32 [B, 2], height and width in pixels of the frames inside the canvas.
+      size: int32 [B, 2], height and width in pixels of the motion frames, from which
+        the maps were computed.
 
     Returns:
-      [B, N, 2, C]; of flow histograms the roots of the averages, by which a movement of
-      one actor is as large near the camera as far from it: divided by the height of the
-      box in heights of the frame.
+      float32 [B, N, 2, C], of the upper half, then of the lower.
     """
     frame = tf.tile(tf.cast(inside, tf.float32), [1, 2])[:, None]
     count = tf.tile(size // motion_map.stride, [1, 2])[:, None]

@@ -17,14 +17,15 @@ _ENOUGH_VIDEOS = 8  # results on fewer left-out videos are chance
 class LeftOutPredictions:
     """Predictions for instances by fits to all videos but their own.
 
-    They are only of classes that several videos show; a class of one video is unknown
-    to the fit without it.
+    By them the readout tells how well it labels new videos. They are only of classes
+    that several videos show; a class of one video is unknown to the fit without it.
 
     Attributes:
-      values: float64 [m, C], the predictions; about 1 for the class, 0 for others.
-      labels: int [m], the classes.
-      videos: [m], the videos of the instances.
-      num_classes: number of classes of the fit to all videos.
+      values: float64 [m, C], the predictions for m instances; about 1 for the class of
+        an instance, 0 for others.
+      labels: int [m], the true classes, from 0.
+      videos: [m], the names of the videos that show the instances.
+      num_classes: number of classes that the fit to all videos knows.
     """
 
     values: np.ndarray
@@ -39,9 +40,10 @@ class LeftOutPredictions:
         """Select the predictions for classes that several videos show.
 
         Args:
-          values: [n, C], the predictions for all instances.
-          targets: [n, C], their one-hot labels.
-          videos: [n].
+          values: float64 [n, C], the predictions for all n instances by fits without
+            their videos.
+          targets: [n, C], the true classes, one-hot.
+          videos: [n], the names of the videos that show the instances.
         """
         labels = targets.argmax(axis=1)
         count = targets.shape[1]
@@ -59,18 +61,20 @@ class LeftOutPredictions:
 
     @property
     def num_videos(self) -> int:
-        """The number of videos."""
+        """The number of videos that show the instances."""
         return len(np.unique(self.videos))
 
     @property
     def is_enough(self) -> bool:
-        """Whether there are at least eight videos: too few say nothing."""
+        """Whether there are eight videos or more; fewer say nothing about new ones."""
         return self.num_videos >= _ENOUGH_VIDEOS
 
     def skill(self) -> float | None:
         """Return the balanced accuracy, adjusted for chance: 0 for chance, 1 at best.
 
-        Each class has the same weight. None if the videos are not enough.
+        It is (C a - 1) / (C - 1) for the mean a of the classes' accuracies and C
+        classes. It is negative if chance is better. None if there are less than eight
+        videos.
         """
         if not self.is_enough:
             return None
@@ -80,19 +84,23 @@ class LeftOutPredictions:
         return float((accuracy * classes - 1) / (classes - 1))
 
     def inverse_temperature(self) -> float:
-        """Return the factor on values at which a softmax makes the classes likeliest.
+        """Return the factor on predictions that makes their softmax best calibrated.
 
-        Guo et al., "On Calibration of Modern Neural Networks", ICML 2017. It is the
-        greatest factor if the videos are not enough.
+        Among five candidates from 5 to 20 it is the one with the highest
+        `log_likelihood` (Guo et al., "On Calibration of Modern Neural Networks", ICML
+        2017); 20 if there are less than eight videos.
         """
         if not self.is_enough:
             return MAX_INVERSE_TEMPERATURE
         return max(_INVERSE_TEMPERATURES, key=self.log_likelihood)
 
     def log_likelihood(self, inverse_temperature: float) -> float:
-        """Return the mean log likelihood of the classes by a softmax of the values.
+        """Return the mean log likelihood of the true classes by a softmax.
 
         Each class has the same weight.
+
+        Args:
+          inverse_temperature: factor on the predictions before the softmax.
         """
         logits = inverse_temperature * self.values
         true_logits = logits[np.arange(len(self.labels)), self.labels]

@@ -2,8 +2,9 @@
 
 The groups are the appearance of the key frame and those of motion maps. Which of them
 tells actions apart depends on the actions: a posture shows in a frame, a walk only in
-several. By default an action backbone, if there is one, has half of the whole. The
-labels of left-out videos shift that, the more of them there are (docs/real_video.md).
+several. By default an action backbone, if there is one, counts twice as much as any
+other group. The labels of left-out videos shift that, the more of them there are
+(docs/real_video.md).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _LEAST_WEIGHT = 0.02  # of a group that is read
 
 
 class GroupWeights(NamedTuple):
-    """The chosen weights of groups.
+    """The chosen weights of groups of features in the readout of actions.
 
     Attributes:
       hyperparameters: the weights of all groups, in their order, and the penalty.
@@ -45,13 +46,19 @@ def choose(
     count: int,
     videos: np.ndarray,
 ) -> GroupWeights:
-    """Choose weights by the labels of left-out videos, or the default if too few.
+    """Choose how much each group of features counts in the readout of actions.
+
+    Left-out videos decide: actions in each video are predicted by fits to the others.
+    With less than eight videos, the default stays: an action backbone counts twice as
+    much as any other group.
 
     Args:
-      groups: {name: features of true boxes, [n, D]}.
-      labels: as for `ridge.TrainingSet.of`.
-      count: as for `ridge.TrainingSet.of`.
-      videos: as for `ridge.TrainingSet.of`.
+      groups: {name: features of the true boxes of n instances, [n, D]}: APPEARANCE,
+        then groups of motion maps.
+      labels: int [n], 0-based actions; -1 for an instance without a label, which is
+        left out.
+      count: |Y|, the number of actions.
+      videos: [n], the names of the videos that show the instances.
     """
     default = _default_hyperparameters(groups)
     if len(groups) == 1:
@@ -78,15 +85,20 @@ def average_candidates(
     default: Hyperparameters,
     candidates: Sequence[Hyperparameters],
 ) -> Hyperparameters | None:
-    """Return the mean of the candidates, each weighted by its probability.
+    """Return the mean of candidate hyperparameters, each weighted by its probability.
 
     The probability follows from the likelihood of the labels of left-out videos, with
     one observation for each video. So few videos do not choose a candidate by chance,
     and many leave one of them. Candidates near the default are a little more probable.
 
+    Args:
+      training_set: the labelled instances, with all groups of features.
+      default: the weights of groups that are used without evidence.
+      candidates: the weights of groups and penalties to average.
+
     Returns:
       the arithmetic mean of the weights, tiny ones set to 0, and the geometric mean of
-      the penalties; None if the videos are too few to tell.
+      the penalties; None if there are less than eight videos.
     """
     products = [training_set.products(i) for i in range(len(training_set.groups))]
     log_probabilities = []

@@ -17,17 +17,18 @@ _ABSENT = -20.0  # logit of a label without a training instance
 
 
 class ReadoutInstances(NamedTuple):
-    """Instances that a readout is fitted to, as boxes on clips.
+    """The n instances that a readout is fitted to, as boxes on clips.
 
     Attributes:
-      features: {group: float32 [n, 2 D]}, the features of the maps of a group, one map
-        after the other: the means over the upper half of a box, then those over the
-        lower half. The groups are `group_weights.APPEARANCE`, which is C4 and C5, and
-        those of the motion maps.
-      actors: int32 [n], 0-based; -1 for a label that must not be learned from.
-      actions: int32 [n], 0-based; -1 for a label that must not be learned from.
-      videos: [n], names.
-      exact: bool [n], whether a box is the true one; others are moved.
+      features: {group: float32 [n, 2 D]}, the pooled features of a group's maps, whose
+        channels add up to D: the means over the upper half of a box, one map after the
+        other, then those over the lower half. The groups are
+        `group_weights.APPEARANCE`, which is C4 and C5, and those of the motion maps.
+      actors: int32 [n], 0-based actors; -1 for a label that must not be learned from.
+      actions: int32 [n], 0-based actions; -1 for a label that must not be learned from.
+      videos: [n], the names of the videos that show the instances.
+      exact: bool [n], whether a box is the true one; others are moved a little, as the
+        boxes of a network are.
     """
 
     features: dict[str, np.ndarray]
@@ -40,12 +41,15 @@ class ReadoutInstances(NamedTuple):
 class Skills(NamedTuple):
     """How well a readout labels videos that it was not fitted to.
 
+    A skill is the balanced accuracy, adjusted for chance: 0 for chance, 1 at best
+    (`LeftOutPredictions.skill`).
+
     Attributes:
-      actor: see `LeftOutPredictions.skill`; None if the videos are too few to tell.
-      action: see `LeftOutPredictions.skill`; None if the videos are too few to tell.
+      actor: skill in actors; None if the videos are too few to tell.
+      action: skill in actions; None if the videos are too few to tell.
       summary: a sentence that says how well each group of features labels actions; ""
         without motion maps, or if the videos are too few to tell.
-      unused_groups: the groups of motion maps that add nothing.
+      unused_groups: names of the groups of motion maps that have no weight in the fit.
     """
 
     actor: float | None
@@ -55,14 +59,16 @@ class Skills(NamedTuple):
 
 
 class LabelWeights(NamedTuple):
-    """The weights of the readout for the actors, or for the actions; C of them.
+    """The weights of the readout for C labels: the actors, or the actions.
 
     Attributes:
-      kernels: [2 D, C] for each group of features.
+      kernels: [2 D, C] for each group of features, in the groups' order: the rows of
+        the upper half of a box, then those of the lower.
       bias: [C].
       head_weight: [C], the factor of the logits of the network's heads: 1 if labels are
         left to the heads, else 0.
-      skill: see `LeftOutPredictions.skill`.
+      skill: balanced accuracy in left-out videos, adjusted for chance: 0 for chance, 1
+        at best; None if the videos are too few to tell.
       fit: the fit whose classifier these weights are, times `inverse_temperature`; None
         if nothing was fitted.
       inverse_temperature: the factor on the classifier's values before a softmax.
@@ -76,9 +82,13 @@ class LabelWeights(NamedTuple):
     inverse_temperature: float = MAX_INVERSE_TEMPERATURE
 
     def without(self, *videos: str) -> LabelWeights:
-        """Return the weights of the fit without videos, see `ridge.RidgeFit.without`.
+        """Return the weights of the fit to all videos but these, to label these.
 
-        They are the same if nothing was fitted, or if no other video was fitted to.
+        They are the same weights if nothing was fitted, or if the fit has no other
+        video.
+
+        Args:
+          videos: names of the videos to leave out.
         """
         if self.fit is None or {*self.fit.training_set.videos} <= {*videos}:
             return self
@@ -90,7 +100,13 @@ class LabelWeights(NamedTuple):
 
 
 class FittedLabels(NamedTuple):
-    """The weights of the readout, and how well they label other videos."""
+    """The weights of a fitted readout, and how well they label other videos.
+
+    Attributes:
+      actor: the weights of the actors, for appearance alone.
+      action: the weights of the actions, for all groups of features.
+      skills: how well they label left-out videos.
+    """
 
     actor: LabelWeights
     action: LabelWeights
@@ -105,15 +121,15 @@ def fit_labels(
     *,
     has_heads: bool = True,
 ) -> FittedLabels:
-    """Fit actors to appearance alone, actions to all features.
+    """Fit the readout: actors to appearance alone, actions to all features.
 
     Labels with a skill below LEAST_SKILL are left to the network's heads; labels whose
     skill is unknown are not.
 
     Args:
       instances: the instances of training videos.
-      num_actors: |X|.
-      num_actions: |Y|.
+      num_actors: |X|, the number of actors.
+      num_actions: |Y|, the number of actions.
       motion_groups: names of the groups of features beside appearance.
       has_heads: whether the network's heads know labels; if not, none are left to them.
     """

@@ -17,14 +17,16 @@ from a2d_tf.ops.motion_maps import FLOW_HISTOGRAMS, MotionMap
 
 
 class MotionReadout(tf.keras.Model):
-    """Turns motion maps {name: [..., h, w, C]} into {name: logits [..., h, w, 2 |Y|]}.
+    """The linear layers that read actions from motion maps, as a Keras model.
 
-    The logits are those for the upper half of a box, then those for the lower half.
-    Flow histograms are not among these maps, see `read_histograms`.
+    It turns {name of a map: [..., h, w, C]} into {name: action logits [..., h, w, 2
+    |Y|]}: those for the upper half of a box, then those for the lower half. Flow
+    histograms are not among these maps, see `read_histograms`. The weights are zeros
+    until `assign` sets them; they do not train.
 
     Args:
-      maps: the motion maps that it reads.
-      num_actions: |Y|.
+      maps: the motion maps that it reads, flow histograms included.
+      num_actions: |Y|, the number of actions.
     """
 
     def __init__(self, maps: Sequence[MotionMap], num_actions: int) -> None:
@@ -37,7 +39,15 @@ class MotionReadout(tf.keras.Model):
             self._weights_of[motion_map.name] = layer
 
     def call(self, maps: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Return the logits of maps, see the class."""
+        """Read maps of the action backbone: return the action logits at each cell.
+
+        Args:
+          maps: {name of a map: [..., h, w, C]}, without flow histograms.
+
+        Returns:
+          {name: float32 [..., h, w, 2 |Y|]}, for the upper half of a box, then for the
+          lower.
+        """
         logits = {}
         for name, features in maps.items():
             kernel = self._weights_of[name].kernel
@@ -46,23 +56,24 @@ class MotionReadout(tf.keras.Model):
         return logits
 
     def read_histograms(self, pooled: tf.Tensor) -> tf.Tensor:
-        """Return the logits of boxes.
+        """Read flow histograms: return the action logits of boxes.
 
         Args:
-          pooled: [B, N, 2, C], the flow histograms, averaged over halves of boxes.
+          pooled: float32 [B, N, 2, C], the flow histograms, averaged over the upper and
+            the lower half of boxes, as `average_motion_map` returns them.
 
         Returns:
-          [B, N, |Y|].
+          float32 [B, N, |Y|].
         """
         kernel = self._weights_of[FLOW_HISTOGRAMS.name].kernel
         return tf.einsum("bnhc,chy->bny", pooled, kernel)
 
     def assign(self, kernels: Mapping[str, np.ndarray]) -> None:
-        """Set the weights.
+        """Set the weights to those of a fit.
 
         Args:
-          kernels: of each map, [2 C, |Y|]: the rows of the upper half, then those of
-            the lower one.
+          kernels: {name of a map: kernel [2 C, |Y|]}, the rows of the upper half of a
+            box, then those of the lower one.
         """
         for name, kernel in kernels.items():
             halves = np.stack(np.split(kernel, 2), axis=1)

@@ -47,12 +47,19 @@ _NO_MOTION: MotionGroups = {}
 
 
 class Readout:
-    """Labels boxes with actors and actions, from features of the backbone.
+    """Labels boxes with actors and actions, linearly from features of the backbone.
+
+    `build_layers` and `build_motion_model` come first, then `fit` or `assign`; before,
+    all labels are left to the network's heads.
 
     Args:
-      labels: the label space.
-      image_size: (height, width) of the canvas.
-      motion_groups: the motion maps that are read.
+      labels: the actors and actions.
+      image_size: (height, width) in pixels of the canvas, the network's input.
+      motion_groups: the motion maps that are read, by groups that have one weight in
+        the fit: {name of a group: its motion maps}.
+
+    Attributes:
+      motion_groups: see above.
     """
 
     def __init__(
@@ -69,33 +76,54 @@ class Readout:
         self._motion: MotionReadout | None = None
 
     def build_layers(self, maps: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """Return the logits at each cell of C4 and C5, [N, h, w, 2 (|X| + |Y|)]."""
+        """Build the linear layer over C4 and C5 of the appearance backbone.
+
+        Args:
+          maps: C4 and C5, [N, h, w, channels] at strides 16 and 32.
+
+        Returns:
+          the logits at each cell of both maps, float32 [N, h, w, 2 (|X| + |Y|)]: those
+          of actors and actions for the upper half of a box, then those for the lower
+          half.
+        """
         return self._layer([*maps])
 
     def build_motion_model(self) -> MotionReadout:
-        """Build the model that reads actions from motion maps."""
+        """Build the model that reads actions from motion maps, and keep it.
+
+        Its variables are a part of the network (`Network.parts`).
+        """
         self._motion = MotionReadout(self.motion_maps, self._num_actions)
         return self._motion
 
     @property
     def motion_maps(self) -> list[MotionMap]:
-        """The motion maps that are read."""
+        """The kinds of motion maps that are read, group after group."""
         return [*itertools.chain.from_iterable(self.motion_groups.values())]
 
     @property
     def motion_fields(self) -> list[str]:
-        """The fields of a clip that `read_motion_maps` reads."""
+        """The names of the fields of a clip that `read_motion_maps` reads.
+
+        They are the names of the maps, and motion_size; none if no map is read.
+        """
         if not self.motion_groups:
             return []
         names = [motion_map.name for motion_map in self.motion_maps]
         return [*names, "motion_size"]
 
     def read_motion_maps(self, clip: Mapping[str, tf.Tensor]) -> MotionFeatures | None:
-        """Read the motion maps of clips; None if none is read.
+        """Turn the motion maps of clips into what `decode` reads of them.
+
+        Maps of the action backbone become action logits; flow histograms stay.
 
         Args:
-          clip: the maps by their names, float32 [B, h, w, C], averaged over time, and
-            `motion_size`, int32 [B, 2]; see `MotionFeatures`.
+          clip: {name of a map: float32 [B, h, w, C], averaged over time; motion_size:
+            int32 [B, 2], height and width of the motion frames in pixels}. Other fields
+            are ignored.
+
+        Returns:
+          the motion features; None if the readout reads no motion maps.
         """
         if self._motion is None:
             return None
@@ -118,16 +146,23 @@ class Readout:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the log probabilities of the actors and of the actions of boxes.
 
+        Labels that the readout does not know well are the heads' (`head_weight` of the
+        fit).
+
         Args:
-          maps: the logits of `build_layers`, averaged over the frames of a clip.
-          boxes: [B, N, 4].
-          actor_scores: [B, N, |X|], of the actor head.
-          action_logits: [B, N, |Y|], of the action head.
-          inside: int32 [B, 2], height and width of the frames inside the canvas.
-          motion: the result of `read_motion_maps`.
+          maps: the logits of C4 and C5 that `build_layers` returns, averaged over the
+            frames of a clip, [B, h, w, 2 (|X| + |Y|)] each.
+          boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+          actor_scores: float32 [B, N, |X|], p(actor) of the actor head.
+          action_logits: float32 [B, N, |Y|], logits of the action head, without
+            background.
+          inside: int32 [B, 2], height and width in pixels of the frames inside the
+            canvas.
+          motion: the result of `read_motion_maps`; None if no motion maps are read.
 
         Returns:
-          ([B, N, |X|], [B, N, |Y|]).
+          (log q(actor) [B, N, |X|], log q(action) [B, N, |Y|]), each of probabilities
+          that add up to 1: there is no background.
         """
         head_logits = tf.concat(
             [tf.math.log(actor_scores + _TINY), action_logits], axis=2
@@ -147,7 +182,14 @@ class Readout:
         return tf.nn.log_softmax(actors), tf.nn.log_softmax(actions)
 
     def fit(self, instances: ReadoutInstances) -> Skills:
-        """Fit the readout to instances, see `fit_labels`; return how good it is."""
+        """Fit the readout to instances in closed form, and set its weights.
+
+        Args:
+          instances: instances of training videos, with the features of their boxes.
+
+        Returns:
+          how well the readout labels videos left out of the fit.
+        """
         fitted = fit_labels(
             instances, self._num_actors, self._num_actions, [*self.motion_groups]
         )
@@ -155,7 +197,7 @@ class Readout:
         return fitted.skills
 
     def assign(self, fitted: FittedLabels) -> None:
-        """Set the weights to those of a fit.
+        """Set the weights of the readout to those of a fit.
 
         Args:
           fitted: the fit, to the same groups of features as this readout has.

@@ -26,12 +26,13 @@ _TINY = 1e-6
 
 
 class Hyperparameters(NamedTuple):
-    """How much a fit relies on its features.
+    """How much a ridge regression relies on its features.
 
     Attributes:
       group_weights: a weight for each group of features; they add up to 1, and a group
         of weight 0 is not read.
-      penalty: of the squared weights of the classifier, see PENALTY.
+      penalty: the factor of the classifier's squared weights in what is minimised,
+        beside standardised features of a mean square of 1 (PENALTY).
     """
 
     group_weights: tuple[float, ...]
@@ -40,16 +41,17 @@ class Hyperparameters(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSet:
-    """Labelled instances, standardised and weighted for the equations.
+    """n labelled instances, standardised and weighted for the equations.
 
     Attributes:
       groups: the features of each group, float64 [n, D], standardised, divided by the
         root of D, centred and multiplied by `roots`.
       centres: [D] for each group, the weighted mean of its features.
       scales: [D] for each group, the divisors of its features.
-      roots: [n], the roots of the weights of the instances, which add up to 1.
-      targets: [n, C], one-hot labels.
-      videos: [n].
+      roots: [n], the roots of the weights of the instances, which add up to 1; each
+        class has the same weight.
+      targets: [n, C], the classes, one-hot.
+      videos: [n], the names of the videos that show the instances.
     """
 
     groups: list[np.ndarray]
@@ -67,14 +69,17 @@ class TrainingSet:
         count: int,
         videos: np.ndarray,
     ) -> TrainingSet | None:
-        """Standardise and weight instances; None if they show less than two classes.
+        """Standardise and weight instances for a fit.
 
         Args:
           groups: the features of each group, [n, D].
           labels: int [n] below `count`; -1 for an instance without a label, which is
             left out.
           count: C, the number of classes.
-          videos: [n].
+          videos: [n], the names of the videos that show the instances.
+
+        Returns:
+          the training set; None if the instances show less than two classes.
         """
         labelled = labels >= 0
         labels = labels[labelled]
@@ -108,18 +113,26 @@ class TrainingSet:
         )
 
     def products(self, group: int) -> np.ndarray:
-        """Return the products of instances in a group's features, [n, n]."""
+        """Return the products of all pairs of instances in a group's features.
+
+        Args:
+          group: index of the group, from 0.
+
+        Returns:
+          float64 [n, n], the Gram matrix of the standardised features.
+        """
         return self.groups[group] @ self.groups[group].T
 
 
 class Classifier(NamedTuple):
-    """A linear classifier.
+    """A linear classifier over groups of features.
 
     The sum of `features @ kernel` over the groups, plus the bias, is about 1 for the
     class of an instance, 0 for others.
 
     Attributes:
-      kernels: float64 [D, C] for each group.
+      kernels: float64 [D, C] for each group; they apply to features that are not
+        standardised.
       bias: float64 [C].
     """
 
@@ -129,12 +142,13 @@ class Classifier(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class RidgeFit:
-    """The fit to a training set.
+    """A classifier with the training set that it was fitted to.
 
     Attributes:
-      training_set: the instances.
+      training_set: the n instances.
       hyperparameters: the weights of groups, and the penalty.
-      inverse: [n, n], the inverse of the matrix of the equations.
+      inverse: [n, n], the inverse of the matrix of the equations, from which fits
+        without some videos follow.
       classifier: the solution.
       left_out_values: float64 [n, C], the prediction for each instance by a fit without
         its video; NaN if all instances are of one video.
@@ -147,17 +161,24 @@ class RidgeFit:
     left_out_values: np.ndarray
 
     def left_out_predictions(self) -> LeftOutPredictions:
-        """Return the predictions by which the fit is judged."""
+        """Return the predictions for each video by a fit to the others.
+
+        They tell how well the classifier does in new videos; only classes that several
+        videos show are among them.
+        """
         return LeftOutPredictions.select(
             self.left_out_values, self.training_set.targets, self.training_set.videos
         )
 
     def without(self, *videos: str) -> Classifier:
-        """Return the classifier of a fit without some videos, but not without all.
+        """Return the classifier of a fit to all videos but these.
 
         Centres, scales and weights of instances stay those of the whole fit. If the
         targets of the left-out instances become their own predictions, they change
         nothing, and the whole fit is the one without them.
+
+        Args:
+          videos: names of the videos to leave out, not all that the fit has.
         """
         rows = np.flatnonzero(np.isin(self.training_set.videos, videos))
         penalty = self.hyperparameters.penalty
@@ -170,7 +191,12 @@ class RidgeFit:
 
 
 def fit(training_set: TrainingSet, hyperparameters: Hyperparameters) -> RidgeFit:
-    """Fit the classifier."""
+    """Fit a linear classifier to instances by ridge regression in closed form.
+
+    Args:
+      training_set: the instances.
+      hyperparameters: the weights of groups, and the penalty.
+    """
     products = np.zeros([len(training_set.roots)] * 2)
     for group, weight in enumerate(hyperparameters.group_weights):
         if weight:
@@ -189,10 +215,15 @@ def fit(training_set: TrainingSet, hyperparameters: Hyperparameters) -> RidgeFit
 def predict_left_out(
     training_set: TrainingSet, products: np.ndarray, penalty: float
 ) -> LeftOutPredictions:
-    """Return the left-out predictions of a fit without fitting its classifier.
+    """Return the predictions for each video by a fit to the others, and no classifier.
+
+    It takes less time than `fit`, for a comparison of many hyperparameters.
 
     Args:
-      products: [n, n], the products of instances in all features, weighted by group.
+      training_set: the n instances.
+      products: [n, n], the products of instances in all features: the sum of
+        `TrainingSet.products` over the groups, each times the group's weight.
+      penalty: the penalty of squared weights, as in `Hyperparameters`.
     """
     inverse = _invert(products, penalty)
     return LeftOutPredictions.select(
