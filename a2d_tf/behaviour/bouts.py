@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a2d_tf.annotations.matching.video_names import name_of
 from a2d_tf.behaviour.prediction_folder import (
     SECONDS,
     VideoInfo,
@@ -250,7 +249,7 @@ def read_all(
     predictions = []
     for folder in map(pathlib.Path, folders):
         video = read_video_info(folder)
-        name = name_of(video.name, is_folder=video.images is not None)
+        name = video.video_name
         problem = ""
         if name in folder_of:
             problem = f"as in {folder_of[name]}; pass only one"

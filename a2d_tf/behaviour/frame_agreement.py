@@ -13,10 +13,7 @@ from typing import Any
 import numpy as np
 
 from a2d_tf.behaviour.spans import TimeSpan
-from a2d_tf.core.counts import Counts
-
-NONE = "(none)"
-"""Name of the row and of the column of no behaviour."""
+from a2d_tf.core.counts import NONE, Counts
 
 
 @dataclasses.dataclass

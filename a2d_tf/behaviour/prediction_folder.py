@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
+from a2d_tf.annotations.matching.video_names import name_of
 from a2d_tf.core.checked_json import check_json, load_json, number, one_of, whole
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import read_csv
@@ -118,6 +119,11 @@ class VideoInfo:
     frames_with_extra: int = 0
     damaged_frames: int = 0
     first_frame_time: float = 0.0
+
+    @property
+    def video_name(self) -> str:
+        """The name of the video, in records, too: without the suffix of its file."""
+        return name_of(self.name, is_folder=self.images is not None)
 
     @property
     def unsure_below(self) -> float | None:

@@ -33,6 +33,7 @@ from a2d_tf.data.record_folder.manifest import NAME
 from a2d_tf.paper import reproduction, table_rows
 from a2d_tf.paper.folds import Fold, read_folds
 from a2d_tf.paper.results import Result
+from a2d_tf.runs import run_folder
 
 FLAGS = command_line.Register()
 _WORKDIR = FLAGS.define_string(
@@ -140,7 +141,7 @@ def _keep_settings(path: pathlib.Path, folds: dict[str, list[str]]) -> None:
         "folds": folds,
     }
     text = json.dumps(settings, indent=1) + "\n"
-    is_trained = path.exists() and any(path.parent.rglob("flags.txt"))
+    is_trained = path.exists() and any(path.parent.rglob(run_folder.FLAGS))
     if is_trained and path.read_text() != text:
         raise InputError(
             f"{path}: earlier trainings used these settings; use the same, or another"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+
+NONE = "(none)"
+"""Name of no behaviour, in a table of which one is taken for which."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,3 +83,13 @@ class BehaviourCounts:
     def is_tested(self) -> bool:
         """Whether a video shows it."""
         return self.counts.annotated > 0
+
+
+def by_name(behaviours: Iterable[BehaviourCounts]) -> dict[str, BehaviourCounts]:
+    """Return {name: behaviour}."""
+    return {behaviour.name: behaviour for behaviour in behaviours}
+
+
+def rounded(value: float | None) -> float | None:
+    """Round a count or a figure as tables in files have it; None stays None."""
+    return None if value is None else round(value, 3)

@@ -37,7 +37,7 @@ from a2d_tf.runs import chosen_threshold, scores
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Least p(actor) of instances: below every threshold, yet it bounds the number of masks.
 FLOOR = 0.05
-_MARKS = (scores.METRICS, "truth.json")  # a folder of scores has these
+_MARKS = (scores.METRICS, scores.TRUTH)  # a folder of scores has these
 
 
 class _WrittenFrame(NamedTuple):
@@ -253,7 +253,7 @@ class Evaluator:
             )
         rois = collected.rois()
         truth = collected.truth()
-        truth.save(folder / "truth.json", self.labels)
+        truth.save(folder / scores.TRUTH, self.labels)
         write_text(folder / "instances.json", json.dumps(instances))
         coco_results = Results.of_entries(instances, truth)
         data = self._split_data(threshold, rois, truth, coco_results)

@@ -17,6 +17,7 @@ from a2d_tf.evaluation.boxes.scored_rois import ScoredRois
 from a2d_tf.evaluation.frames import label_maps
 from a2d_tf.evaluation.metrics import detection, segmentation
 from a2d_tf.evaluation.metrics.metric import KINDS
+from a2d_tf.runs import scores
 
 LEVEL = 95
 """The percentage of the samples that an interval contains."""
@@ -72,7 +73,7 @@ def bootstrap(
       sample, times the share of the pairs with truth in the split.
     """
     folder = pathlib.Path(folder)
-    truth = Truth.load(folder / "truth.json", label_space)
+    truth = Truth.load(folder / scores.TRUTH, label_space)
     rois = ScoredRois.load(folder / "detections.npz")
     draws = _Draws.of(truth.frames.tolist(), samples, seed)
     return {

@@ -17,6 +17,8 @@ from a2d_tf.runs import chosen_threshold, run_folder
 
 METRICS = "metrics.json"
 """In a folder of scores: all figures."""
+TRUTH = "truth.json"
+"""In a folder of scores: the true instances."""
 ORIGIN = "origin.json"
 """In a folder of scores: the `origin` of its `metrics.json`."""
 TEST = "test"

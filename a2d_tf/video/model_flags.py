@@ -12,7 +12,7 @@ from a2d_tf.core.command import command_flags
 from a2d_tf.core.command.register import Register
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.settings.config import Config
-from a2d_tf.runs import model_source
+from a2d_tf.runs import model_source, run_folder
 from a2d_tf.runs.model_source import ModelSource
 from a2d_tf.video.predictors import (
     detector_predictor,
@@ -24,7 +24,7 @@ from a2d_tf.video.predictors.detector_classes import DetectorClasses
 from a2d_tf.video.predictors.network_predictor import LoadedModel
 
 _DETECTOR = "detector"
-_MARKS = {"saved_model": "saved_model.pb", "workdir": "flags.txt"}
+_MARKS = {"saved_model": object_detector.GRAPH, "workdir": run_folder.FLAGS}
 """{flag of a folder: the file that every such folder has}."""
 _IN_ROUND = {"saved_model": "model", "workdir": "run"}
 """{flag of a folder: the name of this folder in the output of a2d start}."""

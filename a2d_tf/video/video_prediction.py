@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import pathlib
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
@@ -110,7 +109,7 @@ def _video_facts(
     """Return what `video.json` says of the prediction of a video."""
     facts: dict[str, Any] = {"max_tracks": track_settings.max_tracks}
     if "held_out" in predictor.info:
-        name = name_of_path(pathlib.Path(reader.path))
+        name = name_of_path(reader.path)
         held_out = HeldOutScores.from_json(predictor.info["held_out"])
         facts.update(video_facts(held_out, name))
     facts.update(predictor.video_facts(reader))

@@ -152,8 +152,9 @@ def _scaled(values: Any, ratio: np.ndarray) -> Any:
     return values._replace(**boxes)
 
 
-def _labels(outputs: Any, row: int) -> LabelledBoxes:
+def _labels(outputs: Inference, row: int) -> LabelledBoxes:
     """Return the `LabelledBoxes` of a row of the outputs of `infer_boxes`."""
+    assert outputs.table is not None  # an evaluation asks for it
     valid = outputs.valid[row]
     return LabelledBoxes(
         actor_scores=outputs.table.actor_scores[row][valid],

@@ -59,8 +59,8 @@ class Segmentation(Metric):
 
     def at(self, threshold: float) -> float | None:
         """Return the joint mIoU; None without objects in label maps."""
-        confusion = self.confusions[threshold]
-        if not confusion.pixels:
+        confusion = self._confusion(threshold)
+        if confusion is None:
             return None
         return confusion.metrics()["joint"]["miou"]
 
@@ -72,8 +72,8 @@ class Segmentation(Metric):
         networks compare whose thresholds were chosen. With labels other than A2D's it
         has also `Confusion.ious`.
         """
-        confusion = self.confusions[split.threshold]
-        if not confusion.pixels:
+        confusion = self._confusion(split.threshold)
+        if confusion is None:
             return {}
         figures: dict = {"segmentation": confusion.metrics()}
         if DEFAULT in self.confusions:
@@ -81,6 +81,13 @@ class Segmentation(Metric):
         if self.labels != A2D:
             figures.update(confusion.ious())
         return figures
+
+    def _confusion(self, threshold: float) -> Confusion | None:
+        """Return the confusion at a threshold; None without objects in label maps."""
+        confusion = self.confusions.get(threshold)
+        if confusion is None or not confusion.pixels:
+            return None
+        return confusion
 
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:

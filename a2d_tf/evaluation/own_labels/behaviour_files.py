@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from a2d_tf.core.counts import NONE, rounded
 from a2d_tf.core.files import write_bytes, write_csv
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.own_labels.object_scores import PairScores
@@ -16,8 +17,6 @@ OBJECTS = "objects.json"
 """In a folder of scores: what tracks find, of `a2d score objects`."""
 TABLE = "behaviours.csv"
 PICTURE = "confusion.png"
-NONE = "(none)"
-"""Name of the row of wrong predictions, and of the column of missed objects."""
 
 _COLUMNS = (
     "behaviour",
@@ -35,7 +34,8 @@ class ConfusionMatrix(NamedTuple):
     """How many instances of each pair are taken for which.
 
     Attributes:
-      names: of the pairs that are annotated or predicted, and `NONE`.
+      names: of the pairs that are annotated or predicted, and `NONE`: the row of wrong
+        predictions, and the column of missed objects.
       counts: int64 [n, n], a row for what is true, a column for what is predicted.
         Those of a row add up to the true instances of the pair, those of a column to
         the predicted ones.
@@ -94,9 +94,9 @@ def write(
                 counts.annotated,
                 counts.right,
                 counts.predicted,
-                _rounded(counts.precision),
-                _rounded(counts.recall),
-                _rounded(counts.f1),
+                rounded(counts.precision),
+                rounded(counts.recall),
+                rounded(counts.f1),
             ]
         )
     write_csv(os.path.join(folder, TABLE), rows)
@@ -109,7 +109,3 @@ def write(
         rows="annotated",
     )
     write_bytes(os.path.join(folder, PICTURE), picture)
-
-
-def _rounded(percent: float | None) -> float | None:
-    return None if percent is None else round(percent, 3)

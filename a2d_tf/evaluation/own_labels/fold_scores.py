@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from a2d_tf.core.counts import Counts
+from a2d_tf.core.counts import Counts, rounded
 from a2d_tf.core.files import write_csv
 from a2d_tf.evaluation.metrics.tables import Table
 from a2d_tf.evaluation.own_labels.object_scores import ObjectScores
@@ -104,15 +104,15 @@ def write(folder: str | os.PathLike, folds: Sequence[FoldScores]) -> None:
             if behaviour != MEAN:
                 counted = fold.counts[behaviour]
                 counts = [
-                    _rounded(counted.annotated),
-                    _rounded(counted.predicted),
-                    _rounded(counted.right),
+                    rounded(counted.annotated),
+                    rounded(counted.predicted),
+                    rounded(counted.right),
                 ]
             rows.append(
-                [fold.name, fold.videos, behaviour, *counts, *map(_rounded, figures)]
+                [fold.name, fold.videos, behaviour, *counts, *map(rounded, figures)]
             )
     for behaviour, figures in means(folds).items():
-        rows.append([MEAN, None, behaviour, None, None, None, *map(_rounded, figures)])
+        rows.append([MEAN, None, behaviour, None, None, None, *map(rounded, figures)])
     write_csv(os.path.join(folder, TABLE), rows)
 
 
@@ -145,7 +145,3 @@ def table(folds: Sequence[FoldScores], unit: str) -> Table:
         columns=columns,
         rows=rows,
     )
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)

@@ -27,7 +27,7 @@ from a2d_tf.evaluation.own_labels import behaviour_files
 from a2d_tf.evaluation.own_labels.object_scores import metrics_of_tracks
 from a2d_tf.evaluation.reports import templates
 from a2d_tf.ops import visualize
-from a2d_tf.runs.scores import METRICS
+from a2d_tf.runs.scores import METRICS, TRUTH
 
 _SIDE = 320  # longest side of a picture, pixels
 _QUALITY = 80  # of JPEGs
@@ -178,7 +178,7 @@ def page(
         not hold the frames.
       OSError: a label map is missing.
     """
-    truth = instance_tables.Truth.load(folder / "truth.json", labels)
+    truth = instance_tables.Truth.load(folder / TRUTH, labels)
     metrics = load_json(folder / METRICS, dict, "evaluate it again")
     predicted = folder / "label_maps"
     objects = folder / behaviour_files.OBJECTS

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a2d_tf.annotations.matching.video_names import name_of
 from a2d_tf.behaviour import prediction_folder
 from a2d_tf.data.record_folder.manifest import NO_COUNTS, Manifest
 from a2d_tf.data.record_folder.read_records import read_records
@@ -149,7 +148,7 @@ class _Video(NamedTuple):
         """Read a video from its prediction; None if the records hold it out."""
         info = prediction_folder.read_video_info(folder)
         times = prediction_folder.frame_times(folder)
-        name = _name(info)
+        name = info.video_name
         if name in records.held_out:
             return None
         frames = records.annotated_frames.get(name, ())
@@ -161,7 +160,7 @@ class _Video(NamedTuple):
         for position, (frame, seconds) in enumerate(self.times.items(), 1):
             yield Candidate(
                 folder=self.folder,
-                video=_name(self.info),
+                video=self.info.video_name,
                 frame=frame,
                 position=position,
                 seconds=seconds,
@@ -214,11 +213,6 @@ def choose(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
         chosen_counts += is_same_video
         distances[is_same_video] = np.minimum(distances[is_same_video], best_distances)
     return best_frames
-
-
-def _name(video_info: prediction_folder.VideoInfo) -> str:
-    """Return the name of a video in records."""
-    return name_of(video_info.name, is_folder=video_info.images is not None)
 
 
 def _seconds_of(

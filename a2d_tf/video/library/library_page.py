@@ -124,7 +124,7 @@ def splits(parts: Mapping[str, Part], run: str | None) -> dict[str, str]:
     training_videos = ()
     if run:
         records = load_json(
-            os.path.join(run, "records.json"), {"videos": [str]}, "train it again"
+            os.path.join(run, run_folder.RECORDS), {"videos": [str]}, "train it again"
         )
         training_videos = records["videos"]
     split_of = {}

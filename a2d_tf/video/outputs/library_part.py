@@ -11,7 +11,6 @@ import pathlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from a2d_tf.annotations.matching.video_names import name_of
 from a2d_tf.behaviour import bouts, time_budget
 from a2d_tf.behaviour.prediction_folder import (
     CSV_REMEDY,
@@ -135,7 +134,6 @@ def _make(folder: pathlib.Path, sources: Collection[str]) -> Part:
     if len(sources) == len(_SOURCES):
         count = sum(len(track.bouts) for track in tracks)
         read_csv(folder / RESULT_FILES["summary"], CSV_REMEDY, count)
-    name = name_of(video_info.name, is_folder=video_info.images is not None)
     note = f"{video_info.seconds:,.1f} s of video"
     if tracks:
         last_end = max(track.bouts[-1].end for track in tracks)
@@ -153,7 +151,9 @@ def _make(folder: pathlib.Path, sources: Collection[str]) -> Part:
     return Part(
         video_seconds=round(video_info.seconds, 3),
         fps=round(video_info.fps, 3),
-        budget=time_budget.rows([bouts.Prediction(name, video_info, tracks)]),
+        budget=time_budget.rows(
+            [bouts.Prediction(video_info.video_name, video_info, tracks)]
+        ),
         pairs=totals_of_pairs(tracks, video_info.unsure_below),
         note=note,
         split=video_info.split,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from a2d_tf.core.counts import BehaviourCounts
+from a2d_tf.core.counts import BehaviourCounts, by_name
 from a2d_tf.runs.held_out_scores import HeldOutScores
 
 TABLE = "held_out.csv"
@@ -32,11 +32,10 @@ COLUMNS = (
 
 def rows(held_out: HeldOutScores) -> list[Sequence[Any]]:
     """Return the rows of `TABLE`, the header first."""
-    before = {behaviour.name: behaviour for behaviour in held_out.before or ()}
+    before = by_name(held_out.before or ())
     in_folds = {}
     if held_out.folds:
-        for behaviour in held_out.folds.tracks.behaviours:
-            in_folds[behaviour.name] = behaviour
+        in_folds = by_name(held_out.folds.tracks.behaviours)
     result: list[Sequence[Any]] = [COLUMNS]
     for behaviour in held_out.scores.behaviours:
         counts = behaviour.counts

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from a2d_tf.core.counts import BehaviourCounts
+from a2d_tf.core.counts import BehaviourCounts, by_name
 from a2d_tf.evaluation.own_labels.unsure import LEAST_ANSWERS
 from a2d_tf.runs.held_out_scores import HeldOutScores
 from a2d_tf.runs.video_splits import HELD_OUT, NEW, TRAINED
@@ -60,10 +60,10 @@ def of_model(held_out: HeldOutScores | None) -> Trust | None:
     """Return what pages say of a model; None if it does not say how good it is."""
     if held_out is None:
         return None
-    before = _by_name(held_out.before or ())
+    before = by_name(held_out.before or ())
     in_folds = {}
     if held_out.folds:
-        in_folds = _by_name(held_out.folds.tracks.behaviours)
+        in_folds = by_name(held_out.folds.tracks.behaviours)
     lines = []
     not_tested = []
     for behaviour in held_out.scores.behaviours:
@@ -103,7 +103,7 @@ def doubts(
     """
     if held_out is None:
         return {}
-    behaviours = _by_name(held_out.scores.behaviours)
+    behaviours = by_name(held_out.scores.behaviours)
     reasons = {}
     for actor, action in pairs:
         for name in (f"{actor} {action}", f"{actor}-{action}", action, actor):
@@ -140,10 +140,6 @@ def of_unsure(held_out: HeldOutScores | None) -> str:
 def of_split(split: str | None) -> str:
     """Say what a video was to the model; empty if nobody knows."""
     return _OF_SPLIT.get(split or "", "")
-
-
-def _by_name(behaviours: Iterable[BehaviourCounts]) -> dict[str, BehaviourCounts]:
-    return {behaviour.name: behaviour for behaviour in behaviours}
 
 
 def _is_poor(behaviour: BehaviourCounts) -> bool:

@@ -16,7 +16,7 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.data.preparation.motion_stream import MotionStream
 from a2d_tf.ops.motion_maps import frame_size
-from a2d_tf.runs import packed
+from a2d_tf.runs import packed, run_folder
 from a2d_tf.serving.model_info import ModelInfo
 from a2d_tf.serving.signatures import FrameSignatures
 from a2d_tf.video.frames.feature_network import FrameFeatures
@@ -145,7 +145,7 @@ def _load_functions(
     folder = os.path.normpath(path)
     if not os.path.isdir(folder) and folder in packed.names():
         folder = packed.find(folder)
-    is_run = os.path.isfile(os.path.join(folder, "flags.txt"))
+    is_run = os.path.isfile(os.path.join(folder, run_folder.FLAGS))
     if not is_run and (settings or checkpoint != "last"):
         names = ", ".join(settings) or "checkpoint"
         raise InputError(

@@ -63,7 +63,7 @@ def score_tracks(
     metrics = load_json(folder.scores / scores.METRICS, {}, "delete it")
     if "behaviours" not in metrics:  # the labels are those of A2D
         return [summaries.table(metrics)]
-    truth = folder.scores / "truth.json"
+    truth = folder.scores / scores.TRUTH
     objects = scoring.score("objects", truth, folder.videos, folder.scores)
     metrics = objects.in_metrics(metrics)
     tables = [summaries.table(summaries.of_own_labels(metrics))]
@@ -118,7 +118,7 @@ def _compare(
     folder = request.folder
     before = request.before
     assert before is not None
-    truth = folder.scores / "truth.json"
+    truth = folder.scores / scores.TRUTH
     scoring.predict("before", before.run, manifest.videos(TEST), folder.videos_before)
     objects_before = scoring.score(
         "compare", truth, folder.videos_before, folder.scores_before

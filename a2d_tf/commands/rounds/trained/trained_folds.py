@@ -189,7 +189,7 @@ class TrainedFolds:
         self.scoring.predict(
             f"videos_{fold.name}", run, videos, library, "--results=tracks,detections"
         )
-        truth = folder / "truth.json"
+        truth = folder / scores.TRUTH
         return self.scoring.score(f"objects_{fold.name}", truth, library, folder)
 
 
