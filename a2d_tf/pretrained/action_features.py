@@ -20,16 +20,16 @@ from a2d_tf.pretrained.weights_file import Weights
 
 @dataclasses.dataclass(frozen=True)
 class ActionFeatures:
-    """A function that computes the features of a block of consecutive frames.
+    """A function that computes an action backbone's features of consecutive frames.
 
-    Pickled for another process, it holds no weights: each process builds the network at
-    its first block.
+    It is an object because it goes to other processes. Pickled, it holds no weights:
+    each process builds the network at its first call.
 
     Attributes:
       backbone: a key of `backbones.ACTION_BACKBONES`.
       path: path of the imported weights; if it does not exist, as on another machine,
         the weights are read from the cache.
-      sha256: checksum of the published file.
+      sha256: checksum of the published file, hexadecimal.
     """
 
     backbone: str
@@ -38,10 +38,12 @@ class ActionFeatures:
 
     @classmethod
     def get(cls, backbone: str) -> ActionFeatures:
-        """Return the function; import the weights into the cache if needed.
+        """Return the function of an action backbone with its public weights.
+
+        The weights are imported into the cache if they are not there.
 
         Args:
-          backbone: a key of `backbones.ACTION_BACKBONES`.
+          backbone: a key of `backbones.ACTION_BACKBONES`, such as 'i3d'.
 
         Raises:
           InputError: the package with the weights is not installed, or the file's
@@ -82,7 +84,8 @@ def load(model: tf.keras.Model, weights: Weights) -> LoadReport:
     """Load weights into an action backbone.
 
     Args:
-      model: an action backbone, as `backbones.build_action_backbone` builds it.
+      model: an action backbone, as `backbones.build_action_backbone` builds it; its
+        variables are assigned.
       weights: imported weights of the same backbone.
 
     Returns:

@@ -23,10 +23,10 @@ _ROUNDING = 1e-3
 def anchor_ratios(
     trained: Sequence[float], used: Sequence[Sequence[float]]
 ) -> list[float] | None:
-    """Return how much larger the old anchors are than the new ones.
+    """Return how much larger the anchors of pretrained weights are than a network's.
 
-    The proposal head is shared by all levels, so it can be adapted only if the ratio is
-    the same on all levels.
+    The proposal head is shared by all levels, so its deltas can be adapted only if the
+    ratio is the same on all levels P2 to P6.
 
     Args:
       trained: for each level, the size that the weights were trained with, in pixels.
@@ -34,8 +34,8 @@ def anchor_ratios(
         with fewer sizes than others uses the last outputs of the head.
 
     Returns:
-      old size / new size, for each anchor size of the head in its order; None if the
-      ratio differs between levels.
+      trained size / used size, for each anchor size of the head in its order, smallest
+      first; None if the ratio differs between levels.
     """
     ratios = []
     head_sizes = max(len(sizes) for sizes in used)
@@ -51,14 +51,18 @@ def anchor_ratios(
 
 
 def checked_ratios(model: ModelConfig, weights: Weights) -> list[float]:
-    """Return the `anchor_ratios` of a detector's weights and a network.
+    """Return how much larger the anchors of a detector's weights are than a network's.
 
     Args:
-      model: settings of the network.
+      model: settings of the network, with --anchor_sizes.
       weights: weights with a proposal network.
 
+    Returns:
+      trained size / used size for each anchor size, see `anchor_ratios`.
+
     Raises:
-      InputError: the weights' deltas cannot be adapted to the network's anchors.
+      InputError: the ratio differs between levels, so the weights' deltas cannot be
+        adapted to the network's anchors.
     """
     ratios = anchor_ratios(weights.anchors, model.anchors)
     if ratios is None:
@@ -79,7 +83,7 @@ def adapt_deltas(
     ratios: Sequence[float],
     coder_weights: Sequence[float],
 ) -> None:
-    """Adapt the layer that predicts deltas, so that it predicts the same boxes.
+    """Adapt the proposals' layer of deltas to other anchors, to predict the same boxes.
 
     If the old anchor is r times as large as the new one, dy and dx grow by the factor
     r, and dh and dw, which are logarithms, grow by ln r.

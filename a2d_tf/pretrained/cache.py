@@ -27,22 +27,33 @@ logger = logging.getLogger(__name__)
 
 
 def folder() -> pathlib.Path:
-    """Return the cache's folder."""
+    """Return the folder of the cache of public weights; it may not exist yet.
+
+    `$A2D_TF_CACHE` names it; by default it is `$XDG_CACHE_HOME/a2d_tf` or
+    `~/.cache/a2d_tf`.
+    """
     user_cache = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
     path = os.environ.get("A2D_TF_CACHE") or os.path.join(user_cache, "a2d_tf")
     return pathlib.Path(path).expanduser().absolute()
 
 
 def resolve(value: str) -> str:
-    """Return the path of the weights that a user names in a flag.
+    """Return the path of the weights that a user names in --init_rgb or --init_flow.
+
+    Published weights are downloaded and imported first if they are not in the cache.
 
     Args:
-      value: a key of `PUBLISHED`, or a path. A key always means the published weights,
-        so that a run's flags mean the same in every working folder; a file of that name
-        can be given as `./coco`.
+      value: a key of `PUBLISHED`, such as 'coco', or a path. A key always means the
+        published weights, so that a run's flags mean the same in every working folder;
+        a file of that name can be given as `./coco`.
+
+    Returns:
+      the path of a file of imported weights, or the value itself if it is a path or
+      empty.
 
     Raises:
-      InputError: as `get` does.
+      InputError: published weights cannot be downloaded, their package is not
+        installed, or the file's checksum differs from that of the published file.
     """
     if value in PUBLISHED:
         return str(get(value))
@@ -53,9 +64,10 @@ def get(name: str) -> pathlib.Path:
     """Return the path of imported weights; download and import them if needed.
 
     If several processes start together, one imports the weights and the others wait.
+    The file is NAME.h5 in the cache's folder `weights`.
 
     Args:
-      name: a key of `PUBLISHED` or `PUBLISHED_OF_ACTIONS`.
+      name: a key of `PUBLISHED` or `PUBLISHED_OF_ACTIONS`, such as 'coco' or 'i3d'.
 
     Raises:
       InputError: the file cannot be downloaded, its package is not installed, or its
@@ -72,7 +84,9 @@ def get(name: str) -> pathlib.Path:
 
 
 def is_available(name: str) -> bool:
-    """Return whether weights are imported already or installed with a package.
+    """Return whether `get` has the weights without a download.
+
+    They are so if they are imported already, or installed with a Python package.
 
     Args:
       name: a key of `PUBLISHED` or `PUBLISHED_OF_ACTIONS`.

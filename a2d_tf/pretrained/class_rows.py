@@ -20,11 +20,15 @@ ONE_SIZE = ("size 1",)
 
 
 def class_names(network: Network) -> dict[str, list[tuple[str, ...]]]:
-    """Return the classes of each layer that has a row for each class.
+    """Return the classes of each layer that has a row of weights for each class.
+
+    Args:
+      network: the network.
 
     Returns:
-      {name of the layer: its classes}. A class is a tuple: its name in this network,
-      then the names that it may have in other networks.
+      {name of the layer: its classes in the order of the rows}. A class is a tuple: its
+      name in this network, then the names that it may have in other networks; 'person'
+      for A2D's actor 'adult', for example.
     """
     class_layers = network.proposals.class_layers()
     for head in network.heads:
@@ -45,10 +49,14 @@ def class_names(network: Network) -> dict[str, list[tuple[str, ...]]]:
 class ClassRows:
     """The rows of a layer, and the rows of a source that fill them.
 
+    A row is the part of the weights that belongs to one class: k of count * k outputs.
+    The source is a tensor of imported weights, or the same layer of another network.
+
     Attributes:
       count: number of classes of the layer.
       source_count: number of classes of the source.
-      sources: {row of the layer: the source's row of the same class}.
+      sources: {index of a row of the layer: index of the source's row of the same
+        class}.
       assigned: the classes that both have, as 'name' or 'name <- name in the source'.
       missing: names of the layer's classes that the source does not have.
     """
@@ -63,12 +71,12 @@ class ClassRows:
     def pair(
         cls, classes: list[tuple[str, ...]], source_classes: Sequence[str]
     ) -> ClassRows:
-        """Pair the classes of a layer with those of a source.
+        """Pair the classes of a layer with those of a source, by their names.
 
         Args:
-          classes: the layer's classes in the order of its rows, as `class_names`
-            returns them.
-          source_classes: the source's classes in the order of its rows.
+          classes: the layer's classes in the order of its rows, each as a tuple of
+            names: that in this network, then those it may have in others.
+          source_classes: the names of the source's classes in the order of its rows.
         """
         sources = {}
         assigned = []
@@ -93,7 +101,11 @@ class ClassRows:
         )
 
     def summary(self) -> str:
-        """Return the classes that both have; empty if they are one anchor size."""
+        """Return the classes that both have, joined by commas, for the report.
+
+        It is empty if the only "class" of both is the anchor size of a proposal
+        network.
+        """
         is_only_row = self.count == 1 and self.source_count == 1
         if is_only_row and tuple(self.assigned) == ONE_SIZE:
             return ""
@@ -103,18 +115,20 @@ class ClassRows:
         """Return whether a row has the same shape in the layer and in the source.
 
         Args:
-          variable: [..., count * k].
-          tensor: [..., source_count * k].
+          variable: the layer's kernel or bias, [..., count * k].
+          tensor: the source's kernel or bias, [..., source_count * k].
         """
         shape = (*variable.shape[:-1], variable.shape[-1] / self.count)
         return shape == (*tensor.shape[:-1], tensor.shape[-1] / self.source_count)
 
     def assign(self, variable: tf.Variable, tensor: np.ndarray | tf.Variable) -> None:
-        """Assign the rows of the classes that both have.
+        """Assign the source's rows to the layer, for the classes that both have.
+
+        Other rows keep their values. The shapes must `fit`.
 
         Args:
-          variable: the layer's weights [..., count * k].
-          tensor: the source's weights [..., source_count * k].
+          variable: the layer's kernel or bias, [..., count * k], changed in place.
+          tensor: the source's kernel or bias, [..., source_count * k].
         """
         source = np.asarray(tensor)
         rows = variable.numpy().reshape(*variable.shape[:-1], self.count, -1)

@@ -45,11 +45,12 @@ _TORCH_NORM_WEIGHTS = ("weight", "bias", "running_mean", "running_var")
 
 
 class Source(NamedTuple):
-    """Published weights and their backbone.
+    """A published file of weights and the backbone that it is for.
 
     Attributes:
-      backbone: its name in `backbones.BACKBONES` or `backbones.ACTION_BACKBONES`.
-      published: description of the published file.
+      backbone: the backbone's name, a key of `backbones.BACKBONES` or
+        `backbones.ACTION_BACKBONES`.
+      published: description of the published file: its address, checksum, convention.
     """
 
     backbone: str
@@ -85,7 +86,7 @@ class Conversion(NamedTuple):
     skipped: list[str]
 
     def counts(self) -> str:
-        """Describe how many tensors were used and skipped, in one line."""
+        """Return a line of text: how many tensors were used and skipped."""
         return f"{len(self.used)} tensors used, {len(self.skipped)} skipped"
 
 
@@ -97,14 +98,18 @@ def convert(
     *,
     sizes: Sizes | None = None,
 ) -> Conversion:
-    """Convert public weights to our layout.
+    """Convert the tensors of a published file to the network's names and order of axes.
 
     Args:
-      source: a key of SOURCES.
-      tensors: the file's tensors, as `tensor_files.read_tensors` returns them.
-      path: path of the file, for messages.
-      sha256: checksum of the file.
-      sizes: sizes of the file's network; None for those of the published network.
+      source: a key of SOURCES, who trained the weights, such as 'matterport'.
+      tensors: {name in the file: array}, as `tensor_files.read_tensors` returns them.
+      path: path of the file, for messages and for the result.
+      sha256: checksum of the file, hexadecimal, for the result.
+      sizes: sizes of the file's network, if it is a smaller one than published, as in
+        tests; None for the published network.
+
+    Returns:
+      the weights, and which tensors of the file were used.
 
     Raises:
       InputError: a tensor is missing or has an unexpected shape.
@@ -160,15 +165,17 @@ class _FileTensors:
 def convert_tensors(
     read: ReadTensor, source: str, sizes: Sizes
 ) -> dict[str, np.ndarray]:
-    """Convert the tensors that the network needs of a published file.
+    """Convert those tensors of a published file that the network needs.
 
     Args:
-      read: reads a tensor of the published file.
-      source: a key of SOURCES.
+      read: reads a tensor of the file: (its name in the file, the expected shape) ->
+        float32 array. It raises an error if there is no such tensor.
+      source: a key of SOURCES, who trained the weights, such as 'matterport'.
       sizes: sizes of the file's network.
 
     Returns:
-      {role: array}.
+      {role: float32 array}, such as `backbone/c2_b0_conv1/kernel`, in the network's
+      order of axes, classes and coordinates (see the module).
     """
     backbone_name, published = SOURCES[source]
     if backbone_name in ACTION_BACKBONES:

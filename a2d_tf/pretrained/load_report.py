@@ -15,11 +15,14 @@ from collections.abc import Mapping
 class LoadReport:
     """What became of every variable of a network and every tensor of the weights.
 
+    Its text names all of them; the run folder keeps it as weights.txt.
+
     Attributes:
       origin: where the weights come from, in one line or more.
-      loaded: {variable: the tensor that fills it}.
-      initialised: {variable, or a part of it as variable[part]: why it has no tensor}.
-      skipped: {tensor: why it was not used}.
+      loaded: {name of a variable: name of the tensor that fills it}.
+      initialised: {name of a variable, or of a part of it as variable[part]: why no
+        tensor fills it}; it keeps its initial values.
+      skipped: {name of a tensor: why it was not used}.
     """
 
     origin: str
@@ -28,7 +31,12 @@ class LoadReport:
     skipped: dict[str, str]
 
     def summary(self) -> str:
-        """Return the origin, the counts and the groups of initialised layers."""
+        """Return the report in short, for the log.
+
+        Returns:
+          the origin; how many variables were filled; the first words of the names of
+          the others' layers, such as action_fc1; how many tensors are not used.
+        """
         groups = set()
         for name in self.initialised:
             words = re.split("[_/]", name)
@@ -58,12 +66,14 @@ class LoadReport:
 
 
 def join(reports: Mapping[str, LoadReport]) -> LoadReport:
-    """Join the reports of weights that were loaded one after another.
+    """Join the reports of weights that were loaded one after another into one network.
 
-    The files may use the same names, so the stream is added to the names of tensors.
+    A variable that any of them filled counts as loaded. The files may use the same
+    names of tensors, so the key of the report is added to those of unused tensors.
 
     Args:
-      reports: {stream: report}, at least one, in the order of loading.
+      reports: {what was loaded, such as the stream 'rgb' or 'flow': its report}, at
+        least one, in the order of loading.
     """
     if len(reports) == 1:
         (report,) = reports.values()

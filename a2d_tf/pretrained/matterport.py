@@ -23,14 +23,16 @@ _ANCHORS_PER_CELL = len(RATIOS)
 class Sizes:
     """Sizes of the network whose weights are converted; by default, as published.
 
+    Other sizes are for smaller networks of the same layout.
+
     Attributes:
       backbone: name of a smaller backbone of the same family, such as resnet14; empty
         for the published backbone.
       width_multiplier: factor of the backbone's numbers of channels.
-      pyramid: channels of the feature pyramid.
-      proposals: channels of the proposal network.
-      head: units of the actor head's dense layers.
-      mask: channels of the mask head.
+      pyramid: number of channels of the feature pyramid.
+      proposals: number of channels of the proposal network.
+      head: number of units of the actor head's dense layers.
+      mask: number of channels of the mask head.
       classes: number of classes, without background.
     """
 
@@ -44,13 +46,14 @@ class Sizes:
 
 
 class MatterportLayer(NamedTuple):
-    """A layer of matterport's network.
+    """A layer of matterport's Mask R-CNN, and how it becomes one of our network.
 
     Attributes:
-      role: the layer's name in our files.
-      name: the layer's name in matterport's file.
+      role: the layer's name in files of imported weights, such as 'fpn/p2'.
+      name: the layer's name in matterport's file, such as 'fpn_p2'.
       kernel_shape: shape of the kernel in matterport's file: height, width, in, out, or
-        in, out for a dense layer.
+        in, out for a dense layer; height, width, out, in for the transposed
+        convolution.
       norm: name of the batch norm that follows the layer; None if there is none.
       change: function that converts kernel and bias; None if they stay as they are.
     """
@@ -63,7 +66,9 @@ class MatterportLayer(NamedTuple):
 
 
 def matterport_layers(sizes: Sizes, widths: Sequence[int]) -> list[MatterportLayer]:
-    """List the layers of feature pyramid, proposal network and heads.
+    """List the layers of matterport's feature pyramid, proposal network and heads.
+
+    The backbone's layers are not among them.
 
     Args:
       sizes: sizes of the network.

@@ -16,10 +16,10 @@ from a2d_tf.pretrained.weights_file import Weights
 
 
 class Match(NamedTuple):
-    """The tensor that fills a variable, or the reason why there is none.
+    """The tensor that fills a variable of the network, or the reason why there is none.
 
     Attributes:
-      tensor: name of the tensor; None if no tensor fills the variable.
+      tensor: name of the tensor, its role; None if no tensor fills the variable.
       reason: why no tensor fills the variable; empty if one does.
     """
 
@@ -30,10 +30,13 @@ class Match(NamedTuple):
 def match_variables(
     names: Iterable[str], model: ModelConfig, weights: Weights, stream: str
 ) -> dict[str, Match]:
-    """Find the tensors of imported weights that fill one stream of a network.
+    """Find the tensor of imported weights for each variable of a network.
+
+    Weights are loaded for one stream: 'rgb' is the appearance branch, 'flow' the motion
+    backbone. Variables outside the stream have no tensor.
 
     Args:
-      names: names of all variables of the network.
+      names: names of all variables of the network, such as rgb_fpn_p2/kernel.
       model: settings of the network.
       weights: the imported weights.
       stream: the stream that the weights are loaded for, 'rgb' or 'flow'.
@@ -42,8 +45,8 @@ def match_variables(
       {name of a variable: its tensor, or why it has none}.
 
     Raises:
-      InputError: the weights have a variable's part of the network, but no tensor for
-        the variable.
+      InputError: the weights have a variable's part of the network, such as the mask
+        head, but no tensor for the variable.
     """
     return {name: _match(name, model, weights, stream) for name in names}
 
@@ -74,11 +77,17 @@ def _has_family_of_refiner(model: ModelConfig) -> bool:
 
 
 def role_of(name: str, stream: str) -> str | None:
-    """Return the role of the tensor that fills a variable; None if none does.
+    """Return the role of the tensor that fills a variable.
+
+    A role is a tensor's name in files of imported weights.
 
     Args:
       name: the variable's name, such as rgb_fpn_p2/kernel.
       stream: the stream that the weights are loaded for, 'rgb' or 'flow'.
+
+    Returns:
+      the role, such as fpn/p2/kernel; None if no tensor for this stream fills the
+      variable.
     """
     for prefix, part in _PARTS_BY_PREFIX[stream].items():
         if name.startswith(prefix):

@@ -52,7 +52,14 @@ def read_tensors(path: str) -> dict[str, np.ndarray]:
 
 
 def read_datasets(group: h5py.Group) -> dict[str, np.ndarray]:
-    """Read all datasets of an HDF5 group: {path: array}."""
+    """Read all datasets of an HDF5 group and of the groups in it.
+
+    Args:
+      group: an open group or file.
+
+    Returns:
+      {path of the dataset in the group: array}.
+    """
     paths: list[str] = []
     group.visit(paths.append)
     arrays = {}

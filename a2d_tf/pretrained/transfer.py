@@ -31,9 +31,15 @@ _SIZE_FLAGS = (
 
 
 def variables(network: Network) -> dict[str, tf.Variable]:
-    """Return {`layer/weight`: variable} for all variables of a network.
+    """Return all variables of a network by the names that files of weights use.
 
     A norm has the weights gamma, beta, mean and variance.
+
+    Args:
+      network: the network.
+
+    Returns:
+      {`layer/weight`: variable}, such as rgb_fpn_p2/kernel.
     """
     named = {}
     for part in network.parts().values():
@@ -111,7 +117,8 @@ def copy(network: Network, other: Network, origin: str) -> LoadReport:
     Args:
       network: the network that is filled.
       other: the network whose variables are copied.
-      origin: where the other network comes from, for the report.
+      origin: where the other network comes from, such as its run folder, for the
+        report.
 
     Returns:
       the report, which names every variable of both networks.

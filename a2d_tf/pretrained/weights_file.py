@@ -35,16 +35,16 @@ _CHANNEL_FIELDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """Imported weights.
+    """Imported weights: tensors in the network's layout, and where they come from.
 
     Attributes:
-      tensors: {role: array}.
+      tensors: {role: array}, such as `backbone/c2_b0_conv1/kernel`, see `layouts`.
       source: who trained the weights, such as matterport. Unless they are those of an
         action backbone, it is a key of `backbones.CONVENTIONS`.
       backbone: a key of `backbones.BACKBONES` or `backbones.ACTION_BACKBONES`.
       classes: names of the detector's classes, without background; empty if the weights
         are of a backbone alone.
-      sha256: checksum of the published file.
+      sha256: checksum of the published file, hexadecimal.
       path: path of this file, for messages.
     """
 
@@ -56,13 +56,16 @@ class Weights:
     path: str
 
     def model_fields(self, stream: str = "rgb") -> dict:
-        """Return the fields of ModelConfig that a network for these weights has.
+        """Return the settings that a network needs to take these weights.
+
+        They are the weight convention, the backbone, the numbers of channels and, for a
+        detector's weights in the stream 'rgb', the anchor sizes.
 
         Args:
           stream: the stream that the weights are for, 'rgb' or 'flow'.
 
         Returns:
-          {name of the field: value}.
+          {name of a field of `ModelConfig`: value}.
         """
         stem = backbones.BACKBONES[self.backbone].stem
         fields = {
@@ -93,20 +96,26 @@ class Weights:
     def parts(self) -> set[str]:
         """The parts of a network that the tensors are for.
 
-        They are among backbone, fpn, rpn, actor, mask and logits.
+        They are among backbone, fpn, rpn, actor, mask and logits, the first words of
+        roles.
         """
         return {role.split("/")[0] for role in self.tensors}
 
     @property
     def anchors(self) -> tuple[float, ...]:
-        """Sizes of the proposal network's anchors in pixels, one for each level.
+        """Sizes in pixels of the proposal network's anchors, one for each of P2 to P6.
 
-        Empty if the weights have no proposal network.
+        Empty if the weights have no proposal network. Weights of an action backbone do
+        not have this property.
         """
         return backbones.CONVENTIONS[self.source].anchors or ()
 
     def write(self, path: str | os.PathLike) -> None:
-        """Write the file atomically."""
+        """Write the weights as a HDF5 file, atomically.
+
+        Args:
+          path: path of the file; an existing one is replaced.
+        """
 
         def fill(file: BinaryIO) -> None:
             with h5py.File(file.name, "w") as output:
@@ -120,7 +129,10 @@ class Weights:
 
     @classmethod
     def read(cls, path: str) -> Weights:
-        """Read a file.
+        """Read a file that `write` has written.
+
+        Args:
+          path: path of the file.
 
         Raises:
           InputError: there is no such file, it is damaged, or it holds other things.
@@ -132,7 +144,13 @@ class Weights:
 
 
 def read_source(path: str) -> str:
-    """Read who trained the weights of a file, without reading the tensors.
+    """Return who trained the weights of a file, without reading the tensors.
+
+    Args:
+      path: path of a file of imported weights.
+
+    Returns:
+      the source, such as 'matterport', a key of `layouts.SOURCES`.
 
     Raises:
       InputError: the file does not exist, is damaged or holds something else.
