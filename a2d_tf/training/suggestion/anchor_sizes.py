@@ -14,20 +14,22 @@ from a2d_tf.training.suggestion.presets import Preset
 from a2d_tf.training.suggestion.reasoned_flags import ReasonedFlags
 
 AnchorSizes = tuple[tuple[float, ...], ...]
-"""Sides of the anchors of each level, ascending."""
+"""For each pyramid level from P2 on its anchor sizes, the square roots of areas in
+pixels, ascending.
+"""
 
 _LEAST_CELLS = 2.5  # an anchor's least side, in strides of its level
 
 
 def anchor_choices(sides: np.ndarray) -> list[AnchorSizes]:
-    """Return sizes of anchors to choose from, one of each level.
+    """Return three choices of anchor sizes for boxes, with one size for each level.
 
-    Each choice begins at the 5 % quantile of the sides and goes in geometric steps: up
-    to the 95 % quantile, or by 1.5, or by 2 a level. A level's anchor is at least 2.5
-    of its cells, so that few boxes fall between two of them.
+    Each choice begins at the 5 % quantile of the sides and grows from level to level by
+    a factor: one that ends at the 95 % quantile, 1.5, or 2. A level's anchor is at
+    least 2.5 of its cells, so that few boxes fall between two of them.
 
     Args:
-      sides: square roots of the boxes' areas, pixels of the canvas.
+      sides: [N], square roots of the boxes' areas, pixels of the canvas.
     """
     low, high = np.quantile(sides, (0.05, 0.95))
     low = max(round(low), 1)  # whole, so that doubled sizes are
@@ -40,9 +42,20 @@ def anchor_choices(sides: np.ndarray) -> list[AnchorSizes]:
 
 
 def suggest_anchors(boxes: Boxes, model: ModelConfig, preset: Preset) -> ReasonedFlags:
-    """Return the sizes that reach most boxes, then those closest to them.
+    """Suggest the anchor sizes that suit the boxes of the training split.
 
-    The sizes must fit the weights. The preset's own come first.
+    The preset's own sizes and `anchor_choices` are compared. The best sizes have an
+    anchor of IoU ROI_POSITIVE_IOU or more for the most boxes (in whole percent), and
+    then the highest mean IoU. Sizes to which the weights of the preset's region
+    proposal network cannot be adapted are left out.
+
+    Args:
+      boxes: boxes of the training split, on the canvas.
+      model: settings of the preset's network, with its anchor sizes.
+      preset: the preset.
+
+    Returns:
+      the flag `anchor_sizes`, with the share of boxes as its reason.
     """
     trained_sizes = backbones.CONVENTIONS[preset.rgb_convention].anchors
     best: AnchorSizes = ()

@@ -1,4 +1,4 @@
-"""What settings are suggested for: records, the machine, and the time of a training."""
+"""The basis of a suggestion: records, the machine, and the time for a training."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from a2d_tf.training.suggestion.host import Host
 
 
 class Basis(NamedTuple):
-    """What settings are suggested for.
+    """The facts that a suggestion of settings depends on.
 
     Attributes:
-      manifest: of the records.
-      contents: of the records, on the network's canvas.
+      manifest: the manifest of the records to train on.
+      contents: statistics of these records, with boxes on the network's canvas.
       host: the machine that trains.
-      minutes: of training at most; by default 180 on a CPU.
-      step_times: measured with these settings; by default estimated from the preset's.
+      minutes: how many minutes the training may take; None for no limit of the user's,
+        which on a CPU means about 180.
+      step_times: how long steps take, as measured with the suggested settings; None to
+        estimate it from the preset.
     """
 
     manifest: Manifest

@@ -1,4 +1,4 @@
-"""The suggested canvas, by the sizes of frames."""
+"""The suggested size of the canvas, the network's input image, by sizes of frames."""
 
 from __future__ import annotations
 
@@ -12,21 +12,31 @@ _CELL = 32  # of the coarsest map that a canvas must divide into
 def canvas_of_records(
     sizes: dict[str, int], most_pixels: float = math.inf
 ) -> tuple[int, int]:
-    """Return the canvas (height, width) of frames of several sizes.
+    """Return the size of the canvas for records whose frames have several sizes.
 
     Args:
-      sizes: of the stored frames, as in a manifest.
-      most_pixels: see `canvas_of_frame`.
+      sizes: {'HEIGHTxWIDTH' in pixels: number of records}, the sizes of the stored
+        frames, as `Manifest.sizes` has them.
+      most_pixels: about the largest area of the canvas in pixels.
+
+    Returns:
+      (height, width) in pixels, multiples of 32.
     """
     height, width = largest_size(sizes)
     return canvas_of_frame(height, width, most_pixels)
 
 
 def canvas_of_frame(height: int, width: int, most_pixels: float) -> tuple[int, int]:
-    """Return the least (height, width) in multiples of 32 that holds a frame.
+    """Return the smallest canvas that holds a frame, with sides of multiples of 32.
 
     Args:
-      most_pixels: a larger canvas is shrunk to about as many, of the same aspect.
+      height: height of the frame in pixels.
+      width: width of the frame in pixels.
+      most_pixels: about the largest area of the canvas in pixels; a larger canvas is
+        shrunk to it and keeps about the frame's aspect ratio.
+
+    Returns:
+      (height, width) in pixels.
     """
     size = np.array([height, width])
     cells = np.ceil(size / _CELL)
@@ -37,5 +47,10 @@ def canvas_of_frame(height: int, width: int, most_pixels: float) -> tuple[int, i
 
 
 def largest_size(sizes: dict[str, int]) -> np.ndarray:
-    """Return the largest [height, width] of a manifest's {'<height>x<width>': ...}."""
+    """Return the largest height and the largest width of frames, int [2], in pixels.
+
+    Args:
+      sizes: {'HEIGHTxWIDTH': number of frames or videos of this size}, as in a
+        manifest.
+    """
     return np.max([np.array(key.split("x"), int) for key in sizes], axis=0)

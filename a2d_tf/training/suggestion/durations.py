@@ -26,11 +26,15 @@ _ANSWER = 0.5  # time of an answer to a frame, as a share of a clip's in a train
 def measure_steps(
     settings: Sequence[ReasonedFlags], manifest: Manifest, startup: float
 ) -> StepTimes:
-    """Measure the steps of a training with suggested settings, from random weights.
+    """Measure on this machine how long the steps of a suggested training take.
+
+    Some steps are done with a network of random weights, which is then forgotten.
 
     Args:
-      startup: seconds that TensorFlow took to start. The start of the training includes
-        them, and the making of the network.
+      settings: the suggested settings, which describe a whole training.
+      manifest: the manifest of the records to train on.
+      startup: seconds that TensorFlow took to start; the result's `start` includes
+        them, and the seconds to build the network.
     """
     start = time.monotonic()
     # A readout is not trained: no step computes it.
@@ -46,9 +50,15 @@ def measure_steps(
 def measure(
     settings: Sequence[ReasonedFlags], step_times: StepTimes, manifest: Manifest
 ) -> MeasuredTimes:
-    """Return the times that training, scores and prediction take.
+    """Return how long a training, an answer to a frame, and its motion maps take.
 
-    An answer takes a share of a training step, as measured on a CPU.
+    The time of an answer is estimated as half of a training step per clip, which was
+    measured on a CPU. The time of motion maps is measured, if the network reads any.
+
+    Args:
+      settings: the suggested settings, which describe a whole training.
+      step_times: the result of `measure_steps` for these settings.
+      manifest: the manifest of the records, which has the sizes of videos.
     """
     config = Config.parse(words_of(settings))
     motion = 0.0
@@ -65,9 +75,16 @@ def measure(
 def describe(
     settings: Sequence[ReasonedFlags], times: MeasuredTimes, manifest: Manifest
 ) -> str:
-    """Describe how long training, scores and prediction take.
+    """Describe in a sentence how long training, scores and prediction will take.
 
-    Motion maps are made of every frame, also for an answer to every fifth.
+    The text has minutes of the training, of the scores of the test split, and of the
+    prediction of 1000 frames, also with only every fifth frame answered. Motion maps
+    are made of every frame, whether answered or not.
+
+    Args:
+      settings: the suggested settings, which describe a whole training.
+      times: the result of `measure` for these settings.
+      manifest: the manifest of the records, which has the number of test frames.
     """
     config = Config.parse(words_of(settings))
     test_frames = manifest.counts.get("test", NO_COUNTS)["records"]

@@ -15,9 +15,9 @@ class Host:
     """The machine that trains.
 
     Attributes:
-      cores: of its CPU.
-      memory: bytes.
-      gpu: bytes of its GPU's memory, None without a GPU.
+      cores: number of CPU cores that the process may use.
+      memory: bytes of main memory.
+      gpu: bytes of memory of its (first) GPU; None without a GPU.
     """
 
     cores: int
@@ -26,7 +26,10 @@ class Host:
 
     @classmethod
     def here(cls) -> Host:
-        """Return this machine."""
+        """Return the cores, memory and NVIDIA GPU of this machine.
+
+        The GPU is None if CUDA_VISIBLE_DEVICES hides it.
+        """
         gpu = None
         if not devices.hides_nvidia():
             cards = devices.nvidia_cards()

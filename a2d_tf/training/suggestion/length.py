@@ -20,11 +20,21 @@ _HOURS = 3.0  # a first run on a CPU may take
 def batch_and_steps(
     basis: Basis, preset: Preset, training: TrainingConfig
 ) -> list[ReasonedFlags]:
-    """Suggest batch, steps, what depends on the steps, and the order of the clips.
+    """Suggest the batch, the number of steps, and the flags that follow from these.
+
+    The batch is the largest power of two, up to the preset's, that fits the memory. The
+    steps are the passes over the clips that the preset needs, within the time. The
+    flags that follow are the learning rate, intervals (validation, checkpoints,
+    warm-up), the decay of averages, and the shuffle buffer.
 
     Args:
-      preset: what the training takes.
-      training: the settings that these change.
+      basis: the records, the machine and the time.
+      preset: the preset that the training is like, with its memory and time.
+      training: the settings of the flagfile, from which suggestions may differ.
+
+    Returns:
+      the suggested flags with their reasons; only flags that should change, and always
+      `steps`.
     """
     pixels = math.prod(basis.contents.boxes.canvas)
     batch = _fitting_batch(basis.host, preset, pixels)

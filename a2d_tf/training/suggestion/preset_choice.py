@@ -1,7 +1,8 @@
 """The choice of a preset: single frames and motion maps, if these show the actions.
 
-Whether they do is measured. A readout is fitted as in a training, and has to tell the
-actions of videos that are left out of the fit.
+Whether they do is measured. A readout (a linear layer on features of public weights) is
+fitted as in a training, and has to tell the actions of videos that are left out of the
+fit.
 """
 
 from __future__ import annotations
@@ -31,12 +32,13 @@ from a2d_tf.training.suggestion.record_flags import motion_flags
 
 @dataclasses.dataclass(frozen=True)
 class PresetChoice:
-    """The preset that a training starts from.
+    """The preset that a training starts from, and the motion maps that it reads.
 
     Attributes:
-      preset: the chosen one.
-      motion_maps: flags of the maps that the network reads; None if it reads none.
-      remark: what a user should know of the motion maps, "" for nothing.
+      preset: the chosen preset.
+      motion_maps: the flags of the motion maps that the network reads, with a reason;
+        None if it reads none.
+      remark: a sentence on motion maps for the user; "" for nothing.
     """
 
     preset: Preset
@@ -45,14 +47,17 @@ class PresetChoice:
 
 
 def choose_preset(manifest: Manifest, preset: Preset) -> PresetChoice:
-    """Choose single frames, with the motion maps of the records, if they show actions.
+    """Choose between a preset with temporal context and one of single frames.
 
-    Single frames are also chosen if the videos are too few to tell: of seven videos 571
-    steps fit the time of 62 with flow and temporal context. All motion maps are read
+    A network of single frames, with the motion maps of the records, is chosen if a
+    readout of these recognises the actions of videos left out of its fit. Kinds of maps
+    that add nothing are not read. Single frames are also chosen if the videos are too
+    few to tell, because many more steps fit the same time; all motion maps are read
     then.
 
     Args:
-      preset: for actions that neither shows.
+      manifest: the manifest of the records to train on.
+      preset: the preset for actions that neither single frames nor motion maps show.
     """
     maps = motion_flags(manifest)
     skills = measure_skills(manifest, maps)
@@ -77,11 +82,17 @@ def choose_preset(manifest: Manifest, preset: Preset) -> PresetChoice:
 def measure_skills(manifest: Manifest, maps: dict[str, Any]) -> Skills:
     """Measure how well a readout of single frames labels videos left out of its fit.
 
-    It is fitted without each video in turn, whose actions it has to tell; see
+    It is fitted without each video in turn, whose labels it has to tell; see
     `LeftOutPredictions.skill`.
 
     Args:
-      maps: flags of the motion maps that it reads, too.
+      manifest: the manifest of the records to train on.
+      maps: {flag: value} of the motion maps that it reads beside the frames; {} for
+        none.
+
+    Returns:
+      the skills for actors and for actions, from 0 for chance to 1 for all right, None
+      if the videos are too few to tell; and the kinds of maps that add nothing.
     """
     height, width = canvas_of_records(manifest.sizes, SINGLE_FRAME.most_pixels)
     config = single_frame_config(height, width, maps).with_settings(val_fraction=0.0)

@@ -32,25 +32,27 @@ _READOUT_VIDEOS = 250
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """A flagfile of the package to start from, and what its training takes.
+    """A flagfile of the package to start from, and the memory and time of its training.
 
     Attributes:
-      flagfile: its path.
-      reason: why this network is suggested.
-      rgb_convention: of the weights that its appearance stream starts from.
-      network_bytes: memory that the network takes.
-      clip_bytes: memory that a clip of 256 x 256 pixels takes.
-      batch: most clips of a step.
-      epochs: passes over the clips.
-      least_steps: steps of the shortest training.
-      seconds_per_pixel: time of a step, per clip and pixel, on one core of a CPU; for
-        the paper's network an estimate for a GPU.
-      most_pixels: of a canvas.
-      on_gpu: whether it is trained on a GPU.
-      from_imagenet: whether its backbones stay close to ImageNet's weights.
-      single_frame_reason: why its clips are single frames, without flow; "" if they are
-        not.
-      remark: what a user should know of this choice, "" for nothing.
+      flagfile: path of the flagfile, such as 'configs/lite0.flags'.
+      reason: why this network is suggested, for the user.
+      rgb_convention: name of the convention (input normalisation and the like) of the
+        weights that the appearance stream starts from, 'own' for random weights.
+      network_bytes: bytes of memory that the network takes.
+      clip_bytes: bytes of memory that each clip of 256 x 256 pixels in a batch takes.
+      batch: the largest number of clips in a batch.
+      epochs: number of passes over the training clips.
+      least_steps: number of steps of the shortest training.
+      seconds_per_pixel: seconds of a step, per clip and pixel of the canvas, on one
+        core of a CPU; for the paper's network an estimate for a GPU.
+      most_pixels: the largest area of the canvas in pixels.
+      on_gpu: whether the network is trained on a GPU.
+      from_imagenet: whether the backbones start from ImageNet's weights and stay close
+        to them.
+      single_frame_reason: why the network sees single frames, without flow, for the
+        user; "" if it sees clips.
+      remark: what a user should know of this choice; "" for nothing.
     """
 
     flagfile: str
@@ -163,10 +165,14 @@ PRESETS = (SMALL, LITE0, PAPER)
 
 
 def preset_of_machine(host: Host) -> Preset:
-    """Return the preset for a machine.
+    """Choose the preset of clips that a machine can train.
 
     It is the paper's network if two clips of 256 x 256 pixels fit the GPU's memory;
-    else EfficientNet-Lite0 if its weights are installed; else the small network.
+    else EfficientNet-Lite0 if its weights are installed; else the small network that
+    starts from random weights.
+
+    Args:
+      host: the machine that trains.
     """
     gpu_memory = USABLE_MEMORY * (host.gpu or 0)
     if gpu_memory >= PAPER.network_bytes + 2 * PAPER.clip_bytes:
@@ -177,7 +183,13 @@ def preset_of_machine(host: Host) -> Preset:
 
 
 def preset_of_network(model: ModelConfig) -> Preset:
-    """Return the preset whose training takes about as much as a network's."""
+    """Return the preset whose memory and time are about those of a network.
+
+    It serves to estimate batch and steps if a training goes on from an earlier run.
+
+    Args:
+      model: settings of the network.
+    """
     if model.backbone.startswith("efficientnet"):
         return LITE0 if model.temporal_layers else SINGLE_FRAME
     for preset in PRESETS:
@@ -188,11 +200,14 @@ def preset_of_network(model: ModelConfig) -> Preset:
 
 
 def uses_readout(preset: Preset, videos: int) -> bool:
-    """Return whether a readout labels instances.
+    """Return whether the network of a preset should have a readout.
 
-    It does if the backbone is ImageNet's and the training videos are few.
+    A readout is a linear layer, fitted in closed form, that labels instances by what
+    public weights know. It helps if the backbones start from ImageNet's weights and the
+    training videos are fewer than 250.
 
     Args:
+      preset: the preset.
       videos: number of training videos.
     """
     return preset.from_imagenet and videos < _READOUT_VIDEOS
@@ -204,8 +219,9 @@ def single_frame_config(
     """Return the settings of a network of single frames with a readout.
 
     Args:
-      height, width: of its canvas.
-      motion_maps: flags of the motion maps that the readout reads.
+      height: height of its canvas in pixels.
+      width: width of its canvas in pixels.
+      motion_maps: {flag: value} of the motion maps that the readout reads; {} for none.
     """
     return Config.read(flagfiles.find(SINGLE_FRAME.flagfile)).with_settings(
         image_height=height,
@@ -217,11 +233,15 @@ def single_frame_config(
 
 
 def motion_maps_to_store(preset: Preset, videos: int) -> dict[str, Any]:
-    """Return the flags by which a2d records stores the motion maps of a training.
+    """Return the flags by which a2d records stores motion maps for a training.
 
     Args:
-      preset: of the training.
+      preset: the preset that the training will start from.
       videos: number of training videos.
+
+    Returns:
+      {flag: value} of all motion maps that this installation can compute; {} if the
+      network of the preset will have no readout, which alone reads the maps.
     """
     if not uses_readout(preset, videos):
         return {}
@@ -229,9 +249,11 @@ def motion_maps_to_store(preset: Preset, videos: int) -> dict[str, Any]:
 
 
 def available_motion_maps() -> dict[str, Any]:
-    """Return the flags of all motion maps that this installation can make.
+    """Return the flags of all motion maps that this installation can compute.
 
-    Flow histograms cost little. An action backbone needs its weights.
+    Returns:
+      {flag: value}: `flow_histograms`, which cost little, and `action_backbone` if its
+      weights are installed or cached.
     """
     flags: dict[str, Any] = {"flow_histograms": True}
     if cache.is_available(ACTION_BACKBONE):

@@ -14,23 +14,37 @@ from a2d_tf.core.command.register import flag_text
 
 @dataclasses.dataclass(frozen=True)
 class ReasonedFlags:
-    """Flags that belong together, {name: value}, and the reason for their values."""
+    """Flags that belong together, and the reason for their values.
+
+    Attributes:
+      flags: {name of a flag without dashes: its value}.
+      reason: the reason for these values, for the user.
+    """
 
     flags: dict[str, Any]
     reason: str
 
     def words(self) -> list[str]:
-        """Return the flags as they are written on a command line."""
+        """Return the flags as words of a command line, such as '--steps=500'."""
         return flag_words(self.flags)
 
 
 def flag_words(flags: Mapping[str, Any]) -> list[str]:
-    """Return flags, {name: value}, as they are written on a command line."""
+    """Return flags as words of a command line, such as '--steps=500'.
+
+    Args:
+      flags: {name of a flag without dashes: its value}.
+    """
     return [f"--{name}={flag_text(value)}" for name, value in flags.items()]
 
 
 def words_of(settings: Sequence[ReasonedFlags]) -> list[str]:
-    """Return all flags of settings as they are written on a command line."""
+    """Return all flags of suggested settings as words of a command line.
+
+    Args:
+      settings: the settings in order; of a flag that occurs twice the later value
+        holds.
+    """
     words = []
     for part in settings:
         words += part.words()

@@ -14,9 +14,16 @@ MOST_SIDE = 448
 
 
 def motion_flags(manifest: Manifest) -> dict[str, Any]:
-    """Return the flags of a2d records by which records have their motion maps.
+    """Return the flags of a2d records with which records got their motion maps.
 
     The same flags of a2d train make a network read the maps.
+
+    Args:
+      manifest: the manifest of the records.
+
+    Returns:
+      {flag: value} of `action_backbone` and `flow_histograms`; {} if the records have
+      no motion maps.
     """
     flags: dict[str, Any] = {}
     motion = manifest.motion

@@ -1,4 +1,4 @@
-"""Remarks beside suggested settings: what no flag can say about the records."""
+"""Remarks beside suggested settings: advice about the records that no flag can give."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ _ENOUGH = 12
 
 
 def most_individuals(contents: Contents) -> int:
-    """Return the most individuals in an annotated frame of any split."""
+    """Return the largest number of individuals in an annotated frame of any split.
+
+    Args:
+      contents: statistics of the records.
+    """
     numbers: list[int] = []
     for summary in contents.summaries.values():
         numbers += summary.per_clip
@@ -26,7 +30,20 @@ def most_individuals(contents: Contents) -> int:
 
 
 def remarks(manifest: Manifest, contents: Contents, preset: Preset) -> list[str]:
-    """Return remarks on the records and the annotations."""
+    """Return remarks for the user on the records and the annotations.
+
+    They say whether larger frames would help, whether there is a test split, how many
+    individuals a frame has at most, and whether the annotated frames are likely to be
+    enough.
+
+    Args:
+      manifest: the manifest of the records.
+      contents: statistics of the records.
+      preset: the preset that the training starts from.
+
+    Returns:
+      a sentence or clause for each remark.
+    """
     lines = []
     size = _remark_on_size(manifest, contents, preset)
     if size:

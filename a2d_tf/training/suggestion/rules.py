@@ -36,7 +36,15 @@ _SIDES = {"left", "right", "leftwards", "rightwards", "clockwise", "counterclock
 
 
 def suggest(basis: Basis, choice: PresetChoice) -> list[ReasonedFlags]:
-    """Return the settings of a new training, first the flagfile that others change."""
+    """Suggest the settings of a new training.
+
+    Args:
+      basis: the records, the machine and the time.
+      choice: the preset to start from, and its motion maps.
+
+    Returns:
+      the flagfile of the preset, then the flags that change it, with their reasons.
+    """
     start = starting_point.of_preset(choice, basis)
     least_videos = _FEW_VIDEOS
     if uses_readout(start.preset, len(basis.videos)):
@@ -50,16 +58,21 @@ def suggest(basis: Basis, choice: PresetChoice) -> list[ReasonedFlags]:
 
 
 def suggest_after(basis: Basis, run: str) -> list[ReasonedFlags]:
-    """Return the settings of a training that goes on from a run, first its flagfile.
+    """Suggest the settings of a training that starts from the weights of a run.
 
-    What the run holds out, and what its labels forbid, is in its own settings.
+    The share of videos held out for validation stays the run's. Mirroring, which the
+    names of labels may forbid, is turned off only for new labels.
 
     Args:
-      run: its folder.
+      basis: the records, the machine and the time.
+      run: path of the run folder.
+
+    Returns:
+      the flagfile of the run, then the flags that change it, with their reasons.
 
     Raises:
-      InputError: `run` is no run, has no masks where the records have, or reads motion
-        maps that they lack.
+      InputError: `run` is no run, or has no masks although the records have, or reads
+        motion maps that the records lack.
     """
     start = starting_point.of_run(run, basis)
     labels_of_run = _names_of_labels(run_folder.read_labels(run))

@@ -1,4 +1,4 @@
-"""What a suggestion starts from: a preset's flagfile, or the settings of a run."""
+"""The starting point of a suggestion: a preset's flagfile, or the settings of a run."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ _MOST_FLOW_SCALE = 1000.0
 
 
 class StartingPoint(NamedTuple):
-    """What a suggestion starts from.
+    """The flagfile that a suggestion starts from, and the flags that fit its network.
 
     Attributes:
-      preset: what the training takes.
-      config: of the flagfile, which the settings change.
-      settings: the flagfile, and what the records change of its network.
+      preset: the preset with the memory and time that the training takes.
+      config: the settings in the flagfile, before other flags change them.
+      settings: the flagfile, then the flags that fit its network and its initial
+        weights to the records.
     """
 
     preset: Preset
@@ -43,7 +44,15 @@ class StartingPoint(NamedTuple):
 
 
 def of_preset(choice: PresetChoice, basis: Basis) -> StartingPoint:
-    """Start from the flagfile of a preset, with a network that fits the records."""
+    """Start from the flagfile of a preset, with a network that fits the records.
+
+    The flags are: how the backbones are trained, motion maps, flow and its scale, the
+    mask head, the canvas, anchor sizes, and public weights.
+
+    Args:
+      choice: the preset, and its motion maps.
+      basis: the records and the machine.
+    """
     preset = choice.preset
     config = Config.read(flagfiles.find(preset.flagfile))
     settings = [
@@ -79,11 +88,15 @@ def of_preset(choice: PresetChoice, basis: Basis) -> StartingPoint:
 
 
 def of_run(run: str, basis: Basis) -> StartingPoint:
-    """Start from the settings and weights of a run, whose network stays.
+    """Start from the settings and the weights of a run, whose network stays as it is.
+
+    Args:
+      run: path of the run folder.
+      basis: the records and the machine.
 
     Raises:
-      InputError: it has no masks, but the records have; or it reads motion maps that
-        they lack.
+      InputError: `run` is no run; or its network has no masks, but the records have; or
+        it reads motion maps that the records lack.
     """
     config = run_folder.read_loadable_config(run)
     model = config.model

@@ -37,14 +37,15 @@ _FIELDS = {
 
 
 class MeasuredTimes(NamedTuple):
-    """Seconds on a machine, as measured.
+    """How long training and prediction take on a machine, in seconds.
 
     Attributes:
-      start: of a training before its second step, or of another command that loads the
-        network.
-      step: of a later step.
-      answer: of a frame that is answered.
-      motion: of the motion maps of a frame of a video.
+      start: seconds until the first step of a training is done, or until another
+        command has loaded the network.
+      step: seconds of each later step.
+      answer: seconds of the network for a frame that is answered.
+      motion: seconds of the motion maps for each frame of a video; 0 if the network
+        reads none.
     """
 
     start: float
@@ -55,19 +56,22 @@ class MeasuredTimes(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Suggestion:
-    """Suggested settings for records on a machine, and what a user should know of them.
+    """Suggested settings for records on a machine, with remarks for the user.
 
     Attributes:
-      title: what the settings were suggested for.
+      title: a line that says what the settings were suggested for.
       settings: the flagfile that they start from, then the flags that change it.
-      remarks: what no flag can say about the records.
-      individuals: most individuals in an annotated frame.
-      source: digest of what the records were made from.
-      minutes: of training at most, if they were given.
-      after: absolute path of the run folder to go on from, if one was given.
-      duration: how long training, scores and prediction take, if it was measured.
-      times: the measured times that `duration` describes; None in files of earlier
-        versions.
+      remarks: advice about the records that no flag can give, see `record_remarks`.
+      individuals: the largest number of individuals in an annotated frame.
+      source: digest of the files and settings that the records were made from, as in
+        their manifest.
+      minutes: how many minutes the training may take; None if that was not given.
+      after: absolute path of the run folder whose weights the training starts from;
+        None for a new training.
+      duration: a sentence on how long training, scores and prediction take; None if it
+        was not measured.
+      times: the measured times that `duration` describes; None if they were not
+        measured, and in files of earlier versions.
     """
 
     title: str
@@ -82,7 +86,11 @@ class Suggestion:
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> Suggestion:
-        """Read the file that `write` wrote; InputError if it is missing or damaged."""
+        """Read a JSON file that `write` wrote.
+
+        Raises:
+          InputError: the file is missing or damaged.
+        """
         fields = load_json(path, _FIELDS, "delete it and run again")
         names = [field.name for field in dataclasses.fields(cls)]
         values = {name: fields[name] for name in names if name in fields}
@@ -92,7 +100,7 @@ class Suggestion:
         return cls(**values)
 
     def write(self, path: str | os.PathLike) -> None:
-        """Write the suggestion as a JSON file."""
+        """Write the suggestion as a JSON file, which `read` reads."""
         fields = dataclasses.asdict(self)
         del fields["times"]
         if self.times:
@@ -100,12 +108,17 @@ class Suggestion:
         write_json(path, fields)
 
     def is_for(self, source: str, minutes: float, after: str | None) -> bool:
-        """Return whether the suggestion is for these records, minutes and run.
+        """Return whether the suggestion was made for these records, minutes and run.
+
+        If so, a2d start uses it again.
 
         Args:
-          source: of the records, as in their manifest.
-          minutes: of training at most, in the precision of a command line.
-          after: run folder to go on from.
+          source: digest of the files and settings that the records were made from, as
+            in their manifest.
+          minutes: how many minutes the training may take; compared to six digits, as a
+            command line has them.
+          after: path of the run folder whose weights the training starts from; None for
+            a new training.
         """
         if self.source != source or self.minutes is None:
             return False
@@ -115,24 +128,28 @@ class Suggestion:
 
     @property
     def steps(self) -> int:
-        """The number of training steps."""
+        """The suggested number of training steps."""
         flags: dict[str, Any] = {}
         for part in self.settings:
             flags.update(part.flags)
         return flags["steps"]
 
     def predict_flag(self) -> str:
-        """Return the flag of a2d predict for the number of individuals."""
+        """Return '--max_tracks=N', the flag of a2d predict for N individuals."""
         return f"--max_tracks={self.individuals}"
 
     def notes(self) -> list[str]:
-        """Return the remarks, then the duration, if it was measured."""
+        """Return the remarks, then the sentence on durations, if they were measured."""
         if self.duration is None:
             return list(self.remarks)
         return [*self.remarks, self.duration]
 
     def flagfile(self) -> str:
-        """Return the text of a flagfile, with each reason above its flags."""
+        """Return the text of a flagfile for people and `--flagfile`.
+
+        Comments at its top have the title and the notes; each group of flags has its
+        reason as a comment above it.
+        """
         head = [*_comment(self.title), "#"]
         for note in self.notes():
             head += _comment(f"- {note}", indent="  ")
@@ -144,7 +161,14 @@ class Suggestion:
 
 
 def json_path(flagfile: str | os.PathLike) -> str:
-    """Return where the JSON file beside a suggested flagfile is."""
+    """Return the path of the JSON file beside a suggested flagfile.
+
+    Args:
+      flagfile: path of the flagfile, such as 'own.flags'.
+
+    Returns:
+      a path such as 'own.suggestion.json'.
+    """
     stem, _ = os.path.splitext(flagfile)
     return f"{stem}.suggestion.json"
 
