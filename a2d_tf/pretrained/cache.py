@@ -95,10 +95,10 @@ def is_available(name: str) -> bool:
 
 
 def installed(name: str) -> pathlib.Path | None:
-    """Return the path of a published file in its Python package.
+    """Return the path of a published file of weights in its Python package.
 
     Args:
-      name: a key of `PUBLISHED` or `PUBLISHED_OF_ACTIONS`.
+      name: a key of `PUBLISHED` or `PUBLISHED_OF_ACTIONS`, such as 'lite0' or 'i3d'.
 
     Returns:
       the path; None if the file comes in no package, or its package is not installed.

@@ -42,13 +42,15 @@ def actors_of_classes(
     """Return the classes of COCO that a user chose, and the actors they stand for.
 
     Args:
-      actors: the user's words, CLASS or NAME=CLASS each; several classes may have the
-        same name. If empty, all classes are chosen under their own names.
+      actors: the words of --actors, CLASS or NAME=CLASS each, such as 'person' or
+        'mouse=cat'; several classes may have the same name. If empty, all classes are
+        chosen under their own names.
       classes: the classes that the detector knows.
-      may_be_unnamed: whether the name may be empty, as in =CLASS.
+      may_be_unnamed: whether the name may be empty, as in =CLASS: the detector then
+        finds the class, and another model names the actor.
 
     Returns:
-      {class: name of the actor}.
+      {class: name of the actor, or "" if it has none}.
 
     Raises:
       InputError: a class is unknown or has two names, or a name is not valid.

@@ -22,8 +22,8 @@ def name_classes(
     """Return the classes that a user chose, and the names that the user gave them.
 
     Args:
-      words: the user's words, CLASS or NAME=CLASS each; several classes may have the
-        same name.
+      words: the words of a flag, CLASS or NAME=CLASS each, such as 'person' or
+        'mouse=cat'; several classes may have the same name.
       classes: {spelling of a class: the class}.
       flag: the flag with the words, for messages.
       of: what the classes belong to, such as COCO, for messages.
@@ -32,7 +32,7 @@ def name_classes(
       may_be_unnamed: whether the name may be empty, as in =CLASS.
 
     Returns:
-      {class: name}.
+      {class: name}, the class's own name for a word CLASS.
 
     Raises:
       InputError: a class is unknown or has two names, or a name is not valid.

@@ -25,7 +25,7 @@ _DAMAGED = (*UNREADABLE, ArithmeticError, AttributeError, pickle.UnpicklingError
 
 
 def read_tensors(path: str) -> dict[str, np.ndarray]:
-    """Read the tensors of a .h5, .pth or .ckpt file.
+    """Read the tensors of a published .h5, .pth or .ckpt file; no code of it runs.
 
     Args:
       path: the file's path.

@@ -48,14 +48,15 @@ def variables(network: Network) -> dict[str, tf.Variable]:
 
 
 def load(network: Network, weights: Weights, stream: str = "rgb") -> LoadReport:
-    """Load imported weights into a network.
+    """Load imported weights into a stream of a network, and report on all of them.
 
-    If the weights were trained with other anchors, the layer that predicts the
-    proposals' deltas is adapted to the network's anchors.
+    Layers with a row of weights for each class are filled class by class, by name. If
+    the weights were trained with other anchors, the layer that predicts the proposals'
+    deltas is adapted to the network's anchors.
 
     Args:
       network: a network with the weights' convention; `run_settings.resolve_config`
-        takes it over.
+        takes it over. Its variables are assigned.
       weights: the imported weights.
       stream: 'rgb' fills the appearance backbones, the refiner's backbone, every
         pyramid, the proposal network, the actor head and the mask head; 'flow' fills

@@ -114,7 +114,8 @@ def convention(model: ModelConfig, stream: str) -> Convention:
 def implied_settings(name: str) -> dict:
     """Return the settings of a network that a weight convention fixes.
 
-    They are those that a network of the convention 'own' may choose.
+    A network that starts from such weights takes them over. With the convention 'own',
+    that of random weights, a user chooses them.
 
     Args:
       name: a key of CONVENTIONS, such as 'matterport'.

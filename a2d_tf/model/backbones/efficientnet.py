@@ -24,11 +24,11 @@ class Stage(NamedTuple):
     """A stage of inverted bottlenecks; the first of its blocks strides.
 
     Attributes:
-      blocks: number of blocks.
-      size: side of the depthwise kernels.
-      strides: of the first block.
-      expansion: inner channels over input channels.
-      channels: output channels of Lite0 at a width multiplier of 1.
+      blocks: number of blocks of Lite0.
+      size: side of the depthwise kernels in cells.
+      strides: step of the first block in cells; other blocks have 1.
+      expansion: number of channels inside a block, divided by that of its input.
+      channels: number of output channels of Lite0 at a width multiplier of 1.
     """
 
     blocks: int

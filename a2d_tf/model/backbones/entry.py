@@ -115,14 +115,16 @@ class Backbone:
     """A backbone that sees single frames: an entry of a module's BACKBONES.
 
     Attributes:
-      build: (x float [N, H, W, 3], width multiplier, norm, *, convention, stem_norm,
-        deviation, name) -> maps C2..C5 at strides 4, 8, 16 and 32. `stem_norm` is the
-        stem's norm, by default `norm`; `name` is the prefix of the layers' names.
-        `deviation` is the typical size of the input's values: a frozen norm does not
-        normalise, so the stem divides by it.
-      family: the middle of its layers' names, as resnet in rgb_resnet_stem.
-      stem: channels of the stem at a width multiplier of 1.
-      published: public weights of the backbone.
+      build: builds the layers: (x float [N, H, W, 3], width multiplier, norm, *,
+        convention, stem_norm, deviation, name) -> maps C2..C5 at strides 4, 8, 16 and
+        32. `stem_norm` is the stem's norm, by default `norm`; `name` is the prefix of
+        the layers' names. `deviation` is the typical size of the input's values: a
+        frozen norm does not normalise, so the stem divides by it.
+      family: the middle of its layers' names, as resnet in rgb_resnet_stem. Backbones
+        of one family can share weights of blocks.
+      stem: number of channels of the first convolution at a width multiplier of 1.
+      published: descriptions of the public weights of the backbone; empty if there are
+        none.
     """
 
     build: Callable
@@ -136,11 +138,13 @@ class ActionBackbone:
     """A backbone that sees frames in time: an entry of a module's ACTION_BACKBONES.
 
     Attributes:
-      build: float32 [N, T, H, W, 3], RGB of 0 to 255 -> {name: map [N, t, h, w, C]},
-        the maps of `motion_maps.BACKBONE_MAPS`. Its layers do not train.
-      prefix: beginning of its layers' names; the rest of a name is the layer's role.
+      build: builds the layers: float32 [N, T, H, W, 3], RGB of 0 to 255 -> {name: map
+        [N, t, h, w, C]}, the maps of `motion_maps.BACKBONE_MAPS`. Its layers do not
+        train.
+      prefix: beginning of its layers' names; the rest of a name is the layer's role,
+        its name in files of weights.
       classes: number of classes that the public weights were trained for.
-      published: its public weights.
+      published: description of the public weights.
       notice: text on the authors and the licence of the weights, for every folder that
         holds them.
     """

@@ -67,16 +67,20 @@ class ActionHead(Head):
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return the layers with weights for each output, those of the logits.
 
+        When pretrained weights are loaded, they are filled output by output, by name.
+
         Returns:
-          {name of the layer: the names of each output, its name in this network first};
-          two layers with late fusion.
+          {name of the layer: a tuple of names for each output, that in this network
+          first}; two layers with late fusion.
         """
         return {f"{name}_logits": self._mode.actions() for name in self._stream_names()}
 
     def input_layers(self) -> list[str]:
         """Return the names of the first layers, which read the features of RoIs.
 
-        There is one, or one for RGB and one for flow with late fusion.
+        There is one, or one for RGB and one for flow with late fusion. Its input
+        channels are those of RGB, then those of flow; it can start from the weights of
+        a network without flow.
         """
         return [f"{name}_fc1" for name in self._stream_names()]
 

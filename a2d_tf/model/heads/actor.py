@@ -91,9 +91,12 @@ class ActorHead(Head):
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return the layers with weights for each class: logits and box deltas.
 
+        When pretrained weights are loaded, they are filled class by class, by name.
+
         Returns:
           {actor_logits: the names of each class, background last; actor_deltas: the
-          names of each class}. The first name of a class is the one in this network.
+          names of each class}. A class has a tuple of names, that in this network
+          first.
         """
         return {
             "actor_logits": [*self.class_names(), (BACKGROUND,)],
@@ -104,7 +107,7 @@ class ActorHead(Head):
         """Return the name of the first layer, which reads the features of RoIs.
 
         With cartesian labels its input channels may be those of RGB, then those of
-        flow.
+        flow; it can start from the weights of a network without flow.
         """
         return ["actor_fc1"]
 

@@ -28,12 +28,12 @@ class Head:
     pair is.
 
     Attributes:
-      branch: "actor" or "action", the branch that it belongs to. A phase trains the
-        heads of one branch, or of both (4.3, w/o joint training). "" for a head that
-        does not learn from sampled RoIs.
-      loss_terms: names of its loss terms; --lambda_NAME is the weight of a term.
-      outputs: names of its outputs in `Network.roi_heads`; none if it has its own
-        model.
+      branch: "actor" or "action", the branch that the head belongs to. A training phase
+        trains the heads of one branch, or of both (4.3, w/o joint training). "" for a
+        head that does not learn from sampled RoIs.
+      loss_terms: names of the head's loss terms; --lambda_NAME is the weight of a term.
+      outputs: names of the head's outputs in the submodel `Network.roi_heads`; empty if
+        the head has a model of its own.
     """
 
     branch: ClassVar[str] = ""
@@ -41,7 +41,7 @@ class Head:
     outputs: ClassVar[tuple[str, ...]] = ()
 
     def layers(self) -> list[tf.keras.layers.Layer]:
-        """Return the layers of the head's own Keras model.
+        """Return the layers of the head's own Keras model, which a phase may train.
 
         It is empty for a head whose layers are a part of the submodel `roi_heads`.
         """
@@ -51,7 +51,7 @@ class Head:
         """Return the layers that have a row of weights for each class.
 
         When pretrained weights are loaded, such a layer is filled class by class, by
-        name.
+        name. By default there is none.
 
         Returns:
           {name of the layer: a tuple of names for each class, in the order of its
@@ -93,21 +93,24 @@ class Head:
 class InstanceHead(Head):
     """A head with a model of its own, which runs on the instances of a frame.
 
-    `heads.INSTANCE_HEADS` lists them. The network builds those that are switched on,
-    after all its other parts. A head with a `branch` learns from sampled RoIs, a head
-    with a `phase` learns by itself (`terms_alone`).
+    `heads.INSTANCE_HEADS` lists the classes of such heads. The network builds those
+    that are switched on, after all its other parts. A head with a `branch` learns from
+    sampled RoIs, a head with a `phase` learns by itself (`terms_alone`).
 
     Attributes:
-      result: name of its result in `BatchInstances.head_results`. The network has one
-        head for each result: the first of `INSTANCE_HEADS` that is switched on.
-      setting: field of `ModelConfig` that switches it on; "" for a head that is always
-        on.
-      part: name of its model in `Network.parts` and in checkpoints; "" without a model.
-      features: pyramids that its model reads, fields of `Features`.
-      phase: a --train_phase in which this head learns by itself (`terms_alone`), and no
-        other part of the network; "" for none.
-      needs_image: whether its model reads the pixels of the key frame.
-      model: {features, rgb if `needs_image`, rois [B, N, 4]} -> outputs of instances.
+      result: name of the head's result in `BatchInstances.head_results`, such as
+        'masks'. The network has one head for each result: the first of `INSTANCE_HEADS`
+        that is switched on.
+      setting: field of `ModelConfig` that switches the head on; "" for a head that is
+        always on.
+      part: name of the head's model in `Network.parts` and in checkpoints; "" without a
+        model.
+      features: names of the pyramids that the model reads, fields of `Features`.
+      phase: the --train_phase in which this head learns by itself (`terms_alone`), and
+        no other part of the network; "" for none.
+      needs_image: whether the model reads the pixels of the key frame.
+      model: the head's Keras model: {features, rgb if `needs_image`, rois [B, N, 4]} ->
+        outputs of instances.
     """
 
     result: ClassVar[str]

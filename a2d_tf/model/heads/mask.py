@@ -111,8 +111,11 @@ class MaskHead(InstanceHead):
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return the layer with a row of weights for each class: the 1x1 of the logits.
 
+        When pretrained weights are loaded, it is filled class by class, by name.
+
         Returns:
-          {mask_logits: the names of each class of the actor head, without background}.
+          {mask_logits: a tuple of names for each class of the actor head, background
+          not among them}.
         """
         return {"mask_logits": self._actor.class_names()}
 

@@ -168,13 +168,13 @@ class Proposals:
     def class_layers(self) -> dict[str, list[tuple[str, ...]]]:
         """Return the layers that have a row of weights for each anchor size.
 
-        The sizes of a level are its "classes" when weights are loaded. The last row is
-        the largest size, "size 1". The row of a smaller size can start from the weights
-        of the next larger size of a file.
+        When pretrained weights are loaded, the sizes of a level count as classes and
+        are filled by name. The last row is the largest size, "size 1". The row of a
+        smaller size can start from the weights of the next larger size of a file.
 
         Returns:
-          {name of the layer: names of each size, smallest first}, such as ("size 2",
-          "size 1") and ("size 1",) for two sizes.
+          {rpn_logits, rpn_deltas: a tuple of names for each size, smallest first}, such
+          as ("size 2", "size 1") and ("size 1",) for two sizes.
         """
         most = max(self._anchors_per_cell) // len(RATIOS)
         sizes = []

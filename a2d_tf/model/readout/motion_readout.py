@@ -19,10 +19,12 @@ from a2d_tf.ops.motion_maps import FLOW_HISTOGRAMS, MotionMap
 class MotionReadout(tf.keras.Model):
     """The linear layers that read actions from motion maps, as a Keras model.
 
-    It turns {name of a map: [..., h, w, C]} into {name: action logits [..., h, w, 2
-    |Y|]}: those for the upper half of a box, then those for the lower half. Flow
-    histograms are not among these maps, see `read_histograms`. The weights are zeros
-    until `assign` sets them; they do not train.
+    Motion maps hold features of the motion in the frames around a key frame: those of
+    an action backbone, and histograms of flow. The model turns {name of a map: [..., h,
+    w, C]} into {name: action logits [..., h, w, 2 |Y|]}: those for the upper half of a
+    box, then those for the lower half. Flow histograms are not among these maps, see
+    `read_histograms`. The weights are zeros until `assign` sets them; they do not
+    train.
 
     Args:
       maps: the motion maps that it reads, flow histograms included.
@@ -39,10 +41,11 @@ class MotionReadout(tf.keras.Model):
             self._weights_of[motion_map.name] = layer
 
     def call(self, maps: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Read maps of the action backbone: return the action logits at each cell.
+        """Read maps of an action backbone: return the action logits at each cell.
 
         Args:
-          maps: {name of a map: [..., h, w, C]}, without flow histograms.
+          maps: {name of a map: [..., h, w, C]}, features of an action backbone such as
+            I3D, without flow histograms.
 
         Returns:
           {name: float32 [..., h, w, 2 |Y|]}, for the upper half of a box, then for the

@@ -50,7 +50,8 @@ class Readout:
     """Labels boxes with actors and actions, linearly from features of the backbone.
 
     `build_layers` and `build_motion_model` come first, then `fit` or `assign`; before,
-    all labels are left to the network's heads.
+    all labels are left to the network's heads. Motion maps, which only actions are read
+    from, hold features of the motion in the frames around a key frame.
 
     Args:
       labels: the actors and actions.
@@ -89,23 +90,28 @@ class Readout:
         return self._layer([*maps])
 
     def build_motion_model(self) -> MotionReadout:
-        """Build the model that reads actions from motion maps, and keep it.
+        """Build the model that reads actions from motion maps; `decode` uses it.
 
-        Its variables are a part of the network (`Network.parts`).
+        Motion maps hold features of the motion in the frames around a key frame. The
+        model is a part of the network (`Network.parts`).
         """
         self._motion = MotionReadout(self.motion_maps, self._num_actions)
         return self._motion
 
     @property
     def motion_maps(self) -> list[MotionMap]:
-        """The kinds of motion maps that are read, group after group."""
+        """The kinds of motion maps that actions are read from, group after group.
+
+        A motion map holds features of the motion in the frames around a key frame:
+        features of an action backbone such as I3D, or histograms of flow.
+        """
         return [*itertools.chain.from_iterable(self.motion_groups.values())]
 
     @property
     def motion_fields(self) -> list[str]:
         """The names of the fields of a clip that `read_motion_maps` reads.
 
-        They are the names of the maps, and motion_size; none if no map is read.
+        They are the names of the motion maps, and motion_size; none if no map is read.
         """
         if not self.motion_groups:
             return []

@@ -193,9 +193,11 @@ class RidgeFit:
 def fit(training_set: TrainingSet, hyperparameters: Hyperparameters) -> RidgeFit:
     """Fit a linear classifier to instances by ridge regression in closed form.
 
+    The predictions for each video by fits to the others come with it.
+
     Args:
-      training_set: the instances.
-      hyperparameters: the weights of groups, and the penalty.
+      training_set: the instances, their features and classes.
+      hyperparameters: how much each group of features counts, and the penalty.
     """
     products = np.zeros([len(training_set.roots)] * 2)
     for group, weight in enumerate(hyperparameters.group_weights):
