@@ -134,8 +134,8 @@ def maps_around(kind: MotionMap, key: int) -> range:
 def frames_around(kind: MotionMap, key: int) -> range:
     """Return the numbers of the frames that the maps of `maps_around` cover.
 
-    These are the frames that must be decoded to compute a key frame's maps. At the end
-    of a video some of them do not exist.
+    These are the frames whose motion a key frame's average takes in. At the end of a
+    video some of them do not exist.
 
     Args:
       kind: the kind of maps.

@@ -183,8 +183,9 @@ def draw_instances(
 def zoom(size: Sequence[int]) -> int:
     """Return the factor by which to enlarge a frame so that names fit beside actors.
 
-    The factor is a whole number, for `times` of `draw_instances`. It makes the shorter
-    side about 360 pixels and the longer side not much more than 1280; it is at least 1.
+    It is a whole number of at least 1, for `times` of `draw_instances`: the rounded
+    factor with which the shorter side would have 360 pixels, or the longer side 1280 if
+    that factor is smaller.
 
     Args:
       size: (height, width) of the frame in pixels.

@@ -51,8 +51,9 @@ def maps_of_clips(
 
     Returns:
       the motion inputs of the signature `key_frame`, {name: tensor}: for each map of
-      the action backbone action logits [B, h, w, 2 |Y|], for flow histograms [B, h, w,
-      channels], and `motion_size`, int32 [B, 2].
+      the action backbone action logits [B, h, w, 2 |Y|], for the upper half of a box,
+      then for its lower half; for flow histograms [B, h, w, channels]; and
+      `motion_size`, int32 [B, 2], height and width of the motion frames.
     """
     shape = tf.shape(rgb)
     clip = _Clip(rgb, flow, shape[1], motion_size(shape[2:4]))

@@ -53,9 +53,9 @@ class FrameGraphs:
 
         Returns:
           {name: tensor [B, ...]}, the features of each frame that `key_frame` takes:
-          the levels of the backbones' pyramids as `rgb_p2` and so on; `inside`, int32
-          [B, 2], the frame's height and width on the canvas; and `image`, the frame on
-          the canvas, if a head needs it.
+          the levels of the backbones' pyramids, such as `actor_p2` and `flow_p5`;
+          `inside`, int32 [B, 2], the frame's height and width on the canvas; and
+          `image`, the frame on the canvas, if a head needs it.
         """
         network = self._network
         backbones = network.backbones
@@ -86,7 +86,8 @@ class FrameGraphs:
 
         Args:
           frames: for B clips, the features that `frame` returns of each of their 2L + 1
-            frames, {name: [B, 2L + 1, ...]}; the key frame is the middle one.
+            frames, {name: [B, 2L + 1, ...]}, where L is the number of temporal layers;
+            the key frame is the middle one.
           size: int32 [2], height and width in whose pixels to answer, usually the
             video's.
           motion: the motion maps around the key frames, {name: tensor} as

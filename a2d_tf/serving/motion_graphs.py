@@ -19,7 +19,10 @@ MOTION_SIZE = "motion_size"
 
 
 def backbone_maps(network: Network) -> tuple[MotionMap, ...]:
-    """Return the kinds of motion maps of a network's action backbone, if it has one."""
+    """Return the kinds of motion maps that a network's action backbone computes.
+
+    They are () if the network has no action backbone.
+    """
     if network.action_backbone is None:
         return ()
     return BACKBONE_MAPS[network.model_config.action_backbone]

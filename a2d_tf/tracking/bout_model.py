@@ -31,7 +31,7 @@ class FrameActions(NamedTuple):
     """The probabilities of a track's actions in one answered frame.
 
     Attributes:
-      frame_index: 0-based index of the frame among the answered frames.
+      frame_index: 0-based index of the frame among the answered (predicted) frames.
       actions: float64 [|Y|], p(action) of each action of the label space.
     """
 
@@ -68,7 +68,8 @@ class BoutModel:
           bout_seconds: {name of an action: mean length of its bouts in seconds}; an
             action that is missing gets the typical length.
           labels: the label space, whose actions the model has in their order.
-          frames_per_second: number of answered frames in a second of the video.
+          frames_per_second: number of answered (predicted) frames in a second of the
+            video.
 
         Returns:
           the model; None if the lengths of no action are known.
@@ -85,7 +86,7 @@ class BoutModel:
 
     @property
     def ahead(self) -> int:
-        """The number of later answered frames that help to read a frame's action.
+        """The number of later answered (predicted) frames that a frame's action needs.
 
         It is the typical length of a bout, but at most MOST_AHEAD.
         """
@@ -148,8 +149,8 @@ class BoutModel:
     ) -> list[np.ndarray]:
         """Return p(action) of a whole track in each of its frames.
 
-        A frame's actions are read from the frame, all frames before it, and `ahead`
-        answered frames after it.
+        A frame's actions are read from the frame, all frames before it, and the next
+        `ahead` answered (predicted) frames.
 
         Args:
           frames: the network's p(action) in the frames with the track, in order.

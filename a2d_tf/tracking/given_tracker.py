@@ -44,7 +44,7 @@ class GivenTracker:
         self._index = -1
 
     def add(self, instances: NumberedInstances) -> LinkedInstances:
-        """Take the instances of the next answered frame, and return their tracks.
+        """Report the tracks of the instances of the next answered (predicted) frame.
 
         Call it once for each answered frame, in the order of the video.
 

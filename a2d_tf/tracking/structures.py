@@ -11,7 +11,7 @@ import numpy as np
 
 
 class FoundInstances(Protocol):
-    """The N instances that the network found in an answered frame.
+    """The N instances that the network found in an answered (predicted) frame.
 
     They are ordered by descending p(actor).
     """
@@ -57,7 +57,7 @@ class Detection(NamedTuple):
     """The network's labels of an individual in one answered frame.
 
     Attributes:
-      frame_index: index of the frame among the answered ones, from 0.
+      frame_index: index of the frame among the answered (predicted) ones, from 0.
       code: the code of actor and action; see `LabelSpace`.
       score: the score of that pair, p(actor) p(action).
       actor_scores: [|X|], the probability of each actor.
@@ -128,7 +128,7 @@ class InstanceTracker(Protocol):
     """
 
     def add(self, instances: Any) -> LinkedInstances:
-        """Assign the instances of the next answered frame to tracks.
+        """Assign the instances of the next answered (predicted) frame to tracks.
 
         Call it once for each answered frame, in the order of the video.
 

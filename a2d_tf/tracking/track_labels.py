@@ -78,8 +78,8 @@ class LabelReader:
 
         Args:
           track: the track, with its detections up to `ahead` frames after the frame.
-          frame_index: index of the frame among the answered ones, from 0; the track has
-            a detection in it.
+          frame_index: index of the frame among the answered (predicted) ones, from 0;
+            the track has a detection in it.
         """
         last = frame_index + self._window // 2
         first = last - self._window + 1

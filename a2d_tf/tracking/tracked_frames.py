@@ -24,7 +24,7 @@ from a2d_tf.tracking.tracker import PATIENCE, SURE, WINDOW, Tracker
 
 
 class TrackedFrame(NamedTuple):
-    """An answered frame with the tracks and the steady labels of its N instances.
+    """An answered (predicted) frame with tracks and steady labels of its N instances.
 
     Attributes:
       frame: the frame, as the caller passed it.
@@ -77,10 +77,11 @@ def track_instances(
 ) -> Iterator[TrackedFrame]:
     """Link the instances of a video to tracks, and read the tracks' steady labels.
 
-    The label of an instance is read from the track's detections in `window` frames,
-    half of them before and half after its frame, so that labels do not lag. A frame is
-    yielded when its later frames have come: window // 2 of them, or as many as the bout
-    model looks ahead.
+    An answered frame is a frame that the network has predicted. The label of an
+    instance is read from the track's detections in `window` frames, half of them before
+    and half after its frame, so that labels do not lag. A frame is yielded when its
+    later frames have come: window // 2 of them, or as many as the bout model looks
+    ahead.
 
     Args:
       answers: (frame, its instances) of each answered frame of a video in order; a
@@ -126,7 +127,8 @@ def read_labels(
 ) -> Iterator[TrackedFrame]:
     """Link the instances of a video by a given tracker, and read steady labels.
 
-    `track_instances` is the same with a new `Tracker`; it has the rest.
+    `track_instances` is the same with a new `Tracker`. An answered frame is a frame
+    that the network has predicted. A steady label is read from several of them.
 
     Args:
       answers: (frame, its instances) of each answered frame of a video in order; a

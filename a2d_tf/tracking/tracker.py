@@ -87,9 +87,10 @@ class Tracker:
         self._last_id = 0
 
     def add(self, instances: FoundInstances) -> LinkedInstances:
-        """Assign the instances of the next answered frame to tracks.
+        """Assign the instances of the next answered (predicted) frame to tracks.
 
-        In this order, an instance
+        Call it once for each answered frame, in the order of the video. In this order,
+        an instance
 
         1. continues the track of its actor whose last mask it overlaps most, or else
            such a track of another actor;

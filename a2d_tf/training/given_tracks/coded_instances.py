@@ -1,4 +1,7 @@
-"""The coded instances of videos, which labels are fitted to and scored by."""
+"""Coded instances: boxes of tracks in frames for which a person noted the actions.
+
+Labels of given tracks are fitted to them, and scored by them.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ def find(
 ) -> list[CodedInstance]:
     """Return the coded instances of all videos, one video after the other.
 
-    Only instances in answered frames count, since only they have features.
+    Only instances in answered (predicted) frames count, since only they have features.
 
     Args:
       videos: {name of a video: features of its instances}.

@@ -29,7 +29,8 @@ def forward(
 
     The steps are: features of the clips, proposals, RoIs sampled from proposals and
     true boxes, the heads on these RoIs, and the loss terms of each head that
-    `train_phase` trains. The sum is not yet weighted, see `weighted`.
+    `train_phase` trains. The terms are not yet weighted by their lambdas, see
+    `weighted`.
 
     Args:
       network: the network.
@@ -108,7 +109,7 @@ def weighted(terms: Terms, training: TrainingConfig) -> dict[str, tf.Tensor]:
 def reported_values(
     terms: Terms, health: dict[str, Term], training: TrainingConfig
 ) -> dict[str, tf.Tensor]:
-    """Return the losses and health figures of a step, before they are summed.
+    """Return a replica's part of the losses and health figures of a step.
 
     A replica divides its own sums by the divisors of all replicas. So the results add
     up over the replicas to the values of the whole batch. Call it in a replica.

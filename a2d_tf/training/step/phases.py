@@ -23,7 +23,8 @@ def set_phase(network: Network, phase: str, trains_backbones: bool = True) -> No
     A phase trains one branch, both, or the refiner. The actor branch is all that
     actors, boxes and masks are computed from; the action branch is the rest: the flow
     backbone, the temporal layers, the action head, and an RGB top-down or backbone of
-    its own. The refiner is trained separately.
+    its own. The refiner, which segments actors in place of the mask head ("Ours w/o
+    Mask + SM" in the paper's 4.3), is trained separately.
 
     Args:
       network: the network; `trainable` of its layers is set.

@@ -30,6 +30,10 @@ def anchor_choices(sides: np.ndarray) -> list[AnchorSizes]:
 
     Args:
       sides: [N], square roots of the boxes' areas, pixels of the canvas.
+
+    Returns:
+      three values for `anchors.generate`: for each level from P2 to P6 a tuple of one
+      size, pixels.
     """
     low, high = np.quantile(sides, (0.05, 0.95))
     low = max(round(low), 1)  # whole, so that doubled sizes are

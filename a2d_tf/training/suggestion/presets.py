@@ -235,6 +235,9 @@ def single_frame_config(
 def motion_maps_to_store(preset: Preset, videos: int) -> dict[str, Any]:
     """Return the flags by which a2d records stores motion maps for a training.
 
+    Motion maps are features of the motion in the frames around each key frame; the
+    readout labels actions by them.
+
     Args:
       preset: the preset that the training will start from.
       videos: number of training videos.
@@ -250,6 +253,8 @@ def motion_maps_to_store(preset: Preset, videos: int) -> dict[str, Any]:
 
 def available_motion_maps() -> dict[str, Any]:
     """Return the flags of all motion maps that this installation can compute.
+
+    Motion maps are features of the motion in the frames around each key frame.
 
     Returns:
       {flag: value}: `flow_histograms`, which cost little, and `action_backbone` if its

@@ -16,7 +16,8 @@ MOST_SIDE = 448
 def motion_flags(manifest: Manifest) -> dict[str, Any]:
     """Return the flags of a2d records with which records got their motion maps.
 
-    The same flags of a2d train make a network read the maps.
+    Motion maps are features of the motion in the frames around each key frame. The same
+    flags of a2d train make a network read them.
 
     Args:
       manifest: the manifest of the records.
