@@ -112,8 +112,8 @@ class _CellSources(NamedTuple):
     """The k pixels whose weighted sum is a cell.
 
     Attributes:
-      pixels: [R, n, n, k], indices among the pixels of all frames.
-      weights: float32 [R, n, n, k].
+      pixels: [R, n, n, k], indices of pixels, counted over all frames' pyramids.
+      weights: float32 [R, n, n, k], the weight of each pixel in the cell.
     """
 
     pixels: tf.Tensor
@@ -124,8 +124,8 @@ class _AxisSources(NamedTuple):
     """The k rows and the k columns that each row and column of cells reads.
 
     Attributes:
-      positions: float32 [R, 2, n, k], first along the height, then along the width.
-      weights: float32 [R, 2, n, k].
+      positions: float32 [R, 2, n, k], indices of rows, then of columns, in the map.
+      weights: float32 [R, 2, n, k], the weight of each row and column.
     """
 
     positions: tf.Tensor

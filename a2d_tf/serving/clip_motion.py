@@ -19,13 +19,13 @@ from a2d_tf.serving import motion_graphs
 
 
 class _Clip(NamedTuple):
-    """What clips that are taken as whole videos need.
+    """B clips of T frames, each taken as a whole video.
 
     Attributes:
-      rgb: uint8 [B, T, H, W, 3].
-      flow: float32 [B, T, H, W, 2].
+      rgb: the frames, uint8 [B, T, H, W, 3].
+      flow: their optical flow, float32 [B, T, H, W, 2], (u, v) in pixels of the frames.
       length: T, int32 scalar.
-      motion_size: of the frames, int32 [2].
+      motion_size: int32 [2], height and width of the motion frames.
     """
 
     rgb: tf.Tensor
@@ -174,10 +174,11 @@ def _mean_around(
     """Average the maps of `motion_maps.maps_around`; zeros if none exists.
 
     Args:
-      maps: [B, n, h, w, C], by number.
-      first: number of the first one.
-      count: number of the first one that does not exist, but is of padding.
-      key: number of the key frame.
+      kind: the kind of maps.
+      maps: [B, n, h, w, C], n successive maps of each clip.
+      first: number of the first of these maps in the clip.
+      count: number of maps that the clip has; maps from this number on are padding.
+      key: number of the key frame in the clip, from 0.
 
     Returns:
       [B, h, w, C].

@@ -102,7 +102,8 @@ def _kept_folder(folder: str, options: Sequence[Any]) -> pathlib.Path | None:
     It is None for a damaged model, or for a user without a home.
 
     Args:
-      options: all that an export depends on beside the model.
+      folder: the folder of a run or of a packed model.
+      options: all values that an export depends on beside the model.
     """
     try:
         name = _digest(folder, options)

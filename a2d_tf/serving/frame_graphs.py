@@ -220,7 +220,8 @@ class _KeyFeatures(NamedTuple):
     """The features of the key frames of clips.
 
     Attributes:
-      inside: int32 [B, 2], height and width of the frames inside the canvas.
+      features: the features, as the heads take them.
+      inside: int32 [B, 2], height and width of the frames inside the canvas, pixels.
     """
 
     features: Features

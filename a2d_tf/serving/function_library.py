@@ -48,6 +48,7 @@ class _LibraryFunction(NamedTuple):
     """A function of a library.
 
     Attributes:
+      definition: the stored function.
       references: the attributes of its operations that name functions to call.
     """
 

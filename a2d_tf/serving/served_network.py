@@ -238,8 +238,9 @@ def _stacked(
     """Return specs of the features of `length` frames, stacked on axis 1.
 
     Args:
-      features: {name: TensorSpec of a frame}.
-      prefix: of the names.
+      features: {name: TensorSpec [B, ...] of a frame's features}.
+      length: number of frames.
+      prefix: text before each name in the result.
     """
     specs = {}
     for name, spec in features.items():

@@ -40,7 +40,12 @@ PATIENCE = 8
 
 
 class _LostTracks(NamedTuple):
-    """Ids of the tracks that are lost from a frame on; see `LinkedInstances`."""
+    """The ids of the tracks that are lost from a frame on.
+
+    Attributes:
+      resting: ids of the tracks that may continue later.
+      ended: ids of the tracks that never continue.
+    """
 
     resting: list[int]
     ended: list[int]

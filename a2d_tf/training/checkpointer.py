@@ -168,8 +168,9 @@ class Checkpointer:
         """Save parts with the averages in place of the weights, and keep the last ones.
 
         Args:
-          kind: of a folder of checkpoints, 'last' or 'best'.
-          keep: number of checkpoints.
+          kind: which folder of checkpoints to save to, 'last' or 'best'.
+          parts: {name: object} that the checkpoint holds.
+          keep: number of checkpoints that stay in the folder.
         """
         # A deleted folder would be made again, without the settings of the run.
         last = self._folder("last")

@@ -104,7 +104,10 @@ def describe_skills(skills: Skills) -> str:
 def _read_training_videos(
     network: Network, manifest: Manifest, config: Config
 ) -> ReadoutInstances | None:
-    """Return instances of the training videos with their features; None if none are."""
+    """Return instances of the training videos with their features.
+
+    The result is None if no clip is left to train on.
+    """
     counts = manifest.counts["train"]
     most = max(counts["records"], counts["instances"])
     every = -(-most // _INSTANCES)  # of so many clips one is read
@@ -132,7 +135,9 @@ def _read_instances(
     """Return the instances of a batch of clips: their true boxes, then moved ones.
 
     Args:
-      pool: of `make_pooling`.
+      batch: a batch of clips.
+      pool: the function that `make_pooling` returns.
+      rng: draws the shifts of moved boxes.
     """
     boxes = batch["boxes"].numpy()
     present = batch["present"].numpy()

@@ -60,9 +60,10 @@ def make_pooling(network: Network) -> Callable[..., dict[str, tf.Tensor]]:
 
 
 def _joined(pooled: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Join maps' features of both halves of boxes, [B, N, 2, C]: [B, N, 2 D].
+    """Join the features of several maps to [B, N, 2 D], the upper half of boxes first.
 
-    Those of the upper half come first.
+    Args:
+      pooled: for each map the features of both halves, [B, N, 2, C].
     """
     halves = tf.concat(pooled, axis=-1)
     return tf.concat(tf.unstack(halves, axis=2), axis=-1)

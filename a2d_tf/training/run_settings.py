@@ -80,8 +80,8 @@ class _RequiredValue(NamedTuple):
     """The value of a setting that weights need.
 
     Attributes:
-      value: of the setting.
-      origin: a file, or the name of a convention, that requires the value.
+      value: the required value of the setting.
+      origin: the file, or the name of the convention, that requires the value.
     """
 
     value: Any
@@ -122,8 +122,10 @@ def _required_settings(
     """Return the settings that the weights need: {name in `ModelConfig`: its value}.
 
     Args:
-      run: the run folder that the weights are from, or "".
-      resumes: whether that run goes on, whatever files its first weights were from.
+      config: the settings of flags and flagfiles.
+      run: path of the run folder that the weights come from; "" for none.
+      resumes: whether that run is resumed; the files of its first weights are then not
+        needed.
     """
     required = {}
     if not resumes:

@@ -137,7 +137,9 @@ class LeftOutPredictor:
         """Return p(action) [N, |Y|] of a video's instances, read along coded tracks.
 
         Args:
-          actions: p(action) [N, |Y|] by each instance alone.
+          features: the features of the video's N instances.
+          actions: p(action) [N, |Y|], read from each instance alone.
+          coded: the coded instances of the video.
         """
         model = BoutModel.of_seconds(
             self.bout_seconds, self.labels, 1 / features.seconds

@@ -158,7 +158,7 @@ def total(values: Any) -> Any:
 
 
 def _divide_cpu(number: int) -> None:
-    """Make logical devices of the CPU."""
+    """Divide the CPU into a number of logical devices."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     logical = [tf.config.LogicalDeviceConfiguration() for _ in range(number)]
     tf.config.set_logical_device_configuration(cpu, logical)

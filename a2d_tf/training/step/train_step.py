@@ -140,7 +140,7 @@ def _joiner(network: Network) -> joining.Joiner:
 def _step(
     state: TrainState, training: TrainingConfig, batch: dict, step: tf.Tensor
 ) -> dict[str, tf.Tensor]:
-    """Do a step; change nothing if it, or one before it, reports a non-finite value."""
+    """Do a step; change nothing if it, or one before it, has a non-finite value."""
     strategy = tf.distribute.get_strategy()
     seed = _seed(training, step)
     updates = ~state.diverged.read_value()
@@ -161,10 +161,13 @@ def _seed(training: TrainingConfig, step: tf.Tensor) -> tf.Tensor:
 def _gradients(
     network: Network, batch: dict, seed: tf.Tensor, training: TrainingConfig
 ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
-    """In a replica: return what the step reports, and all replicas' clipped gradients.
+    """Compute the values of a step and its clipped gradients; call it in a replica.
+
+    Both are summed over all replicas.
 
     Returns:
-      ({name: scalar}, gradients of `Network.trainable_weights`).
+      values: {name: scalar}, losses, health figures and the norm of the gradient.
+      gradients: the gradient of each of `Network.trainable_weights`.
     """
     variables = network.trainable_weights
     with tf.GradientTape(watch_accessed_variables=False) as tape:

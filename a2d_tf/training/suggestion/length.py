@@ -33,8 +33,8 @@ def batch_and_steps(
       training: the settings of the flagfile, from which suggestions may differ.
 
     Returns:
-      the suggested flags with their reasons; only flags that should change, and always
-      `steps`.
+      the suggested flags with their reasons: always the steps and intervals, the batch
+      and the shuffle buffer only if they should differ from `training`.
     """
     pixels = math.prod(basis.contents.boxes.canvas)
     batch = _fitting_batch(basis.host, preset, pixels)
@@ -50,11 +50,11 @@ def batch_and_steps(
 
 
 class _Pace(NamedTuple):
-    """The time of a training.
+    """How long a training takes.
 
     Attributes:
-      start_hours: before its steps.
-      step_hours: of a step.
+      start_hours: hours until its first step is done.
+      step_hours: hours of each step.
     """
 
     start_hours: float
@@ -62,17 +62,21 @@ class _Pace(NamedTuple):
 
 
 def _fitting_batch(host: Host, preset: Preset, pixels: int) -> int:
-    """Return the largest power of two of clips that fits the memory."""
+    """Return the batch: the most clips that fit the memory, as a power of two.
+
+    Args:
+      pixels: number of pixels of the canvas.
+    """
     memory = USABLE_MEMORY * (host.gpu or host.memory) - preset.network_bytes
     most_clips = max(1, memory / (preset.clip_bytes * pixels / SQUARE))
     return min(preset.batch, 2 ** int(math.log2(most_clips)))
 
 
 def _expected_pace(basis: Basis, preset: Preset, pixels: int) -> _Pace:
-    """Return the measured times of the training, or else the preset's.
+    """Return the measured times of the training, or else those of the preset.
 
     Args:
-      pixels: of all clips of a step.
+      pixels: number of pixels of all clips of a step together.
     """
     if basis.step_times:
         start, step = basis.step_times
