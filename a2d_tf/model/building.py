@@ -39,7 +39,7 @@ class Builder:
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Height and width in pixels of the canvas, the network's input."""
+        """Height and width in pixels of the padded canvas, the network's input."""
         return self.config.image_height, self.config.image_width
 
     def rgb(self) -> tf.Tensor:
@@ -56,7 +56,8 @@ class Builder:
     def rois(self) -> tf.Tensor:
         """Return a Keras input for RoIs, float32 [B, R, 4].
 
-        Boxes are (y1, x1, y2, x2) in pixels of the canvas; R may differ between calls.
+        Boxes are (y1, x1, y2, x2) in pixels of the padded canvas; R may differ between
+        calls.
         """
         return tf.keras.Input([None, 4], name="rois")
 
@@ -128,7 +129,7 @@ class Builder:
 
         Args:
           pyramid: P2 to P5, a list of [B, h, w, channels].
-          rois: float32 [B, R, 4], (y1, x1, y2, x2) in pixels of the canvas.
+          rois: float32 [B, R, 4], (y1, x1, y2, x2) in pixels of the padded canvas.
           cells: number of cells along each side, such as 7.
           name: name of the layer.
 

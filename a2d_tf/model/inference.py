@@ -32,7 +32,7 @@ from a2d_tf.model.structures import BatchInstances, Features, HeadInputs, RoiTab
 
 
 class Inference(NamedTuple):
-    """The answer for a batch of B key frames, boxes in pixels of the canvas.
+    """The answer for a batch of B key frames, boxes in pixels of the padded canvas.
 
     Boxes are (y1, x1, y2, x2).
 
@@ -59,8 +59,8 @@ def infer(
       network: the network.
       clip: {rgb uint8 [B, T, H, W, 3], flow float32 [B, T, H, W, 2], size int32 [B,
         2]}, T frames with the key frame in the middle; `size` is the frames' height and
-        width in pixels inside the canvas. If the readout reads motion maps, also these,
-        see `Readout.read_motion_maps`.
+        width in pixels inside the padded canvas. If the readout reads motion maps, also
+        these, see `Readout.read_motion_maps`.
       settings: numbers of proposals and detections, and thresholds; a negative
         score_threshold counts as 0.
     """
@@ -85,7 +85,8 @@ def infer_key_frames(
       network: the network.
       features: features of B key frames; with `motion` if the readout reads motion
         maps.
-      size: int32 [B, 2], height and width of the frames in pixels inside the canvas.
+      size: int32 [B, 2], height and width of the frames in pixels inside the padded
+        canvas.
       settings: numbers of proposals and detections, and thresholds; a negative
         score_threshold counts as 0.
       rgb: uint8 [B, T, H, W, 3], the clips on the canvas, if `Network.needs_image`;
@@ -145,11 +146,12 @@ def infer_boxes(
       network: the network.
       features: features of B key frames; with `motion` if the readout reads motion
         maps.
-      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas; N is at least
-        1.
+      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the padded canvas; N is at
+        least 1.
       number: int32 [B], the number of boxes of each frame, which come first among its N
         rows.
-      size: int32 [B, 2], height and width of the frames in pixels inside the canvas.
+      size: int32 [B, 2], height and width of the frames in pixels inside the padded
+        canvas.
       rgb: uint8 [B, T, H, W, 3], the clips on the canvas, if `Network.needs_image`;
         else None will do.
 

@@ -60,7 +60,7 @@ class RoiPredictions(NamedTuple):
       class_scores: float32 [B, R, C], p(class) of the actor head's C classes, without
         background.
       class_boxes: float32 [B, R, C, 4], the box of each class, (y1, x1, y2, x2) in
-        pixels of the canvas.
+        pixels of the padded canvas.
       action_logits: float32 [B, R, num_actions], the outputs of the action head; None
         if there is no action head.
       valid: bool [B, R], which rows are RoIs; the others are padding.

@@ -47,8 +47,10 @@ class ConvNorm(tf.keras.layers.Layer):
 
     rectify = staticmethod(tf.nn.relu)
     lent_folds: LentFolds | None = None
-    """Of the `JoinedNorms` model that the layer belongs to, if any: while that model
-    runs, it has folded the norms of all its layers, and `folded` returns its result.
+    """The folded norms of the `JoinedNorms` model that the layer belongs to, if any.
+
+    While that model runs, it has folded the norms of all its layers, and `folded`
+    returns its result.
     """
 
     def __init__(

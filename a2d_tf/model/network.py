@@ -66,8 +66,8 @@ class Network(tf.Module):
     The canvas is the network's input, --image_height x --image_width = H x W pixels, in
     whose top left corner frames lie. A clip has T frames with the key frame in the
     middle; the network reads the middle 2L + 1 of them. Boxes are (y1, x1, y2, x2) in
-    pixels of the canvas. B is the number of clips, N that of frames, R the RoIs and A
-    the anchors of a frame, C the classes of the actor head without background.
+    pixels of the padded canvas. B is the number of clips, N that of frames, R the RoIs
+    and A the anchors of a frame, C the classes of the actor head without background.
 
     Args:
       model_config: settings of the architecture.
@@ -217,7 +217,7 @@ class Network(tf.Module):
 
         Args:
           features: features of the B key frames.
-          rois: float32 [B, R, 4] (y1, x1, y2, x2), pixels of the canvas.
+          rois: float32 [B, R, 4] (y1, x1, y2, x2), pixels of the padded canvas.
           rgb: the clips, uint8 [B, T, H, W, 3]; needed only if `needs_image`.
           training: whether the network is being trained.
 

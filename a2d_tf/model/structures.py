@@ -87,11 +87,12 @@ class BatchTruth(NamedTuple):
     The instances of a frame come first among its rows.
 
     Attributes:
-      size: int32 [B, 2], height and width in pixels of each frame inside the canvas.
+      size: int32 [B, 2], height and width in pixels of each frame inside the padded
+        canvas.
       annotated: bool [B], whether a key frame has annotations; frames without add
         nothing to a loss.
       present: bool [B, N], which rows hold an instance.
-      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the padded canvas.
       actors: int32 [B, N], 0-based indices of actors; -1 in rows without an instance.
       actions: int32 [B, N], 0-based indices of actions; -1 in rows without an instance.
       masks: uint8 [B, N, H, W], 0 or 1, over the whole canvas.
@@ -139,7 +140,7 @@ class SampledRois(NamedTuple):
     The rows of a frame are positives, then background, then rows that do not count.
 
     Attributes:
-      boxes: float32 [B, R, 4], (y1, x1, y2, x2) in pixels of the canvas.
+      boxes: float32 [B, R, 4], (y1, x1, y2, x2) in pixels of the padded canvas.
       match: int64 [B, R], index of the instance of the frame that has the highest IoU
         with the RoI; it means nothing unless the RoI is positive.
       positive: bool [B, R], whether the RoI stands for its instance: the IoU is at
@@ -242,8 +243,8 @@ class RoiTable(NamedTuple):
     """Scores and boxes of R RoIs in each of B frames; invalid RoIs score 0.
 
     A label mode computes it from the outputs of the heads (`LabelMode.score_pairs`).
-    Boxes are (y1, x1, y2, x2) in pixels of the canvas, clipped to the frame; scores are
-    float32 probabilities.
+    Boxes are (y1, x1, y2, x2) in pixels of the padded canvas, clipped to the frame;
+    scores are float32 probabilities.
 
     Attributes:
       class_scores: [B, R, C], p(class) of each class of the actor head; these are the
@@ -290,7 +291,7 @@ class BatchInstances(NamedTuple):
 
     Attributes:
       number: int32 [B], number of instances in each frame.
-      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the padded canvas.
       classes: int32 [B, N], 0-based classes of the actor head: actors, or valid pairs
         with cartesian labels.
       class_scores: float32 [B, N], p(class).

@@ -165,8 +165,8 @@ def match_boxes(boxes: tf.Tensor, truth: BatchTruth) -> Matches:
     """Compute the IoU of boxes with the instances of their frame, and the best one.
 
     Args:
-      boxes: float32 [B, A, 4], (y1, x1, y2, x2) in pixels of the canvas, or [1, A, 4]
-        for the same boxes in every frame.
+      boxes: float32 [B, A, 4], (y1, x1, y2, x2) in pixels of the padded canvas, or [1,
+        A, 4] for the same boxes in every frame.
       truth: the true instances.
     """
     ious = box_ops.iou(boxes, truth.boxes)
@@ -193,7 +193,7 @@ def sample_rois(
     A RoI is positive if its IoU with an instance is at least 0.5. No gradient passes.
 
     Args:
-      proposals: float32 [B, R, 4], (y1, x1, y2, x2) in pixels of the canvas.
+      proposals: float32 [B, R, 4], (y1, x1, y2, x2) in pixels of the padded canvas.
       valid: bool [B, R], which rows are proposals.
       truth: the true instances.
       samples: number of rows of the result per frame.

@@ -37,8 +37,8 @@ class Inception(NamedTuple):
     pooled: int
 
 
-_PREFIX = "i3d_"  # of layers' names
-_MIDDLE = 127.5  # of a pixel's values, which become -1 to 1
+_PREFIX = "i3d_"  # the beginning of layers' names
+_MIDDLE = 127.5  # pixels of 0 to 255 become -1 to 1
 _STAGE_3 = (
     Inception("Mixed_3b", 64, (96, 128), (16, 32), 32),
     Inception("Mixed_3c", 128, (128, 192), (32, 96), 64),

@@ -195,9 +195,11 @@ class ActorHead(Head):
 
         Args:
           head_inputs: outputs of the RoI heads for these RoIs.
-          boxes: float32 [B, R, 4], the RoIs, (y1, x1, y2, x2) in pixels of the canvas.
+          boxes: float32 [B, R, 4], the RoIs, (y1, x1, y2, x2) in pixels of the padded
+            canvas.
           valid: bool [B, R], which rows are RoIs; others score 0.
-          size: int [B, 2], height and width in pixels of the frames inside the canvas.
+          size: int [B, 2], height and width in pixels of the frames inside the padded
+            canvas.
 
         Returns:
           (scores float32 [B, R, C], p(class) without background, as suppression ranks

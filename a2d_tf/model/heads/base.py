@@ -167,7 +167,7 @@ class InstanceHead(Head):
 
         Args:
           head_inputs: features and image of the key frames.
-          boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+          boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the padded canvas.
 
         Returns:
           the model's output, [B, N, ...].
@@ -185,7 +185,7 @@ class InstanceHead(Head):
 
         Args:
           head_inputs: features and image of the key frames.
-          boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+          boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the padded canvas.
           classes: int32 [B, N], 0-based classes of the actor head.
 
         Returns:

@@ -24,7 +24,7 @@ from a2d_tf.ops.crop import crop_patches
 
 SIZE = 28
 """Side of a mask in cells."""
-_SKIP_CHANNELS = 16  # of the image in the mask head
+_SKIP_CHANNELS = 16  # the mask head's channels of features of the pixels
 
 
 class MaskHead(InstanceHead):
@@ -163,7 +163,7 @@ class MaskHead(InstanceHead):
 
         Args:
           head_inputs: features and image of the key frames.
-          boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+          boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the padded canvas.
           classes: int32 [B, N], 0-based classes of the actor head.
 
         Returns:

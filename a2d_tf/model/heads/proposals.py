@@ -22,8 +22,8 @@ class Proposals:
     It is no `Head`: it runs on each cell of the pyramid, not on RoIs.
 
     Args:
-      anchors: float32 [A, 4], (y1, x1, y2, x2) in pixels of the canvas: the anchors of
-        all levels in the order of `anchors.generate`.
+      anchors: float32 [A, 4], (y1, x1, y2, x2) in pixels of the padded canvas: the
+        anchors of all levels in the order of `anchors.generate`.
       sizes: for each level, the sizes of the anchors of a cell in pixels, ascending.
       coder: converts boxes to deltas from anchors, and back.
 

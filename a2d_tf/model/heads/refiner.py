@@ -123,7 +123,7 @@ class Refiner(InstanceHead):
 
         Args:
           head_inputs: image of the key frames.
-          boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+          boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the padded canvas.
           classes: not read; masks do not depend on the class.
 
         Returns:

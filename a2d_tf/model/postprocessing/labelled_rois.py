@@ -15,7 +15,7 @@ from a2d_tf.model.structures import HeadInputs, RoiTable
 class ProposedRois(NamedTuple):
     """The R proposed RoIs of B frames, with what the actor head says of them.
 
-    Boxes are (y1, x1, y2, x2) in pixels of the canvas.
+    Boxes are (y1, x1, y2, x2) in pixels of the padded canvas.
 
     Attributes:
       head_inputs: features of the key frames and outputs of the RoI heads.
@@ -24,7 +24,8 @@ class ProposedRois(NamedTuple):
       scores: float32 [B, R, C], p(class) of the actor head's C classes, without
         background.
       boxes: float32 [B, R, C, 4], the box of each class, clipped to the frame.
-      size: int32 [B, 2], height and width in pixels of the frames inside the canvas.
+      size: int32 [B, 2], height and width in pixels of the frames inside the padded
+        canvas.
       rgb: uint8 [B, T, H, W, 3], the clips; None if no head reads them.
     """
 
@@ -40,7 +41,7 @@ class ProposedRois(NamedTuple):
 class LabelledRois(NamedTuple):
     """The instances found among the RoIs of B frames, and the RoIs that are reported.
 
-    Boxes are (y1, x1, y2, x2) in pixels of the canvas.
+    Boxes are (y1, x1, y2, x2) in pixels of the padded canvas.
 
     Attributes:
       detections: the N boxes of each frame that suppression keeps.

@@ -23,7 +23,7 @@ class UnlabelledBoxes(NamedTuple):
     """N boxes per frame for the readout to label, and what the heads say of them.
 
     Attributes:
-      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the padded canvas.
       used: bool [B, N], which rows hold a box.
       foreground: float32 [B, N], 1 - p(background) of the actor head; 0 in rows that
         are not used.
@@ -111,7 +111,8 @@ def score_by_readout(
       features: features of the key frames; the readout's logits and motion maps are
         read.
       unlabelled: the boxes and what the heads say of them.
-      size: int32 [B, 2], height and width in pixels of the frames inside the canvas.
+      size: int32 [B, 2], height and width in pixels of the frames inside the padded
+        canvas.
 
     Returns:
       the table with a row for each box, [B, N, ...].

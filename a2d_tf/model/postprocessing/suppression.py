@@ -11,7 +11,7 @@ from a2d_tf.core.settings.config import InferenceConfig
 from a2d_tf.model.postprocessing.used_rows import gather_used
 from a2d_tf.ops import boxes as box_ops
 
-_CANDIDATES = 10  # for each of N detections, the best boxes that NMS compares
+_CANDIDATES = 10  # NMS compares so many times as many boxes as it may keep
 _VOTING_IOU = 0.5
 
 
@@ -22,7 +22,7 @@ class ClassDetections(NamedTuple):
 
     Attributes:
       number: int32 [B], number of boxes in each frame.
-      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the padded canvas.
       classes: int32 [B, N], 0-based classes of the actor head.
       class_scores: float32 [B, N], p(class).
       roi: int32 [B, N], index of the RoI that each row comes from.
@@ -43,7 +43,7 @@ def suppress(
     Args:
       scores: float32 [B, R, C], the score of each RoI and class; static R and C.
       boxes: float32 [B, R, C, 4], the box of each RoI and class, (y1, x1, y2, x2) in
-        pixels of the canvas.
+        pixels of the padded canvas.
       settings: three of them are read. `score_threshold` is the least score of a
         detection; a negative one counts as 0, and a score of 0 is never kept. A box is
         suppressed if its IoU with a better one of its class exceeds `nms_threshold`.

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from a2d_tf.ops.motion_maps import FLOW_HISTOGRAMS, MotionMap
 
-_GRID = 8  # points a side at which a box is read
-_LEAST_HEIGHT = 1e-3  # of a box, in heights of the frame
+_GRID = 8  # a box is sampled at 8 x 8 points
+_LEAST_HEIGHT = 1e-3  # boxes count as no lower than this, in heights of the frame
 
 
 def average_map(
@@ -19,7 +19,7 @@ def average_map(
 
     Args:
       values: [B, h, w, C], features or logits; the map covers the whole canvas.
-      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the padded canvas.
       canvas: (height, width) in pixels of the network's input.
 
     Returns:
@@ -54,8 +54,9 @@ def average_motion_map(
     Args:
       motion_map: the kind of motion map; its stride is read.
       values: [B, h, w, C], padded at the right and at the bottom.
-      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
-      inside: int32 [B, 2], height and width in pixels of the frames inside the canvas.
+      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the padded canvas.
+      inside: int32 [B, 2], height and width in pixels of the frames inside the padded
+        canvas.
       size: int32 [B, 2], height and width in pixels of the motion frames, from which
         the maps were computed.
 

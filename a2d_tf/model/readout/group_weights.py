@@ -23,8 +23,10 @@ APPEARANCE = "appearance"
 """The group of the key frame's features; other groups are of `motion_maps.groups`."""
 _PENALTIES = (0.01, ridge.PENALTY, 0.1)
 _STEPS = 4  # weights of candidates are multiples of a quarter
-_PRIOR = 6.0  # a candidate loses it in log probability, times its squared distance
-_LEAST_WEIGHT = 0.02  # of a group that is read
+# A candidate's log probability falls by so much, times its squared distance from the
+# default.
+_PRIOR = 6.0
+_LEAST_WEIGHT = 0.02  # a group with less weight is not read
 
 
 class GroupWeights(NamedTuple):
@@ -48,9 +50,10 @@ def choose(
 ) -> GroupWeights:
     """Choose how much each group of features counts in the readout of actions.
 
-    Left-out videos decide: actions in each video are predicted by fits to the others.
-    With less than eight videos, the default stays: an action backbone counts twice as
-    much as any other group.
+    The readout labels boxes by ridge regression on features of public weights. Left-out
+    videos decide: actions in each video are predicted by fits to the others. With less
+    than eight videos, the default stays: an action backbone counts twice as much as any
+    other group.
 
     Args:
       groups: {name: features of the true boxes of n instances, [n, D]}: APPEARANCE,
@@ -59,6 +62,10 @@ def choose(
         left out.
       count: |Y|, the number of actions.
       videos: [n], the names of the videos that show the instances.
+
+    Returns:
+      the weights of all groups in the order of `groups`, the penalty, and a sentence on
+      them.
     """
     default = _default_hyperparameters(groups)
     if len(groups) == 1:

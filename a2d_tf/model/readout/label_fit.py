@@ -13,7 +13,7 @@ from a2d_tf.model.readout.group_weights import APPEARANCE
 
 LEAST_SKILL = 0.15
 """Below this skill, labels are left to the network's heads."""
-_ABSENT = -20.0  # logit of a label without a training instance
+_ABSENT = -20.0  # logit of a label that no training instance has
 
 
 class ReadoutInstances(NamedTuple):
@@ -123,8 +123,10 @@ def fit_labels(
 ) -> FittedLabels:
     """Fit the readout: actors to appearance alone, actions to all features.
 
-    Labels with a skill below LEAST_SKILL are left to the network's heads; labels whose
-    skill is unknown are not.
+    The readout labels boxes by ridge regression on features of public weights. Labels
+    with a skill below LEAST_SKILL are left to the network's heads; labels whose skill
+    is unknown are not. A skill is the balanced accuracy in left-out videos, adjusted
+    for chance.
 
     Args:
       instances: the instances of training videos.
@@ -132,6 +134,9 @@ def fit_labels(
       num_actions: |Y|, the number of actions.
       motion_groups: names of the groups of features beside appearance.
       has_heads: whether the network's heads know labels; if not, none are left to them.
+
+    Returns:
+      the weights for actors and for actions, and their skills.
     """
     groups = {APPEARANCE: instances.features[APPEARANCE]}
     # Actors are not calibrated: thresholds of p(actor) expect values near 0 or 1.

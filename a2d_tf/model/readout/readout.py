@@ -55,7 +55,7 @@ class Readout:
 
     Args:
       labels: the actors and actions.
-      image_size: (height, width) in pixels of the canvas, the network's input.
+      image_size: (height, width) in pixels of the padded canvas, the network's input.
       motion_groups: the motion maps that are read, by groups that have one weight in
         the fit: {name of a group: its motion maps}.
 
@@ -158,12 +158,12 @@ class Readout:
         Args:
           maps: the logits of C4 and C5 that `build_layers` returns, averaged over the
             frames of a clip, [B, h, w, 2 (|X| + |Y|)] each.
-          boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the canvas.
+          boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the padded canvas.
           actor_scores: float32 [B, N, |X|], p(actor) of the actor head.
           action_logits: float32 [B, N, |Y|], logits of the action head, without
             background.
           inside: int32 [B, 2], height and width in pixels of the frames inside the
-            canvas.
+            padded canvas.
           motion: the result of `read_motion_maps`; None if no motion maps are read.
 
         Returns:

@@ -21,7 +21,8 @@ import numpy as np
 from a2d_tf.model.readout.cross_validation import LeftOutPredictions
 
 PENALTY = 0.03
-"""Beside the mean square of standardised features, which is 1 for all together."""
+"""Usual factor of the classifier's squared weights; features have a mean square of 1.
+"""
 _TINY = 1e-6
 
 
