@@ -18,7 +18,7 @@ OUR_DESCRIPTION = "a2d_tf"
 
 
 class Tracks(str, enum.Enum):
-    """Who has numbered the tracks of a file."""
+    """Who chose the numbers of the tracks in a file: nobody, the tool, or the user."""
 
     NONE = "has none"
     TOOL = "the tool"
@@ -30,15 +30,18 @@ class Tracks(str, enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Conventions:
-    """The conventions of a tool's files.
+    """What the numbers and blanks in the files of one annotation tool mean.
+
+    There is one object for each tool, such as `CVAT` or `MOT`.
 
     Attributes:
-      tool: what people call it.
-      first_frame: its number of the first frame of a video.
-      tracks: who has numbered the tracks.
-      first_track: the lowest number of a track.
-      lists_empty: whether a listed frame without shapes is known to be empty.
-      blanks: values of an attribute, or of a cell, that say nothing.
+      tool: what people call the tool.
+      first_frame: the number that the tool gives to the first frame of a video, 0 or 1.
+      tracks: who has chosen the numbers of the tracks.
+      first_track: the lowest number that a track can have.
+      lists_empty: whether a frame that the file lists without shapes was annotated, and
+        shows background only. Otherwise nobody may have looked at it.
+      blanks: the texts that mean "no value" in an attribute of a shape, or in a cell.
     """
 
     tool: str
@@ -49,16 +52,28 @@ class Conventions:
     blanks: tuple[str, ...] = NO_VALUE
 
     def frame(self, number: int) -> int:
-        """Return the 1-based number of the frame that the tool calls `number`."""
+        """Return the 1-based number of a frame in its video.
+
+        Args:
+          number: the number that the tool gives to the frame, counted from
+            `first_frame`.
+        """
         return number - self.first_frame + 1
 
     def number(self, frame: int) -> int:
-        """Return what the tool calls a frame, given its 1-based number."""
+        """Return the number that the tool gives to a frame, counted from `first_frame`.
+
+        Args:
+          frame: the 1-based number of the frame in its video.
+        """
         return frame - 1 + self.first_frame
 
     @property
     def tracks_have_names(self) -> bool:
-        """Whether the user chose the numbers of tracks, which then name individuals."""
+        """Whether the user knows individuals by the numbers of their tracks.
+
+        This is so if the user chose the numbers, or if they are those of our own pages.
+        """
         return self.tracks in (Tracks.USER, Tracks.OURS)
 
 

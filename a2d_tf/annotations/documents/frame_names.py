@@ -33,7 +33,11 @@ _UPLOADED = re.compile(rf"^(?!{_DATE})[0-9a-f]{{8}}(-|__)(?=.)")
 
 
 def not_a_frame_message(name: str) -> str:
-    """Return the message, with remedy, that the name of an image names no frame."""
+    """Return the text of the error that an image's name has no frame number.
+
+    Args:
+      name: the name or path of the image.
+    """
     return (
         f"{quoted(name)} does not name a video frame; rename images to"
         " <video>_<number>.jpg"
@@ -41,20 +45,25 @@ def not_a_frame_message(name: str) -> str:
 
 
 class VideoAndNumber(NamedTuple):
-    """The name of the video, None if the path has none, and the frame's number."""
+    """The video and the number of a frame, as the path of its image tells them.
+
+    Attributes:
+      video: the name of the video; None if the path contains none.
+      number: the number in the name of the image, as it stands there.
+    """
 
     video: str | None
     number: int
 
 
 def split_frame_name(name: str) -> VideoAndNumber | None:
-    """Split the path of an image into the video's name and the frame's number.
+    r"""Split the path of an image into the video's name and the frame's number.
 
-    'clip1/00005.jpg', 'clip1_00005.jpg' and r'images\\clip1\\frame-5.png' are frame 5
+    'clip1/00005.jpg', 'clip1_00005.jpg' and r'images\clip1\frame-5.png' are frame 5
     of clip1; '00005.jpg' and 'frame_00005.png' are frame 5 of a video without a name.
 
     Returns:
-      None if the name does not end with a number.
+      the name and the number; None if the image's name does not end with a number.
     """
     *folders, last = name.replace("\\", "/").split("/")
     stem = last.rpartition(".")[0] or last
@@ -71,10 +80,16 @@ def split_frame_name(name: str) -> VideoAndNumber | None:
 
 
 def parse_image(name: str) -> FrameName | None:
-    """Parse the path of a user's own image: 'clip1/00005.jpg', 'images/clip1_5.jpg'.
+    """Find the video and the frame that the path of a user's own image names.
+
+    For example, 'clip1/00005.jpg' and 'images/clip1_5.jpg' are number 5 of clip1.
+
+    Args:
+      name: the path of the image, as the annotation tool wrote it.
 
     Returns:
-      the frame, numbered as in the name; None if the name does not end with a number.
+      the video, the number as it stands in the name, and the folder; None if the name
+      does not end with a number.
     """
     path = _without_images_folder(name)
     video_and_number = split_frame_name(path)
@@ -95,13 +110,18 @@ def parse_image(name: str) -> FrameName | None:
 
 
 def parse_cvat(name: str) -> FrameName | None:
-    """Parse the name of an image in an export of CVAT.
+    """Find the video and the frame that an image's name in an export of CVAT means.
 
-    A frame of a video is 'frame_000005.PNG', in this project's exports
-    'clip1/frame_000005.PNG'. An image of a task of images keeps its own path.
+    CVAT names a frame of a video 'frame_000005.PNG', counted from 0; this project's
+    exports have 'clip1/frame_000005.PNG'. A task of images keeps the user's own names,
+    which are parsed like those of `parse_image`.
+
+    Args:
+      name: the name or path of the image.
 
     Returns:
-      the frame; None if the name does not end with a number.
+      the video, the frame's number from 1, and the folder; None if the name does not
+      end with a number.
 
     Source: cvat-ai/cvat `dataset_manager/bindings.py`.
     """
@@ -113,7 +133,11 @@ def parse_cvat(name: str) -> FrameName | None:
 
 
 def has_number_0(names: Iterable[str]) -> bool:
-    """Return whether an image has the number 0, so that its file counts from 0."""
+    """Return whether the name of an image has the number 0, so that names count from 0.
+
+    Args:
+      names: the paths of all images in a file.
+    """
     for name in names:
         video_and_number = split_frame_name(name)
         if video_and_number and video_and_number.number == 0:
@@ -122,15 +146,18 @@ def has_number_0(names: Iterable[str]) -> bool:
 
 
 def parse_from_0(name: str, certain: bool) -> FrameName | None:
-    """Parse the name of a mask or a YouTube-VIS image: 'clip1/00005.png' is frame 6.
+    """Find the frame of a mask or a YouTube-VIS image, whose names count from 0.
+
+    For example, 'clip1/00005.png' is frame 6 of clip1.
 
     Args:
       name: the path of the image.
-      certain: whether the file surely counts from 0. Otherwise it counts from 1 if the
-        images of the video do.
+      certain: whether the file surely counts from 0, see `has_number_0`. Otherwise the
+        result says that the number is one less if the images of the video begin at 1.
 
     Returns:
-      the frame; None if the name does not end with a number.
+      the video, the frame's number from 1, and the folder; None if the name does not
+      end with a number.
     """
     frame_name = parse_image(name)
     if not frame_name:
@@ -144,14 +171,19 @@ def parse_from_0(name: str, certain: bool) -> FrameName | None:
 
 
 def parse_roboflow(name: str, step: int) -> FrameName | None:
-    """Parse a name that Roboflow writes: 'clip1_mp4-5_jpg.rf.0a1b….jpg'.
+    """Find the video and the frame that an image's name in an export of Roboflow means.
+
+    Roboflow samples frames of a video, and numbers the samples from 0:
+    'clip1_mp4-5_jpg.rf.0a1b….jpg' is the sixth sample. Other names are those of a
+    user's own images, see `parse_image`.
 
     Args:
       name: the name, also without Roboflow's ending: 'clip1_mp4-5.jpg'.
       step: the number of video frames from one sampled frame to the next.
 
     Returns:
-      the frame; None if the name does not end with a number.
+      the video, the frame's number from 1, and the folder; None if the name does not
+      end with a number.
     """
     name = re.sub(r"_([A-Za-z]+)\.rf\.[^./]+\.[A-Za-z]+$", r".\1", name)
     parts = re.fullmatch(
@@ -170,10 +202,18 @@ def parse_roboflow(name: str, step: int) -> FrameName | None:
 
 
 def parse_label_studio(name: str) -> FrameName | None:
-    """Parse a name that Label Studio writes: '0a1b2c3d-clip1_00005.jpg'.
+    """Find the video and the frame that an image's name in Label Studio means.
+
+    Label Studio puts 8 random digits before the user's name of the image, as in
+    '0a1b2c3d-clip1_00005.jpg'. They are removed; the number stays as it stands in the
+    name.
+
+    Args:
+      name: the name or path of the image.
 
     Returns:
-      the frame; None if the name contains no video or no number.
+      the video, the frame's number, and an empty folder; None if the name contains no
+      video or no number.
     """
     frame_name = parse_image(re.sub(_UPLOADED, "", _file_name(name)))
     if frame_name and frame_name.video:

@@ -14,11 +14,13 @@ from a2d_tf.data.segmentations import box_of, decode_box, decode_parts
 
 
 class DecodedShape(NamedTuple):
-    """The shape of an instance.
+    """The shape of an instance in pixels of the video.
 
     Attributes:
-      box: float32 [4], y1, x1, y2, x2, as annotated, else around the mask.
-      mask: bool [H, W]; None if only the box is annotated.
+      box: float32 [4], (y1, x1, y2, x2). It is the annotated box, or if there is none,
+        the box around the mask.
+      mask: bool [H, W], whether each pixel of the frame shows the instance; None if
+        only a box was annotated.
     """
 
     box: np.ndarray
@@ -28,11 +30,12 @@ class DecodedShape(NamedTuple):
 def check_size(
     frame: AnnotatedFrame, size: tuple[int, int], path: str | os.PathLike
 ) -> None:
-    """Raise InputError if the size that an annotation states is not that of its video.
+    """Raise InputError if an annotation states another frame size than its video has.
 
     Args:
-      size: (height, width) of the video's frames.
-      path: path of the video, for messages.
+      frame: the annotated frame, which may state the size of its image.
+      size: (height, width) of the video's frames, in pixels.
+      path: the path of the video, for the error.
     """
     if frame.fits(size):
         return
@@ -47,13 +50,17 @@ def check_size(
 def decode_shape(
     instance: Instance, frame: AnnotatedFrame, size: tuple[int, int]
 ) -> DecodedShape:
-    """Decode the shape of an instance of a frame.
+    """Decode the mask and the box of an instance, scaled to the size of the video.
 
     Args:
-      size: (height, width) of the video's frames, which `check_size` has accepted.
+      instance: the annotated instance.
+      frame: the annotated frame with the instance, whose size its coordinates refer to.
+      size: (height, width) of the video's frames in pixels; `check_size` must have
+        accepted it.
 
     Raises:
-      InputError: malformed, empty, or outside the frame; names no file.
+      InputError: the shape is malformed, empty, or outside the frame. The message does
+        not name the file.
     """
     annotated_size = frame.size or size
     mask = None

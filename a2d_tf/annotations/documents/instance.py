@@ -57,19 +57,34 @@ class Instance:
 
     @property
     def action_at(self) -> str:
-        """The file that states the action and the place in it, for errors."""
+        """The file that states the action and the place in it, for errors.
+
+        It is the place of the coded time if the action was coded, otherwise `where`.
+        """
         return self.coded_at or self.where
 
 
 def number_in_name(name: str | None) -> int | None:
-    """Return a name as a number: 3 for '3'; None for 'Ann', '007' and None."""
+    """Return the number that an individual's name consists of.
+
+    Args:
+      name: the name of an individual, as annotated.
+
+    Returns:
+      3 for '3'; None for a name that is more than a number ('Ann', 'mouse 3'), that has
+      leading zeros ('007'), or that is missing.
+    """
     if name and re.fullmatch("0|[1-9][0-9]{0,8}", name):
         return int(name)
     return None
 
 
 def check_tracks_differ(instances: Iterable[Instance]) -> None:
-    """Raise InputError if two instances of a frame have one track."""
+    """Raise InputError if two instances of one frame belong to the same track.
+
+    Args:
+      instances: all instances of the frame.
+    """
     first_of_track: dict[int, Instance] = {}
     for instance in instances:
         if instance.track is None:

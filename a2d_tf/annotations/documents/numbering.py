@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Counted(str, enum.Enum):
-    """What the number of a frame refers to."""
+    """What the number of an annotated frame counts: frames of the video, or images."""
 
     VIDEO_FRAMES = "video"
     """It counts the frames of the source video, from 1."""
@@ -26,8 +26,10 @@ class Numbering(NamedTuple):
     """How a tool numbers the frames of a video.
 
     Attributes:
-      kind: what a frame's number refers to.
-      explanation: a line for the user: 'frame_000005 is frame 6'.
+      kind: what the number of a frame counts.
+      explanation: a sentence that explains the numbers to the user, such as 'CVAT
+        counts
+        from 0: its frame 5 is frame 6 of the video'.
     """
 
     kind: Counted
@@ -35,7 +37,16 @@ class Numbering(NamedTuple):
 
 
 class FrameName(NamedTuple):
-    """What the name of an image tells of its frame; see `AnnotatedFrame`."""
+    """What the name of an image, or a file, tells of an annotated frame.
+
+    Attributes:
+      video: the video's name without suffix; None if the name contains none.
+      number: the number of the frame; `numbering` says what it counts.
+      numbering: whether `number` counts frames of the video, names of images, or images
+        of an annotation task.
+      folder: the relative path of the folder that contains the video's frames or their
+        folder, without folders of splits; '' if the name contains none.
+    """
 
     video: str | None
     number: int

@@ -13,12 +13,13 @@ from a2d_tf.core.errors import InputError
 
 
 class Conflicts:
-    """Finds documents that contradict each other.
+    """Finds documents, annotations of one file each, that contradict each other.
 
     It is told the documents and frames one by one, and remembers them.
 
     Args:
-      flag: the name of the flag that lists the exports, for messages.
+      flag: the name of the command's flag that lists the exports, such as
+        'annotations', for errors.
     """
 
     def __init__(self, flag: str) -> None:
@@ -37,10 +38,10 @@ class Conflicts:
         frames, or if they are different tasks, each of a whole video of this name.
 
         Args:
-          document: the document.
-          video: the name of its video.
+          document: the annotations of one file.
+          video: the name of the video that they were matched to.
           is_named: whether the user has named the video of this export. Then several
-            tasks may be of the video.
+            tasks may annotate one video.
         """
         self._check_exported_again(document, video)
         if is_named or document.task is None:
@@ -79,7 +80,14 @@ class Conflicts:
         )
 
     def check_folder(self, frame: AnnotatedFrame, video: str) -> None:
-        """Raise InputError if the frames of one video name are in two folders."""
+        """Raise InputError if an earlier frame of this video is in another folder.
+
+        Then the two folders contain two videos of one name.
+
+        Args:
+          frame: an annotated frame; one whose file names no folder is accepted.
+          video: the name of the video that the frame was matched to.
+        """
         if not frame.folder:
             return
         other = self._frames_in_folders.setdefault(video, frame)
@@ -95,15 +103,16 @@ class Conflicts:
 def check_repetition(
     frame: AnnotatedFrame, earlier: AnnotatedFrame, video: str, number: int
 ) -> None:
-    """Raise InputError if a frame is annotated twice.
+    """Raise InputError if two annotations of a frame differ, or are in one file.
 
-    Two files may annotate it alike, such as the exports of a task and of its project.
+    Two files may annotate a frame alike, such as the exports of a task and of its
+    project. Numbers of tracks may differ then.
 
     Args:
-      frame: the annotation.
-      earlier: the other annotation of the frame.
-      video: the name of the video.
-      number: the 1-based number of the frame.
+      frame: the annotation that was read later.
+      earlier: the annotation of the same frame that was read before.
+      video: the name of the video, for the error.
+      number: the 1-based number of the frame, for the error.
     """
     is_of_same_file = earlier.path == frame.path
     is_repeated = is_of_same_file and earlier.where != frame.where
@@ -132,7 +141,14 @@ def _contents(frame: AnnotatedFrame) -> list[Instance]:
 
 
 def file_of(entry: Document | AnnotatedFrame) -> pathlib.PurePath:
-    """Return the file of a document or a frame; of a member of a zip, the zip."""
+    """Return the path of the existing file that contains a document or a frame.
+
+    For a member of a zip this is the zip. If no such file exists, it is the entry's
+    `path`.
+
+    Args:
+      entry: the annotations of one file, or of one frame.
+    """
     for path in (entry.path, *entry.path.parents):
         if os.path.isfile(path):
             return path

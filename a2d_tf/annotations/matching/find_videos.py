@@ -28,23 +28,27 @@ def find_videos(
     flag: str = "annotations",
     wanted: Collection[str] | None = None,
 ) -> dict[str, VideoAnnotations]:
-    """Find the videos of exports and of their frames.
+    """Match annotations to the videos of a folder, and number their frames as these do.
 
     Args:
-      folder: the folder of the videos.
-      first_frame: 0 or 1, the number of the first frame of a video file if images are
-        numbered by name; by default 1. Folders of images begin with 0 or 1 by
-        themselves.
-      flag: the flag that names the exports, for messages.
-      wanted: names of videos; once each of them has annotations, documents that fit no
+      exports: the exports of annotation tools, with their documents: the annotations of
+        each file.
+      folder: the folder of the user's videos.
+      first_frame: 0 or 1, the number of the first frame of a video file in the names of
+        images; None for the format's own. In a folder of images the first image's own
+        number counts.
+      flag: the name of the flag that lists the exports, for errors.
+      wanted: names of videos. Once each of them has annotations, documents that fit no
         video are left out. None: each document must fit one.
 
     Returns:
-      {video: its annotations}.
+      {name of a video: its annotations}. A video that a document names need not exist
+      in the folder.
 
     Raises:
-      InputError: no video fits a document, two files are one video, or a frame is
-        annotated twice.
+      InputError: no video fits a document, documents contradict each other, two files
+        or folders have the name of one video, a frame is annotated twice with
+        differences, or its number is below 1.
     """
     matches = match_documents(exports, folder)
     conflicts = Conflicts(flag)

@@ -17,7 +17,16 @@ _USUAL_FIRST = {
 
 
 def check_numbering(document: Document, video: str, folder: VideoFolder) -> None:
-    """Raise InputError if numbers of images may mean other frames of the video."""
+    """Raise InputError if a document counts images of a task that may lack frames.
+
+    Such numbers are those of the video's frames only if the task has as many images as
+    the video has frames.
+
+    Args:
+      document: the annotations of one file.
+      video: the name of the video that they were matched to.
+      folder: the folder of the user's videos, which tells the video's length.
+    """
     kinds = {frame.numbering.kind for frame in document.frames}
     if Counted.TASK_IMAGES not in kinds or video not in folder.videos:
         return
@@ -33,7 +42,21 @@ def check_numbering(document: Document, video: str, folder: VideoFolder) -> None
 def number_in_video(
     frame: AnnotatedFrame, video: str, folder: VideoFolder, first_frame: int | None
 ) -> int:
-    """Return the 1-based number of a frame in its video."""
+    """Return the 1-based number of an annotated frame in its video.
+
+    If the file numbers frames by names of images, the number of the first image is
+    subtracted: that of the folder of images, or of `first_frame` for a video file.
+
+    Args:
+      frame: the annotated frame.
+      video: the name of the video that it was matched to.
+      folder: the folder of the user's videos.
+      first_frame: 0 or 1, the number of the first frame of a video file in names of
+        images; None for the format's own.
+
+    Raises:
+      InputError: the number is below 1.
+    """
     number = frame.number
     usual = _USUAL_FIRST.get(frame.numbering.kind)
     if usual is not None:

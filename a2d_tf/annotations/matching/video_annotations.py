@@ -11,12 +11,13 @@ from a2d_tf.annotations.documents.instance import Instance
 
 @dataclasses.dataclass
 class VideoAnnotations:
-    """The annotations of a video.
+    """The annotations of one video, from one file or several.
 
     Attributes:
-      frames: {1-based number: frame}, in the order of the files.
-      documents: the files that these frames come from.
-      notes: for the user, how files were matched to this video.
+      frames: {1-based number of a frame in the video: its annotation}, in the order of
+        the files.
+      documents: the contents of the files that the frames come from.
+      notes: sentences for the user on how files were matched to this video.
     """
 
     frames: dict[int, AnnotatedFrame] = dataclasses.field(default_factory=dict)
@@ -26,7 +27,12 @@ class VideoAnnotations:
     def add(
         self, number: int, frame: AnnotatedFrame, document: Document
     ) -> AnnotatedFrame | None:
-        """Add a frame of a document, unless the video has one of this number.
+        """Add an annotated frame, unless the video already has one of this number.
+
+        Args:
+          number: the 1-based number of the frame in the video.
+          frame: the annotated frame.
+          document: the document that contains it, which is added to `documents`.
 
         Returns:
           the frame that the video already has; None if the new one was added.
@@ -40,7 +46,11 @@ class VideoAnnotations:
 
 
 def instances_of(annotations: Mapping[str, VideoAnnotations]) -> Iterator[Instance]:
-    """Yield the instances of videos, {video: its annotations}."""
+    """Yield all annotated instances of all frames of some videos.
+
+    Args:
+      annotations: {name of a video: its annotations}.
+    """
     for video_annotations in annotations.values():
         for frame in video_annotations.frames.values():
             yield from frame.instances

@@ -18,7 +18,12 @@ from a2d_tf.data.decoding import video_frames, video_paths
 
 
 class VideoExtent(NamedTuple):
-    """The (height, width) of a video's frames, in pixels, and their number."""
+    """The size and the length of a video.
+
+    Attributes:
+      size: (height, width) of the frames in pixels.
+      frame_count: the number of frames that decode.
+    """
 
     size: tuple[int, int]
     frame_count: int
@@ -40,7 +45,10 @@ class VideoFiles:
 
     @functools.cached_property
     def extent(self) -> VideoExtent | None:
-        """Size and length of the first path; None if it is no complete video."""
+        """The size and the length of the first path, which is decoded once for it.
+
+        It is None if the path is no complete video.
+        """
         path = self.paths[0]
         try:
             return VideoExtent(video_frames.size(path), video_frames.count(path))
@@ -49,11 +57,12 @@ class VideoFiles:
 
 
 class VideoFolder:
-    """The videos of a folder.
+    """The videos of a folder, found by the names that tools give them.
 
-    Attributes:
+    Args, which are also attributes:
       path: the folder.
-      videos: {name: its files}, the name of a video file without its suffix.
+      videos: {name of a video: its files}. The name is that of the file without its
+        suffix, or that of the folder of images.
     """
 
     def __init__(self, path: pathlib.Path, videos: Mapping[str, VideoFiles]) -> None:
@@ -66,7 +75,16 @@ class VideoFolder:
 
     @classmethod
     def open(cls, path: pathlib.Path) -> VideoFolder:
-        """List the videos of a folder; InputError if there is no such folder."""
+        """List the video files and the folders of images in a folder.
+
+        Hidden files and files with other suffixes are ignored.
+
+        Args:
+          path: the folder.
+
+        Raises:
+          InputError: there is no such folder.
+        """
         if not path.is_dir():
             raise InputError(
                 f"{path}: no such folder; --videos must be the folder of videos"
@@ -87,11 +105,11 @@ class VideoFolder:
     def of_paths(
         cls, path: pathlib.Path, entries: Iterable[pathlib.Path]
     ) -> VideoFolder:
-        """Return a folder of certain videos only.
+        """Make a `VideoFolder` of certain videos only.
 
         Args:
-          path: the folder, for messages.
-          entries: the video files and folders of images.
+          path: the folder, for errors.
+          entries: paths of the video files and the folders of images.
         """
         videos: dict[str, VideoFiles] = {}
         for entry in entries:
@@ -104,9 +122,12 @@ class VideoFolder:
         return cls(path, videos)
 
     def without_suffix(self, name: str) -> str:
-        """Return a video's name without the suffix of its file, if it has one.
+        """Return a video's name without the suffix of a video file, if it has one.
 
-        The name of an existing folder stays as it is, even if it is clip.mp4.
+        The name of an existing folder stays as it is, even if it is 'clip.mp4'.
+
+        Args:
+          name: the name of a video or of its file, as a user or a tool wrote it.
         """
         stem, suffix = os.path.splitext(name)
         if suffix.lower() in video_paths.VIDEOS and name not in self.videos:
@@ -114,10 +135,16 @@ class VideoFolder:
         return name
 
     def spelling(self, name: str) -> str:
-        """Return a video's name as the folder spells it.
+        """Return the name of a video as it is spelled in this folder.
 
-        A tool may have changed the name. If it fits several videos or none, it is
-        returned unchanged.
+        Tools change case, blanks, separators and accents of names.
+
+        Args:
+          name: the name as a tool wrote it, without suffix.
+
+        Returns:
+          the name of the only video that it may mean; `name` itself if it may mean
+          several or none.
         """
         if name in self.videos:
             return name

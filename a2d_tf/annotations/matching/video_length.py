@@ -10,14 +10,16 @@ from a2d_tf.core.errors import InputError
 
 
 def check_length(count: int, path: pathlib.Path, documents: Sequence[Document]) -> None:
-    """Raise InputError if an export covers more frames than decode, or fewer.
+    """Raise InputError if a video is longer or shorter than the annotated one.
 
-    It may cover fewer if it begins later, or if another export continues it.
+    It must not have fewer frames than an export covers. It may have more if the export
+    begins later than the video, or if another export continues it.
 
     Args:
       count: the number of frames of the video that decode.
-      path: the video, for the error.
-      documents: the documents that annotate the video.
+      path: the path of the video, for the error.
+      documents: the documents that annotate the video; those that state no range of
+        frames are not checked.
     """
     latest_start = 0
     for document in documents:

@@ -27,13 +27,17 @@ _SUFFIXES = (*VIDEOS, ".json", ".xml", ".zip", ".txt", ".csv", ".h5", ".slp")
 
 @dataclasses.dataclass
 class VideoMatch:
-    """A document and its videos.
+    """A document, the annotations of one file, and the videos that it annotates.
 
     Attributes:
-      videos: {name of a video in the document, or None: name of the video}.
-      unmatched_names: names in the document of which no video is known so far.
-      is_named: whether the user has named the video.
-      is_of_task: whether the video is that of the task in the name of the export.
+      document: the annotations of one file.
+      videos: {name of a video in the document: name of the video in the folder}. The
+        key is None for frames whose video the document does not name.
+      unmatched_names: the names in the document, or None, for which no video has been
+        found so far.
+      is_named: whether the user has named the video of this export.
+      is_of_task: whether the video was found by the name of the task in the name that
+        CVAT gave to the export.
     """
 
     document: Document
@@ -46,14 +50,17 @@ class VideoMatch:
 def match_documents(
     exports: Iterable[ReadExport], folder: VideoFolder
 ) -> list[VideoMatch]:
-    """Find the videos of the documents of exports, as far as possible.
+    """Find the videos that the documents of exports annotate, as far as possible.
+
+    The module's docstring tells in which order names, paths and sizes count.
 
     Args:
-      exports: the exports, with their documents.
-      folder: the videos that may be annotated.
+      exports: the exports, with the annotations of each of their files.
+      folder: the folder of the videos that may be annotated.
 
     Returns:
-      a match for each document, in the order of the exports.
+      a match for each document, in the order of the exports. Its `unmatched_names` are
+      not empty if no video was found.
 
     Raises:
       InputError: the user names one video for an export whose documents belong to
@@ -67,7 +74,11 @@ def match_documents(
 
 
 def taken_videos(matches: Iterable[VideoMatch]) -> set[str]:
-    """Return the videos of all documents."""
+    """Return the names of all videos that some document was matched to.
+
+    Args:
+      matches: the documents with their videos.
+    """
     taken: set[str] = set()
     for match in matches:
         taken.update(match.videos.values())
@@ -181,10 +192,16 @@ def _match_by_size(matches: Sequence[VideoMatch], folder: VideoFolder) -> None:
 def videos_of_size(
     document: Document, taken: set[str], folder: VideoFolder
 ) -> list[str]:
-    """Return the videos of the size and the number of frames of a document.
+    """Return the names of the videos that have the size and the length of a document.
 
     Args:
-      taken: videos of other documents, which are left out.
+      document: the annotations of one file with at least one frame.
+      taken: names of videos that other documents annotate; they are left out.
+      folder: the folder of the user's videos.
+
+    Returns:
+      the names, sorted; none if the document does not state its size and its number of
+      frames.
     """
     size = document.frames[0].size
     if size is None or document.frame_count is None:

@@ -14,10 +14,10 @@ _DOWNLOAD = re.compile(
 
 
 def name_of(file: str, is_folder: bool) -> str:
-    """Return the name of a video: that of its file, without the suffix, or its folder.
+    """Return the name of a video: that of its file without suffix, or that of its folder.
 
     Args:
-      file: name of the file or folder.
+      file: the name of the video file, or of the folder of images.
       is_folder: whether it is a folder of images, whose whole name counts.
     """
     return file if is_folder else pathlib.PurePath(file).stem
@@ -29,10 +29,13 @@ def name_of_path(path: pathlib.Path) -> str:
 
 
 def name_in_download(file: str) -> str | None:
-    """Return the name of the task in the name of a file that CVAT has exported.
+    """Return the name of a task from the name of a file that CVAT has exported.
 
     For example, the name in task_Clip 1_annotations_2026_01_31_09_30_12_coco 1.0.zip is
     'clip 1'.
+
+    Args:
+      file: the name of the file.
 
     Returns:
       the name in lower case, as most versions write it; None if the file has no such
@@ -45,15 +48,16 @@ def name_in_download(file: str) -> str | None:
 
 
 class NameForms(NamedTuple):
-    """Two forms of a name that stay the same when a tool changes it.
+    """Two forms of a video's name that stay the same when a tool changes the name.
 
-    Tools change case and separators, and macOS changes the form of accents. A plus is
-    no separator. A separator between numbers and a minus sign are never left out, so
-    that 1_1 is not 11, and temp-5 is not temp5.
+    Two names may mean one video if they have a form in common. Tools change case and
+    separators, and macOS changes the form of accents. A plus is no separator. A
+    separator between numbers and a minus sign are never left out, so that 1_1 is not
+    11, and temp-5 is not temp5.
 
     Attributes:
-      separated: with a single kind of separator.
-      joined: without blanks, brackets and quotes.
+      separated: the name in lower case with '_' for each run of separators.
+      joined: the name in lower case without blanks, underscores, brackets and quotes.
     """
 
     separated: str
@@ -61,7 +65,7 @@ class NameForms(NamedTuple):
 
     @classmethod
     def of(cls, name: str) -> NameForms:
-        """Return the forms of a name."""
+        """Return the two forms of a video's name."""
         text = unicodedata.normalize("NFC", name).lower()
         separated = re.sub(r"(?:[^\w+]|_)+", "_", text)
         omissible = r"[\s_()\[\]'\u2019]+"
