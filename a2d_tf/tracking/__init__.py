@@ -1,7 +1,8 @@
 """Individuals over time: who is who from frame to frame, and what each one does.
 
 An answered frame is a frame of a video that the network has predicted: every frame, or
-with --every=N each Nth one. A track is one individual, followed through the video.
+with --every=N each Nth one. A track is one individual, followed through the video. A
+code joins actor and action in one integer, see `LabelSpace`.
 
 instances of each answered frame
    |

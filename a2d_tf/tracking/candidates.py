@@ -78,9 +78,10 @@ def near(
 ) -> list[Candidate]:
     """Return the links of instances to near tracks of their group.
 
-    Both are not linked so far. They have the same actor or, if the group's number of
-    individuals is not known, boxes of similar size. The nearest pair has the lowest
-    rank.
+    Near means that the centres of their boxes are at most NEAR times the mean diagonal
+    of the two boxes apart. Both are not linked so far. They have the same actor or, if
+    the group's number of individuals is not known, boxes of similar size. The nearest
+    pair has the lowest rank.
 
     Args:
       frame: the instances of the newest frame, and their tracks so far.

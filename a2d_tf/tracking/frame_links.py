@@ -127,6 +127,9 @@ class FrameLinks:
 
         A candidate is left out if its instance, one of its blocking instances or its
         track is already linked.
+
+        Args:
+          candidates: possible links, in any order; see `candidates`.
         """
         for candidate in sorted(candidates):
             is_free = self.tracks[candidate.instance] is None
@@ -135,7 +138,10 @@ class FrameLinks:
                     self.link(candidate.instance, candidate.track)
 
     def link(self, i: int, track: LinkedTrack) -> None:
-        """Link instance `i` to a track, which takes its region and its detection."""
+        """Link instance `i` of the frame to a track.
+
+        The track takes the instance's region and detection, and is seen in this frame.
+        """
         instance = self.instances[i]
         track.last_seen = self.index
         track.region = instance.region

@@ -26,7 +26,7 @@ class FoundInstances(Protocol):
 
     @property
     def scores(self) -> np.ndarray:
-        """The scores of `codes`, p(actor) p(action): [N], from 0 to 1."""
+        """The scores of `codes`, p(actor, action): [N], from 0 to 1."""
 
     @property
     def masks(self) -> Sequence[dict]:
@@ -59,7 +59,7 @@ class Detection(NamedTuple):
     Attributes:
       frame_index: index of the frame among the answered (predicted) ones, from 0.
       code: the code of actor and action; see `LabelSpace`.
-      score: the score of that pair, p(actor) p(action).
+      score: the score of that pair, p(actor, action), from 0 to 1.
       actor_scores: [|X|], the probability of each actor.
       action_scores: [|Y|], the probability of each action; joint with the actor as in
         `FoundInstances`.

@@ -135,7 +135,7 @@ class Suggestion:
         return flags["steps"]
 
     def predict_flag(self) -> str:
-        """Return '--max_tracks=N', the flag of a2d predict for N individuals."""
+        """Return '--max_tracks=N', the flag of a2d predict for `individuals`."""
         return f"--max_tracks={self.individuals}"
 
     def notes(self) -> list[str]:
