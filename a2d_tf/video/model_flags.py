@@ -32,17 +32,22 @@ _IN_ROUND = {"saved_model": "model", "workdir": "run"}
 
 @dataclasses.dataclass(frozen=True)
 class ModelFlags:
-    """The flags of a model.
+    """The flags of a prediction that name its model or its detector.
 
     Attributes:
-      register: the register of the flags.
+      register: the register of the flags, which holds their values once they are
+        parsed.
     """
 
     register: Register
 
     @classmethod
     def define(cls, register: Register) -> ModelFlags:
-        """Define the flags for a command."""
+        """Define the flags in the register of a command.
+
+        These are --saved_model, --workdir, --model, --checkpoint, --init_rgb, --actors,
+        --detector, --actions and --device.
+        """
         register.define_string(
             "saved_model", None, "Folder of a SavedModel that a2d export wrote."
         )
@@ -77,6 +82,9 @@ class ModelFlags:
     def source(self) -> ModelSource:
         """Return the model that the flags name; without a model, the detector.
 
+        Returns:
+          the name of the flag that names it, and its path.
+
         Raises:
           InputError: the flags name no model or several, --actors has nothing to choose
             from, or a folder does not fit its flag.
@@ -109,7 +117,15 @@ class ModelFlags:
         return source
 
     def check_detector(self, source: ModelSource) -> None:
-        """Raise InputError if the flags of --detector contradict others."""
+        """Check that --detector and --actions agree with the other flags.
+
+        Args:
+          source: the model, the result of `source`.
+
+        Raises:
+          InputError: a flag has no effect with --detector or without it, a class is
+            unknown, or --detector is no SavedModel.
+        """
         flags = self.register
         if not flags.detector:
             if flags.actions:
@@ -138,9 +154,12 @@ class ModelFlags:
                 )
 
     def loader(self, source: ModelSource) -> Callable[[], LoadedModel]:
-        """Return a function that loads the model or the detector.
+        """Return a function without arguments that loads the model or the detector.
 
-        The function can be pickled.
+        It can be pickled, so that another process can call it.
+
+        Args:
+          source: the model, the result of `source`.
         """
         flags = self.register
         if not flags.detector:
@@ -164,7 +183,12 @@ class ModelFlags:
         )
 
     def loading(self) -> dict[str, Any]:
-        """Return the arguments that all functions which load a model have in common."""
+        """Return the keyword arguments that all functions which load a model share.
+
+        Returns:
+          {"checkpoint", "device", "settings": the settings of inference and computing
+          that the user set}.
+        """
         return {
             "checkpoint": self.register.checkpoint,
             "device": self.register.device,
@@ -172,7 +196,15 @@ class ModelFlags:
         }
 
     def recorded(self, source: ModelSource) -> dict[str, Any]:
-        """Return {flag: value} that tell predictions by one model apart."""
+        """Return the flags by which predictions of one model differ.
+
+        Args:
+          source: the model, the result of `source`, whose own identity is not
+            included.
+
+        Returns:
+          {name of a flag: its value}; "detector" has the name and digest of a detector.
+        """
         flags = self.register
         settings: dict[str, Any] = Config.named_settings(flags, "inference", "compute")
         if flags.workdir:

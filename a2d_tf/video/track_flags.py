@@ -28,11 +28,12 @@ _OF_FINDING = (
 
 @dataclasses.dataclass(frozen=True)
 class TrackFlags:
-    """The flags of tracks.
+    """The flags of a prediction about tracks.
 
     Attributes:
-      register: the register of the flags.
-      reading: the flags that say how --tracks is read.
+      register: the register of the flags, which holds their values once they are
+        parsed.
+      reading: the flags that say how the exports of --tracks are read.
     """
 
     register: Register
@@ -40,7 +41,11 @@ class TrackFlags:
 
     @classmethod
     def define(cls, register: Register) -> TrackFlags:
-        """Define the flags for a command."""
+        """Define the flags in the register of a command.
+
+        These are --window, --patience, --max_tracks, --min_bout, --merge_gap and
+        --tracks, and the flags of reading exports.
+        """
         register.define_integer(
             "window",
             TrackSettings.window,
@@ -69,7 +74,7 @@ class TrackFlags:
         return cls(register, ReadingFlags(register, TRACKS_FLAG))
 
     def settings(self) -> TrackSettings:
-        """Return how individuals are followed."""
+        """Return how individuals are tracked, by the values of the flags."""
         flags = self.register
         return TrackSettings(
             window=flags.window,
@@ -80,11 +85,11 @@ class TrackFlags:
         )
 
     def check(self) -> None:
-        """Check that the flags go together.
+        """Check that the flags of tracks go together.
 
         Raises:
-          InputError: --tracks is missing and one of its flags is set, or --tracks is
-            set with a flag that has no effect then.
+          InputError: --tracks is missing and a flag of reading its exports is set, or
+            --tracks is set with a flag that has no effect then.
         """
         flags = self.register
         given = self.reading.given(flags)
@@ -103,11 +108,19 @@ class TrackFlags:
             )
 
     def reading_of_tracks(self) -> Reading:
-        """Return how the exports of --tracks are read."""
+        """Return the exports that --tracks names, and how they are read."""
         return self.reading.reading_of_tracks(self.register.tracks, TRACKS_FLAG)
 
     def recorded(self, reading: Reading) -> dict[str, Any]:
-        """Return {flag: value} of the flags that tell predictions of tracks apart."""
+        """Return the flags by which predictions of given tracks differ.
+
+        Args:
+          reading: the exports, the result of `reading_of_tracks`.
+
+        Returns:
+          {name of a flag: its value}, with the digest of the exports as "tracks"; {}
+          without --tracks.
+        """
         flags = self.register
         settings: dict[str, Any] = {}
         if flags.tracks:

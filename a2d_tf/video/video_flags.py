@@ -17,17 +17,22 @@ from a2d_tf.core.machine.tasks import Task
 
 @dataclasses.dataclass(frozen=True)
 class VideoFlags:
-    """The flags of videos and of their results.
+    """The flags of a prediction that name videos, their part, and the results.
 
     Attributes:
-      register: the register of the flags.
+      register: the register of the flags, which holds their values once they are
+        parsed.
     """
 
     register: Register
 
     @classmethod
     def define(cls, register: Register) -> VideoFlags:
-        """Define the flags for a command."""
+        """Define the flags in the register of a command.
+
+        These are --video, --videos, --output, --results, --overwrite, --on_error,
+        --task, --every, --start, --end and --fps.
+        """
         register.define_string(
             "video",
             None,
@@ -81,11 +86,15 @@ class VideoFlags:
 
     @property
     def output(self) -> str:
-        """The folder of the results."""
+        """The path of the folder of the results, the value of --output."""
         return os.path.normpath(self.register.output)
 
     def check(self) -> None:
-        """Raise InputError if two flags name videos, or --start and --end no span."""
+        """Check that the flags of videos go together.
+
+        Raises:
+          InputError: both --video and --videos are set, or --end is not after --start.
+        """
         if self.register.video and self.register.videos:
             raise InputError(
                 "--videos is a list in place of --video; use one or the other"
@@ -99,18 +108,28 @@ class VideoFlags:
             )
 
     def kinds(self) -> tuple[str, ...]:
-        """Return the results that are written; see `kinds_of_results`."""
+        """Return the kinds of results to write, those of --results and of the page."""
         return kinds_of_results(self.register.results)
 
     def task(self) -> Task:
-        """Return this process's share of a library; InputError for a bad --task."""
+        """Return this process's share of the videos of a library, the value of --task.
+
+        Raises:
+          InputError: --task is not of the form I/N.
+        """
         if self.register.task:
             return Task.parse(self.register.task)
         return tasks.ALONE
 
 
 def kinds_of_results(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the kinds of results in --results, and those that the page needs.
+    """Return the kinds of results that --results names, and those that the page needs.
+
+    Args:
+      names: the words of --results, keys of `RESULT_FILES`.
+
+    Returns:
+      the kinds in the order of `RESULT_FILES`; "page" brings "overlay" and "tracks".
 
     Raises:
       InputError: a name is unknown, or there is no name.

@@ -1,4 +1,4 @@
-"""Predict the frames of a video into a folder."""
+"""Predict the frames of one video, and write the results into a folder."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from a2d_tf.video.reading.span import EVERY_FRAME, Span
 
 
 class Outcome(NamedTuple):
-    """The result of `predict`.
+    """The result of the prediction of a video.
 
     Attributes:
-      model: predicted the video, as it was loaded.
+      model: the model that predicted the video, as `load` returned it.
       frames: number of frames that were written.
-      is_interrupted: whether a signal ended the prediction.
+      is_interrupted: whether a signal (Ctrl-C, SIGTERM) ended the prediction.
     """
 
     model: LoadedModel
@@ -51,25 +51,30 @@ def predict(
     record: dict[str, Any] | None = None,
     progress: str | None = "predict",
 ) -> Outcome:
-    """Predict the frames of a video into a folder.
+    """Predict the frames of a video, and write the results into a folder.
 
     Ctrl-C or SIGTERM ends the prediction after the current frame; the files are then
     whole and hold the frames so far. Before the first frame, an earlier prediction
     stays as it was.
 
     Args:
-      load: returns the model; called when `output` is known to be writable.
-      reader: of the video.
-      output: folder of the prediction.
+      load: function that returns the model; it is called when `output` is known to be
+        writable.
+      reader: the reader of the video, which has just been opened.
+      output: path of the folder of the prediction.
       span: the frames to answer.
-      track_settings: how individuals are followed.
-      kinds: those of `RESULT_FILES` that are written.
-      record: what `prediction.json` says of a video of a library; None for a single
+      track_settings: how individuals are tracked.
+      kinds: the kinds of results to write, of `RESULT_FILES`.
+      record: contents of `prediction.json`, for a video of a library; None for a single
         video. With a record, a signal discards the frames so far.
       progress: title of the progress bar; None for no bar.
 
+    Returns:
+      the model, the number of frames, and whether a signal came.
+
     Raises:
-      InputError: `output` cannot be written, or there are no frames.
+      InputError: `output` cannot be written, a frame cannot be read, or there are no
+        frames in the span.
       KeyboardInterrupt: a signal came, and there is nothing to keep.
     """
     if record is None:

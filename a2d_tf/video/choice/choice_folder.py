@@ -1,4 +1,4 @@
-"""The folder of chosen frames: their table, sheets to look at, and annotations."""
+"""Write the folder of chosen frames: a table, sheets to look at, and annotations."""
 
 from __future__ import annotations
 
@@ -37,11 +37,16 @@ class _Row(NamedTuple):
 
 
 def write(best_frames: Sequence[Candidate], output: pathlib.Path, form: str) -> None:
-    """Write the files of the frames to correct into an empty folder.
+    """Write the files of the chosen frames into an empty folder.
+
+    These are `frames.csv`, a row for each frame with its reasons; `sheet_1.png` and so
+    on with pictures of the frames; and annotations/VIDEO.zip, the predicted instances
+    of the frames for an annotation tool.
 
     Args:
-      best_frames: the frames, the best one first.
-      form: the format of the annotations, one of `tool_exports.WRITERS`.
+      best_frames: the frames to correct, the best one first.
+      output: path of the folder.
+      form: name of the format of the annotations, one of `tool_exports.WRITERS`.
 
     Raises:
       InputError: two predictions are of videos of one name, or lack a result.

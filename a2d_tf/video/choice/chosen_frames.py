@@ -23,16 +23,18 @@ UNSEEN = 0.1
 
 
 class Candidate(NamedTuple):
-    """A frame that may be corrected.
+    """A frame of a prediction that a user may correct.
 
     Attributes:
-      folder: of the prediction.
+      folder: path of the folder of the prediction.
       video: name of the video.
-      frame: its 1-based number in the video.
-      position: its 1-based number among the answered frames, which the overlay shows.
-      seconds: its time in the video.
-      score: sum of the values of its reasons.
-      reasons: texts of its reasons.
+      frame: number of the frame in the video, from 1.
+      position: number of the frame among the answered frames, from 1; the overlay shows
+        these.
+      seconds: time of the frame in the video.
+      score: sum of the values of the reasons, or the time to the nearest annotated
+        frame; the higher, the sooner it is chosen.
+      reasons: the reasons to correct it, in words.
     """
 
     folder: pathlib.Path
@@ -45,14 +47,14 @@ class Candidate(NamedTuple):
 
 
 class RecordsInfo(NamedTuple):
-    """The contents of records that matter for the choice.
+    """The contents of a folder of records that matter for the choice of frames.
 
     Attributes:
-      counts: {name of a pair: number of its instances in the records}; None without
-        records.
-      annotated_frames: {name of a video: numbers of its annotated frames}.
-      held_out: names of the held-out videos; no frame of theirs is chosen, because new
-        frames would change the test.
+      counts: {name of a pair of actor and action: number of its training instances};
+        None without records.
+      annotated_frames: {name of a video: numbers of its annotated frames, from 1}.
+      held_out: names of the held-out videos; none of their frames is chosen, because
+        new frames would change the test.
     """
 
     counts: Mapping[str, int] | None = None
@@ -61,7 +63,14 @@ class RecordsInfo(NamedTuple):
 
     @classmethod
     def read(cls, folder: str | os.PathLike) -> RecordsInfo:
-        """Read it from a folder of records; InputError if they are damaged."""
+        """Read the contents of a folder of records.
+
+        Args:
+          folder: path of the folder.
+
+        Raises:
+          InputError: the records are damaged.
+        """
         manifest = Manifest.load(folder)
         labels = manifest.label_space
         pairs = manifest.counts.get("train", NO_COUNTS)["pairs"]
@@ -76,12 +85,13 @@ class RecordsInfo(NamedTuple):
 
 
 NO_RECORDS = RecordsInfo()
+"""The contents if a user has no records: nothing is annotated."""
 
 
 def find_candidates(
     folder: str | os.PathLike, records: RecordsInfo = NO_RECORDS
 ) -> list[Candidate]:
-    """Return the frames of a prediction with a reason to correct them, by time.
+    """Find the frames of a prediction with a reason to correct them.
 
     Frames less than `APART` seconds from an annotated frame are left out. If the
     records have no frame of the video, and no frame has a reason, all frames are
@@ -89,8 +99,11 @@ def find_candidates(
     taught.
 
     Args:
-      folder: of the prediction.
-      records: the contents of the records.
+      folder: path of the folder of the prediction.
+      records: contents of the records that the model was trained on.
+
+    Returns:
+      the frames in order of time; none if the video is held out.
 
     Raises:
       InputError: a file of the prediction is missing or damaged.
@@ -115,10 +128,21 @@ def find_candidates(
 def find_least_near(
     folder: str | os.PathLike, records: RecordsInfo = NO_RECORDS
 ) -> list[Candidate]:
-    """Return the frames of a prediction that are not annotated, by time.
+    """Return the frames of a prediction that are not annotated, scored by distance.
 
-    Their score is the distance to the nearest annotated frame, seconds; `UNSEEN` if no
-    frame of the video is annotated. Arguments and errors: see `find_candidates`.
+    The score is the time to the nearest annotated frame in seconds; `UNSEEN` if no
+    frame of the video is annotated. `choose` then spreads new annotations over the
+    video, whatever was predicted.
+
+    Args:
+      folder: path of the folder of the prediction.
+      records: contents of the records that the model was trained on.
+
+    Returns:
+      the frames in order of time; none if the video is held out.
+
+    Raises:
+      InputError: a file of the prediction is missing or damaged.
     """
     video = _Video.read(folder, records)
     if video is None:
@@ -188,10 +212,17 @@ def _least_near(video: _Video) -> list[Candidate]:
 def choose(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
     """Choose frames, best first, spread over videos and time.
 
-    If n frames of a video are chosen, the scores of its other frames are divided by
-    n + 1, as votes in D'Hondt's method, and multiplied by t / (t + 1), where t is the
+    If n frames of a video are chosen, the scores of its other frames are divided by n +
+    1, as votes in D'Hondt's method, and multiplied by t / (t + 1), where t is the
     distance to the nearest chosen frame in seconds. Frames nearer than `APART` to a
-    chosen frame are not chosen, so the result may have fewer than `count` frames.
+    chosen frame are not chosen.
+
+    Args:
+      candidates: the frames of all predictions, with their scores.
+      count: number of frames to choose.
+
+    Returns:
+      the chosen frames; fewer than `count` if the others are too near to these.
     """
     videos = np.array([str(candidate.folder) for candidate in candidates])
     seconds = np.array([candidate.seconds for candidate in candidates])

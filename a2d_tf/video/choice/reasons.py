@@ -46,8 +46,8 @@ class Reason(NamedTuple):
     """A reason to correct a frame.
 
     Attributes:
-      value: how much the reason counts, at most 1.
-      text: the reason in words.
+      value: how much the reason counts, above 0 and at most 1.
+      text: the reason in words, for the user.
     """
 
     value: float
@@ -103,11 +103,12 @@ def find_reasons(
     """Find the reasons to correct the frames of a prediction.
 
     Args:
-      folder: of the prediction.
-      video_info: the contents of `video.json`.
-      frames: numbers of the answered frames, ascending.
-      counts: {name of a pair: number of its instances in the records}; None without
-        records.
+      folder: path of the folder of the prediction, with `tracks.json` and
+        `detections.json`.
+      video_info: contents of its `video.json`.
+      frames: numbers of the answered frames, from 1, ascending.
+      counts: {name of a pair of actor and action: number of its training instances};
+        None without records, so that no pair is rare.
 
     Returns:
       {number of a frame: its reasons, at most one of each kind}, without frames that

@@ -1,4 +1,4 @@
-"""Write the page of a library, `index.html`."""
+"""Write the page of a library, `index.html`, which shows all its videos."""
 
 from __future__ import annotations
 
@@ -47,17 +47,21 @@ def write_library_page(
     warning: str = "",
     curve: str = "",
 ) -> None:
-    """Write the page of a library; of many videos the pictures are on further pages.
+    """Write the page of a library into its folder.
+
+    It has a table of who did what for how long, and a picture of each video. If there
+    are more than 200 videos, the pictures are on further pages, index_1.html and so on.
 
     Args:
-      output: folder of the predictions.
-      parts: {name of a video: its part of the library}.
+      output: path of the folder of the library.
+      parts: {name of a video: the part of its prediction that the library shows}.
       failed: {name of a video without a prediction: the reason}.
-      run: folder of the run, whose training videos are marked; None without a run.
+      run: path of the run folder of the model, whose training videos are marked; None
+        if the model is no run.
       notes: sentences about the quality of the labels.
-      warning: the warning at the top of each page; "" for none.
+      warning: text of the warning at the top of each page; "" for none.
       curve: path of a picture of the learning curve, which need not exist; "" for the
-        picture of the run.
+        picture in the run folder.
 
     Raises:
       InputError: a page cannot be written.
@@ -117,9 +121,16 @@ def _url(path: pathlib.Path, output: str | os.PathLike) -> str:
 
 
 def splits(parts: Mapping[str, Part], run: str | None) -> dict[str, str]:
-    """Return {video: its split of `video_splits.SPLITS`}; "" for an unknown split.
+    """Return what each video was to the model.
 
     If a run was not scored, its records still tell the training videos.
+
+    Args:
+      parts: {name of a video: the part of its prediction that the library shows}.
+      run: path of the run folder of the model; None if the model is no run.
+
+    Returns:
+      {name of a video: "trained", "held out" or "new"}; "" if it is unknown.
     """
     training_videos = ()
     if run:
@@ -138,10 +149,11 @@ def splits(parts: Mapping[str, Part], run: str | None) -> dict[str, str]:
 def table_rows(
     parts: Mapping[str, Part], split_of: Mapping[str, str]
 ) -> list[TableRow]:
-    """Return the rows of the table: one for each video and pair.
+    """Return the rows of the table on the page: one for each video and label.
 
     Args:
-      split_of: the result of `splits`.
+      parts: {name of a video: the part of its prediction that the library shows}.
+      split_of: {name of a video: its split}, the result of `splits`.
     """
     rows = []
     for name, part in parts.items():

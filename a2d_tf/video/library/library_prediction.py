@@ -1,4 +1,7 @@
-"""Predict the videos of a library, each whole or not at all."""
+"""Predict the videos of a library, each whole or not at all.
+
+A job is a video of the library, and the folder of its prediction.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from a2d_tf.video.predictors.network_predictor import LoadedModel
 
 SKIPPING = "; --on_error=skip skips it"  # ends the error of a video that fails
+"""The end of the error of a video that fails."""
 
 
 def predict(
@@ -29,13 +33,16 @@ def predict(
     request: Request,
     on_error: str = "fail",
 ) -> dict[str, str]:
-    """Predict videos by one model, one after the other.
+    """Predict the videos of a library by one model, one after the other.
+
+    Videos that are finished meanwhile by another process are skipped. Notes on videos
+    go to stderr.
 
     Args:
-      load: returns the model.
+      load: function that returns the model; it is called once.
       jobs: the videos that are not finished.
-      request: the settings.
-      on_error: 'fail' stops at the first video that fails, 'skip' continues.
+      request: the settings of the prediction.
+      on_error: 'fail' to stop at the first video that fails, 'skip' to go on.
 
     Returns:
       {name of a video that failed: the reason}.
@@ -73,19 +80,21 @@ def predict_video(
     request: Request,
     progress: str | None = None,
 ) -> str:
-    """Predict a video, whole or not at all.
+    """Predict a video of a library, whole or not at all, unless it is finished.
 
     Args:
-      load: returns the model.
-      job: the video.
-      request: the settings.
+      load: function that returns the model.
+      job: the video, and the folder of its prediction.
+      request: the settings of the prediction.
       progress: title of the progress bar; None for no bar.
 
     Returns:
-      the `shortfall` of the video.
+      a clause on the frames that the video lacks, see `shortfall`; "" if it lacks none.
 
     Raises:
-      InputError, KeyboardInterrupt: see `video_prediction.predict`.
+      InputError: the video cannot be read or has no frame in the span, or its folder
+        cannot be written or holds a prediction of other settings.
+      KeyboardInterrupt: a signal came; nothing of the video is kept.
     """
     if request.is_finished(job):  # by another process meanwhile
         return ""
@@ -105,7 +114,12 @@ def predict_video(
 
 
 def reason(job: Job, error: Exception) -> str:
-    """Return why a video failed, in a line that names it."""
+    """Return why a video failed, in one line that names the video.
+
+    Args:
+      job: the video.
+      error: the exception; its type is named if it is no InputError.
+    """
     line = " ".join(str(error).split())[:1000]
     if not isinstance(error, InputError):
         line = f"unexpected {type(error).__name__}: {line}"

@@ -38,18 +38,21 @@ class Request:
     """The settings of the prediction of every video of a library.
 
     Attributes:
-      start, end: seconds; frames that begin in [start, end) are answered.
+      start: time from which frames are answered, in seconds.
+      end: time before which answered frames begin, in seconds; None for the end of each
+        video.
       every: N to answer each Nth frame.
-      track_settings: how individuals are followed.
-      kinds: those of `prediction_folder.RESULT_FILES` that are written.
-      model: the identity of the model, see `model_source.identity`.
-      settings: further settings that tell predictions apart, {flag: value}.
-      fps: images a second of folders of images; None if the user does not say it.
+      track_settings: how individuals are tracked.
+      kinds: the kinds of results to write, of `prediction_folder.RESULT_FILES`.
+      model: the identity of the model: its name and digest, see
+        `model_source.identity`.
+      settings: further settings by which predictions differ, {name of a flag: value}.
+      fps: number of images a second of folders of images; None for 25.
       overwrite: whether to replace a prediction of other settings, which is otherwise
         an error.
-      run: the run folder of the model; None if the model is no run.
+      run: path of the run folder of the model; None if the model is no run.
       notes: sentences on the page of the library about the quality of the labels.
-      warning: the warning at the top of that page; "" for none.
+      warning: text of the warning at the top of that page; "" for none.
       curve: path of the picture of the learning curve on that page; "" for none.
     """
 
@@ -68,9 +71,13 @@ class Request:
     curve: str = ""
 
     def record(self, job: Job) -> dict[str, Any]:
-        """Return the `prediction.json` of a job, without its `frames`.
+        """Return the `prediction.json` of a video, without its number of frames.
 
-        `bytes` and `digest` are None if the video is gone.
+        They are the identities of video and model, and the settings: by them a later
+        call sees whether a prediction is finished.
+
+        Args:
+          job: the video; its "bytes" and "digest" are None if it is gone.
         """
         settings = {
             "start": self.start,
@@ -92,11 +99,14 @@ class Request:
         }
 
     def is_finished(self, job: Job) -> bool:
-        """Return whether the results of a job are whole.
+        """Return whether the prediction of a video is whole and has these settings.
+
+        Args:
+          job: the video, and the folder of its prediction.
 
         Raises:
-          InputError: the job's folder holds a prediction of other settings, or other
-            files.
+          InputError: the folder holds a prediction of other settings, which may not be
+            overwritten, or other files, which would be removed.
         """
         folder = job.output
         names = _names_in(folder)
@@ -118,7 +128,14 @@ class Request:
         return False
 
     def is_whole(self, job: Job) -> bool:
-        """Return whether the results of a job are whole; other files do not matter."""
+        """Return whether a video is finished, without a check of what is in the way.
+
+        Unlike `is_finished`, it raises no error because of other settings or other
+        files.
+
+        Args:
+          job: the video, and the folder of its prediction.
+        """
         return not self._difference(job) and self._has_results(_names_in(job.output))
 
     def _has_results(self, names: Set[str]) -> bool:

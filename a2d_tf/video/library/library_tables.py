@@ -57,14 +57,18 @@ def conclude(
 ) -> None:
     """Write the tables and the page, if every video is finished or has failed.
 
-    Until then the failures of each task are in a file of the task.
+    Until then, each process keeps its failures in a file of its own in the folder of
+    the library, and an earlier `videos.csv` is removed.
 
     Args:
-      output: folder of the library.
-      jobs: all videos of the library, also those of other tasks.
-      request: the settings.
-      failures: {name of a video that failed in this task: the reason}.
+      output: path of the folder of the library.
+      jobs: all videos of the library, also those that other processes predict.
+      request: the settings of the prediction.
+      failures: {name of a video that failed in this process: the reason}.
       task: this process's share of the videos.
+
+    Raises:
+      InputError: a prediction is damaged, or a file cannot be written.
     """
     stem, suffix = os.path.splitext(FAILED)
     task_failures = f"{stem}-{task.number}-of-{task.count}{suffix}"

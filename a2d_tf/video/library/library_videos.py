@@ -1,7 +1,7 @@
 """Find the videos of a library, and choose the folders of their predictions.
 
-A library is a folder of videos, a glob or a list. A file, a camera and a folder of
-images are single videos.
+A library is a folder of videos, a glob or a list. A video file, a camera or a folder of
+images is a single video.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Job:
     """A video of a library that is to be predicted.
 
     Attributes:
-      path: of the video.
-      output: folder of its prediction.
+      path: path of the video, a file or a folder of images.
+      output: path of the folder of its prediction, in the folder of the library.
     """
 
     path: str
@@ -41,25 +41,27 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The name of the video in the library."""
+        """The name of the video in the library: that of its prediction's folder."""
         return os.path.basename(self.output)
 
 
 def plan(video: str | None, videos: str | None, output: str) -> tuple[Job, ...] | None:
-    """Find the videos of a library, by either `video` or `videos`.
+    """Find the videos of a library, by either --video or --videos.
 
     Args:
-      video: a folder of videos, each a file or a folder of images; or a glob.
-      videos: text file of videos, one a line, relative to the current folder or to the
-        folder of the file.
-      output: folder of the library.
+      video: value of --video: a folder of videos, each a file or a folder of images; or
+        a glob; or a single video. None if `videos` is given.
+      videos: value of --videos: path of a text file of videos, one a line, relative to
+        the current folder or to the folder of the file. None if `video` is given.
+      output: path of the folder of the library.
 
     Returns:
-      the jobs; None if `video` is one video.
+      a job for each video, in order of path or of the list; None if `video` is a single
+      video.
 
     Raises:
-      InputError: there is no video, there are images beside videos, or two videos have
-        the same name.
+      InputError: there is no video, there are images beside videos, two videos have the
+        same name, or `output` has files of these names that belong to no library.
     """
     if videos:
         paths = _read_list(videos)

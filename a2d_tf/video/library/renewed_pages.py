@@ -1,4 +1,4 @@
-"""Write the pages of videos again after their model was scored."""
+"""Write the pages of predicted videos again, after their model was scored."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ from a2d_tf.video.pages.video_page import write_page
 def renew(jobs: Iterable[Job], run: str) -> None:
     """Write the scores of a run into its predictions, and onto their pages.
 
+    `video.json` of each prediction gets "held_out" and "split", and its page is written
+    again if there is one. Without scores, nothing changes.
+
     Args:
       jobs: the predicted videos.
-      run: the run folder.
+      run: path of the run folder, whose `held_out.json` has the scores.
 
     Raises:
       InputError: a file is damaged, or cannot be written.

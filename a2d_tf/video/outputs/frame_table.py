@@ -1,4 +1,7 @@
-"""frames.csv: a row for each individual in each frame, a column for each behaviour."""
+"""frames.csv: a row for each individual in each frame, a column for each behaviour.
+
+A behaviour is an action of the label space.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,20 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.video.frames.video_frame import VideoFrame
 
 COLUMNS = ("frame", "seconds", "track_id", "name", "actor", "action")
-"""Columns before those of the behaviours."""
+"""The names of the columns before those of the behaviours."""
 
 
 class FrameTable:
-    """Writer of the table.
+    """Writer of `frames.csv`, frame by frame.
 
     A row has the label of the track, as in the overlay and in `tracks.json`, and the
-    score of each behaviour for the label's actor.
+    score of each behaviour for the label's actor, 0 to 1. Instances without a track
+    have no row.
 
     Args:
-      path: of the table.
-      names: {number of a track: the name of its individual}.
+      path: path of the table, which is created.
+      names: {number of a track: the name of its individual}; it may be filled later,
+        but before the first frame.
     """
 
     def __init__(self, path: str, names: Mapping[int, str]) -> None:
@@ -32,7 +37,14 @@ class FrameTable:
         self._has_header = False
 
     def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
-        """Append the rows of a frame."""
+        """Append a row for each track in a frame, by the tracks' numbers.
+
+        The first call also writes the header.
+
+        Args:
+          frame: the next answered frame.
+          labels: the label space of the codes, the same in each call.
+        """
         if not self._has_header:
             self._writer.writerow([*COLUMNS, *labels.actions])
             self._has_header = True
@@ -54,5 +66,5 @@ class FrameTable:
             self._writer.writerow(row + behaviour_scores.round(6).tolist())
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file; call it once, after the last frame."""
         self._file.close()

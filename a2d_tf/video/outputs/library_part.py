@@ -1,4 +1,8 @@
-"""The part of a prediction that the tables and the page of its library show."""
+"""The part of a prediction that the tables and the page of its library show.
+
+A library is a folder of predictions. The part is kept in `part.json` of a prediction,
+so that the tables of many videos are quickly made.
+"""
 
 from __future__ import annotations
 
@@ -48,17 +52,21 @@ _THUMBNAIL_FRAME = 25
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """The part of a prediction that its library shows, kept in `part.json`.
+    """The part of a prediction that its library shows, as kept in `part.json`.
 
     Attributes:
-      video_seconds: duration of the video.
-      fps: frames a second of the video.
-      budget: rows of the time budget, see `time_budget.rows`.
-      pairs: who did what for how long.
-      note: a note on the video.
-      split: of the video, one of `video_splits.SPLITS`; None if it is unknown.
-      has_extra: whether a frame has more instances than individuals.
-      picture: data URL of a picture; None without an overlay.
+      video_seconds: duration of the video, in seconds.
+      fps: number of frames a second of the video.
+      budget: rows of the time budget of the video, see `time_budget.rows`: how long
+        each individual did what.
+      pairs: for each actor and action, the total duration of their bouts in each track.
+      note: a note on the video for the page, such as its duration and where its bouts
+        end.
+      split: what the video was to the model: "trained", "held out" or "new"; None if it
+        is unknown.
+      has_extra: whether a frame has more sure instances than `max_tracks` allows.
+      picture: a small picture of the overlay as the data URL of a JPEG; None without an
+        overlay.
     """
 
     video_seconds: float
@@ -71,7 +79,7 @@ class Part:
     picture: str | None
 
     def fields(self) -> dict[str, Any]:
-        """Return the part in the form of `part.json`."""
+        """Return the fields of `part.json` that hold the part, for `from_fields`."""
         return {
             "video": [self.video_seconds, self.fps],
             "budget": self.budget,
@@ -84,7 +92,11 @@ class Part:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Part:
-        """Return the part that `part.json` holds."""
+        """Return the part that the fields of `part.json` hold.
+
+        Args:
+          fields: the fields, as `fields` returns them, after their form was checked.
+        """
         seconds, fps = fields["video"]
         pairs = []
         for actor, action, totals in fields["sums"]:
@@ -105,7 +117,11 @@ class Part:
 def read_part(folder: pathlib.Path) -> Part:
     """Return the part of a prediction, from `part.json` if that is up to date.
 
-    If the files of the prediction have changed, the part is made and kept again.
+    If the files of the prediction have changed, or there is no `part.json`, the part is
+    made from them and written to `part.json`.
+
+    Args:
+      folder: path of the folder of the prediction.
 
     Raises:
       InputError: a file of the prediction is missing, cut or malformed.

@@ -1,4 +1,4 @@
-"""label_maps/ and detections.json: the network's own answer to each frame."""
+"""label_maps/ and detections.json: the labels that a network gives each frame alone."""
 
 from __future__ import annotations
 
@@ -15,29 +15,51 @@ from a2d_tf.video.outputs.json_list import JsonList
 
 
 class LabelMapWriter:
-    """Writer of a folder with the network's label map of each frame."""
+    """Writer of the label maps, a PNG for each answered frame.
+
+    A pixel has the code of its actor and action, 0 for background. The name of a file
+    is the number of its frame, such as 00012.png.
+
+    Args:
+      path: path of the folder of the files, which is created.
+    """
 
     def __init__(self, path: str) -> None:
         os.mkdir(path)
         self._path = path
 
     def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
+        """Write the label map of a frame; the label space is not used."""
         png = cv2.imencode(".png", frame.instances.label_map)[1]
         path = os.path.join(self._path, f"{frame.number:05d}.png")
         with open(path, "wb") as file:
             file.write(png.tobytes())
 
     def close(self) -> None:
+        """Do nothing, because each file is whole already."""
         pass
 
 
 class DetectionWriter:
-    """Writer of the network's own answer to each frame, with the tracks."""
+    """Writer of `detections.json`, the instances of each frame as results of COCO.
+
+    An instance has the network's own label of the frame, the number of its track, its
+    second best label, and the margin between both.
+
+    Args:
+      path: path of the file, which is created.
+    """
 
     def __init__(self, path: str) -> None:
         self._file = JsonList(path)
 
     def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
+        """Append the instances of a frame.
+
+        Args:
+          frame: the next answered frame.
+          labels: the label space of the codes.
+        """
         instances = frame.instances
         entries = coco_json.result_entries(
             frame.number,
@@ -61,4 +83,5 @@ class DetectionWriter:
             self._file.next_item().write(json.dumps(detection).encode())
 
     def close(self) -> None:
+        """End the list and close the file."""
         self._file.close()

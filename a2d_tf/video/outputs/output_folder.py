@@ -25,6 +25,7 @@ from a2d_tf.video.pages.video_page import write_page
 from a2d_tf.video.reading.reader import Reader
 
 HIDDEN = ".prediction-"  # begins the name of a folder of results that are not yet whole
+"""The first letters of the name of a folder with results that are not yet whole."""
 
 
 @contextlib.contextmanager
@@ -35,21 +36,22 @@ def open_outputs(
     *,
     kinds: Collection[str] = tuple(RESULT_FILES),
 ) -> Iterator[PredictionWriter]:
-    """Yield the writer of a prediction; move its files into a folder at the end.
+    """Yield the writer of a prediction; at the end move its files into a folder.
 
-    After an error, or without any frame, nothing in `folder` has changed. Files of the
-    user's in it stay.
+    The page is made at the end, too. After an error, or if no frame was written,
+    nothing in `folder` has changed. Other files of the user's in it stay.
 
     Args:
-      folder: folder of the prediction; results of an earlier prediction are replaced.
-      reader: of the video.
+      folder: path of the folder of the prediction, which is created if need be; results
+        of an earlier prediction there are replaced.
+      reader: the reader of the video.
       every: N if each Nth frame is answered.
-      kinds: kinds of RESULT_FILES that are written.
+      kinds: the kinds of results to write, of `RESULT_FILES`.
 
     Raises:
       InputError: the folder cannot be written, another process is writing to it, or it
         holds files of these names that are no part of a prediction.
-      OSError: one of the caller that is not of writing.
+      OSError: an error of the caller's that is not of writing these files.
     """
     with _write_errors(folder, folder):
         _check_replaceable(folder)
@@ -76,18 +78,23 @@ def open_library_outputs(
     kinds: Collection[str] = tuple(RESULT_FILES),
     record: dict[str, Any],
 ) -> Iterator[PredictionWriter]:
-    """Yield the writer of a video of a library; its folder appears at the end.
+    """Yield the writer of a library's video; at the end its folder appears.
 
-    It appears whole or not at all, and replaces whatever was there.
+    The folder appears whole or not at all, and replaces an earlier folder. It also gets
+    `prediction.json` and `part.json`.
 
     Args:
-      folder, reader, every, kinds: see `open_outputs`.
-      record: what to write to `prediction.json`, with the number of `frames`.
+      folder: path of the folder of the prediction, in the folder of the library.
+      reader: the reader of the video.
+      every: N if each Nth frame is answered.
+      kinds: the kinds of results to write, of `RESULT_FILES`.
+      record: the contents of `prediction.json`, to which the number of frames is added.
 
     Raises:
-      InputError: see `open_outputs`; or another process has meanwhile written other
+      InputError: the library cannot be written, `folder` holds files of these names
+        that are no part of a prediction, or another process has meanwhile written other
         results there.
-      OSError: one of the caller that is not of writing.
+      OSError: an error of the caller's that is not of writing these files.
     """
     library = os.path.dirname(folder)
     with _write_errors(folder, library):

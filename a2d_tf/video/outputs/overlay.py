@@ -14,7 +14,17 @@ from a2d_tf.video.reading.reader import Reader
 
 
 class OverlayWriter:
-    """Writer of the video with masks, boxes and tracks drawn into it."""
+    """Writer of `overlay.mp4`: the video with masks, boxes and labels of the tracks.
+
+    Small videos are enlarged, so that the labels can be read. Only instances with a
+    track are drawn.
+
+    Args:
+      path: path of the file, which is created.
+      reader: the reader of the video, for its size and its rate.
+      every: N if each Nth frame is answered; the overlay then has fewer frames a
+        second.
+    """
 
     def __init__(self, path: str, reader: Reader, every: int) -> None:
         zoom = visualize.zoom(reader.size)
@@ -22,9 +32,16 @@ class OverlayWriter:
         self._writer = Writer.open(path, reader.fps / every, size)
 
     def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
+        """Draw the tracks of a frame, and append the picture to the video.
+
+        Args:
+          frame: the next answered frame; it is shown at its own time.
+          labels: the label space of the codes.
+        """
         self._writer.write(_draw(frame, labels), frame.seconds)
 
     def close(self) -> None:
+        """Finish the file, which can be played then."""
         self._writer.close()
 
 

@@ -1,6 +1,7 @@
-"""Write the files of a prediction frame by frame; memory grows with the bouts only.
+"""Write the files of a prediction frame by frame.
 
-The page is made from these files afterwards, see `video_page`.
+Memory grows with the number of bouts only. The page is made from these files
+afterwards, see `video_page`.
 """
 
 from __future__ import annotations
@@ -27,23 +28,29 @@ class FileWriter(Protocol):
     """A writer of one file of a prediction, or of two that are made together."""
 
     def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
-        """Append a frame; the numbers of frames must ascend."""
+        """Append an answered frame.
+
+        Args:
+          frame: the frame; its number is above that of the frame before it.
+          labels: the label space of the codes, the same in each call.
+        """
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file; call it once, after the last frame."""
 
 
 class PredictionWriter:
-    """Writer of the files of a prediction (docs/prediction.md), except its page.
+    """Writer of all files of a prediction (docs/prediction.md), except its page.
 
-    Label maps and detections have the network's own answer to each frame; the other
-    files have the labels of the tracks.
+    Label maps and detections have the labels that the network gives each frame alone;
+    the other files have the labels of the tracks. Call `describe` once, `add` for each
+    frame, then `close` and `write_video_info`.
 
     Args:
-      folder: an empty folder.
-      reader: of the video.
+      folder: path of an empty folder, in which the files are created.
+      reader: the reader of the video.
       every: N if each Nth frame is answered.
-      kinds: the kinds of RESULT_FILES that are written.
+      kinds: the kinds of results to write, of `RESULT_FILES`.
 
     Attributes:
       frames: number of frames that were added.
@@ -74,7 +81,12 @@ class PredictionWriter:
             stack.pop_all()
 
     def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
-        """Append a frame; the numbers of frames must ascend."""
+        """Append an answered frame to each file.
+
+        Args:
+          frame: the frame; its number is above that of the frame before it.
+          labels: the label space of the codes, the same in each call.
+        """
         self._labels = labels
         if self.frames == 0:
             self._first_frame = frame.number
@@ -96,20 +108,24 @@ class PredictionWriter:
         """Take the facts of the video, before its first frame is added.
 
         Args:
-          facts: further fields of `video.json`; see `prediction_folder.VideoInfo`.
-          track_names: {number of a track: the name of its individual}.
+          facts: further fields of `video.json`, {name: value}; see `prediction_folder`.
+          track_names: {number of a track: the name of its individual}; {} without
+            names.
         """
         self._facts.update(facts)
         self._track_names.update(track_names)
 
     def close(self) -> None:
-        """Finish all files, even if one of them fails."""
+        """Finish all files but `video.json`, even if one of them fails."""
         with contextlib.ExitStack() as stack:
             for writer in self._writers:
                 stack.callback(writer.close)
 
     def write_video_info(self) -> None:
-        """Write `video.json`; call it after `close`, if there was a frame."""
+        """Write `video.json`: the video, its answered frames and the label space.
+
+        Call it after `close`, if there was a frame.
+        """
         assert self._labels is not None
         reader = self._reader
         video_info = {

@@ -1,4 +1,4 @@
-"""The rows of a track in `tracks.json` and `summary.csv`, gathered frame by frame."""
+"""The rows of one track in `tracks.json` and `summary.csv`, gathered frame by frame."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS = (
     "end_frame",
     "mean_score",
 )
-"""Columns of `summary.csv`."""
+"""The names of the columns of `summary.csv`."""
 
 _IN_MEMORY = 1 << 15  # bytes of a track's rows that are held in memory
 
@@ -55,14 +55,16 @@ class _Action:
 
 
 class TrackRows:
-    """Gathers the rows of a track until it ends.
+    """The frames and the actions of one track, gathered until the track ends.
 
-    If the rows of its frames take much memory, they are moved to a temporary file.
+    An action here is a bout: successive frames with one label. If the rows of the
+    frames take much memory, they are moved to a temporary file. Call `add` for each
+    frame, `end_action` when the track is lost or ends, then `summary` and `write`.
 
     Args:
       track_id: number of the track.
       labels: the label space of its codes.
-      folder: folder of the temporary file.
+      folder: path of the folder of the temporary file.
       name: name of the individual; None if it has none.
     """
 
@@ -89,13 +91,15 @@ class TrackRows:
         score: float,
         bbox: list[float],
     ) -> None:
-        """Append an answered frame.
+        """Append an answered frame to the track; a new label begins a new action.
 
         Args:
-          frame_number: 1-based number in the video.
-          start_second, end_second: the time that the frame stands for.
-          code, score: label of the track in this frame, and its score.
-          bbox: box of the instance: x, y, width, height, pixels.
+          frame_number: number of the frame in the video, from 1.
+          start_second: time at which the frame begins, in seconds.
+          end_second: time at which the next answered frame begins, in seconds.
+          code: code of the track's label in this frame, a pair of actor and action.
+          score: score of that label, 0 to 1.
+          bbox: box of the instance: [x, y, width, height], pixels of the video.
         """
         action = self._action
         if action is None or action.code != code:
@@ -127,13 +131,19 @@ class TrackRows:
         self._rows.write(json.dumps(row).encode())
 
     def end_action(self) -> None:
-        """End the action in progress, if there is one."""
+        """End the action in progress, if there is one.
+
+        If the track continues later, even with the same label, a new action begins.
+        """
         if self._action is not None:
             self._actions.append(self._action)
         self._action = None
 
     def summary(self) -> list[list]:
-        """Return the rows of `summary.csv`, one for each action that has ended."""
+        """Return the rows of `summary.csv`, one for each action that has ended.
+
+        A row has the values of `COLUMNS`.
+        """
         rows = []
         for action in self._actions:
             fields = {"track_id": self._id, **action.fields()}
@@ -141,7 +151,14 @@ class TrackRows:
         return rows
 
     def write(self, file: BinaryIO) -> None:
-        """Write the ended track as a JSON object to a file, and release its rows."""
+        """Write the track as a JSON object for `tracks.json`, and release its memory.
+
+        Call it once, after `end_action`. The object has the track's number, its most
+        frequent actor, its time, its actions, and a row for each frame.
+
+        Args:
+          file: the open file.
+        """
         first = self._actions[0]
         last = self._actions[-1]
         fields = {

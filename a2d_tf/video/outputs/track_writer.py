@@ -1,4 +1,7 @@
-"""tracks.json and summary.csv: the tracks, and the table of their actions."""
+"""tracks.json and summary.csv: the tracks, and the table of their actions.
+
+An action here is a bout: successive frames of a track with one label.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,17 @@ from a2d_tf.video.outputs.track_rows import COLUMNS, TrackRows
 
 
 class TrackWriter:
-    """Writer of the tracks and of the table of their actions.
+    """Writer of `tracks.json` and `summary.csv`, frame by frame.
 
     Tracks are in the order of their ends, rows of the table in the order of their
     starts.
 
     Args:
-      tracks_path, summary_path: of the two files; None for a file that is not written.
-      rows_folder: folder of temporary files, see `TrackRows`.
-      names: {number of a track: the name of its individual}.
+      tracks_path: path of `tracks.json`; None to write none.
+      summary_path: path of `summary.csv`; None to write none.
+      rows_folder: path of the folder of temporary files with the rows of long tracks.
+      names: {number of a track: the name of its individual}; it may be filled later,
+        but before the first frame.
     """
 
     def __init__(
@@ -40,6 +45,12 @@ class TrackWriter:
         self._summary: list[list] = []
 
     def add(self, frame: VideoFrame, labels: LabelSpace) -> None:
+        """Append the tracks of a frame, and write those that have ended.
+
+        Args:
+          frame: the next answered frame.
+          labels: the label space of the codes.
+        """
         self._rest(frame.resting)
         self._end(frame.ended)
         for i, track_id in enumerate(frame.tracks.tolist()):
@@ -59,6 +70,7 @@ class TrackWriter:
             )
 
     def close(self) -> None:
+        """Write the remaining tracks and the table, and finish the files."""
         self._end(list(self._tracks))
         if self._file is not None:
             self._file.close()

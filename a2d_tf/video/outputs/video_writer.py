@@ -1,4 +1,4 @@
-"""Write a video file that plays everywhere."""
+"""Write a video file that plays everywhere: H.264 in mp4."""
 
 from __future__ import annotations
 
@@ -30,14 +30,16 @@ _LIMITED_RANGE = 1
 
 
 class Writer:
-    """Writer of H.264 in mp4; the file is playable once `close` was called.
+    """Writer of a video file, H.264 in mp4, frame by frame.
 
-    `open` makes one.
+    `open` makes one. The file can be played once `close` was called.
 
     Args:
-      size: (height, width) of the frames.
-      ticks: for which the last frame is shown.
-      container, stream: FFmpeg's.
+      path: path of the file, for errors.
+      size: (height, width) of the frames, in pixels.
+      ticks: how long the last frame is shown, in ticks of 1/90000 s.
+      container: FFmpeg's open output file, as PyAV has it.
+      stream: the video stream in it.
     """
 
     def __init__(
@@ -62,15 +64,17 @@ class Writer:
     def open(
         cls, path: str | os.PathLike[str], fps: float, size: tuple[int, int]
     ) -> Writer:
-        """Begin a file.
+        """Begin a file; it is created with the first frame.
 
         Args:
-          fps: frames a second on average; the last frame is shown for as long.
-          size: (height, width) of the frames.
+          path: path of the file.
+          fps: number of frames a second on average; the last frame is shown for 1 / fps
+            seconds.
+          size: (height, width) of the frames, in pixels.
 
         Raises:
-          InputError: from `write` and `close`, if the file cannot be written or the
-            frames are too large for the encoder.
+          InputError: later, from `write` and `close`, if the file cannot be written or
+            the frames are too large for the encoder.
         """
         container = av.open(os.path.abspath(path), "w", format="mp4", options=_MP4)
         rate = Fraction(max(fps, 1)).limit_denominator(1001)
@@ -92,11 +96,15 @@ class Writer:
         return cls(path, size, ticks, container, stream)
 
     def write(self, frame: np.ndarray, seconds: float) -> None:
-        """Append a frame; the last row or column of an odd one is repeated.
+        """Append a frame; the last row or column of an odd size is repeated.
 
         Args:
           frame: RGB uint8 [height, width, 3].
-          seconds: when it is shown, on any clock; the first frame is shown at once.
+          seconds: time at which the frame is shown, on any clock that does not run
+            backwards; the first frame is shown at the start of the file.
+
+        Raises:
+          InputError: the file cannot be written.
         """
         rows = self._size[0] % 2
         columns = self._size[1] % 2
@@ -115,7 +123,11 @@ class Writer:
         self._mux(picture)
 
     def close(self) -> None:
-        """Finish the file; without a frame there is none."""
+        """Finish the file; if no frame was written, there is none.
+
+        Raises:
+          InputError: the file cannot be written.
+        """
         if self._pts >= 0:
             self._mux(None)
 

@@ -1,4 +1,4 @@
-"""How good a model is in videos held out, in words."""
+"""Say in words how good a model is in videos that were held out of its training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from a2d_tf.runs.held_out_scores import HeldOutScores, SecondsScores, TrackScore
 
 
 def of_model(held_out: HeldOutScores) -> str:
-    """Say how much of all behaviours together is found, and is right."""
+    """Say how many annotated objects, or coded seconds, a model labels right.
+
+    All behaviours are counted together.
+
+    Args:
+      held_out: scores of the model in videos that were held out.
+
+    Returns:
+      one sentence or several.
+    """
     if isinstance(held_out.scores, SecondsScores):
         return _of_seconds(held_out.scores)
     videos = _count(held_out.scores.videos, "video")
@@ -26,7 +35,14 @@ def of_model(held_out: HeldOutScores) -> str:
 
 
 def of_behaviour(behaviour: BehaviourCounts) -> str:
-    """Say how much of a behaviour is found, and which part of its labels is right."""
+    """Say how much of a behaviour is found, and how much of its label is right.
+
+    Args:
+      behaviour: counts of the behaviour's annotated objects, or of its coded seconds.
+
+    Returns:
+      clauses, such as "found 5 of 10 in 1 video; 5 of 9 that got this label are right".
+    """
     counts = behaviour.counts
     clauses = []
     if behaviour.is_tested:

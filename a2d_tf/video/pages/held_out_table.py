@@ -1,4 +1,7 @@
-"""How well each behaviour is told in videos held out: a table of a library."""
+"""held_out.csv: how well a model tells each behaviour in videos that were held out.
+
+It is a table of a library; held out means annotated, but not trained on.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from a2d_tf.core.counts import BehaviourCounts, by_name
 from a2d_tf.runs.held_out_scores import HeldOutScores
 
 TABLE = "held_out.csv"
+"""The name of the table in the folder of a library."""
 COLUMNS = (
     "behaviour",
     "unit",
@@ -28,10 +32,22 @@ COLUMNS = (
     "predicted_in_folds",
     "unsure_below",
 )
+"""The names of the columns.
+
+`right_before` and `predicted_before` are counts of the model from which this one goes
+on; the columns `_in_folds` are those of its cross-validation.
+"""
 
 
 def rows(held_out: HeldOutScores) -> list[Sequence[Any]]:
-    """Return the rows of `TABLE`, the header first."""
+    """Return the rows of the table, the header first, then one for each behaviour.
+
+    Args:
+      held_out: scores of the model in videos that were held out.
+
+    Returns:
+      rows with a value for each of `COLUMNS`; None for a value that is unknown.
+    """
     before = by_name(held_out.before or ())
     in_folds = {}
     if held_out.folds:
@@ -61,7 +77,7 @@ def rows(held_out: HeldOutScores) -> list[Sequence[Any]]:
 
 
 def percent(value: float | None) -> float | None:
-    """Round a percentage as tables and bars of a page show it."""
+    """Round a percentage to one decimal, as pages show it; None stays None."""
     return None if value is None else round(value, 1)
 
 

@@ -1,4 +1,4 @@
-"""Write a page of a video or of a library: its tables, and how far to trust them."""
+"""Write the HTML of a page of a video or of a library, with its tables."""
 
 from __future__ import annotations
 
@@ -29,19 +29,26 @@ def write_html(
     split: str = "",
     **values: Any,
 ) -> None:
-    """Write a page with a table of sums and a table of rows.
+    """Write a page with a table of all labels and a table of tracks or videos.
 
-    If the model has scores in held-out videos, they are at the top of the page.
+    If the model has scores in held-out videos, they are at the top of the page, and
+    labels that it tells poorly are marked in the tables.
 
     Args:
-      path: of the page.
-      template: file name of the template.
-      title: of the page.
-      name_column: title of the column with the names of the rows.
-      rows: of the table.
-      video_info: of a video on the page; None if there is none.
-      split: of the page's only video; labels of a training video are not doubted.
+      path: path of the page.
+      template: file name of the Jinja template in this folder.
+      title: title of the page.
+      name_column: title of the column with the names of the rows, "track" or "video".
+      rows: rows of the second table, which are added up for the first.
+      video_info: `video.json` of a video on the page, for the facts about the model;
+        None if there is no video.
+      split: what the only video of the page was to the model; labels in a training
+        video ("trained") are not marked. "" if it is unknown, or there are several
+        videos.
       **values: further values for the template.
+
+    Raises:
+      InputError: the page cannot be written.
     """
     rows_of_all = sum_rows(rows)
     labels = None

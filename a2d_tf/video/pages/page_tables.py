@@ -1,4 +1,7 @@
-"""The rows of the tables of pages and libraries: who did what for how long."""
+"""The rows of the tables of pages and libraries: who did what for how long.
+
+A pair is an actor and an action; a bout is a period in which a track has one pair.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,15 @@ from a2d_tf.runs.video_splits import SPLITS
 
 
 class TrackTotal(NamedTuple):
-    """The total of a track's bouts of one actor and action.
+    """The total of one track's bouts of one actor and action.
 
     Attributes:
-      track_score: score of the whole track.
-      seconds: duration of the bouts.
+      track_score: mean score of the whole track, 0 to 1; a page hides tracks below a
+        limit.
+      seconds: total duration of the bouts.
       bouts: number of the bouts.
-      seconds_by_score: duration of the bouts times their mean score.
-      unsure_seconds: duration of the unsure bouts.
+      seconds_by_score: total duration of the bouts times their mean score.
+      unsure_seconds: total duration of those bouts whose score is low.
     """
 
     track_score: float
@@ -29,9 +33,14 @@ class TrackTotal(NamedTuple):
 
 
 class PairTotals(NamedTuple):
-    """An actor and an action, and the total of each track that has bouts of both.
+    """An actor and an action, with the total of each track that has bouts of this pair.
 
     A page adds up the tracks above a least score, which its reader chooses.
+
+    Attributes:
+      actor: name of the actor.
+      action: name of the action.
+      totals: the total of each such track.
     """
 
     actor: str
@@ -43,10 +52,12 @@ class TableRow(NamedTuple):
     """A row of a table: an actor and an action of a track or of a video.
 
     Attributes:
-      name: of the track or of the video.
-      actor, action: the pair.
-      totals: of the tracks.
-      split: of the video, one of `video_splits.SPLITS`; "" if it is unknown.
+      name: name of the track or of the video.
+      actor: name of the actor.
+      action: name of the action.
+      totals: the total of each track in the row.
+      split: what the video was to the model: "trained", "held out" or "new"; "" if it
+        is unknown.
     """
 
     name: str
@@ -57,7 +68,15 @@ class TableRow(NamedTuple):
 
 
 class RowSums(NamedTuple):
-    """The totals of several tracks together."""
+    """The figures of a row of a table, for all its tracks together.
+
+    Attributes:
+      tracks: number of the tracks.
+      seconds: total duration of their bouts.
+      bouts: number of their bouts.
+      mean_score: mean score of the bouts, weighted by duration; 0 to 1.
+      unsure_seconds: total duration of those bouts whose score is low.
+    """
 
     tracks: int
     seconds: float
@@ -69,10 +88,15 @@ class RowSums(NamedTuple):
 def totals_of_pairs(
     tracks: Iterable[bouts.TrackBouts], unsure_below: float | None
 ) -> list[PairTotals]:
-    """Return the totals of each track, for each actor and action in order of name.
+    """Add up the bouts of each track for each actor and action.
 
     Args:
-      unsure_below: bouts with a lower score are unsure; None if no bout is unsure.
+      tracks: the tracks of a video, with their bouts.
+      unsure_below: score below which a bout is unsure, 0 to 1; None if no bout is
+        unsure.
+
+    Returns:
+      an item for each pair of actor and action, in alphabetical order.
     """
     limit = unsure_below or 0.0
     totals: dict[tuple[str, str], list[TrackTotal]] = collections.defaultdict(list)
@@ -96,7 +120,11 @@ def totals_of_pairs(
 
 
 def sum_totals(totals: Sequence[TrackTotal]) -> RowSums:
-    """Add up the totals of tracks; the mean score of bouts without duration is 0."""
+    """Add up the totals of tracks; the mean score of bouts without duration is 0.
+
+    Args:
+      totals: the totals of the tracks in a row of a table.
+    """
     seconds = sum(total.seconds for total in totals)
     seconds_by_score = sum(total.seconds_by_score for total in totals)
     return RowSums(
@@ -109,9 +137,13 @@ def sum_totals(totals: Sequence[TrackTotal]) -> RowSums:
 
 
 def sum_rows(rows: Sequence[TableRow]) -> list[TableRow]:
-    """Return one row for each pair in the videos of each split.
+    """Join the rows of a table to one row for each pair in the videos of each split.
 
-    Videos without a known split are one group, "all".
+    Args:
+      rows: rows of tracks or of videos.
+
+    Returns:
+      rows whose name is the split; videos without a known split are one group, "all".
     """
     totals: dict[tuple[str, str, str], list[TrackTotal]]
     totals = collections.defaultdict(list)

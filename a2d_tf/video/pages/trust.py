@@ -1,6 +1,7 @@
-"""How far a page is to be trusted: what videos held out say of its model's labels.
+"""What a page says of how far its labels can be trusted, by scores in held-out videos.
 
-All figures on pages are those of `held_out_table`.
+A held-out video is annotated, but the model was not trained on it. All figures on pages
+are also in `held_out.csv`.
 """
 
 from __future__ import annotations
@@ -28,12 +29,15 @@ _OF_SPLIT = {
 
 
 class Line(NamedTuple):
-    """What a page says of a behaviour.
+    """What a page says of one behaviour: a sentence and two bars.
 
     Attributes:
-      sentence: how well it was told.
-      found, right: percent of a bar each; None for no bar.
-      is_poor: whether more of its labels are wrong than right, or nobody knows.
+      sentence: how well the behaviour was told in the held-out videos.
+      found: percentage of the annotated objects or seconds that were found, the length
+        of the first bar; None for no bar.
+      right: percentage of this behaviour's labels that are right, the length of the
+        second bar; None for no bar.
+      is_poor: whether fewer than half of its labels are right, or nobody knows.
     """
 
     sentence: str
@@ -43,12 +47,13 @@ class Line(NamedTuple):
 
 
 class Trust(NamedTuple):
-    """What a page says above all else.
+    """What a page says above all else: how good its model is.
 
     Attributes:
-      lead: a sentence on the whole.
-      lines: one a behaviour that was tested or predicted.
-      not_tested: names of behaviours that no video held out shows.
+      lead: sentences on all behaviours together.
+      lines: a line for each behaviour that was tested or predicted.
+      not_tested: names of the behaviours that no held-out video shows, joined by
+        commas.
     """
 
     lead: str
@@ -57,7 +62,14 @@ class Trust(NamedTuple):
 
 
 def of_model(held_out: HeldOutScores | None) -> Trust | None:
-    """Return what pages say of a model; None if it does not say how good it is."""
+    """Return what a page says of its model.
+
+    Args:
+      held_out: scores of the model in held-out videos; None if it has none.
+
+    Returns:
+      the sentences and bars; None without scores.
+    """
     if held_out is None:
         return None
     before = by_name(held_out.before or ())
@@ -95,11 +107,16 @@ def of_model(held_out: HeldOutScores | None) -> Trust | None:
 def doubts(
     held_out: HeldOutScores | None, pairs: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], str]:
-    """Return the pairs on a page that videos held out do not speak for, and why.
+    """Find the labels on a page that the model told poorly in held-out videos.
+
+    These are labels of which fewer than half were right, or that were not tested.
 
     Args:
-      held_out: of the model; None if it does not say how good it is.
-      pairs: (actor, action).
+      held_out: scores of the model in held-out videos; None if it has none.
+      pairs: the labels on the page, (actor, action) each.
+
+    Returns:
+      {(actor, action): a clause that says how well it was told}; {} without scores.
     """
     if held_out is None:
         return {}
@@ -116,7 +133,14 @@ def doubts(
 
 
 def of_unsure(held_out: HeldOutScores | None) -> str:
-    """Say which labels are unsure; empty if the model does not say that."""
+    """Say which bouts are called unsure on a page.
+
+    Args:
+      held_out: scores of the model in held-out videos; None if it has none.
+
+    Returns:
+      a sentence or two; "" if the model does not say which labels are unsure.
+    """
     if held_out is None or held_out.unsure is None:
         return ""
     limit = held_out.unsure.below
@@ -138,7 +162,14 @@ def of_unsure(held_out: HeldOutScores | None) -> str:
 
 
 def of_split(split: str | None) -> str:
-    """Say what a video was to the model; empty if nobody knows."""
+    """Say what follows from what a video was to the model.
+
+    Args:
+      split: "trained", "held out" or "new"; None or "" if it is unknown.
+
+    Returns:
+      a clause without a full stop; "" if the split is unknown.
+    """
     return _OF_SPLIT.get(split or "", "")
 
 

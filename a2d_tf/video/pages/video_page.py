@@ -90,11 +90,14 @@ class _TimelineRow(NamedTuple):
 
 
 def write_page(folder: str | os.PathLike, video_info: VideoInfo | None = None) -> None:
-    """Write the page of a prediction from its `tracks.json` and `video.json`.
+    """Write the page of a prediction, `index.html`, into its folder.
+
+    It is made from `tracks.json` and `video.json`, and plays `overlay.mp4` if there is
+    one.
 
     Args:
-      folder: of the prediction, with or without an `overlay.mp4`.
-      video_info: of the video; None to read it from `video.json`.
+      folder: path of the folder of the prediction.
+      video_info: facts about the video; None to read them from `video.json`.
 
     Raises:
       InputError: a file is missing or malformed, or the page cannot be written.

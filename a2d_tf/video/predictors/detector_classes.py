@@ -1,4 +1,7 @@
-"""The classes of a detector whose boxes are reported, and their actors."""
+"""The classes of a detector whose boxes are reported, and the actor that each shows.
+
+A detector numbers its classes; COCO's numbers go from 1 to 90.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,14 @@ from a2d_tf.pretrained import coco
 
 @dataclasses.dataclass(frozen=True)
 class DetectorClasses:
-    """The classes whose boxes are reported.
+    """The classes of a detector whose boxes are reported.
 
     Attributes:
-      actors: names of the actors.
-      index_of_number: {number of a class: index of its actor}; -1 if a model names the
-        actor.
-      all_of_coco: whether these are all classes of COCO. A box of another class is then
-        an error; otherwise it is left out.
+      actors: names of the actors, those of the model if a model labels the boxes.
+      index_of_number: {number of a class: index of its actor in `actors`}; the index is
+        -1 if a model names the actor of the box.
+      all_of_coco: whether the user chose no classes, so that all of COCO are reported.
+        A box of another class is then an error; otherwise it is left out.
     """
 
     actors: tuple[str, ...]
@@ -27,14 +30,16 @@ class DetectorClasses:
 
     @classmethod
     def parse(cls, words: Sequence[str]) -> DetectorClasses:
-        """Return the classes that --actors chooses.
+        """Return the classes that --actors chooses, if no model labels the boxes.
 
         Args:
-          words: CLASS or NAME=CLASS each, where CLASS is a class of COCO, or the number
-            that the detector gives a class of its own. Without any, all of COCO.
+          words: the words of --actors, each CLASS or NAME=CLASS. CLASS is a class of
+            COCO, or the number that the detector gives a class of its own; NAME is the
+            actor. Without words, all classes of COCO.
 
         Raises:
-          InputError: a class is unknown, or has two names.
+          InputError: a class is unknown or has two names, or a word is =CLASS, which
+            needs a model.
         """
         actor_of_class = _actor_of_class(words)
         if "" in actor_of_class.values():
@@ -47,15 +52,17 @@ class DetectorClasses:
 
     @classmethod
     def for_model(cls, words: Sequence[str], actors: Sequence[str]) -> DetectorClasses:
-        """Return the classes whose boxes a model labels.
+        """Return the classes that --actors chooses, if a model labels the boxes.
 
         Args:
-          words: see `parse`; or =CLASS to let the model name the actor. Without words,
-            the classes of COCO that are called like actors of the model.
-          actors: of the model.
+          words: the words of --actors, each CLASS or NAME=CLASS, where NAME is an actor
+            of the model, or =CLASS to let the model name the actor. Without words, the
+            classes of COCO that are called like actors of the model.
+          actors: names of the model's actors.
 
         Raises:
-          InputError: see `parse`; or a name is no actor of the model.
+          InputError: a class is unknown or has two names, a name is no actor of the
+            model, or there are no words and no class of COCO is called like an actor.
         """
         known = join_names(actors)
         example = f"--actors={actors[0]}=CLASS"

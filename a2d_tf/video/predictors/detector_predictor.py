@@ -1,4 +1,4 @@
-"""Predict a video by a detector of boxes and a model that labels them."""
+"""Predict a video by a detector, which finds boxes, and a labeller of these boxes."""
 
 from __future__ import annotations
 
@@ -24,18 +24,23 @@ from a2d_tf.video.reading.reader import Reader
 from a2d_tf.video.reading.span import Span
 
 SURE = 0.4**0.5
-"""The least root of a box's score with which it begins a track (docs/real_video.md)."""
+"""The least square root of a detector's score with which a box begins a track.
+
+It is the score of a box of 0.4 (docs/real_video.md).
+"""
 _PERSON = "person"  # whose actions Kinetics has
 
 
 @dataclasses.dataclass(frozen=True)
 class DetectorPredictor:
-    """A `VideoPredictor` whose detector finds boxes.
+    """A predictor of videos whose instances a detector finds, box by box.
+
+    The boxes of each frame are labelled, and then linked into tracks.
 
     Attributes:
-      detector: finds the boxes.
-      labeller: labels the boxes.
-      reads_kinetics: whether the actions are those of Kinetics.
+      detector: the detector that finds the boxes.
+      labeller: labels the boxes: a network, or the boxes' classes.
+      reads_kinetics: whether the actions are classes of Kinetics, told by I3D.
     """
 
     detector: ObjectDetector
@@ -44,16 +49,16 @@ class DetectorPredictor:
 
     @property
     def info(self) -> ModelInfo:
-        """See `VideoPredictor`."""
+        """The description of the labeller, as in `a2d_tf.json`."""
         return self.labeller.info
 
     @property
     def labels(self) -> LabelSpace:
-        """See `VideoPredictor`."""
+        """The label space of the labeller: its actors, its actions and their codes."""
         return self.labeller.labels
 
     def description(self) -> str:
-        """See `VideoPredictor`."""
+        """Say which detector finds the boxes, and the least score, for the user."""
         threshold = self.detector.score_threshold
         return f"{os.path.normpath(self.detector.path)}, score >= {threshold:g}"
 
@@ -65,7 +70,22 @@ class DetectorPredictor:
         *,
         stops: Sequence[int] = (),
     ) -> Iterator[VideoFrame]:
-        """Detect, track and label the individuals of a video; see `VideoPredictor`."""
+        """Find, label and track the individuals of a video.
+
+        Args:
+          reader: the reader of the video.
+          span: the frames to answer.
+          track_settings: how individuals are tracked.
+          stops: list of the numbers of the signals that have come, see
+            `stop_on_signal`; when it gets one, no further frame is answered.
+
+        Yields:
+          the answered frames in order.
+
+        Raises:
+          InputError: a frame cannot be read, the detector's output is not of its
+            signature, or `max_tracks` does not fit the labels.
+        """
         frames = needed_frames(reader, span, self.info, stops)
         answers = answer_clips(self.labeller, self._answer, frames, span)
         return track_answers(
@@ -79,7 +99,12 @@ class DetectorPredictor:
         )
 
     def video_facts(self, reader: Reader) -> dict[str, Any]:
-        """See `VideoPredictor`."""
+        """Return the fields of `video.json` that depend on detector and labeller.
+
+        "boxes_only" is True if neither gives masks, "kinetics" if I3D tells the
+        actions; a field that would be False is left out. The argument `reader` is not
+        used.
+        """
         facts: dict[str, Any] = {}
         if self.info.get("boxes_only") and not self.detector.has_masks:
             facts["boxes_only"] = True
@@ -88,7 +113,7 @@ class DetectorPredictor:
         return facts
 
     def track_names(self, reader: Reader) -> dict[int, str]:
-        """See `VideoPredictor`; a detector knows no names."""
+        """Return no names, because a detector knows no individuals."""
         return {}
 
     def _answer(self, clip: Clip) -> LabelledBoxes:
@@ -106,20 +131,24 @@ def load(
     device: str,
     settings: dict[str, Any],
 ) -> DetectorPredictor:
-    """Load a detector and a labeller of its boxes, and announce the device.
+    """Load a detector and a labeller of its boxes, and print the device that computes.
 
     Args:
-      detector: folder of a SavedModel.
-      model: path of the model that labels boxes; None to name boxes by their classes.
-      actors: classes of the detector, see `DetectorClasses.parse`.
-      actions: see `kinetics_actions.chosen_classes`; only without a model.
-      checkpoint: "last" or "best" of a run.
-      device: see `devices.prepare`.
+      detector: path of the folder of the detector's SavedModel.
+      model: path of the run, export or packed model that labels the boxes; None to
+        label each box by its class.
+      actors: the words of --actors, CLASS or NAME=CLASS each; see `DetectorClasses`.
+      actions: the words of --actions, CLASS or NAME=CLASS with a class of Kinetics
+        each, or "kinetics" alone; only without a model. Without words, actions are
+        undefined.
+      checkpoint: weights of a run, "last" or "best".
+      device: 'cpu', 'gpu' or 'auto', see `devices.prepare`.
       settings: {name: value} of the settings of inference and computing that the user
         set; `score_threshold` is the least score of a box.
 
     Raises:
-      InputError: see `ObjectDetector.load`, `DetectorClasses`, `ServedLabeller.load`.
+      InputError: the detector or the model cannot be loaded, or --actors or --actions
+        name an unknown class.
     """
     settings = dict(settings)
     threshold = settings.pop("score_threshold", SCORE_THRESHOLD)

@@ -1,4 +1,4 @@
-"""Label boxes by a fit to features that were computed before: no network runs."""
+"""Label boxes by weights that were fitted to kept features: no network runs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,19 @@ from a2d_tf.video.predictors.labelled_boxes import (
 
 
 class FittedLabeller:
-    """A `BoxLabeller` of the tracks of one video.
+    """A labeller of the given tracks of one video, by features that are kept in a file.
+
+    A round of given tracks of `a2d start` predicts its videos with it.
 
     Args:
-      weights: the fit.
-      labels: the label space of the fit.
-      features: of the instances in the answered frames of the video.
-      info: the description of a model with the same labels.
+      weights: the fitted weights of actors and actions.
+      labels: the label space of these weights.
+      features: kept features of the instances in the answered frames of the video.
+      info: the description of a model with the same labels, which is copied.
+
+    Attributes:
+      labels: the argument.
+      info: the description, with clips of 0 frames and without motion maps.
     """
 
     def __init__(
@@ -45,15 +51,24 @@ class FittedLabeller:
         self.info.pop("motion", None)
 
     def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
-        """Return no features: the frame is only drawn."""
+        """Return no features: they were computed before. The arguments are not used."""
         return {}
 
     def motion_stream(self) -> MotionStream:
-        """Return a stream without maps."""
+        """Return a stream that computes no motion maps."""
         return MotionStream(None, flow_histograms=False)
 
     def label(self, instances: GivenInstances, clip: Clip) -> LabelledBoxes:
-        """See `BoxLabeller`."""
+        """Label the given instances of a frame by their kept features.
+
+        Args:
+          instances: the N instances; their tracks tell their features.
+          clip: the clip around the frame, which needs no features.
+
+        Returns:
+          the N instances in the same order. An instance without a mask has its filled
+          box.
+        """
         if not len(instances.boxes):
             return no_instances(self.labels, clip.size)
         rows = self._features.rows(clip.key + 1, instances.tracks)

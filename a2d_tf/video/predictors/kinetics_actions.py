@@ -1,7 +1,7 @@
-"""Actions in boxes by the published I3D, without training.
+"""Tell the actions in boxes by the published I3D, without training.
 
-I3D tells 400 actions of people apart, those of the data set Kinetics. Walking, standing
-and sitting are not among them.
+I3D (Carreira and Zisserman, CVPR 2017) tells 400 actions of people apart, those of the
+data set Kinetics. Walking, standing and sitting are not among them.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from a2d_tf.pretrained import kinetics
 from a2d_tf.pretrained.named_classes import name_classes
 
 ALL = "kinetics"
-"""The value of --actions for all classes."""
+"""The value of --actions for all 400 classes."""
 BACKBONE = "i3d"
+"""The name of the action backbone whose published classifier is used."""
 _POINTS = 8  # at which a map is read along each side of a box
 
 
 class KineticsActions:
-    """Reads the actions of boxes.
+    """The published I3D as a classifier of the actions in boxes of a video.
 
     Args:
-      name_of_class: {class of Kinetics: name}, see `chosen_classes`; several classes
-        may have the same name.
+      name_of_class: {class of Kinetics: the action's name here}; several classes may
+        have the same name, whose probabilities are then added up. See `chosen_classes`.
 
     Attributes:
-      names: names of the actions.
-      sha256: digest of the published file of weights.
+      names: names of the actions, without duplicates.
+      sha256: SHA-256 of the published file of weights, in hexadecimal digits.
     """
 
     def __init__(self, name_of_class: Mapping[str, str]) -> None:
@@ -51,18 +52,25 @@ class KineticsActions:
         self._bias = tensors["logits/bias"][chosen]
 
     def motion_stream(self) -> MotionStream:
-        """Return what computes the maps of a video for `read`."""
+        """Return a new stream that computes, for one video, the maps that `read` takes.
+
+        These maps have the logits of the chosen classes in place of I3D's features.
+        """
         return MotionStream(self._logits_of_block, flow_histograms=False)
 
     def read(self, motion: Mapping[str, np.ndarray], boxes: np.ndarray) -> np.ndarray:
-        """Return the probability of each action in boxes, float32 [N, |Y|].
+        """Return the probability of each action in boxes of a frame.
 
         Probabilities of the chosen actions add up to 1, as if one of them were certain.
         This ranks the boxes of a video better than a share for all other classes.
 
         Args:
-          motion: see `MotionStream.maps`.
-          boxes: [N, 4], in shares of the frame.
+          motion: maps of the frame from `motion_stream`: {name: float32 [h, w,
+            classes]}.
+          boxes: [N, 4], (y1, x1, y2, x2) in shares of the frame, 0 to 1.
+
+        Returns:
+          float32 [N, |Y|], in the order of `names`.
         """
         logits = box_means(motion[MIXED_5C.name], boxes)
         return softmax(logits) @ self._is_named
@@ -75,13 +83,17 @@ class KineticsActions:
 
 
 def chosen_classes(words: Sequence[str]) -> dict[str, str]:
-    """Return {class of Kinetics: its name} of --actions.
+    """Return the classes of Kinetics that --actions chooses, with their names.
 
     Args:
-      words: CLASS or NAME=CLASS each; or ALL alone.
+      words: the words of --actions, each CLASS or NAME=CLASS; or ALL alone for all
+        classes by their own names.
+
+    Returns:
+      {class of Kinetics: the action's name}; {} without words.
 
     Raises:
-      InputError: see `name_classes`.
+      InputError: a class is unknown or has two names, or a name is not valid.
     """
     if list(words) == [ALL]:
         return dict(zip(kinetics.CLASSES, kinetics.CLASSES))
@@ -96,13 +108,17 @@ def chosen_classes(words: Sequence[str]) -> dict[str, str]:
 
 
 def box_means(values: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Return the means of a map [h, w, C] in boxes, [N, C].
+    """Return the mean of a map in each box.
 
     A mean is taken over a grid of points in the box; the map is interpolated linearly
     between the centres of its cells.
 
     Args:
-      boxes: [N, 4], y1, x1, y2, x2 in shares of the map.
+      values: the map, [h, w, C].
+      boxes: [N, 4], (y1, x1, y2, x2) in shares of the map, 0 to 1.
+
+    Returns:
+      [N, C].
     """
     height, width = values.shape[:2]
     rows = _weights(boxes[:, 0], boxes[:, 2], height)

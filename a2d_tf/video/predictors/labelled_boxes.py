@@ -1,4 +1,4 @@
-"""Label the boxes of a user or a detector in a frame, by p(actor) and p(action)."""
+"""Label the boxes that a user or a detector gave in a frame: p(actor) and p(action)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ _MASK_SIDE = 28  # pixels of a mask that fills its box
 
 
 def no_instances(labels: LabelSpace, size: tuple[int, int]) -> LabelledBoxes:
-    """Return the answer to a frame (height, width) without instances."""
+    """Return the labelled boxes of a frame in which there are none.
+
+    Args:
+      labels: the label space, which gives the lengths of the empty arrays.
+      size: (height, width) of the frame, whose label map is background.
+    """
     return LabelledBoxes(
         boxes=np.zeros((0, 4), np.float32),
         codes=np.zeros(0, np.int32),
@@ -32,11 +37,16 @@ def no_instances(labels: LabelSpace, size: tuple[int, int]) -> LabelledBoxes:
 def complete_masks(
     instances: GivenInstances, probabilities: np.ndarray, size: tuple[int, int]
 ) -> list[dict]:
-    """Return N masks: those of the instances, and a drawn one where there is none.
+    """Return a mask for each instance; draw the masks that the instances lack.
 
     Args:
-      probabilities: float32 [N, m, m], of the pixels inside the boxes, to draw masks.
+      instances: the N instances, of which some may have no mask.
+      probabilities: float32 [N, m, m], probability that a pixel inside the box is of
+        the instance, from a mask head; a drawn mask has the likely pixels.
       size: (height, width) of the frame.
+
+    Returns:
+      N masks in the whole frame, dicts of COCO's compressed RLE.
     """
     masks = []
     patches = mask_patches(probabilities, instances.boxes, *size)
@@ -46,10 +56,14 @@ def complete_masks(
 
 
 def fill_boxes(instances: GivenInstances, size: tuple[int, int]) -> list[dict]:
-    """Return N masks: those of the instances, and the whole box where there is none.
+    """Return a mask for each instance: its own, or its whole box if it has none.
 
     Args:
+      instances: the N instances, of which some may have no mask.
       size: (height, width) of the frame.
+
+    Returns:
+      N masks in the whole frame, dicts of COCO's compressed RLE.
     """
     filled = np.ones((len(instances.boxes), _MASK_SIDE, _MASK_SIDE), np.float32)
     return complete_masks(instances, filled, size)
@@ -67,19 +81,25 @@ def label_boxes(
 ) -> LabelledBoxes:
     """Label the instances in a frame by p(actor) and p(action).
 
-    The actor is the given one, else the likeliest; the action is the likeliest that is
-    valid for it. The score is p(actor) p(action) of this pair, also for a given actor.
-    A detector's score of a box multiplies p(actor) by its square root
+    The actor is the one that the export or the class of the box names, else the
+    likeliest; the action is the likeliest that is valid for the actor. The score is
+    p(actor) p(action) of this pair, also for an actor that is named. If a detector gave
+    scores of the boxes, p(actor) is first multiplied by their square root
     (docs/real_video.md).
 
     Args:
-      instances: N instances, at least one.
-      masks: N masks, RLEs of COCO.
+      instances: N instances, at least one, which need no masks.
+      masks: N masks in the whole frame, dicts of COCO's compressed RLE.
+      labels: the label space of the result.
       actor_scores: [N, |X|], p(actor).
       action_scores: [N, |Y|], p(action).
-      draws_masks: whether a network drew the masks of instances without one; otherwise
-        these masks fill their boxes.
-      fields: see `Instances`.
+      draws_masks: whether a network drew the masks of instances that have none of their
+        own; otherwise these are filled boxes, and `has_mask` of the result says so.
+      fields: further values of the instances, {name in `instance_fields.FIELDS`: [N,
+        ...]}; None for none.
+
+    Returns:
+      the labelled instances; in the label map those with higher scores are on top.
     """
     rows = np.arange(len(instances.boxes))
     has_mask = None

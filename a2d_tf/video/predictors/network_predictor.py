@@ -1,4 +1,4 @@
-"""Predict a video by a network that finds the instances."""
+"""Predict a video by a network that finds and labels the instances itself."""
 
 from __future__ import annotations
 
@@ -21,11 +21,19 @@ from a2d_tf.video.reading.reader import Reader
 from a2d_tf.video.reading.span import EVERY_FRAME, Span
 
 LoadedModel = Union[VideoPredictor, InstanceFinder]
-"""A model that can predict videos, see `video_predictor`."""
+"""A model as it is loaded: it predicts videos, or finds the instances in frames.
+
+`video_predictor` makes a predictor of videos from either.
+"""
 
 
 def video_predictor(model: LoadedModel) -> VideoPredictor:
-    """Return the predictor of whole videos by a model."""
+    """Return the predictor of whole videos that a loaded model makes possible.
+
+    Args:
+      model: a predictor of videos, which is returned as it is, or a network that finds
+        instances, which a `NetworkPredictor` wraps.
+    """
     if isinstance(model, VideoPredictor):
         return model
     return NetworkPredictor(model)
@@ -33,26 +41,26 @@ def video_predictor(model: LoadedModel) -> VideoPredictor:
 
 @dataclasses.dataclass(frozen=True)
 class NetworkPredictor:
-    """A `VideoPredictor` whose network finds the instances.
+    """A predictor of videos whose network finds the instances in each frame.
 
     Attributes:
-      network: finds the instances in a frame.
+      network: the network, which finds and labels the instances in a frame.
     """
 
     network: InstanceFinder
 
     @property
     def info(self) -> ModelInfo:
-        """See `VideoPredictor`."""
+        """The description of the network, as in `a2d_tf.json`."""
         return self.network.info
 
     @property
     def labels(self) -> LabelSpace:
-        """See `VideoPredictor`."""
+        """The label space of the network: its actors, its actions and their codes."""
         return self.network.labels
 
     def description(self) -> str:
-        """See `VideoPredictor`."""
+        """Say which weights predict, and the least p(actor), for the user."""
         return (
             f"{self.info['checkpoint']}, p(actor) >= {self.info['score_threshold']:g}"
         )
@@ -65,7 +73,21 @@ class NetworkPredictor:
         *,
         stops: Sequence[int] = (),
     ) -> Iterator[VideoFrame]:
-        """See `VideoPredictor`."""
+        """Find and track the individuals of a video.
+
+        Args:
+          reader: the reader of the video.
+          span: the frames to answer.
+          track_settings: how individuals are tracked.
+          stops: list of the numbers of the signals that have come, see
+            `stop_on_signal`; when it gets one, no further frame is answered.
+
+        Yields:
+          the answered frames in order.
+
+        Raises:
+          InputError: a frame cannot be read, or `max_tracks` does not fit the labels.
+        """
         frames = needed_frames(reader, span, self.info, stops)
         answers = find_instances(self.network, frames, span)
         return track_answers(
@@ -73,13 +95,17 @@ class NetworkPredictor:
         )
 
     def video_facts(self, reader: Reader) -> dict[str, Any]:
-        """See `VideoPredictor`."""
+        """Return the fields of `video.json` that depend on the network.
+
+        It is {"boxes_only": True} if the network draws no masks, otherwise {}. The
+        argument `reader` is not used.
+        """
         if self.info.get("boxes_only"):
             return {"boxes_only": True}
         return {}
 
     def track_names(self, reader: Reader) -> dict[int, str]:
-        """See `VideoPredictor`; a network knows no names."""
+        """Return no names, because a network knows no individuals."""
         return {}
 
 
@@ -88,10 +114,16 @@ def find_instances(
     frames: Iterable[np.ndarray | None],
     span: Span = EVERY_FRAME,
 ) -> Generator[Answer, None, None]:
-    """Find the instances in each frame of a span.
+    """Find the instances in each frame of a span by a network.
 
     Args:
-      frames: all frames of a video, see `clips_of_span`.
+      network: the network, which computes features and finds instances.
+      frames: every frame of a video from the first, RGB uint8 [H, W, 3]; None in place
+        of a frame on which no answer depends.
+      span: the frames to answer.
+
+    Yields:
+      each frame of the span with its instances, in order.
     """
 
     def find(clip: Clip) -> Instances:

@@ -23,8 +23,9 @@ from a2d_tf.ops.label_painter import mask_patches
 from a2d_tf.video.predictors.detector_classes import DetectorClasses
 
 GRAPH = "saved_model.pb"
+"""The file by which the folder of a SavedModel is known."""
 SCORE_THRESHOLD = 0.2
-"""The least score of a box, unless the user says so."""
+"""The least score of a box, unless the user sets --score_threshold."""
 _BOXES = "detection_boxes"
 _CLASSES = "detection_classes"
 _COUNT = "num_detections"
@@ -40,11 +41,11 @@ _MOST_COORDINATE = 2.0  # a larger coordinate counts pixels
 
 
 class ImageInput(NamedTuple):
-    """The input of a detector.
+    """The input of a detector's signature, an image.
 
     Attributes:
-      name: name of the input.
-      size: (height, width) of its images; None for any size.
+      name: name by which the signature takes the image.
+      size: (height, width) that the image must have, in pixels; None for any size.
     """
 
     name: str
@@ -52,18 +53,20 @@ class ImageInput(NamedTuple):
 
 
 class ObjectDetector:
-    """Finds boxes in single images.
+    """A detector of boxes in single images, exported by the Object Detection API.
+
+    `load` makes one.
 
     Args:
-      path: folder of the SavedModel.
+      path: path of the folder of the SavedModel.
       model: the SavedModel, as TensorFlow loads it.
       image_input: the input of its signature.
-      classes: the classes whose boxes are reported.
-      score_threshold: the least score of a box.
+      classes: the classes whose boxes are reported, and their actors.
+      score_threshold: the least score of a box that is reported.
 
     Attributes:
       path, score_threshold: the arguments.
-      has_masks: whether the model gives masks.
+      has_masks: whether the model gives a mask of each box.
     """
 
     def __init__(
@@ -92,7 +95,9 @@ class ObjectDetector:
         """Load a SavedModel from its folder.
 
         Args:
-          classes, score_threshold: see the class.
+          path: path of the folder.
+          classes: the classes whose boxes are reported, and their actors.
+          score_threshold: the least score of a box that is reported.
 
         Raises:
           InputError: it cannot be loaded, or has another signature.
@@ -129,12 +134,21 @@ class ObjectDetector:
         return cls(path, model, ImageInput(name, size), classes, score_threshold)
 
     def instances(self, image: np.ndarray) -> GivenInstances:
-        """Find the instances in an image, RGB uint8 [H, W, 3].
+        """Find the instances in an image.
 
-        Boxes are cut off at the edges of the image; a box beyond them is left out.
+        Boxes are cut off at the edges of the image; a box beyond them is left out, as
+        is a box of another class or of a low score.
+
+        Args:
+          image: RGB uint8 [H, W, 3].
+
+        Returns:
+          the instances with their boxes in pixels, scores and actors, and with masks if
+          the model gives them; all have track 0.
 
         Raises:
-          InputError: the answer does not fit the signature.
+          InputError: the output of the model does not fit its signature: coordinates
+            are in pixels, or, with all of COCO's classes, a class is none of COCO's.
         """
         import tensorflow as tf
 
@@ -193,7 +207,14 @@ class ObjectDetector:
 
 
 def check_path(path: str) -> None:
-    """Raise InputError if there is no SavedModel."""
+    """Check that a folder has a SavedModel, before TensorFlow is loaded.
+
+    Args:
+      path: path of the folder, the value of --detector.
+
+    Raises:
+      InputError: there is no SavedModel.
+    """
     if not os.path.isfile(os.path.join(path, GRAPH)):
         raise InputError(
             f"--detector={path}: no {GRAPH} there; use the folder of a SavedModel,"

@@ -1,4 +1,4 @@
-"""Find the instances in frames by the network of a run or of its SavedModel.
+"""Find the instances in frames by the network of a run or of an export.
 
 TensorFlow takes seconds to load, so it is imported where it is used: the error for a
 mistyped flag does not wait for it.
@@ -30,16 +30,21 @@ if TYPE_CHECKING:
 
 
 class Predictor(ServedFeatureNetwork):
-    """An `InstanceFinder` that is a served network.
+    """A network of a run or an export that finds the instances in frames.
 
-    Its `answer` is the signature `key_frame`.
+    `load` and `from_run` make one. To predict a whole video, call `video`.
     """
 
     SIGNATURES: ClassVar[FrameSignatures] = VIDEO_SIGNATURES
+    """The names of the signatures for features, instances and motion maps."""
 
     @classmethod
     def from_run(cls, run: Run) -> Predictor:
-        """Return the predictor of a loaded run."""
+        """Make the predictor of a loaded run, without exporting the network.
+
+        Args:
+          run: the run with its network and weights.
+        """
         from a2d_tf.serving import exporter
 
         return cls(*exporter.serve(run))
@@ -58,8 +63,11 @@ class Predictor(ServedFeatureNetwork):
         Memory does not grow with the video: end the loop when you have seen enough.
 
         Args:
-          path: a video file, a folder of images, or the index of a camera, such as "0".
-          start, end: seconds; frames that begin in [start, end) are answered.
+          path: path of a video file or of a folder of images, or the index of a camera,
+            such as "0".
+          start: time from which frames are answered, in seconds.
+          end: time before which answered frames begin, in seconds; None for the end of
+            the video.
           every: N to answer each Nth frame; flow still comes from neighbouring frames.
           **track_settings: `window`, `patience`, `max_tracks`, `min_bout` and
             `merge_gap` of `TrackSettings`.
@@ -68,8 +76,8 @@ class Predictor(ServedFeatureNetwork):
           a VideoFrame for each answered frame, in order, once the next one is answered.
 
         Raises:
-          InputError: a video or a frame that cannot be read, or a `max_tracks` that
-            does not fit the labels.
+          InputError: the video or a frame cannot be read, or `max_tracks` does not fit
+            the labels.
         """
         reader = open_video(path)
         span = Span.of_seconds(reader, start, end, every)
@@ -82,15 +90,17 @@ class Predictor(ServedFeatureNetwork):
         size: tuple[int, int],
         motion: Mapping[str, np.ndarray] | None = None,
     ) -> Instances:
-        """Predict the instances of a key frame.
+        """Find the instances in a key frame by the features of its clip.
 
         Args:
-          clip: the features of the 2L + 1 frames around it, as `features` returns them.
-          size: (height, width) of the native frame.
-          motion: the motion maps of the key frame; None if the network reads none.
+          clip: the features of the 2L + 1 frames around the key frame, in order, as
+            `features` returns them.
+          size: (height, width) of the frame in the video, pixels.
+          motion: motion maps of the key frame, {name: float32 [h, w, C]}; None if the
+            network reads none.
 
         Returns:
-          the instances in native pixels, by descending p(actor).
+          the instances in pixels of the video, by descending p(actor).
         """
         outputs = self._answer_key_frame(clip, size, motion)
         count = outputs["num_detections"]
@@ -125,19 +135,20 @@ def load(
     settings: dict[str, Any],
     actors: Sequence[str] = (),
 ) -> Predictor:
-    """Load the predictor that the flags of a command name, and announce the device.
+    """Load the model that the flags of a command name; print the device that computes.
 
     Args:
-      source: flag of the model, such as "saved_model" or "init_rgb".
-      path: value of the flag.
-      checkpoint: "last" or "best" of a run.
-      device: see `devices.prepare`.
+      source: name of the flag of the model, such as "saved_model" or "init_rgb".
+      path: value of that flag.
+      checkpoint: weights of a run, "last" or "best".
+      device: 'cpu', 'gpu' or 'auto', see `devices.prepare`.
       settings: {name: value} of the settings of inference and computing that the user
         set; a SavedModel takes none.
-      actors: classes of "init_rgb", see `coco_detector.load`.
+      actors: the words of --actors, CLASS or NAME=CLASS each, for "init_rgb": the
+        classes of COCO to find. Without words, all classes.
 
     Raises:
-      InputError: there is no such model, it is damaged, or the settings are not for it.
+      InputError: there is no such model, it is damaged, or it cannot take the settings.
     """
     gpus = devices.prepare(device)
     if source == "init_rgb":

@@ -1,4 +1,4 @@
-"""The interfaces of predictors; the docstring of this folder has a picture."""
+"""The interfaces of predictors; the docstring of this folder shows them together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from a2d_tf.video.reading.span import Span
 
 
 class InstanceFinder(FeatureNetwork, Protocol):
-    """A network that finds the instances in a frame."""
+    """A network that finds and labels the instances in frames."""
 
     def instances(
         self,
@@ -31,37 +31,49 @@ class InstanceFinder(FeatureNetwork, Protocol):
         """Find the instances in the key frame of a clip.
 
         Args:
-          clip: the features of the 2L + 1 frames around the key frame.
+          clip: the features of the 2L + 1 frames around the key frame, in order.
           size: (height, width) of the key frame, pixels of the video.
-          motion: the motion maps of the key frame; None if the network reads none.
+          motion: motion maps of the key frame, {name: float32 [h, w, C]}; None if the
+            network reads none.
+
+        Returns:
+          the instances in pixels of the video.
         """
 
 
 class BoxLabeller(FeatureNetwork, Protocol):
-    """What labels the boxes of a user or of a detector."""
+    """A labeller of given boxes: it names the actor and the action of each."""
 
     def label(self, instances: GivenInstances, clip: Clip) -> LabelledBoxes:
-        """Label N instances in the key frame of a clip.
+        """Label the given instances in the key frame of a clip.
+
+        Args:
+          instances: the N instances with their boxes in pixels of the video, and maybe
+            masks, actors and scores.
+          clip: the clip around the frame, with the features that `features` returned.
 
         Returns:
-          the N instances in the same order.
+          the N instances in the same order, with labels and scores.
         """
 
 
 @runtime_checkable
 class VideoPredictor(Protocol):
-    """What finds, tracks and labels the individuals of a whole video."""
+    """A predictor of videos: it finds, tracks and labels the individuals in one."""
 
     @property
     def info(self) -> ModelInfo:
-        """The description of the model."""
+        """The description of the model, as in `a2d_tf.json` of an export."""
 
     @property
     def labels(self) -> LabelSpace:
-        """The label space of the codes."""
+        """The label space of the model: its actors, its actions and their codes."""
 
     def description(self) -> str:
-        """Return the name of the model, and which instances are reported, in words."""
+        """Say which model predicts, and which instances it reports, for the user.
+
+        For example "model_20000, p(actor) >= 0.7".
+        """
 
     def frames(
         self,
@@ -76,10 +88,11 @@ class VideoPredictor(Protocol):
         Threads work a few frames ahead of the caller.
 
         Args:
-          reader: of the video.
+          reader: the reader of the video, which has just been opened.
           span: the frames to answer.
-          track_settings: how individuals are followed.
-          stops: signals that came, see `stop_on_signal`; after one, the video ends.
+          track_settings: how individuals are tracked.
+          stops: list of the numbers of the signals (Ctrl-C, SIGTERM) that have come,
+            see `stop_on_signal`; when it gets one, no further frame is answered.
 
         Yields:
           the answered frames in order.
@@ -89,11 +102,22 @@ class VideoPredictor(Protocol):
         """
 
     def video_facts(self, reader: Reader) -> dict[str, Any]:
-        """Return what only this predictor knows for the `video.json` of a video.
+        """Return the fields of a video's `video.json` that only this predictor knows.
+
+        Args:
+          reader: the reader of the video.
 
         Returns:
-          {name of a field of `prediction_folder.VideoInfo`: its value}.
+          {name of a field of `prediction_folder.VideoInfo`: its value}, such as
+          "boxes_only".
         """
 
     def track_names(self, reader: Reader) -> dict[int, str]:
-        """Return {number of a track: the name of its individual}, if it has a name."""
+        """Return the names of individuals that a user gave in the tracks of a video.
+
+        Args:
+          reader: the reader of the video.
+
+        Returns:
+          {number of a track: the name of its individual}; {} if no names are known.
+        """

@@ -1,4 +1,4 @@
-"""A served network that computes features of frames, and answers frames by these.
+"""A network of a run or an export that computes features, and answers frames by these.
 
 TensorFlow takes seconds to load, so it is imported where it is used: the error for a
 mistyped flag does not wait for it.
@@ -31,25 +31,28 @@ _Self = TypeVar("_Self", bound="ServedFeatureNetwork")
 
 
 class ServedFeatureNetwork:
-    """A `FeatureNetwork` that is the network of a run or an export.
+    """The network of a run or an export, called by its signatures.
 
-    `load` makes one from a folder. Functions are called by keyword, see
-    `serving.signatures`.
+    `load` makes one from a folder. The subclasses add what the second signature
+    computes:
+    `Predictor` finds instances, `ServedLabeller` labels boxes.
 
     Args:
-      frame: computes the features of a frame.
-      answer: answers a key frame by the features of its clip; the second of
-        `SIGNATURES`.
-      info: the description of the network.
-      block: computes motion maps; None without an action backbone.
+      frame: function of the first signature, which computes the features of a frame.
+        All three functions are called by keyword, see `serving.descriptions`.
+      answer: function of the second signature, which answers a key frame by the
+        features of its clip.
+      info: the description of the network, as in `a2d_tf.json`.
+      block: function of the third signature, which computes motion maps of a block of
+        frames; None without an action backbone.
 
     Attributes:
-      info: the description of the network.
-      labels: the label space of the codes.
+      info: the argument.
+      labels: the label space of the network.
     """
 
     SIGNATURES: ClassVar[FrameSignatures]
-    """VIDEO_SIGNATURES or BOX_SIGNATURES."""
+    """The names of the signatures: VIDEO_SIGNATURES or BOX_SIGNATURES."""
 
     def __init__(
         self,
@@ -77,8 +80,8 @@ class ServedFeatureNetwork:
         Args:
           path: folder of `a2d export`, `a2d train` or `a2d export --pack`, or the name
             of a packed model that comes with the package.
-          checkpoint: of a run, "last" or "best": by validation.
-          **settings: of a run, those of inference and computing, such as
+          checkpoint: weights of a run, "last" or "best" by its validations.
+          **settings: settings of inference and computing for a run, such as
             score_threshold=0.5.
 
         Raises:
@@ -89,13 +92,25 @@ class ServedFeatureNetwork:
         return cls(*_load_functions(path, checkpoint, settings, cls.SIGNATURES))
 
     def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
-        """See `FeatureNetwork`."""
+        """Compute the features of one frame by the first signature.
+
+        Args:
+          rgb: the frame at the stored size, RGB uint8 [h, w, 3].
+          flow: float32 [h, w, 2], displacement of each pixel from the previous frame,
+            in pixels of that size.
+
+        Returns:
+          {name: tensor [1, ...]}.
+        """
         import tensorflow as tf
 
         return self._frame(rgb=tf.constant(rgb[None]), flow=tf.constant(flow[None]))
 
     def motion_stream(self) -> MotionStream:
-        """See `FeatureNetwork`."""
+        """Return a new stream that computes the motion maps of one video.
+
+        Call it only if `info` has "motion".
+        """
         block_function = None if self._block is None else self._block_maps
         return MotionStream(block_function, self.info["motion"]["flow_histograms"])
 

@@ -1,4 +1,4 @@
-"""Label boxes by the network of a run or of its SavedModel."""
+"""Label boxes by the network of a run or of an export."""
 
 from __future__ import annotations
 
@@ -18,12 +18,25 @@ from a2d_tf.video.predictors.served_feature_network import ServedFeatureNetwork
 
 
 class ServedLabeller(ServedFeatureNetwork):
-    """A `BoxLabeller` that is a served network, by its signature `boxes`."""
+    """A labeller of boxes that is the network of a run or an export.
+
+    `load` makes one from a folder.
+    """
 
     SIGNATURES: ClassVar[FrameSignatures] = BOX_SIGNATURES
+    """The names of the signatures for features, labels of boxes and motion maps."""
 
     def label(self, instances: GivenInstances, clip: Clip) -> LabelledBoxes:
-        """See `BoxLabeller`."""
+        """Label the given instances of a frame by the network's heads.
+
+        Args:
+          instances: the N instances, with boxes in pixels of the video.
+          clip: the clip around the frame, with its features.
+
+        Returns:
+          the N instances in the same order. The network draws a mask for an instance
+          without one; if it has no mask head, that mask is the filled box.
+        """
         import tensorflow as tf
 
         count = len(instances.boxes)

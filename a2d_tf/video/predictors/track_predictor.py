@@ -1,4 +1,4 @@
-"""Predict what the tracks that a user gave are and do."""
+"""Predict what the individuals of tracks that a user gave are and do."""
 
 from __future__ import annotations
 
@@ -27,15 +27,17 @@ from a2d_tf.video.reading.span import Span
 
 @dataclasses.dataclass(frozen=True)
 class TrackPredictor:
-    """A `VideoPredictor` of videos whose boxes and tracks a user gave.
+    """A predictor of videos whose boxes and tracks a user gave; it labels them.
 
     Attributes:
-      info: the description of the model.
-      labels: the label space of the codes.
-      tracks: the tracks of the videos.
-      labeller_of: returns the labeller of the video of a name.
-      coded: {name of a video with coded times: `prediction_folder.VideoInfo.coded`}.
-      detector: the name of the detector that found the tracks; None if unknown.
+      info: the description of the model, as in `a2d_tf.json`.
+      labels: the label space of the model.
+      tracks: the given tracks of all videos.
+      labeller_of: function that returns the labeller of a video, by the name of the
+        video.
+      coded: {name of a video with coded times: "left_out" if its labels come from a fit
+        without these times, "seen" if from a fit with them}.
+      detector: name of the detector that found the tracks; None if it is unknown.
     """
 
     info: ModelInfo
@@ -46,7 +48,7 @@ class TrackPredictor:
     detector: str | None = None
 
     def description(self) -> str:
-        """See `VideoPredictor`."""
+        """Say which weights label the given tracks, for the user."""
         return f"{self.info['checkpoint']}, given tracks"
 
     def frames(
@@ -57,14 +59,22 @@ class TrackPredictor:
         *,
         stops: Sequence[int] = (),
     ) -> Iterator[VideoFrame]:
-        """See `VideoPredictor`.
+        """Label the given tracks of a video.
 
         Args:
-          track_settings: only the window and the lengths of bouts have an effect.
+          reader: the reader of the video, by whose name the tracks are chosen.
+          span: the frames to answer.
+          track_settings: how labels are read; only the window and the lengths of bouts
+            have an effect.
+          stops: list of the numbers of the signals that have come, see
+            `stop_on_signal`; when it gets one, no further frame is answered.
+
+        Yields:
+          the answered frames in order.
 
         Raises:
-          InputError: also if a shape is outside the frame, or a track goes on after the
-            end of the video.
+          InputError: a frame cannot be read, a shape is outside the frame, or a track
+            goes on after the end of the video.
         """
         tracks = self._tracks(reader)
         labeller = self.labeller_of(name_of_path(reader.path))
@@ -92,7 +102,15 @@ class TrackPredictor:
             tracks.check_length(reader.length)
 
     def video_facts(self, reader: Reader) -> dict[str, Any]:
-        """See `VideoPredictor`."""
+        """Return the fields of `video.json` about the given tracks of a video.
+
+        These are "given_tracks" (True), "boxes_only" (True if neither the tracks nor
+        the model have masks), "detector", and "coded" for a video with coded times; a
+        field without a value is left out.
+
+        Args:
+          reader: the reader of the video, by whose name the tracks are chosen.
+        """
         facts: dict[str, Any] = {"given_tracks": True}
         if self.info.get("boxes_only") and not self._tracks(reader).has_masks:
             facts["boxes_only"] = True
@@ -104,7 +122,14 @@ class TrackPredictor:
         return facts
 
     def track_names(self, reader: Reader) -> dict[int, str]:
-        """See `VideoPredictor`."""
+        """Return the names of individuals in the given tracks of a video.
+
+        Args:
+          reader: the reader of the video, by whose name the tracks are chosen.
+
+        Returns:
+          {number of a track: name of its individual}, for the tracks that have a name.
+        """
         return self._tracks(reader).names
 
     def _tracks(self, reader: Reader) -> VideoTracks:
@@ -120,18 +145,20 @@ def load(
     device: str,
     settings: dict[str, Any],
 ) -> TrackPredictor:
-    """Load a model, read the tracks of videos, and announce the device.
+    """Load a model, read the tracks of videos, and print the device that computes.
 
     Args:
-      path: of the model, see `ServedFeatureNetwork.load`.
+      path: path of the run or export that labels the boxes, or the name of a packed
+        model.
       reading: the exports of tracks, and how they are read.
       videos: paths of all videos that are predicted.
-      checkpoint: "last" or "best" of a run.
-      device: see `devices.prepare`.
+      checkpoint: weights of a run, "last" or "best".
+      device: 'cpu', 'gpu' or 'auto', see `devices.prepare`.
       settings: {name: value} of the settings of computing that the user set.
 
     Raises:
-      InputError: see `ServedLabeller.load` and `GivenTracks.read`.
+      InputError: the model cannot be loaded or cannot label boxes, or an export cannot
+        be read or lacks a video.
     """
     from a2d_tf.video.predictors.served_labeller import ServedLabeller
 

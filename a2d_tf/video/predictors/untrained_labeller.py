@@ -1,4 +1,4 @@
-"""Label boxes of a detector by its classes, without a model of the user's."""
+"""Label the boxes of a detector by its classes, without a model that a user trained."""
 
 from __future__ import annotations
 
@@ -26,13 +26,17 @@ _SIDE = 32  # pixels of stored frames; small ones cost least, and no label needs
 
 
 class UntrainedLabeller:
-    """A `BoxLabeller` that needs no training.
+    """A labeller of a detector's boxes that needs no training.
 
-    The actor is the class of the box; I3D may tell the action.
+    The actor is the class of the box; the published I3D may tell the action.
 
     Args:
-      actors: names, of which each instance has one.
-      actions: tells the actions; None leaves them undefined.
+      actors: names of the actors; each instance has the index of one of them.
+      actions: the published I3D, which tells the actions; None leaves them undefined.
+
+    Attributes:
+      labels: the label space of these actors and actions.
+      info: the description of a model with them, as in `a2d_tf.json`.
     """
 
     def __init__(
@@ -62,16 +66,32 @@ class UntrainedLabeller:
             }
 
     def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
-        """Return no features: labels do not depend on single frames."""
+        """Return no features, because labels do not depend on them."""
         return {}
 
     def motion_stream(self) -> MotionStream:
-        """See `FeatureNetwork`."""
+        """Return a new stream that computes I3D's maps of one video.
+
+        Call it only if there are actions.
+        """
         assert self._actions is not None
         return self._actions.motion_stream()
 
     def label(self, instances: GivenInstances, clip: Clip) -> LabelledBoxes:
-        """See `BoxLabeller`."""
+        """Label the boxes of a frame by their classes, and maybe by I3D.
+
+        p(actor) of a box is 1 for its class, before it is multiplied by the root of the
+        detector's score. I3D tells p(action), which is 1 if actions are undefined.
+
+        Args:
+          instances: the N instances, each with the index of its actor.
+          clip: the clip around the frame, with its motion maps if I3D tells the
+            actions.
+
+        Returns:
+          the N instances in the same order. An instance without a mask has its filled
+          box.
+        """
         size = clip.size
         count = len(instances.boxes)
         if not count:

@@ -1,4 +1,4 @@
-"""The tracks of a detector, as exports that a user can correct in a tool."""
+"""The tracks that a detector found, as exports that a user can correct in a tool."""
 
 from __future__ import annotations
 
@@ -36,15 +36,19 @@ _RECORD = {"model": str, "model_sha256": str, "settings": {}, "videos": {}}
 
 @dataclasses.dataclass(frozen=True)
 class DetectedTracks:
-    """The exports of the tracks of videos, one a video.
+    """The tracks that a detector finds in videos, kept as an export for CVAT each.
+
+    `complete` makes the exports that are missing. A user may correct an export and put
+    it back; it is then not made again.
 
     Attributes:
-      output: the folder of `tracks`, which has the exports, and of `tracks.json`, which
-        has their settings.
-      detector: folder of the SavedModel.
-      actors: classes of the detector, see `DetectorClasses.parse`.
-      score_threshold: the least score of a box.
-      track_settings: how individuals are followed.
+      output: path of the folder with `tracks`, which has the exports, and
+        `tracks.json`, which has the settings they were made with.
+      detector: path of the folder of the detector's SavedModel.
+      actors: words of --actors, CLASS or NAME=CLASS each: the classes whose boxes are
+        followed; all of COCO's without words.
+      score_threshold: the least score of a box, 0 to 1.
+      track_settings: how individuals are tracked.
     """
 
     output: pathlib.Path
@@ -55,21 +59,23 @@ class DetectedTracks:
 
     @property
     def folder(self) -> pathlib.Path:
-        """The folder of the exports."""
+        """The path of the folder of the exports."""
         return self.output / "tracks"
 
     @property
     def name(self) -> str:
-        """The name of the detector."""
+        """The name of the detector: that of its folder."""
         return os.path.basename(os.path.abspath(self.detector))
 
     def complete(self, jobs: Sequence[Job], device: str, fps: float | None) -> None:
-        """Write the exports that are missing.
+        """Find the tracks of the videos that have no export, and write their exports.
+
+        It writes `tracks.json` first, then NAME.xml in `folder` for each video.
 
         Args:
-          jobs: all videos.
-          device: see `devices.prepare`.
-          fps: images a second of folders of images; None for 25.
+          jobs: all videos, also those with an export.
+          device: 'cpu', 'gpu' or 'auto', see `devices.prepare`.
+          fps: number of images a second of folders of images; None for 25.
 
         Raises:
           InputError: the exports so far are of another detector, of other settings or

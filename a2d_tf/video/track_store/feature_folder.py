@@ -26,14 +26,16 @@ _SECONDS = 0.03  # that a frame's features take on one core, with I3D
 
 @dataclasses.dataclass(frozen=True)
 class FeatureFolder:
-    """A folder with a file for each video.
+    """A folder with the features of given tracks, a file NAME.npz for each video.
+
+    Labels are fitted to these features, so that no video is read again for new labels.
 
     Attributes:
-      path: of the folder.
-      settings: of the network that makes the features.
-      given: the tracks of all videos.
-      every: of so many frames one is answered.
-      fps: images a second of folders of images; None: 25.
+      path: path of the folder.
+      settings: the settings of the network that computes the features.
+      given: the given tracks of all videos.
+      every: N if each Nth frame is answered and has features.
+      fps: number of images a second of folders of images; None for 25.
     """
 
     path: pathlib.Path
@@ -45,10 +47,21 @@ class FeatureFolder:
     def complete(
         self, jobs: Sequence[Job], labels: LabelSpace
     ) -> dict[str, TrackFeatures]:
-        """Return {name of a video: its features}; make and keep those that are missing.
+        """Return the features of videos; compute and keep those that are missing.
+
+        Features are missing, too, if the video, its tracks or the settings have
+        changed. How long it may take is printed.
 
         Args:
-          labels: of the network; features do not depend on them.
+          jobs: the videos.
+          labels: the label space for building the network; features do not depend on
+            it.
+
+        Returns:
+          {name of a video: features of its tracks' instances}.
+
+        Raises:
+          InputError: a video cannot be read, or a track does not fit its frames.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         digests = self._digests(jobs)

@@ -1,4 +1,4 @@
-"""Make the features of the given tracks of a video, as a network would read them."""
+"""Compute the features of given tracks' instances, as a network would read them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,18 @@ from a2d_tf.video.reading.span import Span
 
 
 class FeatureMaker:
-    """Makes the features of given instances; a `FeatureNetwork` that keeps the pixels.
+    """A maker of the features of given instances, from which labels are fitted.
+
+    It passes frames on as pixels in place of features, because the features that it
+    pools depend on the boxes.
 
     Args:
-      run: of `LabellingNetwork.build`.
+      run: the network that computes the features, as `LabellingNetwork.build` returns
+        it.
+
+    Attributes:
+      info: the description of the network, as in `a2d_tf.json`.
+      labels: the label space of the network.
     """
 
     def __init__(self, run: Run) -> None:
@@ -39,14 +47,22 @@ class FeatureMaker:
         self.labels: LabelSpace = run.network.labels
 
     def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
-        """Place a frame on the canvas; what is computed of it depends on the boxes."""
+        """Place a frame on the network's canvas, and return the pixels as its features.
+
+        Args:
+          rgb: the frame at the stored size, RGB uint8 [h, w, 3].
+          flow: float32 [h, w, 2], which no feature depends on.
+
+        Returns:
+          {"rgb": the canvas, "inside": [1, 2], (height, width) of the frame in it}.
+        """
         placed = canvas_ops.place(
             tf.constant(rgb[None]), tf.constant(flow[None]), self._network.image_size
         )
         return {"rgb": placed.rgb, "inside": placed.size[None]}
 
     def motion_stream(self) -> MotionStream:
-        """See `FeatureNetwork`."""
+        """Return a new stream that computes the motion maps of one video."""
         return MotionStream(
             self._block_function, self.info["motion"]["flow_histograms"]
         )
@@ -54,13 +70,21 @@ class FeatureMaker:
     def make(
         self, reader: Reader, tracks: VideoTracks, every: int, digest: str
     ) -> TrackFeatures:
-        """Make the features of the instances of every Nth frame.
+        """Compute the features of the instances in every Nth frame of a video.
 
         Args:
-          digest: of what they depend on, to be kept with them.
+          reader: the reader of the video, which has just been opened.
+          tracks: the given tracks of the video.
+          every: N to compute the features in each Nth frame.
+          digest: digest of the video, its tracks and the settings, to be kept with the
+            features: by it a later call sees whether they are up to date.
+
+        Returns:
+          the features of all instances, by frame and track.
 
         Raises:
-          InputError: a frame cannot be read, or a shape lies outside the frame.
+          InputError: a frame cannot be read, a shape lies outside the frame, or a track
+            goes on after the end of the video.
         """
         numbers: list[int] = []
         numbers_of_tracks: list[np.ndarray] = []
