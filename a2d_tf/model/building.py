@@ -93,7 +93,8 @@ class Builder:
           stream: the backbone's purpose and the first part of its layers' names: 'rgb'
             for appearance, 'flow' for motion, 'action' for a second appearance backbone
             of the action branch, 'refiner' for the trunk of the refiner.
-          norm: normalisation of its layers, one of `config.NORMS`.
+          norm: normalisation of its layers, 'frozen_bn', 'frozen_stats', 'group_norm'
+            or 'none'.
 
         Returns:
           the maps C2 to C5 at strides 4, 8, 16 and 32, a list of [N, h, w, channels].

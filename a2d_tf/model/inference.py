@@ -89,8 +89,8 @@ def infer_key_frames(
         canvas.
       settings: numbers of proposals and detections, and thresholds; a negative
         score_threshold counts as 0.
-      rgb: uint8 [B, T, H, W, 3], the clips on the canvas, if `Network.needs_image`;
-        else None will do.
+      rgb: uint8 [B, T, H, W, 3], the clips on the padded canvas, if
+        `Network.needs_image`; else None will do.
       every_roi: whether every RoI gets scores of pairs. If not, the action head runs on
         the instances alone; they are the same, in less time, and without a readout the
         answer's table is None.
@@ -152,8 +152,8 @@ def infer_boxes(
         rows.
       size: int32 [B, 2], height and width of the frames in pixels inside the padded
         canvas.
-      rgb: uint8 [B, T, H, W, 3], the clips on the canvas, if `Network.needs_image`;
-        else None will do.
+      rgb: uint8 [B, T, H, W, 3], the clips on the padded canvas, if
+        `Network.needs_image`; else None will do.
 
     Returns:
       an `Inference` whose RoIs are the boxes, with the same rows as instances.

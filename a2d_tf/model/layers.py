@@ -36,7 +36,7 @@ class ConvNorm(tf.keras.layers.Layer):
       filters: number of output channels.
       size: side of the square kernel in cells.
       strides: step of the convolution in cells, the same along both axes.
-      norm: normalisation, one of `config.NORMS`.
+      norm: normalisation, 'frozen_bn', 'frozen_stats', 'group_norm' or 'none'.
       relu: whether a ReLU follows.
       epsilon: added to the variance in the normalisation.
       padding: 'same' or 'valid'.
@@ -231,7 +231,7 @@ def two_fc_layers(
     Args:
       x: [B * R, n, n, C], features of RoIs.
       units: outputs of each layer.
-      norm: normalisation, one of `config.NORMS`.
+      norm: normalisation, 'frozen_bn', 'frozen_stats', 'group_norm' or 'none'.
       name: prefix of the layers' names.
       epsilon: added to the variance in the normalisation.
 

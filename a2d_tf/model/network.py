@@ -164,9 +164,9 @@ class Network(tf.Module):
 
         Args:
           clip: {rgb: uint8 [B, T, H, W, 3]; flow: (u, v) in pixels, float32 [B, T, H,
-            W, 2], if the network has a motion stream}, frames on the canvas with the
-            key frame in the middle. If the readout reads motion maps, also these and
-            `motion_size`, see `Readout.read_motion_maps`; they are not read in
+            W, 2], if the network has a motion stream}, frames on the padded canvas with
+            the key frame in the middle. If the readout reads motion maps, also these
+            and `motion_size`, see `Readout.read_motion_maps`; they are not read in
             training. `clip_fields` lists the names.
           training: whether the network is being trained.
 

@@ -203,8 +203,8 @@ class HeadInputs(NamedTuple):
         head for R RoIs: class_logits [B, R, C + 1], background last; deltas [B, R, C,
         4]; action_logits [B, R, outputs of the action head], absent without such a
         head.
-      image: uint8 [B, H, W, 3], the key frames in RGB on the canvas; None if no head
-        reads them.
+      image: uint8 [B, H, W, 3], the key frames in RGB on the padded canvas; None if no
+        head reads them.
       training: whether the network is being trained, as in the argument `training` of
         Keras.
     """

@@ -91,8 +91,8 @@ class Sample(NamedTuple):
 
     Attributes:
       index: int64 [B, k], indices of the k drawn rows of each frame.
-      counted: bool [B, k], whether a drawn row is a candidate; if there are less than k
-        candidates, the rest is not, and adds nothing to a loss.
+      counted: bool [B, k], whether a drawn row is a candidate; if there are fewer than
+        k candidates, the rest is not, and adds nothing to a loss.
     """
 
     index: tf.Tensor

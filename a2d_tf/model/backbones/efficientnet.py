@@ -126,9 +126,11 @@ def efficientnet_lite(
     Args:
       x: float32 [N, H, W, 3], normalised RGB, or (u, v, length) of flow.
       width_multiplier: factor on the numbers of channels, the stem's included.
-      norm: normalisation of the layers, one of `config.NORMS`.
+      norm: normalisation of the layers, 'frozen_bn', 'frozen_stats', 'group_norm' or
+        'none'.
       scale: the variant, Lite0 or Lite2.
-      convention: the weight convention; epsilon is read.
+      convention: the weight convention, what pretrained weights ask of the network;
+        epsilon is read.
       stem_norm: normalisation of the first convolution; None for `norm`.
       deviation: the typical size of the input's values, by which the stem divides under
         a frozen norm.

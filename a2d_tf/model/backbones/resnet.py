@@ -35,10 +35,11 @@ def resnet(
     Args:
       x: float32 [N, H, W, 3], normalised RGB, or (u, v, length) of flow.
       width_multiplier: factor on the numbers of channels.
-      norm: normalisation of the layers, one of `config.NORMS`.
+      norm: normalisation of the layers, 'frozen_bn', 'frozen_stats', 'group_norm' or
+        'none'.
       blocks: number of bottlenecks of each of the four stages.
-      convention: the weight convention; padding, position of strides and epsilon are
-        read.
+      convention: the weight convention, what pretrained weights ask of the network;
+        padding, position of strides and epsilon are read.
       stem_norm: normalisation of the first convolution; None for `norm`.
       deviation: the typical size of the input's values, by which the stem divides under
         a frozen norm.

@@ -101,7 +101,7 @@ class ActionHead(Head):
             learned.
 
         Returns:
-          {action_cls: a list of one term}.
+          {action_cls: [-log p(action)]}, as a sum and its divisor.
         """
         # RoIs of a frame without instances match padding, whose -1 is not an index.
         actors = tf.maximum(rois.gather_matches(truth.actors), 0)

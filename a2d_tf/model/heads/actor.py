@@ -38,7 +38,7 @@ class ActorHead(Head):
       coder: converts boxes to deltas from RoIs, and back.
 
     Attributes:
-      coder: see above.
+      coder: the converter between boxes and deltas from RoIs.
     """
 
     branch: ClassVar[str] = "actor"
@@ -57,7 +57,8 @@ class ActorHead(Head):
         Args:
           features: [B, R, n, n, D], features of R RoIs per frame on n x n cells.
           units: number of units of the two fully connected layers.
-          norm: their normalisation, one of `config.NORMS`; group norm counts as none.
+          norm: their normalisation, 'frozen_bn', 'frozen_stats', 'group_norm' or
+            'none'; group norm counts as none.
           epsilon: added to the variance in the normalisation.
 
         Returns:
@@ -127,8 +128,8 @@ class ActorHead(Head):
           settings: its `box_normaliser` says what the box loss is divided by.
 
         Returns:
-          {box_reg: smooth L1 of the deltas of the true class, actor_cls: -log p(class),
-          background included}, a list of one term each.
+          {box_reg: [smooth L1 of the deltas of the true class], actor_cls: [-log
+          p(class), background included]}, each as a sum and its divisor.
         """
         with tf.name_scope("targets"):
             classes, true_deltas = self.targets(rois, truth)

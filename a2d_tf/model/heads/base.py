@@ -85,7 +85,7 @@ class Head:
           settings: settings of the losses.
 
         Returns:
-          {name in `loss_terms`: its terms, each a sum and a divisor}.
+          {name in `loss_terms`: list of losses, each as a sum and its divisor}.
         """
         raise NotImplementedError
 
@@ -152,13 +152,13 @@ class InstanceHead(Head):
         """Compute the loss terms in the head's own phase, without the detector.
 
         Args:
-          image: uint8 [B, H, W, 3], the key frames in RGB on the canvas.
+          image: uint8 [B, H, W, 3], the key frames in RGB on the padded canvas.
           truth: the true instances.
           number: number of samples per frame.
           rng: random numbers.
 
         Returns:
-          {name in `loss_terms`: its terms, each a sum and a divisor}.
+          {name in `loss_terms`: list of losses, each as a sum and its divisor}.
         """
         raise NotImplementedError
 

@@ -136,10 +136,11 @@ class MaskHead(InstanceHead):
           head_inputs: features of the key frames.
           rois: the sampled RoIs, positives first.
           truth: the true instances; positives whose instance has no mask do not count.
-          settings: its `most_positives` is the number of RoIs that are read.
+          settings: its `most_positives` is the number of RoIs per frame that are read.
 
         Returns:
-          {mask: a list of one term}.
+          {mask: [binary cross-entropy of the pixels]}, as a sum over RoIs and its
+          divisor.
         """
         with tf.name_scope("targets"):
             # Of all RoIs, as in the actor head: the graph then computes them once.

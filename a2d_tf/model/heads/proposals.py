@@ -28,8 +28,8 @@ class Proposals:
       coder: converts boxes to deltas from anchors, and back.
 
     Attributes:
-      anchors: see above.
-      coder: see above.
+      anchors: float32 [A, 4], the anchors of all levels.
+      coder: the converter between boxes and deltas from anchors.
       beta: where the smooth L1 of the deltas turns linear: 1/9 for plain deltas (Ren et
         al. 2015), 1 for matterport's, which are scaled.
     """
@@ -147,8 +147,8 @@ class Proposals:
           rng: random numbers of the sampling.
 
         Returns:
-          {objectness: binary cross-entropy of the sample, box_reg: smooth L1 of the
-          positives' deltas}, a list of one term each.
+          {objectness: [binary cross-entropy of the sample], box_reg: [smooth L1 of the
+          positives' deltas]}, each as a sum and its divisor.
         """
         with tf.name_scope("targets"):
             sample = self.sample(truth, settings.rpn_samples, rng)

@@ -99,13 +99,14 @@ class Refiner(InstanceHead):
         """Compute the mask loss on jittered boxes of instances, without the detector.
 
         Args:
-          image: uint8 [B, H, W, 3], the key frames in RGB on the canvas.
+          image: uint8 [B, H, W, 3], the key frames in RGB on the padded canvas.
           truth: the true instances; those without a mask do not count.
           number: number of boxes per frame.
           rng: random numbers.
 
         Returns:
-          {mask: a list of one term}.
+          {mask: [binary cross-entropy of the pixels]}, as a sum over boxes and its
+          divisor.
         """
         rois = self.sample(truth, number, rng)
         logits = self.model({"rgb": image, "rois": rois.boxes}, training=True)

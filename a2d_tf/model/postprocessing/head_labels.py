@@ -27,6 +27,9 @@ def label_by_heads(
       settings: thresholds and numbers of suppression.
       every_roi: whether all RoIs get labels, and the result a table of them; else the
         action head runs only on those that suppression keeps.
+
+    Returns:
+      the instances with their scores; the RoIs to report are all proposals.
     """
     mode = network.label_mode
     detections = suppress(proposed.scores, proposed.boxes, settings)

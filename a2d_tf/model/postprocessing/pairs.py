@@ -18,8 +18,9 @@ def assign_pairs(
 ) -> BatchInstances:
     """Assign an actor, an action and the code of the pair to each detection.
 
-    The action of an instance is the best valid one of its actor. Instances whose
-    p(action) is below the threshold are then dropped, unless the threshold is 0.
+    A code is the number of a pair in label maps, 10 * actor + action for A2D. The
+    action of an instance is the best valid one of its actor. Instances whose p(action)
+    is below the threshold are then dropped, unless the threshold is 0.
 
     Args:
       mode: the label mode of the network.

@@ -44,9 +44,9 @@ def label_by_readout(
 ) -> LabelledRois:
     """Suppress the RoIs whatever their class, and label the rest by the readout.
 
-    An object has one box, suppressed before it has a label; the boxes that overlap it
-    vote on its position (`vote`). RoIs that are suppressed get no labels, so only those
-    that are kept are reported.
+    The readout labels boxes by a linear classifier on features of public weights. An
+    object has one box, suppressed before it has a label; the boxes that overlap it vote
+    on its position (`vote`).
 
     Args:
       network: a network with a readout.
@@ -55,6 +55,10 @@ def label_by_readout(
         `score_threshold` are dropped.
       every_roi: whether the action head has run on all RoIs already; else it runs on
         those that are kept.
+
+    Returns:
+      the instances with their scores; the RoIs to report are only those that
+      suppression keeps, since others get no labels.
     """
     foreground = tf.reduce_sum(proposed.scores, axis=2)
     best_boxes = tf.gather(

@@ -73,7 +73,7 @@ class LeftOutPredictions:
         """Return the balanced accuracy, adjusted for chance: 0 for chance, 1 at best.
 
         It is (C a - 1) / (C - 1) for the mean a of the classes' accuracies and C
-        classes. It is negative if chance is better. None if there are less than eight
+        classes. It is negative if chance is better. None if there are fewer than eight
         videos.
         """
         if not self.is_enough:
@@ -88,7 +88,7 @@ class LeftOutPredictions:
 
         Among five candidates from 5 to 20 it is the one with the highest
         `log_likelihood` (Guo et al., "On Calibration of Modern Neural Networks", ICML
-        2017); 20 if there are less than eight videos.
+        2017); 20 if there are fewer than eight videos.
         """
         if not self.is_enough:
             return MAX_INVERSE_TEMPERATURE

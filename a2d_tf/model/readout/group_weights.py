@@ -51,7 +51,7 @@ def choose(
     """Choose how much each group of features counts in the readout of actions.
 
     The readout labels boxes by ridge regression on features of public weights. Left-out
-    videos decide: actions in each video are predicted by fits to the others. With less
+    videos decide: actions in each video are predicted by fits to the others. With fewer
     than eight videos, the default stays: an action backbone counts twice as much as any
     other group.
 
@@ -105,7 +105,7 @@ def average_candidates(
 
     Returns:
       the arithmetic mean of the weights, tiny ones set to 0, and the geometric mean of
-      the penalties; None if there are less than eight videos.
+      the penalties; None if there are fewer than eight videos.
     """
     products = [training_set.products(i) for i in range(len(training_set.groups))]
     log_probabilities = []

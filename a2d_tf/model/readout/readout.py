@@ -60,7 +60,7 @@ class Readout:
         the fit: {name of a group: its motion maps}.
 
     Attributes:
-      motion_groups: see above.
+      motion_groups: the motion maps that are read, {name of a group: its motion maps}.
     """
 
     def __init__(
@@ -152,8 +152,7 @@ class Readout:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the log probabilities of the actors and of the actions of boxes.
 
-        Labels that the readout does not know well are the heads' (`head_weight` of the
-        fit).
+        If the fit knows actors or actions too badly, those of the heads are returned.
 
         Args:
           maps: the logits of C4 and C5 that `build_layers` returns, averaged over the

@@ -32,8 +32,8 @@ class Hyperparameters(NamedTuple):
     Attributes:
       group_weights: a weight for each group of features; they add up to 1, and a group
         of weight 0 is not read.
-      penalty: the factor of the classifier's squared weights in what is minimised,
-        beside standardised features of a mean square of 1 (PENALTY).
+      penalty: factor of the classifier's squared weights in the sum that is minimised;
+        features are standardised to a mean square of 1.
     """
 
     group_weights: tuple[float, ...]
@@ -80,7 +80,7 @@ class TrainingSet:
           videos: [n], the names of the videos that show the instances.
 
         Returns:
-          the training set; None if the instances show less than two classes.
+          the training set; None if the instances show fewer than two classes.
         """
         labelled = labels >= 0
         labels = labels[labelled]
@@ -174,9 +174,10 @@ class RidgeFit:
     def without(self, *videos: str) -> Classifier:
         """Return the classifier of a fit to all videos but these.
 
-        Centres, scales and weights of instances stay those of the whole fit. If the
-        targets of the left-out instances become their own predictions, they change
-        nothing, and the whole fit is the one without them.
+        It is not fitted anew: the targets of the left-out instances are replaced by
+        what a fit without them predicts for them. Then these instances change nothing,
+        and the equations of the whole fit give the classifier. Means, scales and
+        weights of instances stay those of the whole fit.
 
         Args:
           videos: names of the videos to leave out, not all that the fit has.
