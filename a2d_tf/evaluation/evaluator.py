@@ -49,15 +49,20 @@ class _WrittenFrame(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Validation:
-    """The scores of a network on the videos held out.
+    """The scores of a network on the videos that a training holds out.
 
     Attributes:
-      frames: how many were scored.
-      threshold: on p(actor), see `chosen_threshold.choose`.
-      figures: {threshold: percent}, see `registry.figures_at`.
-      metrics: as in `metrics.json`: segmentation at that threshold, detection, APs of
-        classes.
-      pictures: {split/VID/frame: uint8 [H, 3 W, 3]}, truth | prediction | flow.
+      frames: the number of key frames that were scored.
+      threshold: the least p(actor) of an instance that counts, chosen by
+        `chosen_threshold.choose` as the best one in these frames.
+      figures: {threshold: figure in percent}, for each of THRESHOLDS the figure by
+        which the threshold is chosen, such as the joint mIoU, see
+        `registry.figures_at`.
+      metrics: the contents of a `metrics.json`, without the metrics that are too slow
+        for a validation: segmentation at the chosen threshold, detection, the AP of
+        each class.
+      pictures: {"<split>/<VID>/<frame>": RGB uint8 [H, 3 W, 3]}, the true instances,
+        the predicted ones and the optical flow of a key frame side by side.
     """
 
     frames: int
@@ -68,14 +73,23 @@ class Validation:
 
     @property
     def score(self) -> float:
-        """The figure at the threshold, percent; by it the best weights are kept."""
+        """The figure at the chosen threshold, in percent.
+
+        A training keeps the weights whose validation has the highest one.
+        """
         return self.figures[self.threshold]
 
 
 class Evaluator:
-    """Scores a network, whose weights may change between calls.
+    """Scores a network on splits of the records, in validations and in `a2d evaluate`.
 
-    The records may have more labels than the network: it never finds these.
+    The weights of the network may change between calls. The records may have more
+    labels than the network: objects with these count as missed.
+
+    Args:
+      network: the network, whose labels are all among those of the records.
+      config: the settings of the run: size of the input, batch, inference, training.
+      manifest: the manifest of the records to read.
     """
 
     def __init__(self, network: Network, config: Config, manifest: Manifest) -> None:
@@ -88,7 +102,15 @@ class Evaluator:
         self._ahead = 2 * config.training.evaluation_batch
 
     def scored(self, frame_makers: Iterable[FrameMaker]) -> Iterator[Frame]:
-        """Yield each frame in order, its pixels counted at THRESHOLDS."""
+        """Make frames in threads, and compare their label maps at each of THRESHOLDS.
+
+        Args:
+          frame_makers: functions that return a frame each, of `NetworkFrames.makers`.
+
+        Yields:
+          each frame in order; its `pixel_counts` are filled if its true label map is
+          complete.
+        """
 
         def score(make_frame: FrameMaker) -> Frame:
             frame = make_frame()
@@ -124,15 +146,17 @@ class Evaluator:
     def validate(
         self, split: str = "val", pictures: int = 0, most: int | None = None
     ) -> Validation | None:
-        """Choose a threshold of p(actor), and score a split with it.
+        """Choose the best threshold of p(actor) for a split, and score the split at it.
+
+        A training calls this from time to time; nothing is written.
 
         Args:
-          split: as of `NetworkFrames.makers`.
+          split: "train" (without the validation videos), "val" or "test".
           pictures: number of videos of which the first key frame is drawn.
-          most: number of frames, by default all.
+          most: number of frames to score, the first ones of the split; None for all.
 
         Returns:
-          None if the split is empty.
+          the scores; None if the split is empty.
         """
         if split == "val" and not self.config.training.val_fraction:
             # no video is held out: the training split need not be read to see it
@@ -176,17 +200,23 @@ class Evaluator:
     ) -> dict:
         """Score a split; write the scores and all that they are computed from.
 
+        The folder gets `metrics.json`, all figures; `truth.json`, the true instances as
+        COCO JSON; `detections.npz`, every RoI (see `ScoredRois`); `instances.json`, the
+        instances as COCO results, those with a p(actor) of FLOOR or more, or of the
+        threshold if that is lower; `label_maps/<VID>/<frame>.png`, the predicted label
+        maps; `label_truth/<VID>/<frame>.png`, the true ones of frames whose every
+        instance has a mask; `origin.json`, if there is an `origin`; and with labels
+        other than A2D's `behaviours.csv` and `confusion.png`.
+
         Args:
-          threshold: on p(actor), for the label maps.
-          output: folder, replaced as a whole: `metrics.json`; with labels of one's own
-            the files of `behaviour_files`; `detections.npz`, every RoI;
-            `instances.json`, COCO results of the instances with p(actor) >= FLOOR, or
-            the threshold where that is lower; `truth.json`;
-            `label_maps/<VID>/<%05d>.png` and, where they are complete,
-            `label_truth/...`.
+          split: "train" (without the validation videos), "val" or "test".
+          threshold: the least p(actor) of an instance in label maps and tracks.
+          output: the folder to write; an older folder of scores is replaced as a whole.
           notes: further fields of `metrics.json`.
-          origin: what `origin.json` holds, of `runs.scores.origin`; None for no file.
-          true_boxes: whether the labels in the true boxes are scored, too.
+          origin: the contents of `origin.json`, which say from what the scores come,
+            see `runs.scores.origin`; None for no such file.
+          true_boxes: whether the network also labels the true boxes, and these labels
+            are scored, too.
 
         Returns:
           the contents of `metrics.json`.

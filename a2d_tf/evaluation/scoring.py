@@ -1,4 +1,4 @@
-"""Scores of a run, or of the results of any method: `a2d_tf.metrics`."""
+"""Scores of a run, or of the results of any method, as `a2d_tf.metrics` offers them."""
 
 from __future__ import annotations
 
@@ -36,15 +36,18 @@ def label_maps(
     """Compute the segmentation metrics of the paper's Table 1.
 
     Args:
-      pairs: (true, predicted) label maps of each frame, integer codes [H, W].
+      pairs: for each frame the true and the predicted label map, integers [H, W]: the
+        code of the actor and action of each pixel, 0 for background.
+      labels: the label space of the codes.
 
     Returns:
-      {"actor" | "action" | "joint": {"ave", "glo", "miou"}}, percent; see
-      `Confusion.metrics`.
+      {"actor" | "action" | "joint": {"ave": mean class accuracy, "glo": share of the
+      pixels that are right, "miou": mean IoU}}, in percent; `Confusion.metrics` has the
+      formulas.
 
     Raises:
-      InputError: no frames, or maps that are no codes of this label space or differ in
-        size.
+      InputError: there are no frames, or a map does not hold codes of this label space,
+        or the two maps of a frame differ in size.
     """
     confusion = segmentation.Confusion(labels)
     for truth, predicted in pairs:
@@ -60,22 +63,29 @@ def evaluate(
     output: str | None = None,
     true_boxes: bool = False,
 ) -> dict[str, Any]:
-    """Score a run on a split of the records.
+    """Score a run on a split of the records, as `a2d evaluate` does.
+
+    `Evaluator.evaluate` lists the files that it writes into `output`. A warning is
+    logged if the run does not know a label of the records, or was trained on test
+    videos; `metrics.json` lists these as "unknown_labels" and "trained_on".
 
     Args:
-      run: its folder, or what was loaded from it.
-      records: their folder, or their manifest.
+      run: the folder of a training, or the run that was loaded from it.
+      records: the folder of the records, or their manifest.
       split: "train" (without the validation videos), "val" or "test".
-      output: folder for metrics, detections and label maps, replaced as a whole; by
-        default `evaluation/<split>` in the run folder. A loaded run needs one.
-      true_boxes: whether also the labels in the annotated boxes are scored.
+      output: the folder to write, replaced as a whole; by default `evaluation/<split>`
+        in the run folder. A run that was loaded before needs it.
+      true_boxes: whether the network also labels the annotated boxes, and these labels
+        are scored, too.
 
     Returns:
-      the contents of `metrics.json`; `table` prints them.
+      the contents of `metrics.json`; `table` formats them as text.
 
     Raises:
-      InputError: no run or records there, records of another kind or without a label
-        of the run, an empty split, or something else than scores at `output`.
+      InputError: there is no run or there are no records; the records are of another
+        kind or lack a label of the run; the split is empty; or something else than
+        scores is at `output`.
+      TypeError: the run was loaded before, and `output` is missing.
     """
     # Late: these load TensorFlow.
     from a2d_tf.evaluation.evaluator import Evaluator

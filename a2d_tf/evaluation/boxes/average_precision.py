@@ -21,20 +21,24 @@ _TENTHS = 0.1 * np.arange(6)
 # MATLAB's 0:0.1:1, which counts from both ends: .6 and .7 are the tenths, and only .3
 # is slightly above it. NumPy's arange has all three above.
 RECALL_LEVELS = np.concatenate([_TENTHS, 1 - _TENTHS[4::-1]])
+"""The 11 recalls at which VOC2007 reads precision: 0, .1, …, 1."""
 
 _BOXES = 1 << 16  # suppressed at once
 
 
 class Curve(NamedTuple):
-    """Precision and recall of a class, as counts at each of its H true positives.
+    """The curve of precision over recall of one class, as counts at its true positives.
 
-    A curve may be of S samples of the frames. Behind a true positive, precision only
-    falls until the next one, so these points suffice.
+    Detections are ranked by their scores. The curve has a point for each of the H true
+    positives; precision only falls from one of them to the next, so these suffice.
+    There may be one curve for each of S samples of the frames (bootstrap).
 
     Attributes:
-      true: [H] or [S, H], the number of true positives down to this score.
-      detections: [H] or [S, H], the number of detections down to this score.
-      positives: one number or [S], of true boxes.
+      true: int [H] or float [S, H], the number of true positives with this score or a
+        higher one.
+      detections: [H] or [S, H], the number of detections with this score or a higher
+        one.
+      positives: the number of true boxes of the class: a number, or an array [S].
     """
 
     true: np.ndarray
@@ -42,16 +46,27 @@ class Curve(NamedTuple):
     positives: Any
 
     def best_precision(self) -> np.ndarray:
-        """Return the best precision at each recall or a higher one."""
+        """Return the highest precision at the recall of each point or a higher recall.
+
+        Returns:
+          float [H] or [S, H], in [0, 1].
+        """
         precision = self.true / self.detections
         return np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
 
 
 def average_precision(curve: Curve) -> Any:
-    """Compute the VOC2007 11-point average precision, in [0, 1]; 0 without true boxes.
+    """Compute the average precision of VOC2007, the mean over RECALL_LEVELS.
 
-    The recall levels are those of VOC's MATLAB code: a recall of exactly 6/10 reaches
-    level 0.6, one of 3/10 does not reach level 0.3.
+    At each level it takes the best precision at this or a higher recall. The levels are
+    those of VOC's MATLAB code: a recall of exactly 6/10 reaches level 0.6, one of 3/10
+    does not reach level 0.3.
+
+    Args:
+      curve: the curve of one class.
+
+    Returns:
+      a number in [0, 1], or [S] for a curve of S samples; 0 without true boxes.
     """
     beyond = np.zeros((*curve.true.shape[:-1], 1))  # precision at a recall not reached
     best = np.concatenate([curve.best_precision(), beyond], axis=-1)
@@ -61,26 +76,36 @@ def average_precision(curve: Curve) -> Any:
 
 
 def area_under_curve(curve: Curve) -> Any:
-    """Compute the area under precision over recall (VOC2010), in [0, 1].
+    """Compute the average precision of VOC2010, the area under precision over recall.
 
     The precision at a recall is the best one at this or a higher recall.
+
+    Args:
+      curve: the curve of one class.
+
+    Returns:
+      a number in [0, 1], or [S] for a curve of S samples; 0 without true boxes.
     """
     return curve.best_precision().sum(axis=-1) / np.maximum(curve.positives, 1)
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassScorer:
-    """Computes the average precisions of classes on the same RoIs; make it with `of`.
+    """Computes the AP of one class after another on the same R RoIs; make it with `of`.
+
+    RoIs and true boxes list their frames separately: F and F' names.
 
     Attributes:
-      truth: the true boxes, of all classes.
-      roi_frame: int64 [R], the frame of each RoI, an index into the RoIs' frames.
-      roi_order: int64 [R], the RoIs in the order of their frames.
-      true_frame: int64 [G], the frame of each true box, an index into the RoIs' frames;
-        -1 for a frame that they lack.
-      frame_in_truth: int64 [F], where the truth lists each of the RoIs' frames.
-      weights: float [S, F'], see `of`, or None.
-      measure: makes an AP in [0, 1] of a `Curve`.
+      truth: the G true boxes of all classes, with their F' frames.
+      roi_frame: int64 [R], the frame of each RoI, an index into the RoIs' F frames.
+      roi_order: int64 [R], the indices of the RoIs, sorted by their frames.
+      true_frame: int64 [G], the frame of each true box, an index into the RoIs' F
+        frames; -1 for a frame without RoIs.
+      frame_in_truth: int64 [F], the index of each of the RoIs' frames among the truth's
+        F' frames; -1 for a frame that is not among them.
+      weights: float [S, F'], how often each frame of the truth is in each of S samples;
+        None to count each frame once.
+      measure: the function that makes an AP in [0, 1] of a `Curve`.
     """
 
     truth: Truth
@@ -104,11 +129,13 @@ class ClassScorer:
         """Prepare to score boxes of the same RoIs.
 
         Args:
-          truth: the true boxes, of all classes.
+          truth: the true boxes of all classes.
           frames: [F], the names of the frames that have RoIs.
-          roi_frame: int64 [R], the frame of each RoI, an index into these.
-          weights: int [S, F'], how often each frame of the truth is in each of S
-            samples; without it, each frame counts once.
+          roi_frame: int64 [R], the frame of each RoI, an index into `frames`.
+          weights: int [S, F'], how often each of the truth's F' frames is in each of S
+            samples (bootstrap); None to count each frame once.
+          measure: the function that makes an AP in [0, 1] of a `Curve`:
+            `average_precision` (VOC2007) or `area_under_curve` (VOC2010).
         """
         if weights is not None:
             # As floats, whose products of matrices are fast and here exact.
@@ -124,12 +151,16 @@ class ClassScorer:
         )
 
     def ap(self, boxes: np.ndarray, scores: np.ndarray, of_class: np.ndarray) -> Any:
-        """Compute the AP of a class in percent: a number, or [S] with `weights`.
+        """Compute the AP of one class.
 
         Args:
-          boxes: float32 [R, 4], of the RoIs for this class.
-          scores: float [R], of the RoIs for this class; -inf leaves a RoI out.
-          of_class: bool [G], whether a true box is of the class.
+          boxes: float32 [R, 4], the box of each RoI for this class, (y1, x1, y2, x2) in
+            pixels of the video.
+          scores: float [R], the score of each RoI in this class; -inf leaves a RoI out.
+          of_class: bool [G], whether each true box is of the class.
+
+        Returns:
+          the AP in percent: a number, or [S] with `weights`.
         """
         # First only the frames with a true box of the class: hits are nowhere else.
         with_truth = np.isin(self.roi_frame, self.true_frame[of_class])
@@ -226,7 +257,13 @@ class ClassScorer:
 
 
 def curve_of_hits(hits: np.ndarray, positives: Any) -> Curve:
-    """Return the `Curve` of detections, the best first, of which some are hits."""
+    """Make the curve of precision over recall of ranked detections.
+
+    Args:
+      hits: bool [N], whether each detection is a true positive, the best detection
+        first.
+      positives: the number of true boxes.
+    """
     true = np.arange(1, hits.sum() + 1)
     return Curve(true, np.flatnonzero(hits) + 1, positives)
 

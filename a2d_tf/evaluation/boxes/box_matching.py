@@ -1,18 +1,19 @@
-"""The overlap of boxes, and matches of found with true instances, one to one."""
+"""The overlap of boxes, and one-to-one matches of found instances with true ones."""
 
 from __future__ import annotations
 
 import numpy as np
 
 MATCH_IOU = 0.5
-"""Least IoU of a found and a true instance that are matched."""
+"""The least IoU with which a found instance is matched to a true one."""
 
 
 def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Compute the intersection over union of boxes, y1, x1, y2, x2.
+    """Compute the intersection over union (IoU) of boxes.
 
     Args:
-      boxes, others: [..., 4], of shapes that broadcast.
+      boxes: [..., 4], (y1, x1, y2, x2) in pixels.
+      others: [..., 4], likewise, of a shape that broadcasts with that of `boxes`.
 
     Returns:
       float64 [...]; 0 if both boxes are empty.
@@ -29,14 +30,18 @@ def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def match(ious: np.ndarray) -> np.ndarray:
-    """Match each found instance, the best first, to the nearest true one still free.
+    """Match found instances to true ones, each to one at most.
+
+    The found instances choose in order. Each takes the true instance with the highest
+    IoU that no earlier one has taken, if that IoU is MATCH_IOU or more.
 
     Args:
-      ious: float [N, T], of found and true instances; 0 for a pair that must not be
-        matched.
+      ious: float [N, T], the IoU of each found instance, the best first, with each true
+        instance; 0 for two that must not be matched, as of different labels.
 
     Returns:
-      int [N], the true instance, whose IoU is MATCH_IOU or more, or -1.
+      int [N], the index of the true instance that each found one is matched to; -1 for
+      none.
     """
     free = np.where(ious < MATCH_IOU, 0, ious)
     matches = np.full(len(ious), -1)

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-NMS_IOU = 3, 10  # the fraction 3/10, see `_Planes.overlap_much`
+NMS_IOU = 3, 10
+"""The fraction 3/10, the IoU above which the worse of two boxes is suppressed."""
 _STEPS = 32  # until the boxes that are left are moved together
 
 
@@ -65,15 +66,15 @@ class _Planes(NamedTuple):
 
 
 def suppress(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Suppress the boxes of each frame that overlap a better one which is kept.
+    """Suppress boxes that overlap a better box of their frame, if that one is kept.
 
     Args:
-      boxes: float32 [F, N, 4], y1, x1, y2, x2.
-      scores: [F, N], -inf where a frame has fewer than N boxes; of equal scores the
-        first is better.
+      boxes: float32 [F, N, 4], the boxes of F frames, (y1, x1, y2, x2) in pixels.
+      scores: [F, N], the scores of the boxes, -inf in the rows that a frame with fewer
+        than N boxes does not use; of equal scores the first is better.
 
     Returns:
-      bool [F, N], which boxes are kept.
+      bool [F, N], whether each box is kept.
     """
     frames = np.arange(len(scores))
     kept = np.zeros(scores.shape, bool)

@@ -1,4 +1,4 @@
-"""Arrays of boxes, checked and converted, whether given by a caller or by a file."""
+"""Checks and conversions of arrays of boxes, which come from a caller or a file."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from a2d_tf.core.errors import InputError, quoted
 
 
 class Fields(NamedTuple):
-    """The fields of one source, each an array or lists.
+    """Checks and converts the fields of a table of boxes; each is an array or a list.
 
-    A length of a shape may be None, which stands for any.
+    An argument `name` is the name of the field in messages. A length in an argument
+    `shape` may be None, which stands for any length.
 
     Attributes:
-      source: its name in messages.
+      source: what messages call the table: the path of its file, or such as "truth".
     """
 
     source: str
 
     def frames(self, frames: Any) -> np.ndarray:
-        """Return the names of frames as an array.
+        """Return the names of frames as an array of strings [F].
 
         Raises:
-          InputError: one is no `<VID>/<frame>`, or is listed twice.
+          InputError: a name has not the form `<VID>/<frame>`, or is listed twice.
         """
         frames = _array(frames, "U")
         if frames.ndim != 1 or frames.dtype.kind != "U":
@@ -41,7 +42,16 @@ class Fields(NamedTuple):
         return frames
 
     def frame_indices(self, name: str, indices: Any, frames: np.ndarray) -> np.ndarray:
-        """Return indices of frames as int64 [N]; InputError if one has no frame."""
+        """Return indices of frames as int64 [N].
+
+        Args:
+          name: the name of the field.
+          indices: N integers, indices into `frames`.
+          frames: [F], the names of the frames.
+
+        Raises:
+          InputError: they are no integers, or one is not an index into `frames`.
+        """
         indices = _array(indices, "i")
         if indices.ndim != 1 or indices.dtype.kind not in "iu":
             raise self._wrong(name, "integers of shape [any]", indices)
@@ -53,17 +63,32 @@ class Fields(NamedTuple):
         return indices
 
     def scores(self, name: str, scores: Any, shape: tuple) -> np.ndarray:
-        """Return scores as floats of 32 bits or more; InputError if they are none."""
+        """Return scores as an array of 32-bit floats or wider ones.
+
+        Args:
+          name: the name of the field.
+          scores: numbers.
+          shape: the shape that they must have.
+
+        Raises:
+          InputError: they are no finite numbers of that shape.
+        """
         scores = _array(scores, "f")
         if not _are_finite(scores, shape):
             raise self._wrong(name, f"finite numbers {_of_shape(shape)}", scores)
         return scores.astype(np.result_type(scores.dtype, np.float32), copy=False)
 
     def boxes(self, name: str, boxes: Any, shape: tuple) -> np.ndarray:
-        """Return boxes as float32.
+        """Return boxes as float32 [..., 4].
+
+        Args:
+          name: the name of the field.
+          boxes: numbers, (y1, x1, y2, x2) in the last dimension.
+          shape: the shape that they must have.
 
         Raises:
-          InputError: they are no such, or an edge lies before the opposite one.
+          InputError: they are no finite numbers of that shape, or a second edge lies
+            before the first, such as x2 < x1.
         """
         boxes = _array(boxes, "f")
         if not _are_finite(boxes, shape) or (boxes[..., 2:] < boxes[..., :2]).any():

@@ -29,12 +29,14 @@ _EDGE = checked_json.number(-1e38, 1e38)  # so that sums of two are finite in 32
 
 
 class TruthJson(NamedTuple):
-    """The contents of COCO JSON, checked.
+    """The checked contents of a COCO JSON of ground truth.
 
     Attributes:
-      images: the objects of its images.
-      annotations: the objects of its annotations.
-      positions: {id of an image: its position in `images`}.
+      images: the JSON objects of the images, with "id" and "file_name", which is
+        `<VID>/<frame>.png`.
+      annotations: the JSON objects of the annotations, with "image_id", "category_id"
+        (the code of a pair) and "bbox".
+      positions: {id of an image: its index in `images`}.
     """
 
     images: list[dict]
@@ -43,7 +45,17 @@ class TruthJson(NamedTuple):
 
 
 def read_truth(path: str | os.PathLike, label_space: LabelSpace) -> TruthJson:
-    """Read the COCO JSON of a ground truth; errors as of `Truth.load`."""
+    """Read and check the COCO JSON of a ground truth.
+
+    Args:
+      path: the JSON file.
+      label_space: the label space, whose codes "category_id" must be.
+
+    Raises:
+      InputError: the file is missing or no such JSON; the id of an image is used twice;
+        an annotation has no image, a code that is no valid pair or a malformed box, or
+        is a crowd; or a category gives a code of the label space another name.
+    """
     side = (checked_json.whole(1, MAX_SIDE), None)
     image_kind = {
         "id": checked_json.kind_of(_is_id, "a valid id"),
@@ -108,10 +120,18 @@ def _category_of(label_space: LabelSpace) -> Callable[[Any], None]:
 
 
 def read_masks(truth: TruthJson, source: str) -> list[dict | None] | None:
-    """Return the mask of each annotation as an RLE, None for one without.
+    """Return the mask of each annotation of a ground truth.
 
-    The whole result is None if an image lacks its size, or if no annotation has a
-    segmentation.
+    Args:
+      truth: the contents of the COCO JSON.
+      source: the path of the file, for messages.
+
+    Returns:
+      a COCO RLE for each annotation, None for one without a segmentation. The whole
+      result is None if an image lacks its size, or if no annotation has a segmentation.
+
+    Raises:
+      InputError: a segmentation is malformed.
     """
     segmentations = [annotation.get("segmentation") for annotation in truth.annotations]
     if segmentations and not any(segmentations):
@@ -130,7 +150,7 @@ def read_masks(truth: TruthJson, source: str) -> list[dict | None] | None:
 
 
 def image_sizes(truth: TruthJson) -> list[tuple[int, int]] | None:
-    """Return the (height, width) of each image, or None if one lacks it."""
+    """Return the (height, width) of each image in pixels; None if an image lacks it."""
     sizes = []
     for image in truth.images:
         height = image.get("height")
@@ -148,14 +168,19 @@ def read_results(
     source: str,
     label_space: LabelSpace,
 ) -> list[dict]:
-    """Read results; each gets a "bbox", and a "segmentation" as an RLE or None.
+    """Read a file of COCO results: instances that any method found.
 
     Args:
-      sizes: {id of an image: (height, width)}; without a size, segmentations are
-        ignored.
-      image_ids: of the truth.
-      source: the truth's name in messages.
-      label_space: says which codes are known.
+      path: the JSON file.
+      sizes: {id of an image: (height, width) in pixels}; segmentations are ignored on
+        images whose size is not here.
+      image_ids: the ids of the images of the ground truth.
+      source: the path or name of the ground truth, for messages.
+      label_space: the label space, which says which codes are known.
+
+    Returns:
+      the entries, each with a "bbox", and with a "segmentation" that is a COCO RLE or
+      None.
 
     Raises:
       InputError: the file is missing or no such JSON, or an entry lacks a field.
@@ -199,10 +224,14 @@ def result_entries(
     """Return the instances of one frame as entries of COCO's results.
 
     Args:
-      boxes: float [N, 4], y1, x1, y2, x2.
-      codes: [N].
-      scores: [N].
-      masks: N RLEs, see `segmentations.encode_mask`.
+      image_id: the id of the frame in COCO files.
+      boxes: float [N, 4], (y1, x1, y2, x2) in pixels of the video.
+      codes: int [N], the code of the actor and action of each instance.
+      scores: float [N].
+      masks: N COCO RLEs, see `segmentations.encode_mask`.
+
+    Returns:
+      N entries with "image_id", "category_id", "bbox", "score" and "segmentation".
     """
     results = []
     for box, code, score, mask in zip(boxes, codes, scores, masks):
@@ -219,20 +248,34 @@ def result_entries(
 
 
 def coco_box(box: np.ndarray) -> list[float]:
-    """Return a box, y1, x1, y2, x2, as [x, y, width, height], to hundredths."""
+    """Return a box (y1, x1, y2, x2) as COCO's [x, y, width, height], to hundredths."""
     y1, x1, y2, x2 = (round(float(edge), 2) for edge in box)
     return [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)]
 
 
 def check_bbox(value: Any) -> None:
-    """Check a box of COCO JSON, as a kind of `check_json`."""
+    """Check a box of COCO JSON; a kind for `check_json`.
+
+    Args:
+      value: what the JSON has as "bbox".
+
+    Raises:
+      ValueError: it is not four numbers [x, y, width, height], or a length is negative.
+    """
     checked_json.check_json(value, [_EDGE])
     if len(value) != 4 or min(value[2:]) < 0:
         raise ValueError(f"{quoted(value)} is not [x, y, width, height]")
 
 
 def corner_boxes(entries: list[dict]) -> np.ndarray:
-    """Return the boxes of annotations or results: float32 [N, 4], y1, x1, y2, x2."""
+    """Return the boxes of COCO annotations or results as corners.
+
+    Args:
+      entries: N JSON objects with a "bbox", [x, y, width, height].
+
+    Returns:
+      float32 [N, 4], (y1, x1, y2, x2) in pixels.
+    """
     boxes = np.array([entry["bbox"] for entry in entries], np.float64).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     return boxes[:, [1, 0, 3, 2]].astype(np.float32)

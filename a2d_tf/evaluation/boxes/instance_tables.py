@@ -1,4 +1,4 @@
-"""Boxes of a split: those of its ground truth, and those of instances found in it.
+"""Tables of the boxes of a split: its true instances, or instances found in it.
 
 Boxes in memory are y1, x1, y2, x2 in native pixels, half-open: areas are (y2 - y1) *
 (x2 - x1). In files they are COCO's JSON, see `coco_json.py`.
@@ -21,21 +21,22 @@ from a2d_tf.evaluation.boxes import checked_arrays, coco_json
 
 @dataclasses.dataclass
 class InstanceTable:
-    """Boxes, perhaps masks, on the frames of a split.
+    """G instances on the F frames of a split: their boxes, codes and perhaps masks.
 
-    Fields may be given as arrays or lists.
+    The constructor takes arrays or lists and checks them; it raises InputError.
 
     Attributes:
-      frames: [F] distinct names `<VID>/<%05d>`, including frames without boxes.
-      box_frame: int64 [G], index into frames.
-      boxes: float32 [G, 4] in native pixels.
-      codes: int64 [G], the pair codes.
-      source: their name in messages.
-      sizes: [F] (height, width), if there are masks.
-      masks: [G] RLEs, see `segmentations.encode_mask`. In a truth, an instance whose
-        mask is not known has None. In results, the field is None if a mask is missing.
-      image_ids: [F] ids of the frames in COCO files; 1, 2, ... by default.
-      scores: float64 [G], of results.
+      frames: [F], distinct names `<VID>/<frame>`, including frames without boxes.
+      box_frame: int64 [G], the frame of each instance, an index into `frames`.
+      boxes: float32 [G, 4], (y1, x1, y2, x2) in pixels of the video.
+      codes: int64 [G], the code of the actor and action of each instance.
+      source: what messages call the table: a path, "truth" or "results".
+      sizes: F pairs (height, width) in pixels; None if there are no masks.
+      masks: a COCO RLE for each instance, see `segmentations.encode_mask`, or None if
+        there are no masks. In a truth, an instance whose mask is not known has None. In
+        results, the whole field is None if one mask is missing.
+      image_ids: F ids of the frames in COCO files; 1, 2, … by default.
+      scores: float64 [G], the score of each instance; None in a truth.
     """
 
     frames: np.ndarray
@@ -58,9 +59,12 @@ class InstanceTable:
             self.image_ids = list(range(1, len(self.frames) + 1))
 
     def coco(self) -> dict:
-        """Return {"images", "annotations"} as in COCO JSON.
+        """Return the table as the content of COCO JSON.
 
-        An area is that of the mask, or of the box without one.
+        Returns:
+          {"images": JSON objects of the frames, "annotations": JSON objects of the
+          instances}. The "area" of an instance is that of its mask, or of its box if it
+          has no mask.
         """
         images: list[dict] = []
         for i, frame in enumerate(self.frames.tolist()):
@@ -93,14 +97,19 @@ class InstanceTable:
 
 
 class Truth(InstanceTable):
-    """The ground truth of a split: codes are valid pairs."""
+    """The true instances of a split; their codes are valid pairs."""
 
     @classmethod
     def load(cls, path: str | os.PathLike, label_space: LabelSpace) -> Truth:
-        """Read COCO JSON: `file_name` = `<VID>/<%05d>.png`, `category_id` = pair code.
+        """Read a ground truth from COCO JSON, as `save` or another tool wrote it.
 
-        `masks` (RLE or polygons) and `sizes` remain None if an image lacks `width` or
-        `height`, or if no annotation has a `segmentation`.
+        A "file_name" is `<VID>/<frame>.png`, a "category_id" the code of a pair, and a
+        "segmentation" an RLE or polygons. Masks and sizes are None if an image lacks
+        "width" or "height", or if no annotation has a "segmentation".
+
+        Args:
+          path: the JSON file, such as `truth.json`.
+          label_space: the label space of the codes.
 
         Raises:
           InputError: the file is missing or no such JSON; a frame is listed twice; an
@@ -125,7 +134,12 @@ class Truth(InstanceTable):
         return truth
 
     def save(self, path: str | os.PathLike, label_space: LabelSpace) -> None:
-        """Write the COCO JSON that `load` reads, atomically."""
+        """Write the COCO JSON that `load` reads, whole or not at all.
+
+        Args:
+          path: the JSON file.
+          label_space: the label space of the codes; its names are written, too.
+        """
         categories = []
         for code in label_space.codes:
             categories.append({"id": code, "name": label_space.name(code)})
@@ -134,7 +148,10 @@ class Truth(InstanceTable):
 
 
 class Results(InstanceTable):
-    """The instances found on the frames of a truth; codes need not be valid pairs."""
+    """The instances found on the frames of a ground truth, with their scores.
+
+    Their codes need not be valid pairs.
+    """
 
     scores: np.ndarray
 
@@ -142,10 +159,15 @@ class Results(InstanceTable):
     def load(
         cls, path: str | os.PathLike, truth: Truth, label_space: LabelSpace
     ) -> Results:
-        """Read results on the frames of a ground truth.
+        """Read COCO results, which any method may have written, on known frames.
 
-        The sizes of masks are those of the ground truth; without sizes, segmentations
-        are ignored.
+        The sizes of masks are those of the ground truth; if that has none, the
+        segmentations are ignored.
+
+        Args:
+          path: the JSON file, a list of entries as in `coco_json`.
+          truth: the ground truth, whose ids of images the entries have.
+          label_space: the label space of the codes.
 
         Raises:
           InputError: the file is missing or no such JSON, or an entry lacks a field.
@@ -161,7 +183,13 @@ class Results(InstanceTable):
 
     @classmethod
     def of_entries(cls, entries: list[dict], truth: Truth) -> Results:
-        """Return results of `coco_json.result_entries` on the frames of a truth."""
+        """Make the table of instances from entries in COCO's results format.
+
+        Args:
+          entries: one for each instance, of `coco_json.result_entries` or
+            `coco_json.read_results`.
+          truth: the ground truth, whose frames and ids of images the results have.
+        """
         index = {image_id: i for i, image_id in enumerate(truth.image_ids)}
         masks = [entry["segmentation"] for entry in entries]
         all_masked = None not in masks

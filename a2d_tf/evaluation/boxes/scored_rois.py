@@ -1,4 +1,7 @@
-"""Every RoI of a split with its scores: the contents of `detections.npz`."""
+"""Every RoI of a split with its scores: the contents of `detections.npz`.
+
+A RoI (region of interest) is a box that the network proposed and then scored.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +20,23 @@ from a2d_tf.evaluation.boxes.instance_tables import Truth
 
 @dataclasses.dataclass
 class ScoredRois:
-    """Every RoI of a split, with the scores of all actors and actions.
+    """The R RoIs of a split, with the scores of |X| actors and |Y| actions.
 
-    In memory, boxes are y1, x1, y2, x2 in native pixels; in files x1, y1, x2, y2.
-    Fields may be given as arrays or lists.
+    In memory, boxes are (y1, x1, y2, x2) in pixels of the video; in files they are
+    (x1, y1, x2, y2). The constructor takes arrays or lists and checks them; it raises
+    InputError.
 
     Attributes:
-      frames: [F] distinct names `<VID>/<%05d>`.
-      roi_frame: int64 [R], index into frames.
-      boxes: float32 [R, |X|, 4], regressed for each actor.
+      frames: [F], distinct names `<VID>/<frame>`.
+      roi_frame: int64 [R], the frame of each RoI, an index into `frames`.
+      boxes: float32 [R, |X|, 4], the box of each RoI as regressed for each actor.
       actor_scores: float [R, |X|], p(actor).
-      action_scores: float [R, |Y|], p(action), in code order.
-      joint_scores: float [R, |X|, |Y|], if the score of a pair is not the product.
-      joint_boxes: float32 [R, |X|, |Y|, 4], if boxes are regressed per pair.
-      source: their name in messages.
+      action_scores: float [R, |Y|], p(action), in the order of the label space.
+      joint_scores: float [R, |X|, |Y|], the score of each pair; None if it is p(actor)
+        * p(action).
+      joint_boxes: float32 [R, |X|, |Y|, 4], the box of each pair; None if it is that of
+        the actor.
+      source: what messages call the table: the path of a file, or "detections".
     """
 
     frames: np.ndarray
@@ -66,7 +72,7 @@ class ScoredRois:
             )
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write `detections.npz` atomically, without pickles."""
+        """Write the file that `load` reads, compressed, whole or not at all."""
         arrays = {}
         for name in _array_names():
             array = getattr(self, name)
@@ -76,7 +82,11 @@ class ScoredRois:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> ScoredRois:
-        """Read `detections.npz`; InputError if it or a field is missing or damaged."""
+        """Read RoIs from a NumPy archive such as `detections.npz`.
+
+        Raises:
+          InputError: the file, or a field that it needs, is missing or damaged.
+        """
         path = os.fspath(path)
         try:
             stored = files.read_npz(path)
@@ -94,7 +104,16 @@ class ScoredRois:
         return cls(**arrays, source=path)
 
     def check(self, truth: Truth, label_space: LabelSpace) -> None:
-        """Raise InputError if ground truth or label space belong to others."""
+        """Check that the RoIs belong to a ground truth and a label space.
+
+        Args:
+          truth: the ground truth that they are to be scored against.
+          label_space: the label space of the scores.
+
+        Raises:
+          InputError: the numbers of actors or actions differ, or a frame that has RoIs
+            is not among those of the ground truth.
+        """
         self._check_columns("actor", self.actor_scores, len(label_space.actors))
         self._check_columns("action", self.action_scores, len(label_space.actions))
         outside = np.setdiff1d(self.frames[np.unique(self.roi_frame)], truth.frames)

@@ -13,11 +13,12 @@ _ROWS = 8  # numbers of rows are multiples of it: a GPU sees few shapes
 
 
 class BatchBoxes(NamedTuple):
-    """The true boxes of a batch, as `infer_boxes` takes them.
+    """The true boxes of B key frames, in the form in which `infer_boxes` labels boxes.
 
     Attributes:
-      boxes: float32 [B, N, 4].
-      number: int32 [B].
+      boxes: float32 [B, N, 4], (y1, x1, y2, x2) in pixels of the network's input; the
+        rows of a frame beyond its boxes are 0.
+      number: int32 [B], the number of boxes of each frame.
     """
 
     boxes: tf.Tensor
@@ -25,7 +26,15 @@ class BatchBoxes(NamedTuple):
 
     @classmethod
     def of(cls, batch: dict[str, tf.Tensor]) -> BatchBoxes:
-        """Return those of a batch's `record` and `size`."""
+        """Read the true boxes of a batch of clips.
+
+        Args:
+          batch: fields of the clips: `record`, the serialized records [B]; `size`,
+            int32 [B, 2], height and width of each frame inside the network's input.
+
+        Raises:
+          InputError: a record is damaged.
+        """
         boxes = []
         for record, size in zip(batch["record"].numpy(), batch["size"].numpy()):
             boxes.append(clip_records.read_boxes(record).scaled(size))
@@ -40,3 +49,4 @@ class BatchBoxes(NamedTuple):
 BOX_SPECS = BatchBoxes(
     tf.TensorSpec([None, None, 4], tf.float32), tf.TensorSpec([None], tf.int32)
 )
+"""Shapes and dtypes of `BatchBoxes` of any size, to trace a graph with."""

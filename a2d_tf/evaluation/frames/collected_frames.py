@@ -15,10 +15,14 @@ _NO_LABEL_MAP = np.zeros((0, 0), np.uint8)
 
 
 class Collected:
-    """The RoIs and the truth of each frame; whole frames would fill the memory.
+    """Collects the RoIs and the truth of each frame of a split, for metrics of all.
+
+    Whole frames would fill the memory. Call `add` for each frame in order, then `rois`
+    and `truth` once.
 
     Args:
-      columns: of the network's label mode.
+      columns: names of the fields of `RoiTable` that the network's label mode adds to
+        boxes, actor and action scores: `LabelMode.columns`, such as "joint_scores".
     """
 
     def __init__(self, columns: Sequence[str]) -> None:
@@ -27,14 +31,17 @@ class Collected:
         self.truths: list[clip_records.ClipTruth] = []
 
     def add(self, frame: Frame) -> None:
-        """Keep a frame's RoIs and ground truth."""
+        """Keep the RoIs of a frame, and its ground truth without the label map."""
         self.tables.append(
             {field: getattr(frame.table, field) for field in self._fields}
         )
         self.truths.append(dataclasses.replace(frame.truth, label_map=_NO_LABEL_MAP))
 
     def rois(self) -> scored_rois.ScoredRois:
-        """Return all RoIs, and free the tables."""
+        """Return the RoIs of all frames, and give up the copies kept here.
+
+        It can be called once.
+        """
         roi_frame = _part_of_item([table["boxes"] for table in self.tables])
         arrays = {}
         for field in self._fields:
@@ -43,7 +50,7 @@ class Collected:
         return scored_rois.ScoredRois(self._names(), roi_frame, **arrays)
 
     def truth(self) -> instance_tables.Truth:
-        """Return the ground truth of the frames."""
+        """Return the true boxes and masks of all frames."""
         codes = [truth.codes for truth in self.truths]
         boxes = [truth.boxes for truth in self.truths]
         masks: list[dict | None] = []

@@ -27,19 +27,23 @@ FIELDS = ("record", "rgb", "flow", "size")
 
 @dataclasses.dataclass
 class Frame:
-    """The network's outputs on one key frame.
+    """One key frame: its ground truth, and the network's answers in it.
 
-    Boxes are y1, x1, y2, x2 in native pixels.
+    Each metric sees every frame. Boxes are (y1, x1, y2, x2) in pixels of the video.
 
     Attributes:
-      truth: the record's ground truth.
-      table: arrays of the valid RoIs, [R, ...].
-      instances: arrays of the instances, [N, ...]; `number` is N.
-      rgb: uint8 [h, w, 3], the key frame as stored, without padding.
-      flow: float32 [h, w, 2].
-      true_boxes: the labels in the true boxes, if these were labelled.
-      pixel_counts: {threshold: pixels of the true label map and of the one predicted at
-        this threshold}; empty if the true one is incomplete.
+      truth: the ground truth of the record: video, frame, boxes, codes, masks, tracks.
+      table: scores and boxes of the R RoIs, NumPy arrays [R, ...].
+      instances: the N instances that the network finds, NumPy arrays [N, ...], the best
+        first; `number` is N.
+      rgb: RGB uint8 [h, w, 3], the key frame as the record stores it, without padding.
+      flow: float32 [h, w, 2], the optical flow of the key frame in pixels, of the same
+        size.
+      true_boxes: the network's labels of the true boxes; None if it did not label
+        these.
+      pixel_counts: {threshold of p(actor): numbers of pixels by their code in the true
+        label map and in the one that is predicted at this threshold}; empty if an
+        instance has no mask, so that the true label map is incomplete.
     """
 
     truth: clip_records.ClipTruth
@@ -60,13 +64,14 @@ class Frame:
         in_true_boxes: Inference | None,
         row: int,
     ) -> Frame:
-        """Return the frame of a row of a batch.
+        """Return one frame of a batch, with its boxes in pixels of the video.
 
         Args:
-          batch: FIELDS.
-          outputs: its inference.
-          in_true_boxes: that of `infer_boxes` in the true boxes; None without one.
-          row: of the frame.
+          batch: {name: array [B, ...]} of FIELDS.
+          outputs: the network's answer for the batch, with the `table` of every RoI.
+          in_true_boxes: the network's answer of `infer_boxes` in the true boxes; None
+            if these were not labelled.
+          row: index of the frame in the batch.
 
         Raises:
           InputError: the record holds no ground truth.
@@ -97,17 +102,21 @@ class Frame:
 
     @functools.cached_property
     def patches(self) -> list[MaskPatch]:
-        """The masks of the instances at native size."""
+        """The mask of each instance, resized to its box in pixels of the video."""
         masks = self.instances.head_results["masks"]
         return list(mask_patches(masks, self.instances.boxes, *self.truth.native_size))
 
     @functools.cached_property
     def rles(self) -> list[dict]:
-        """The masks of the instances at native size, as RLEs."""
+        """The mask of each instance, as a COCO RLE of the size of the video."""
         return [patch.rle(*self.truth.native_size) for patch in self.patches]
 
     def entries(self, image_id: int) -> list[dict]:
-        """Return the instances in COCO's results format."""
+        """Return the instances as entries of COCO's results, see `coco_json`.
+
+        Args:
+          image_id: the id of the frame in these results.
+        """
         instances = self.instances
         return coco_json.result_entries(
             image_id,
@@ -118,10 +127,14 @@ class Frame:
         )
 
     def picture(self, threshold: float, labels: LabelSpace) -> np.ndarray:
-        """Draw truth, instances of at least this p(actor), and flow side by side.
+        """Draw the true instances, the predicted ones and the flow side by side.
+
+        Args:
+          threshold: the least p(actor) of a predicted instance that is drawn.
+          labels: the label space of the codes, which names and colours them.
 
         Returns:
-          uint8 [H, 3 W, 3], of native size.
+          RGB uint8 [H, 3 W, 3], for a video of H x W pixels.
         """
         truth = self.truth
         instances = self.instances

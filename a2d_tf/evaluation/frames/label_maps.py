@@ -22,7 +22,14 @@ objects` writes them.
 
 
 def frames_of(folder: pathlib.Path) -> list[str]:
-    """Return the frames of an evaluated split, `<VID>/<%05d>`, in order."""
+    """Return the names of the frames that have a true label map, in order.
+
+    Args:
+      folder: a folder of scores; the true label maps are in `label_truth/`.
+
+    Returns:
+      names `<VID>/<frame>`, such as "clip1/00012".
+    """
     maps = folder / "label_truth"
     frames = []
     for path in maps.glob("*/*.png"):
@@ -31,7 +38,13 @@ def frames_of(folder: pathlib.Path) -> list[str]:
 
 
 class LabelMaps(NamedTuple):
-    """The codes of a frame, [H, W]: its truth, and what is predicted."""
+    """The two label maps of a frame.
+
+    Attributes:
+      truth: integers [H, W], the code of the true actor and action of each pixel; 0 for
+        background.
+      prediction: integers [H, W], the predicted codes, likewise.
+    """
 
     truth: np.ndarray
     prediction: np.ndarray
@@ -44,11 +57,16 @@ def write_maps(
     truth: np.ndarray | None,
     prediction: np.ndarray,
 ) -> None:
-    """Write the label maps of a frame, `<VID>/<%05d>`, of an evaluated split.
+    """Write the label maps of a frame into a folder of scores.
+
+    The files are `label_maps/<VID>/<frame>.png` and `label_truth/<VID>/<frame>.png`.
 
     Args:
-      truth: codes [H, W]; None if they are not complete.
-      prediction: codes [H, W].
+      folder: the folder of scores.
+      frame: name of the frame, `<VID>/<frame>`.
+      truth: true codes, uint8 or uint16 [H, W]; None writes no file, because not every
+        instance has a mask.
+      prediction: predicted codes, uint8 or uint16 [H, W].
     """
     write_png(folder / "label_maps" / f"{frame}.png", prediction)
     if truth is not None:
@@ -56,7 +74,17 @@ def write_maps(
 
 
 def read_maps(folder: pathlib.Path, frame: str, label_space: LabelSpace) -> LabelMaps:
-    """Read the label maps of a frame of an evaluated split."""
+    """Read the label maps of a frame from a folder of scores, as `write_maps` wrote it.
+
+    Args:
+      folder: the folder of scores.
+      frame: name of the frame, `<VID>/<frame>`.
+      label_space: the label space of the codes.
+
+    Raises:
+      InputError: a map is damaged, or holds a code beyond the label space.
+      OSError: a map is missing.
+    """
     return LabelMaps(
         truth=read_label_map(folder / "label_truth" / f"{frame}.png", label_space),
         prediction=read_label_map(folder / "label_maps" / f"{frame}.png", label_space),
@@ -64,23 +92,34 @@ def read_maps(folder: pathlib.Path, frame: str, label_space: LabelSpace) -> Labe
 
 
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
-    """Write an image; errors as of `write_bytes`."""
+    """Write an image as a PNG, whole or not at all.
+
+    Args:
+      path: the file.
+      image: uint8 or uint16 [H, W], or [H, W, 3] in the order blue, green, red.
+
+    Raises:
+      InputError: the file cannot be written.
+    """
     write_bytes(path, cv2.imencode(".png", image)[1].tobytes())
 
 
 def read_label_map(path: str | os.PathLike, label_space: LabelSpace) -> np.ndarray:
-    """Read a label map from a PNG.
+    """Read a label map from a PNG, this package's or that of another tool.
 
-    Single-channel images hold codes, RGB images the label space's colours. A paletted
-    image counts as RGB if all its pixels have known colours, and else its indices are
-    the codes.
+    A grey image holds codes, an RGB image the label space's colours. A paletted image
+    counts as RGB if all its pixels have known colours; else its indices are the codes.
+
+    Args:
+      path: the PNG.
+      label_space: says which codes and colours there are.
 
     Returns:
-      Codes uint8 or uint16 [H, W].
+      the code of each pixel, uint8 or uint16 [H, W].
 
     Raises:
-      InputError: no whole PNG, larger than MAX_PIXELS, or a colour or a code beyond the
-        label space.
+      InputError: the file is no whole PNG or is larger than MAX_PIXELS, or a colour or
+        a code is not in the label space.
       OSError: the file cannot be read.
     """
     data = pathlib.Path(path).read_bytes()

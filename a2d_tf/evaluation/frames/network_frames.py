@@ -24,14 +24,24 @@ from a2d_tf.model.inference import (
 from a2d_tf.model.network import Network
 
 FrameMaker = Callable[[], Frame]
-"""Makes the frame of a clip. Call it off the main thread: it decodes the truth."""
+"""A function that makes the `Frame` of one clip.
+
+It decodes the ground truth, so call it in a thread, while the network goes on.
+"""
 
 
 class NetworkFrames:
-    """Runs a network, whose weights may change between calls, over splits of records.
+    """Runs a network over splits of the records, and yields its answers frame by frame.
+
+    The weights of the network may change between calls.
 
     Args:
-      floor: least p(actor) of instances; lower if the threshold of `config` is.
+      network: the network.
+      config: the settings of the run.
+      manifest: the manifest of the records; frames have the labels of these, which may
+        be more than those of the network.
+      floor: the least p(actor) of an instance. If the score threshold of `config` is
+        lower, that holds instead.
     """
 
     def __init__(
@@ -70,11 +80,17 @@ class NetworkFrames:
         self._graph = graph
 
     def makers(self, split: str, true_boxes: bool = False) -> Iterator[FrameMaker]:
-        """Run the network over a split; yield a maker of each frame in their order.
+        """Run the network over a split; yield a function for each frame, in order.
+
+        Each function returns the `Frame` of one clip, see `FrameMaker`.
 
         Args:
-          split: 'train' (without the validation videos), 'val' or 'test'.
-          true_boxes: whether the true boxes are labelled, too.
+          split: "train" (without the validation videos), "val" or "test".
+          true_boxes: whether the network also labels the true boxes, for
+            `Frame.true_boxes`.
+
+        Raises:
+          InputError: a record is damaged; the functions that are yielded raise it, too.
         """
         directory = self._manifest.directory
         if split not in self._batches:

@@ -18,11 +18,12 @@ from a2d_tf.model.structures import BatchInstances, RoiTable
 
 
 class WiderLabels:
-    """Puts the frames of a network into other labels.
+    """Translates a network's answers into a label space with more labels.
 
     Args:
       narrow: the label space of the network.
-      wide: the label space of the frames; it has all labels of the other.
+      wide: the label space of the records; it has all labels of `narrow`, perhaps in
+        another order.
     """
 
     def __init__(self, narrow: LabelSpace, wide: LabelSpace) -> None:
@@ -35,7 +36,14 @@ class WiderLabels:
         self._wide = wide
 
     def of_frame(self, frame: Frame) -> Frame:
-        """Return a frame with answers in the wide label space."""
+        """Return a frame whose answers are in the wide label space.
+
+        Columns of labels that the network does not know are 0.
+
+        Args:
+          frame: a frame with the truth in the wide label space, and the network's
+            answers in its own.
+        """
         true_boxes = frame.true_boxes
         if true_boxes is not None:
             true_boxes = self._labelled(true_boxes)
