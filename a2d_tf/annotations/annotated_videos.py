@@ -31,20 +31,29 @@ from a2d_tf.data.sources.annotation import Annotation, paint
 
 
 class AnnotatedVideos:
-    """Annotated videos, a `source.Source`.
+    """The users' own videos with the annotations of a tool, as a source of clips.
 
-    `read` makes one. It checks all but masks and boxes, which are checked when they are
-    decoded. An error of a broken file names the file and the field.
+    It is a `data.sources.source.Source`, from which `a2d records` makes training
+    records. `read` makes one. It checks all but masks and boxes, which are checked when
+    they are decoded. An error of a broken file names the file and the field.
 
     Args:
-      folder: the folder with a file, or a folder of frames, for each video; see
-        `video_paths.find`.
-      used: the annotations.
+      folder: the folder with a file, or a folder of frames, for each video.
+      used: the annotations that are used, matched to the videos.
 
-    Attributes beside those of `source.Source`:
+    Attributes:
       folder: the folder of the videos.
-      root: the folder of the first export.
-      documents, doubts, lost_behaviours, bout_seconds: see `UsedAnnotations`.
+      root: the folder that contains the first export.
+      label_space: the actors, the actions and their valid pairs.
+      videos: the annotated videos with their splits.
+      doubts: sentences on names that may be misspelled, and on coded times that may be
+        of several individuals.
+      lost_behaviours: {action that was coded, but that no instance has: its length as
+        text}.
+      bout_seconds: {action: the mean length of its coded bouts, in seconds}.
+      listing: the files of the first exports and the folder of the videos, as text for
+        errors.
+      documents: the annotations of each file.
     """
 
     remedy = REMEDY
@@ -78,17 +87,19 @@ class AnnotatedVideos:
         coding: Coding | None = None,
         selection: Selection = ALL_FRAMES,
     ) -> AnnotatedVideos:
-        """Read the annotations and find their videos.
+        """Read the annotations of users' videos, and find the videos.
 
         Args:
           exports: the files, folders and zips of the annotations.
           folder: the folder of the videos.
-          label_space: the label space. By default it is derived from the annotations
-            (see `derive_label_space`); if there are earlier labels, they come first.
-          earlier_labels: the label space of earlier records.
-          names: maps labels to actors and actions.
-          options: how files are read, and which frames and shapes count.
-          coding: coded times, which give the instances their actions.
+          label_space: the label space that the user states. None: it is derived from
+            the annotations (see `derive_label_space`), after those of `earlier_labels`.
+          earlier_labels: the label space of earlier records, all of whose labels must
+            stay; None if there are no such records.
+          names: maps labels of the tool to actors and actions.
+          options: how files are read, and which frames and shapes count as annotated.
+          coding: coded times, which give the instances their actions; None if all
+            actions are annotated.
           selection: which annotated frames are used, and for which split.
 
         Raises:
@@ -109,7 +120,11 @@ class AnnotatedVideos:
         return cls(folder, used)
 
     def summary(self) -> list[str]:
-        """Describe each export in a line, then coded times and the test split."""
+        """Describe the annotations for the user.
+
+        Returns:
+          a line for each export, then lines on coded times, labels and splits.
+        """
         used = self._used
         lines = describe_exports(used.exports, used.of_video, used.left_out)
         return [*lines, *used.notes]
@@ -117,9 +132,15 @@ class AnnotatedVideos:
     def length(self, vid: str) -> int:
         """Return the number of frames of a video that decode.
 
+        They are counted at the first call.
+
+        Args:
+          vid: the name of the video.
+
         Raises:
-          InputError: an export covers more frames than decode, or fewer. It may cover
-            fewer if it begins later, or if another export continues it.
+          InputError: the video cannot be read, or an export covers more frames than
+            decode, or fewer. It may cover fewer if it begins later, or if another
+            export continues it.
         """
         if vid in self._lengths:
             return self._lengths[vid]
@@ -130,20 +151,25 @@ class AnnotatedVideos:
         return count
 
     def annotated_frames(self, vid: str) -> tuple[int, ...]:
-        """Return the 1-based numbers of a video's annotated frames, ascending."""
+        """Return the 1-based numbers of a video's annotated frames, ascending.
+
+        Args:
+          vid: the name of the video.
+        """
         return tuple(sorted(self._annotations[vid].frames))
 
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None
     ) -> Annotation:
-        """Decode the masks and boxes of an annotated frame.
+        """Decode the masks and boxes of an annotated frame, and paint its label map.
 
-        The label map is painted from the masks, smaller over larger.
+        Smaller masks are painted over larger ones.
 
         Args:
           vid: the name of the video.
-          frame: one of `annotated_frames`.
-          size: (height, width) of the decoded frames; by default, of the first one.
+          frame: the 1-based number of one of its `annotated_frames`.
+          size: (height, width) of the decoded frames in pixels; None for that of the
+            video's first frame.
 
         Raises:
           InputError: a mask, a box or a field is broken, or the annotation is of
@@ -183,28 +209,61 @@ class AnnotatedVideos:
         )
 
     def codes(self, vid: str, frame: int) -> list[int]:
-        """Return the label code of each instance in one of `annotated_frames`."""
+        """Return the label codes of the instances of a frame.
+
+        A code is an integer that stands for a pair of actor and action.
+
+        Args:
+          vid: the name of the video.
+          frame: the 1-based number of one of its `annotated_frames`.
+        """
         instances = self._annotations[vid].frames[frame].instances
         return [self._code(instance) for instance in instances]
 
     def frames_path(self, vid: str) -> pathlib.Path:
-        """Return the path of a video: its file, or the folder of its frames."""
+        """Return the path of a video: its file, or the folder of its frames.
+
+        If there is neither, it is the path that an .mp4 file would have.
+
+        Args:
+          vid: the name of the video.
+        """
         return frames_path(self.folder, vid)
 
     def annotation_source(self, vid: str) -> pathlib.Path:
-        """Return the annotation file of the first annotated frame, for messages."""
+        """Return the annotation file of a video's first annotated frame, for messages.
+
+        Args:
+          vid: the name of the video.
+        """
         return self.annotation_path(vid, min(self._annotations[vid].frames))
 
     def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
-        """Return the file that contains the annotation of a frame."""
+        """Return the path of the file that contains the annotation of a frame.
+
+        Args:
+          vid: the name of the video.
+          frame: the 1-based number of one of its `annotated_frames`.
+        """
         return pathlib.Path(self._annotations[vid].frames[frame].path)
 
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
-        """Return the files of a video: one, or the images of its frames."""
+        """Return the paths of a video's files: one, or the images of its frames.
+
+        Args:
+          vid: the name of the video.
+        """
         return video_paths.files(self.frames_path(vid))
 
     def annotation_text(self, vid: str) -> str:
-        """Return the annotations of a video as text, see `annotation_text`."""
+        """Return the annotations of a video as JSON, to compare them with earlier ones.
+
+        The text changes only if the annotations change. Then the records of the video
+        are converted again.
+
+        Args:
+          vid: the name of the video.
+        """
         return annotation_text(self._annotations[vid], self._code)
 
     def _code(self, instance: Instance) -> int:

@@ -13,14 +13,15 @@ from a2d_tf.annotations.matching.video_annotations import VideoAnnotations
 def annotation_text(
     annotations: VideoAnnotations, code: Callable[[Instance], int]
 ) -> str:
-    """Return the annotations of a video as JSON.
+    """Return the annotations of a video as JSON, to compare them with earlier ones.
 
     The text does not depend on the format and layout of the files. If it changes, the
     records of the video are converted again.
 
     Args:
-      annotations: the annotations.
-      code: returns the label code of an instance.
+      annotations: the annotations of the video.
+      code: a function that takes an instance and returns its label code, an integer for
+        actor and action.
     """
     ranges = [d.frame_range for d in annotations.documents if d.frame_range]
     content: list = [repr(ranges)]

@@ -14,11 +14,14 @@ from a2d_tf.core.command.register import Register
 
 
 class ReadingFlags:
-    """The flags on how to read exports.
+    """The flags on how to read exports of annotation tools.
+
+    They are --format, --names, --actor and --first_frame. A command that reads exports
+    makes one object before it parses its arguments, which defines the flags.
 
     Args:
-      register: the command's register of flags.
-      exports: name of the flag that names the exports.
+      register: the command's register of flags, to which the flags are added.
+      exports: the name of the command's flag that lists the exports, for the help.
     """
 
     NAMES = ("format", "names", "actor", "first_frame")
@@ -48,23 +51,31 @@ class ReadingFlags:
         )
 
     def given(self, register: Register) -> list[str]:
-        """Return the names of those that a user has given."""
+        """Return the names of these flags that the user has given, without dashes.
+
+        Args:
+          register: the command's register of flags, after it has parsed the arguments.
+        """
         return [name for name in self.NAMES if register[name].present]
 
     def names(self) -> Names:
-        """Return the mapping of labels; InputError if its file is malformed."""
+        """Return the mapping from labels to actors and actions that --names states.
+
+        Raises:
+          InputError: the file of --names is missing or malformed.
+        """
         return Names.load(self._names.value) if self._names.value else NO_NAMES
 
     def options(
         self, actors: Collection[str] = (), format_name: str | None = None, **more: Any
     ) -> ReadOptions:
-        """Return the options of reading.
+        """Return how exports are read, as these flags state.
 
         Args:
-          actors: known actors of the labels. A single one is the actor of tracks whose
-            file names no actor.
-          format_name: name of the format; None for the value of --format.
-          more: further fields of `ReadOptions`.
+          actors: the known actors of the labels. If --actor is not given and there is a
+            single one, it is the actor of tracks whose file names none.
+          format_name: the name of the exports' format; None for the value of --format.
+          more: values of further fields of `ReadOptions`, such as `interpolated`.
         """
         actor = self._actor.value
         if not actor and len(actors) == 1:
@@ -80,14 +91,19 @@ class ReadingFlags:
         )
 
     def reading_of_tracks(self, exports: Iterable[str], flag: str) -> Reading:
-        """Return how exports of given tracks are read.
+        """Return which exports of tracks the user gives, and how they are read.
 
-        Coordinates of frames between two key frames are those that the tool shows
-        there.
+        In frames between two key frames of a track, the shapes that the tool has
+        interpolated are used.
 
         Args:
-          exports: values of a flag.
-          flag: its name, for messages.
+          exports: the values of the flag that lists the exports, 'PATH' or
+            'VIDEO=PATH'.
+          flag: the name of this flag, for errors.
+
+        Raises:
+          InputError: a value is no such pair, or the file of --names is missing or
+            malformed.
         """
         return Reading(
             [Export.parse(export, flag) for export in exports],

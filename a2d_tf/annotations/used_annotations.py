@@ -52,21 +52,27 @@ REMEDY = "add it, re-encode it, or pass its folder as --videos"
 
 @dataclasses.dataclass(frozen=True)
 class UsedAnnotations:
-    """The annotations that are used, and notes for the user about them.
+    """The annotations that records are made of, and notes for the user about them.
+
+    `read_annotations` makes it.
 
     Attributes:
-      exports: the exports with their documents.
-      of_video: {name of a video: its annotations}.
-      names: maps labels to pairs of the label space.
-      label_space: the user's label space; without one, the labels of the annotations.
-      videos: the videos in the order of the annotations, without size and length.
-      track_identities: {name of a video: identities of its tracks}.
-      notes: the last lines of the summary.
-      left_out: annotated frames that are not used.
-      doubts: notes of names that may be misspelled, unless the user gave a label space,
-        and of coded times that may be of several individuals.
-      lost_behaviours: {action that was coded, but that no instance has: for how long}.
-      bout_seconds: {action: mean length of its coded bouts} in training videos.
+      exports: the exports with the annotations of each of their files.
+      of_video: {name of a video: its annotations that are used}.
+      names: maps labels of tools to pairs of the label space.
+      label_space: the actors, actions and valid pairs: as the user states, or else
+        those of earlier records with those of the annotations.
+      videos: the videos with used frames in the order of the annotations, with their
+        splits, but without size and length.
+      track_identities: {name of a video: which instances are of one track}.
+      notes: the last lines of the summary for the user.
+      left_out: the annotated frames that are not used, counted by reason.
+      doubts: sentences on names that may be misspelled, unless the user gave a label
+        space, and on coded times that may be of several individuals.
+      lost_behaviours: {action that was coded, but that no instance has: its length as
+        text}.
+      bout_seconds: {action: the mean length in seconds of its coded bouts in training
+        videos}; empty without coded times.
     """
 
     exports: Sequence[ReadExport]
@@ -100,7 +106,23 @@ def read_annotations(
 ) -> UsedAnnotations:
     """Read exports, match them to videos, and choose the annotations to use.
 
-    Arguments and errors are described in `annotated_videos.AnnotatedVideos.read`.
+    Args:
+      exports: the files, folders and zips of the annotations.
+      folder: the folder of the videos.
+      label_space: the label space that the user states; None to derive it from the
+        annotations and `earlier_labels`.
+      earlier_labels: the label space of earlier records, all of whose labels must stay;
+        None if there are no such records.
+      names: maps labels of the tool to actors and actions.
+      options: how files are read, and which frames and shapes count as annotated.
+      coding: coded times, which give the instances their actions; None if all actions
+        are annotated.
+      selection: which annotated frames are used, and for which split.
+
+    Raises:
+      InputError: a file cannot be read or is of no known format, no frame is annotated,
+        a label has no actor and action, no video fits a frame, a test video is not
+        annotated, or `label_space` lacks some of `earlier_labels`.
     """
     video_folder = VideoFolder.open(folder)
     read = _read_and_match(exports, video_folder, options)
@@ -190,7 +212,14 @@ def _notes_on_splits(
 
 
 def frames_path(folder: pathlib.Path, vid: str) -> pathlib.Path:
-    """Return the path of a video in a folder: a file, or a folder of images."""
+    """Return the path of a video in a folder: its file, or the folder of its images.
+
+    If there is neither, it is the path that an .mp4 file would have, for errors.
+
+    Args:
+      folder: the folder of the videos.
+      vid: the name of the video, without suffix.
+    """
     return video_paths.find(folder, vid) or folder / f"{vid}.mp4"
 
 

@@ -13,10 +13,13 @@ from a2d_tf.core.labels import A2D, NONE, LabelSpace
 
 
 def label_space_of(instances: Iterable[Instance], names: Names) -> LabelSpace:
-    """Return the label space of instances.
+    """Return the label space of annotations: their actors, actions and valid pairs.
 
-    It is the label space of `names`, with the pairs that it lacks if it grows; else
-    `derive_label_space` of the pairs.
+    Args:
+      instances: all annotated instances.
+      names: maps the labels of the instances to pairs of actor and action. If it has a
+        label space, that one is returned; if it `grows`, with the pairs that it lacks.
+        Otherwise the label space follows from the pairs, see `derive_label_space`.
 
     Raises:
       InputError: labels have no actor and action, all of which are listed with counts;
@@ -94,10 +97,13 @@ def _no_pair_error(instances: Sequence[Instance]) -> InputError:
 
 
 def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
-    """Return a label space with these pairs; A2D's if they are exactly A2D's pairs.
+    """Return a label space with these valid pairs; A2D's own if they are A2D's pairs.
 
     Names are in alphabetical order, but 'none', the action that action mAP leaves out,
     comes last.
+
+    Args:
+      pairs: the (actor, action) of each valid pair, as names.
     """
     pairs = list(pairs)
     if set(pairs) == set(A2D.named_pairs):
@@ -122,7 +128,12 @@ def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
 
 
 def check_kept(label_space: LabelSpace, earlier_labels: LabelSpace) -> None:
-    """Raise InputError if a label space lacks labels of earlier records."""
+    """Raise InputError if the user's label space lacks labels of earlier records.
+
+    Args:
+      label_space: the label space in the file of --labels.
+      earlier_labels: the label space of the earlier records.
+    """
     lost = label_space.unknown_in(earlier_labels)
     if lost:
         raise InputError(

@@ -35,8 +35,8 @@ class AnnotatedNames(NamedTuple):
     """The actor and the action that annotations state; either may be an invalid name.
 
     Attributes:
-      actor: the actor; '' if there is none.
-      action: the action; '' or None if there is none.
+      actor: the name of the actor; '' if there is none.
+      action: the name of the action; '' or None if there is none.
     """
 
     actor: str
@@ -44,7 +44,7 @@ class AnnotatedNames(NamedTuple):
 
     @property
     def pair(self) -> Pair | None:
-        """The actor and the action, if both are valid names; otherwise None."""
+        """The (actor, action), if both are valid names; otherwise None."""
         if self.action and is_name(self.actor) and is_name(self.action):
             return self.actor, self.action
         return None
@@ -52,10 +52,13 @@ class AnnotatedNames(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Names:
-    """Maps labels to pairs of an actor and an action.
+    """Maps labels and attributes of annotation tools to pairs of actor and action.
+
+    The module's docstring has the rules.
 
     Attributes:
-      by_label: {label: (actor, action)}; None stands for the attribute 'action'.
+      by_label: {label: (actor, action)} of the file of --names. An action of None
+        stands for the value of the attribute 'action'.
       label_space: the label space of the pairs, which tells where a label with several
         hyphens is split; None if the label space is derived from the annotations.
       grows: whether pairs that the label space lacks are added to it.
@@ -69,14 +72,15 @@ class Names:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Names:
-        """Read the file of `--names`.
+        """Read the file of --names, which maps labels to actors and actions.
 
         Args:
           path: a JSON file {"label": ["actor", "action"]}; an action of null stands for
             the attribute 'action'.
 
         Raises:
-          InputError: the file is missing, malformed, or contains an invalid name.
+          InputError: the file is missing, malformed, lists a label twice, or contains
+            an invalid name.
         """
         remedy = (
             'write {"label": ["actor", "action"]}, or with null for the attribute'
@@ -93,23 +97,43 @@ class Names:
         return cls(by_label)
 
     def unused(self, labels: Iterable[str]) -> list[str]:
-        """Return the labels of `by_label` that are not among `labels`."""
+        """Return the labels of `by_label` that do not occur in the annotations.
+
+        Args:
+          labels: all labels in the annotation files.
+        """
         seen = {normalized(label) for label in labels}
         return [label for label in self.by_label if label not in seen]
 
     def pair(self, instance: Instance) -> Pair | None:
-        """Return the actor and the action of an instance; None if they are unclear."""
+        """Return the (actor, action) of an instance; None if they are unclear.
+
+        A coded action replaces the annotated one.
+
+        Args:
+          instance: an annotated instance.
+        """
         names = self.annotated_names(instance)
         if instance.coded:
             names = names._replace(action=instance.coded)
         return names.pair
 
     def pair_of_label(self, label: ToolLabel) -> Pair | None:
-        """Return the pair of a label that a tool offers; None if it is unclear."""
+        """Return the (actor, action) that a tool's label means; None if it is unclear.
+
+        Args:
+          label: a label that the tool offers, with values of its attributes.
+        """
         return self.annotated_names(label).pair
 
     def annotated_names(self, annotated: Instance | ToolLabel) -> AnnotatedNames:
-        """Return the actor and the action that label and attributes state."""
+        """Return the actor and the action that the label and the attributes state.
+
+        Coded actions do not count. The names may be empty or invalid.
+
+        Args:
+          annotated: an annotated instance, or a label that a tool offers.
+        """
         label = normalized(annotated.label)
         actor_attribute = attribute(annotated.actor)
         action_attribute = attribute(annotated.action)
@@ -129,7 +153,12 @@ class Names:
         return AnnotatedNames(actor_attribute or label, split.action)
 
     def code(self, instance: Instance, space: LabelSpace) -> int:
-        """Return the code of an instance in a label space that has its pair."""
+        """Return the label code of an instance, an integer for its actor and action.
+
+        Args:
+          instance: an annotated instance that has an actor and an action.
+          space: the label space, which must have both.
+        """
         pair = self.pair(instance)
         assert pair is not None  # `label_space_of` refuses other instances
         actor, action = pair
@@ -180,6 +209,13 @@ def _is_pair(value: Any) -> bool:
 
 
 def attribute(value: str | None) -> str | None:
-    """Return the text of an attribute; None if it is missing or undefined."""
+    """Return the value of an attribute, without blanks around it.
+
+    Args:
+      value: the text of the attribute as in the file; None if it is missing.
+
+    Returns:
+      the text; None if it is missing, empty, or CVAT's '__undefined__'.
+    """
     text = normalized(value or "")
     return None if text in NO_VALUE else text

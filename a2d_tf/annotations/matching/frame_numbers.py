@@ -44,8 +44,8 @@ def number_in_video(
 ) -> int:
     """Return the 1-based number of an annotated frame in its video.
 
-    If the file numbers frames by names of images, the number of the first image is
-    subtracted: that of the folder of images, or of `first_frame` for a video file.
+    If names of images number the frames, the first image is frame 1. The number
+    in its name is that in the folder of images, or `first_frame` for a video file.
 
     Args:
       frame: the annotated frame.

@@ -14,7 +14,7 @@ _DOWNLOAD = re.compile(
 
 
 def name_of(file: str, is_folder: bool) -> str:
-    """Return the name of a video: that of its file without suffix, or that of its folder.
+    """Return a video's name: that of its file without suffix, or that of its folder.
 
     Args:
       file: the name of the video file, or of the folder of images.

@@ -16,14 +16,16 @@ from a2d_tf.data.sources.video_list import Video, with_tests
 
 
 class ChosenVideos(NamedTuple):
-    """The result of `choose_videos`.
+    """The result of `choose_videos`: the frames that are used, and the videos' splits.
 
     Attributes:
-      annotations: {video: its annotations, with the frames that are used}.
-      left_out: {video: {reason: the number of frames that were left out for it}}.
-      splits: {video: the split that follows from its files or earlier records, or that
-        was chosen}. Test videos that the user names win over it.
-      candidates: all annotated videos, in their splits.
+      annotations: {name of a video: its annotations, with the frames that are used}.
+      left_out: {name of a video: {reason: the number of frames that were left out}}.
+      splits: {name of a video: 'train' or 'test'}, as its files or earlier records
+        state, or as it was chosen. It does not regard the test videos that the user
+        names.
+      candidates: all annotated videos with their splits, for which test videos that the
+        user names count most.
       videos: the candidates that have used frames.
     """
 
@@ -34,19 +36,20 @@ class ChosenVideos(NamedTuple):
     videos: tuple[Video, ...]
 
     def trained(self) -> list[str]:
-        """Return the names of the videos that a network is trained on."""
+        """Return the names of the training videos that have used frames."""
         return _trained(self.videos)
 
 
 def choose_videos(
     annotations: Mapping[str, VideoAnnotations], names: Names, selection: Selection
 ) -> ChosenVideos:
-    """Put annotated videos into the two splits, and choose their frames.
+    """Assign annotated videos to training and test, and choose the frames to train on.
 
     Args:
-      annotations: {video: its annotations}.
-      names: maps labels to pairs of actor and action.
-      selection: what the user says of splits and frames.
+      annotations: {name of a video: its annotations}.
+      names: maps labels of the tool to pairs of actor and action.
+      selection: what the user says of splits, and of the number of frames. If he limits
+        it, frames of training videos that differ most are kept; tests keep all frames.
 
     Raises:
       InputError: a test video that the user names is not annotated.

@@ -44,15 +44,17 @@ def find_misspellings(
     names: Names,
     documents: Iterable[Document],
 ) -> Iterator[str]:
-    """Yield a note for each name that may be misspelled.
+    """Yield a sentence for each name of an actor or action that may be misspelled.
 
-    Either its tool does not list it. Or it is like a commoner name, and is used in a
-    single video, or in at most a tenth of the instances of the other name.
+    A name is doubtful if the annotation tool does not list it. It is also doubtful if
+    it is like a commoner name, and is used in a single video, or in at most a tenth of
+    the instances of the other name.
 
     Args:
-      annotations: {video: its annotations}; all of the instances have a pair.
-      names: maps their labels.
-      documents: their files, with the labels that their tools list.
+      annotations: {name of a video: its annotations}; all instances have an actor and
+        an action.
+      names: maps labels of the tool to pairs of actor and action.
+      documents: the annotations of each file, with the labels that the tool lists.
     """
     tool_names = {}
     for document in documents:

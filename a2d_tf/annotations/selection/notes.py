@@ -20,10 +20,16 @@ def notes_on_tests(
     *,
     is_kept: bool,
 ) -> list[str]:
-    """Return a note of the test videos whose files state no split, if there are any.
+    """Return a note that lists the test videos that no file has assigned to the test.
 
     Args:
-      is_kept: whether earlier records had a split; else the note says how to keep it.
+      videos: the annotated videos with their splits.
+      annotations: {name of a video: its annotations}.
+      is_kept: whether the split is that of earlier records; otherwise the note says how
+        to keep it in the next records.
+
+    Returns:
+      a list of one sentence; an empty list if there are no such videos.
     """
     names = []
     for video in videos:
@@ -41,7 +47,17 @@ def notes_on_tests(
 
 
 def notes_on_new(splits: Mapping[str, str], selection: Selection) -> list[str]:
-    """Return notes of the videos that earlier records lack: what they are used for."""
+    """Return notes on what the videos that earlier records lack are used for.
+
+    Args:
+      splits: {name of a video: 'train' or 'test'}.
+      selection: what the user says of splits, with the splits of earlier records.
+
+    Returns:
+      at most three sentences: on the new videos of which the user was asked to annotate
+        frames, on other new training videos, and on new test videos. There are none
+        without earlier records.
+    """
     if not selection.earlier:
         return []
     asked = []
@@ -68,7 +84,15 @@ def notes_on_new(splits: Mapping[str, str], selection: Selection) -> list[str]:
 
 
 def notes_on_sides(splits: Mapping[str, str], earlier: Mapping[str, str]) -> list[str]:
-    """Return a note of the videos that were in the other split in earlier records."""
+    """Return a note that lists the videos whose split differs from the earlier records.
+
+    Args:
+      splits: {name of a video: 'train' or 'test'}.
+      earlier: the same of earlier records, which may have other videos.
+
+    Returns:
+      a list of one sentence; an empty list if no video has changed its split.
+    """
     names = [vid for vid in splits if earlier.get(vid, splits[vid]) != splits[vid]]
     if not names:
         return []
@@ -81,7 +105,15 @@ def notes_on_sides(splits: Mapping[str, str], earlier: Mapping[str, str]) -> lis
 def notes_on_labels(
     label_space: LabelSpace, earlier_labels: LabelSpace | None
 ) -> list[str]:
-    """Return a note of the labels that earlier records lack, if there are any."""
+    """Return a note that lists the actors, actions and pairs that earlier records lack.
+
+    Args:
+      label_space: the label space of the new records.
+      earlier_labels: the label space of the earlier records; None without any.
+
+    Returns:
+      a list of one sentence; an empty list if nothing is new.
+    """
     if earlier_labels is None:
         return []
     new = earlier_labels.unknown_in(label_space)
@@ -91,7 +123,15 @@ def notes_on_labels(
 
 
 def notes_on_names(names: Names, documents: Sequence[Document]) -> list[str]:
-    """Return a note of the labels of `names` that no file has."""
+    """Return a note that lists the labels in the file of --names that no export has.
+
+    Args:
+      names: the content of that file, which maps labels to actors and actions.
+      documents: the annotations of each file, with the labels that the tool lists.
+
+    Returns:
+      a list of one sentence; an empty list if each label occurs.
+    """
     if not names.by_label:
         return []
     labels: set[str] = set()

@@ -8,17 +8,18 @@ from collections.abc import Collection, Mapping
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """Which videos are tested, and how many frames trained.
+    """What the user says of the split into training and test, and of frames to use.
 
     Attributes:
-      test_videos: names of the test split; by default as the files say, else
-        `split_by_pairs`.
-      earlier: {video: split} of earlier records, which stays unless a file states
-        another split.
-      asked: names of videos of which frames were asked for, to be trained; a split that
-        a file states stays, and an earlier one.
-      max_frames: the most frames that are used for training, see `spread_annotations`.
-      has_split: whether there is a test split at all, of which notes tell.
+      test_videos: the names of the test videos. If empty, the files state the split, or
+        `split_by_pairs` chooses it.
+      earlier: {name of a video: 'train' or 'test'} of earlier records. It stays unless
+        a file states another split.
+      asked: the names of videos of which `a2d next` asked to annotate frames. They are
+        trained on, unless a file or the earlier records say otherwise.
+      max_frames: the largest number of frames to train on, of all videos together; None
+        to use all frames.
+      has_split: whether videos are split at all, so that the user is told about it.
     """
 
     test_videos: Collection[str] = ()

@@ -30,15 +30,18 @@ def split_videos(
     names: Names,
     earlier: Mapping[str, str],
 ) -> dict[str, str]:
-    """Assign annotated videos to 'train' and 'test', see `split_by_pairs`.
+    """Assign annotated videos to 'train' and 'test'; both show each pair if they can.
+
+    A pair is an actor with its action.
 
     Args:
-      annotations: {video: its annotations}.
-      names: maps labels to pairs of actor and action.
-      earlier: {video: split} of earlier records.
+      annotations: {name of a video: its annotations}.
+      names: maps labels of the tool to pairs of actor and action.
+      earlier: {name of a video: 'train' or 'test'} of earlier records.
 
     Returns:
-      {video: split}.
+      {name of a video: 'train' or 'test'}. A split that the annotation files state
+      counts first, then the earlier one; the others follow from `split_by_pairs`.
     """
     stated = {}
     videos_of_pairs: dict[Pair | None, set[str]] = {}
@@ -52,7 +55,15 @@ def split_videos(
 
 
 def stated_split(annotations: VideoAnnotations) -> str | None:
-    """Return the first split that the files of a video state, or None."""
+    """Return the split, 'train' or 'test', that the annotation files of a video state.
+
+    Args:
+      annotations: the annotations of the video, of which the first frame with a split
+        counts.
+
+    Returns:
+      the split; None if no frame states one.
+    """
     for frame in annotations.frames.values():
         if frame.split:
             return frame.split
@@ -66,19 +77,22 @@ def split_by_pairs(
 ) -> dict[str, str]:
     """Assign videos to 'train' and 'test', so that both show each pair if possible.
 
-    Only videos without a stated or an earlier split move. First the video moves to the
-    other split that removes most faults (see `_Faults`), again and again until no move
-    removes any. Then videos move in the order of a hash of their names until about a
-    fifth of them is tested, if the move makes no new fault. The result is the same on
-    every machine and in every order of the videos.
+    Only videos without a stated or an earlier split move. They all begin in training.
+    First the video moves to the other split that removes most faults (see `_Faults`),
+    again and again until no move removes any. Then videos move in the order of a hash
+    of their names until about a fifth of them is tested, if the move makes no new
+    fault. The result is the same on every machine and in every order of the videos.
 
     Args:
-      stated: {video: the split that its annotations state, or None}.
-      videos_of_pairs: for each pair, the videos that show it.
-      earlier: {video: split} of earlier records, which may have other videos, too.
+      stated: {name of a video: the split that its annotation files state, or None}.
+      videos_of_pairs: for each pair of actor and action, the names of the videos that
+        show it.
+      earlier: {name of a video: its split} of earlier records, which may have other
+        videos, too.
 
     Returns:
-      {video: split}. It is the stated split, or else the earlier one, if there is any.
+      {name of a video: 'train' or 'test'}. It is the stated split, or else the earlier
+      one, if there is any.
     """
     pairs = list(videos_of_pairs)
     unstated = {vid for vid, split in stated.items() if not split}
@@ -123,18 +137,18 @@ def split_by_pairs(
 def folds_by_pairs(
     videos_of_pairs: Iterable[set[str]], count: int
 ) -> dict[str, list[str]]:
-    """Divide videos into folds, each of which shows each pair if enough videos do.
+    """Divide videos into folds for cross-validation, each with all pairs if possible.
 
-    From the rarest pair on, each of its videos goes to the fold that has fewest videos
-    with this pair, then fewest in all. The result is the same on every machine and in
-    every order of the videos.
+    From the rarest pair of actor and action on, each of its videos goes to the fold
+    that has fewest videos with this pair, then fewest in all. The result is the same on
+    every machine and in every order of the videos.
 
     Args:
-      videos_of_pairs: for each pair, the videos that show it.
+      videos_of_pairs: for each pair, the names of the videos that show it.
       count: the number of folds, at most the number of videos.
 
     Returns:
-      {name of a fold, from '1': its videos, sorted}.
+      {name of a fold, '1' to the number of folds: the names of its videos, sorted}.
     """
     folds: list[set[str]] = [set() for _ in range(count)]
     placed: set[str] = set()

@@ -29,8 +29,9 @@ class SpreadAnnotations(NamedTuple):
     """The result of `spread_annotations`.
 
     Attributes:
-      annotations: {video: its annotations}.
-      left_out: {video: {reason: number of its frames that are left out}}.
+      annotations: {name of a video: its annotations, with the frames that were kept}.
+      left_out: {name of a video: {reason: the number of its frames that were left
+        out}}.
     """
 
     annotations: Mapping[str, VideoAnnotations]
@@ -43,13 +44,17 @@ def spread_annotations(
     names: Names,
     max_frames: int,
 ) -> SpreadAnnotations:
-    """Keep only the frames of some videos that differ most, see `spread`.
+    """Keep only as many annotated frames as the user wants to train on.
+
+    `spread` chooses frames that differ: of all pairs and videos, and far apart in time.
 
     Args:
-      annotations: {video: its annotations}.
-      vids: names of the videos whose frames are chosen; those of others all stay.
-      names: maps labels to pairs.
-      max_frames: number of frames to choose, in all these videos together.
+      annotations: {name of a video: its annotations}.
+      vids: the names of the videos whose frames are chosen; other videos keep all
+        frames.
+      names: maps labels of the tool to pairs of actor and action. Frames without
+        instances are treated as a pair of their own.
+      max_frames: the number of frames to keep, in all these videos together.
     """
     vids = list(vids)
     frames_of_pairs: dict[Pair | None, dict[str, list[int]]] = {}
@@ -79,17 +84,18 @@ def spread_annotations(
 def spread(
     frames_of_pairs: Mapping[Any, Mapping[str, Sequence[int]]], count: int
 ) -> set[tuple[str, int]]:
-    """Choose frames that differ.
+    """Choose frames that differ: of all pairs, of all videos, and far apart in time.
 
-    Each pair gets the same number of frames, and each video that shows the pair, as far
-    as there are enough. Those of a video are far apart in time.
+    Each pair of actor and action gets the same number of frames, if it has so many, and
+    so does each video that shows the pair.
 
     Args:
-      frames_of_pairs: {pair: {video: numbers of the frames that show it, ascending}}.
-      count: how many frames; all if there are fewer.
+      frames_of_pairs: {pair: {name of a video: numbers of the frames that show the
+        pair, ascending}}.
+      count: the number of frames to choose; if there are fewer, all are chosen.
 
     Returns:
-      the (video, number) of the frames.
+      a (name of the video, number of the frame) for each chosen frame.
     """
     ranked_frames = []
     for pair_index, frames_of_videos in enumerate(frames_of_pairs.values()):
@@ -110,9 +116,13 @@ def spread(
 
 
 def far_apart(values: Sequence[int]) -> list[int]:
-    """Order values so that the first few, however many, are far from each other.
+    """Order values so that the first few, however many, are far apart in the list.
 
-    This is the order of the van der Corput sequence: 0, 4, 2, 6, 1, 5, 3, 7 of eight.
+    This is the order of the van der Corput sequence: of eight values those at positions
+    0, 4, 2, 6, 1, 5, 3, 7.
+
+    Args:
+      values: numbers of frames, ascending.
     """
     bits = max(len(values) - 1, 1).bit_length()
     indices = sorted(range(len(values)), key=lambda index: _mirrored(index, bits))

@@ -12,11 +12,11 @@ from a2d_tf.annotations.readers.exports import ReadExport
 
 
 class LeftOut(NamedTuple):
-    """Annotated frames of a video that are not used, and why.
+    """The numbers of annotated frames of a video that are not used.
 
     Attributes:
-      document: the first document of the video.
-      counts: {reason: number of frames}.
+      document: the contents of the first file that annotates the video.
+      counts: {reason: the number of frames that are left out for it}.
     """
 
     document: Document
@@ -27,11 +27,11 @@ def left_out_of_videos(
     annotations: Mapping[str, VideoAnnotations],
     counts: Mapping[str, collections.Counter[str]],
 ) -> Iterator[LeftOut]:
-    """Yield the frames that are left out of each video.
+    """Yield the counts of the frames that are left out of each video.
 
     Args:
-      annotations: {video: its annotations}.
-      counts: {video: {reason: number of frames that are left out}}.
+      annotations: {name of a video: its annotations}.
+      counts: {name of a video: {reason: the number of frames that are left out}}.
     """
     for vid, counts_of_video in counts.items():
         yield LeftOut(annotations[vid].documents[0], counts_of_video)
@@ -42,12 +42,15 @@ def describe_exports(
     annotations: Mapping[str, VideoAnnotations],
     left_out: Sequence[LeftOut],
 ) -> list[str]:
-    """Return a line for each export: format, videos, numbering, and what is left out.
+    """Return a line for the user on each export.
+
+    It has the path, the format, the videos with their numbers of frames, the numbering
+    of frames, and the frames and shapes that are left out.
 
     Args:
-      exports: the exports with their documents.
-      annotations: {video: its annotations that are used}.
-      left_out: annotated frames that are not used.
+      exports: the exports with the annotations of each of their files.
+      annotations: {name of a video: its annotations that are used}.
+      left_out: the numbers of annotated frames that are not used.
     """
     lines = []
     for export, documents in exports:
@@ -67,11 +70,15 @@ def describe_exports(
 
 
 def left_out_text(documents: Sequence[Document], later: Sequence[LeftOut] = ()) -> str:
-    """Describe what is left out of documents; return '' if nothing is.
+    """Return in words what is left out of some documents; '' if nothing is.
+
+    For example: 'left out: 3 frames without annotations, 2 frames beyond --max_frames'.
 
     Args:
-      documents: the documents.
-      later: frames that were left out after reading, also of other documents.
+      documents: the annotations of some files, with counts of what their readers left
+        out.
+      later: counts of frames that were left out after reading. Those of other documents
+        are ignored.
     """
     total = collections.Counter[str]()
     for document in documents:

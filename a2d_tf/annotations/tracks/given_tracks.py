@@ -23,11 +23,11 @@ from a2d_tf.core.labels import LabelSpace
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """How exports of tracks are read, as the user says.
+    """Which exports of tracks the user gives, and how they are read.
 
     Attributes:
-      exports: the files, folders and zips.
-      names: maps labels to actors.
+      exports: the files, folders and zips with the tracks.
+      names: maps labels of the tool to actors.
       options: how files are read.
     """
 
@@ -38,12 +38,13 @@ class Reading:
 
 @dataclasses.dataclass(frozen=True)
 class GivenTracks:
-    """The given tracks of videos.
+    """Tracks in videos that a user or a detector gives, to be labelled by a network.
 
     Attributes:
       videos: {name of a video: its tracks}.
-      annotations: {name of a video: the frames of its exports}.
-      left_out: {actor of a detector's that the labels lack: its instances}.
+      annotations: {name of a video: its frames as the exports annotate them}.
+      left_out: {actor of a detector that the network's labels lack: the number of its
+        instances, which are left out}.
     """
 
     videos: Mapping[str, VideoTracks]
@@ -60,20 +61,21 @@ class GivenTracks:
         *,
         of_detector: bool = False,
     ) -> GivenTracks:
-        """Read exports, and find the tracks of videos in them.
+        """Read exports of tracks, and match them to videos.
 
         Args:
-          folder: where the videos are.
-          labels: the label space of the model. If it has a single actor, that is the
-            actor of tracks whose export does not say.
-          wanted: names of videos, all of which must have tracks; exports of others are
-            left out.
-          of_detector: whether a detector found them: then videos may have no tracks,
-            and those of other actors are left out.
+          reading: the exports, and how they are read.
+          folder: the folder of the user's videos.
+          labels: the label space of the network. If it has a single actor, and the user
+            states none, that is the actor of tracks whose export names none.
+          wanted: names of videos, all of which must have tracks; tracks of other videos
+            are left out.
+          of_detector: whether a detector found the tracks. Then a video may have no
+            tracks, and tracks of actors that `labels` lacks are left out.
 
         Raises:
           InputError: a file cannot be read, a wanted video has no tracks, a track is in
-            a frame twice, or a label is no actor.
+            a frame twice, a shape belongs to no track, or a label is no actor.
         """
         options = reading.options
         if not options.actor and len(labels.actors) == 1:

@@ -15,7 +15,10 @@ from a2d_tf.annotations.documents.document import AnnotatedFrame
 
 
 class TrackIdentities:
-    """The identities of the tracks of a video.
+    """Tells which instances in the frames of one video belong to one track.
+
+    The identity of a track is a number that is unique in the video, though each file
+    numbers its tracks anew.
 
     Args:
       frames: the annotated frames of the video, in the order of its files.
@@ -39,11 +42,14 @@ class TrackIdentities:
                     self._of_name[instance.name] = self._of_track(frame, instance.track)
 
     def of_frame(self, frame: AnnotatedFrame) -> np.ndarray | None:
-        """Return the identities of a frame's N instances.
+        """Return the identity of the track of each instance in a frame.
+
+        Args:
+          frame: one of the annotated frames of the video, with N instances.
 
         Returns:
-          int64 [N], -1 for an instance with neither track nor name; None if all
-          instances are so.
+          int64 [N], in the order of the instances; -1 for an instance with neither
+          track nor name. None if all instances are so.
         """
         identities = []
         for instance in frame.instances:

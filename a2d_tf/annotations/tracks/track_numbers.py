@@ -15,14 +15,14 @@ def page_numbers(
 
     A track has the number that the user gave to its individual. Otherwise it has the
     annotation tool's number, plus 1 if the tool counts from 0. If another track has
-    that number, the track gets the next free one.
+    that number, the track gets a number above all others so far.
 
     Args:
       frames: the annotated frames of the video.
-      identities: which instances of the frames are one track.
+      identities: tells which instances of the frames belong to one track.
 
     Returns:
-      {identity of a track: its number, from 1}.
+      {identity of a track, as `identities` numbers it: its number on pages, from 1}.
     """
     user_numbers: dict[int, int] = {}
     tool_numbers: dict[int, int] = {}

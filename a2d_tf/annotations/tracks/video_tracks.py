@@ -25,14 +25,16 @@ FLAG = "tracks"
 
 @dataclasses.dataclass(frozen=True)
 class GivenInstances:
-    """The N instances of a frame in a user's tracks.
+    """The N instances of one frame in tracks that a user or a detector gives.
 
     Attributes:
-      boxes: float32 [N, 4] (y1, x1, y2, x2), pixels of the video.
-      masks: N masks in COCO's RLE; None for an instance with a box alone.
-      tracks: int64 [N], numbers of the tracks, from 1.
-      actors: int64 [N], indices of the actors; -1 if the export does not say it.
-      scores: float32 [N], scores of a detector's boxes; None if a user drew the boxes.
+      boxes: float32 [N, 4], (y1, x1, y2, x2) in pixels of the video.
+      masks: a mask in COCO's RLE for each instance; None for one with a box alone.
+      tracks: int64 [N], the numbers of the tracks on pages, from 1.
+      actors: int64 [N], the 0-based indices of the actors in the network's labels; -1
+        if the export names no actor.
+      scores: float32 [N], the scores of a detector's boxes; None if a user drew the
+        boxes.
     """
 
     boxes: np.ndarray
@@ -43,12 +45,22 @@ class GivenInstances:
 
 
 class VideoTracks:
-    """The given tracks of a video.
+    """The given tracks of one video: who is where in each of its frames.
+
+    Args:
+      video: the name of the video.
+      annotations: its annotated frames, in which each instance must belong to a track.
+      labels: the label space of the network that labels the tracks.
+      names: maps labels of the tool to actors.
 
     Attributes:
-      names: {number of a track: name of its individual}, if it has a name.
-      last_frames: {number of a track: number of the last frame with it}.
+      names: {number of a track on pages: the name of its individual} of tracks whose
+        individual has a name.
+      last_frames: {number of a track: the 1-based number of the last frame with it}.
       has_masks: whether any instance has a mask.
+
+    An InputError is raised if a track is in a frame twice, an instance belongs to no
+    track, or its actor is not in the label space.
     """
 
     def __init__(
@@ -80,19 +92,20 @@ class VideoTracks:
 
     @property
     def last_frame(self) -> int:
-        """The 1-based number of the last frame with a track; 0 without any."""
+        """The 1-based number of the last frame that shows a track; 0 without tracks."""
         return max(self.last_frames.values(), default=0)
 
     def instances(self, number: int, size: tuple[int, int]) -> GivenInstances:
-        """Return the instances of a frame.
+        """Return the instances of a frame, with shapes in pixels of the video.
 
         Args:
-          number: number of the frame, from 1.
-          size: (height, width) of the video's frames.
+          number: the 1-based number of the frame in the video. A frame without
+            annotation has no instances.
+          size: (height, width) of the video's frames in pixels.
 
         Raises:
-          InputError: a shape is malformed or outside the frame, or an instance has no
-            track.
+          InputError: a shape is malformed or outside the frame, or the annotations are
+            of another frame size.
         """
         boxes = []
         masks = []
@@ -119,15 +132,22 @@ class VideoTracks:
         )
 
     def numbers(self, number: int) -> list[int]:
-        """Return the numbers of the tracks of a frame, in the order of its file."""
+        """Return the numbers on pages of the tracks in a frame, in its file's order.
+
+        Args:
+          number: the 1-based number of an annotated frame.
+        """
         return [track for _, track in self._tracked(self._frames[number])]
 
     def short_gaps(self, every: int) -> int:
-        """Count how often an answered frame lies in a track's gap of few frames.
+        """Count the predicted frames that lie in short gaps of tracks.
+
+        Such a frame may cut a bout of the track in two. A gap is short if the track
+        appears again at most `every` frames after the last frame before the gap.
 
         Args:
-          every: distance of answered frames, counted from the first frame; a gap of
-            fewer frames is short.
+          every: the number of frames from one predicted frame to the next; the first
+            frame of the video is predicted.
         """
         frames_of_track: dict[int, list[int]] = {}
         for number in sorted(self._frames):
@@ -141,7 +161,10 @@ class VideoTracks:
         return count
 
     def digest(self) -> str:
-        """Return a checksum of the boxes and masks of all tracks."""
+        """Return a SHA-256 checksum, in hexadecimal, of all tracks' boxes and masks.
+
+        It changes if a track changes, so that its features have to be computed again.
+        """
         total = hashlib.sha256()
         for number in sorted(self._frames):
             frame = self._frames[number]
@@ -152,7 +175,11 @@ class VideoTracks:
         return total.hexdigest()
 
     def check_length(self, frames: int) -> None:
-        """Raise InputError if a track goes on after the last of a video's frames."""
+        """Raise InputError if a track goes on behind the last frame of the video.
+
+        Args:
+          frames: the number of frames of the video.
+        """
         if self.last_frame <= frames:
             return
         where = self._frames[self.last_frame].where
