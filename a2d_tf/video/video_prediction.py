@@ -62,7 +62,7 @@ def predict(
         writable.
       reader: the reader of the video, which has just been opened.
       output: path of the folder of the prediction.
-      span: the frames to answer.
+      span: the answered frames, in which instances are predicted.
       track_settings: how individuals are tracked.
       kinds: the kinds of results to write, of `RESULT_FILES`.
       record: contents of `prediction.json`, for a video of a library; None for a single

@@ -63,10 +63,10 @@ class RecordsInfo(NamedTuple):
 
     @classmethod
     def read(cls, folder: str | os.PathLike) -> RecordsInfo:
-        """Read the contents of a folder of records.
+        """Read the records: which frames are annotated, which videos are held out.
 
         Args:
-          folder: path of the folder.
+          folder: path of the folder of the records that the model was trained on.
 
         Raises:
           InputError: the records are damaged.

@@ -45,7 +45,7 @@ def needed_frames(
 
     Args:
       reader: the reader of the video, which has just been opened.
-      span: the frames to answer.
+      span: the answered frames, in which instances are predicted.
       model_info: the description of the network, as in `a2d_tf.json`: how many frames a
         clip has, and which motion maps are read.
       stops: list of the numbers of the signals (Ctrl-C, SIGTERM) that have come, see
@@ -85,7 +85,7 @@ def clips_of_span(
         needs no features, and a clip has only its key frame.
       frames: every frame of a video from the first, RGB uint8 [H, W, 3]; None in place
         of a frame on which no answer depends, see `needed_frames`.
-      span: the frames to answer.
+      span: the answered frames, in which instances are predicted.
 
     Yields:
       the clips in the order of their key frames.
@@ -140,7 +140,7 @@ def answer_clips(
         that frame.
       frames: every frame of the video from the first, RGB uint8 [H, W, 3]; None in
         place of a frame on which no answer of the span depends.
-      span: the frames to answer.
+      span: the answered frames, in which instances are predicted.
 
     Yields:
       each frame of the span with its instances, in order.

@@ -70,7 +70,7 @@ def add_maps(
         frames from which maps are computed.
       model_info: the description of the network, whose "motion" says which maps it
         reads.
-      span: the frames to answer.
+      span: the answered frames, in which instances are predicted.
     """
     waiting: collections.deque[PreparedFrame] = collections.deque()
     done = 0  # number of frames that have left the queue

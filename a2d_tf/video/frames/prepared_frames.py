@@ -37,6 +37,9 @@ class PreparedFrame(NamedTuple):
 def reach(model_info: ModelInfo) -> int:
     """Return how many frames before, and after, a key frame its clip covers.
 
+    A clip is the frame whose instances are predicted, the key frame, with the frames
+    around it on which they depend.
+
     Args:
       model_info: the description of the network: the number of frames of a clip, and
         the stride between them.
@@ -56,7 +59,7 @@ def prepare(
         in place of a frame on which no answer depends.
       model_info: the description of the network: its stored size, its flow method and
         its clips.
-      span: the frames to answer.
+      span: the answered frames, in which instances are predicted.
 
     Yields:
       a prepared frame for each frame, without motion maps.

@@ -41,7 +41,7 @@ class Request:
       start: time from which frames are answered, in seconds.
       end: time before which answered frames begin, in seconds; None for the end of each
         video.
-      every: N to answer each Nth frame.
+      every: N to predict only each Nth frame.
       track_settings: how individuals are tracked.
       kinds: the kinds of results to write, of `prediction_folder.RESULT_FILES`.
       model: the identity of the model: its name and digest, see
@@ -71,7 +71,7 @@ class Request:
     curve: str = ""
 
     def record(self, job: Job) -> dict[str, Any]:
-        """Return the `prediction.json` of a video, without its number of frames.
+        """Return the contents of a video's `prediction.json`, but the number of frames.
 
         They are the identities of video and model, and the settings: by them a later
         call sees whether a prediction is finished.

@@ -45,7 +45,7 @@ def open_outputs(
       folder: path of the folder of the prediction, which is created if need be; results
         of an earlier prediction there are replaced.
       reader: the reader of the video.
-      every: N if each Nth frame is answered.
+      every: N if only each Nth frame is predicted.
       kinds: the kinds of results to write, of `RESULT_FILES`.
 
     Raises:
@@ -86,7 +86,7 @@ def open_library_outputs(
     Args:
       folder: path of the folder of the prediction, in the folder of the library.
       reader: the reader of the video.
-      every: N if each Nth frame is answered.
+      every: N if only each Nth frame is predicted.
       kinds: the kinds of results to write, of `RESULT_FILES`.
       record: the contents of `prediction.json`, to which the number of frames is added.
 

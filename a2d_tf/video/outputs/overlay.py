@@ -22,7 +22,7 @@ class OverlayWriter:
     Args:
       path: path of the file, which is created.
       reader: the reader of the video, for its size and its rate.
-      every: N if each Nth frame is answered; the overlay then has fewer frames a
+      every: N if only each Nth frame is predicted; the overlay then has fewer frames a
         second.
     """
 

@@ -49,7 +49,7 @@ class PredictionWriter:
     Args:
       folder: path of an empty folder, in which the files are created.
       reader: the reader of the video.
-      every: N if each Nth frame is answered.
+      every: N if only each Nth frame is predicted.
       kinds: the kinds of results to write, of `RESULT_FILES`.
 
     Attributes:

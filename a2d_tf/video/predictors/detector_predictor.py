@@ -74,7 +74,7 @@ class DetectorPredictor:
 
         Args:
           reader: the reader of the video.
-          span: the frames to answer.
+          span: the answered frames, in which instances are predicted.
           track_settings: how individuals are tracked.
           stops: list of the numbers of the signals that have come, see
             `stop_on_signal`; when it gets one, no further frame is answered.

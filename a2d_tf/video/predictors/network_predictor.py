@@ -77,7 +77,7 @@ class NetworkPredictor:
 
         Args:
           reader: the reader of the video.
-          span: the frames to answer.
+          span: the answered frames, in which instances are predicted.
           track_settings: how individuals are tracked.
           stops: list of the numbers of the signals that have come, see
             `stop_on_signal`; when it gets one, no further frame is answered.
@@ -120,7 +120,7 @@ def find_instances(
       network: the network, which computes features and finds instances.
       frames: every frame of a video from the first, RGB uint8 [H, W, 3]; None in place
         of a frame on which no answer depends.
-      span: the frames to answer.
+      span: the answered frames, in which instances are predicted.
 
     Yields:
       each frame of the span with its instances, in order.

@@ -68,7 +68,8 @@ class Predictor(ServedFeatureNetwork):
           start: time from which frames are answered, in seconds.
           end: time before which answered frames begin, in seconds; None for the end of
             the video.
-          every: N to answer each Nth frame; flow still comes from neighbouring frames.
+          every: N to predict only each Nth frame; flow still comes from neighbouring
+            frames.
           **track_settings: `window`, `patience`, `max_tracks`, `min_bout` and
             `merge_gap` of `TrackSettings`.
 

@@ -89,7 +89,7 @@ class VideoPredictor(Protocol):
 
         Args:
           reader: the reader of the video, which has just been opened.
-          span: the frames to answer.
+          span: the answered frames, in which instances are predicted.
           track_settings: how individuals are tracked.
           stops: list of the numbers of the signals (Ctrl-C, SIGTERM) that have come,
             see `stop_on_signal`; when it gets one, no further frame is answered.

@@ -63,7 +63,7 @@ class TrackPredictor:
 
         Args:
           reader: the reader of the video, by whose name the tracks are chosen.
-          span: the frames to answer.
+          span: the answered frames, in which instances are predicted.
           track_settings: how labels are read; only the window and the lengths of bouts
             have an effect.
           stops: list of the numbers of the signals that have come, see

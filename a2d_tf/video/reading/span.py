@@ -17,7 +17,7 @@ class Span:
       first: 0-based index of the first answered frame.
       end: index after the last frame that may be answered; None for the end of the
         video.
-      every: 1 to answer each frame, N to answer each Nth frame from `first`.
+      every: 1 to predict each frame, N to predict only each Nth frame from `first`.
     """
 
     first: int = 0
@@ -39,7 +39,7 @@ class Span:
           start: start of the period, in seconds from the first frame.
           end: end of the period; a frame that begins then is outside. None for the end
             of the video.
-          every: N to answer each Nth frame of the period.
+          every: N to predict only each Nth frame of the period.
         """
         end_index = None
         if end is not None:

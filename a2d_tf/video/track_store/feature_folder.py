@@ -34,7 +34,7 @@ class FeatureFolder:
       path: path of the folder.
       settings: the settings of the network that computes the features.
       given: the given tracks of all videos.
-      every: N if each Nth frame is answered and has features.
+      every: N if only each Nth frame is predicted and has features.
       fps: number of images a second of folders of images; None for 25.
     """
 
