@@ -63,6 +63,10 @@ def infer(
         these, see `Readout.read_motion_maps`.
       settings: numbers of proposals and detections, and thresholds; a negative
         score_threshold counts as 0.
+
+    Returns:
+      the answer, with a table of scores for all RoIs or, with a readout, for the boxes
+      that suppression kept.
     """
     features = network.extract_features(clip)
     return infer_key_frames(

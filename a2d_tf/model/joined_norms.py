@@ -61,7 +61,7 @@ class JoinedNorms(tf.keras.Model):
             return super().call(inputs, training, mask)
 
     def _layers_with(self, norms: Sequence[str]) -> list[ConvNorm]:
-        """Return its layers with one of these norms."""
+        """Return the model's layers that have one of these norms."""
         return [x for x in self.layers if isinstance(x, ConvNorm) and x.norm in norms]
 
 

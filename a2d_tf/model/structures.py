@@ -243,8 +243,8 @@ class RoiTable(NamedTuple):
     """Scores and boxes of R RoIs in each of B frames; invalid RoIs score 0.
 
     A label mode computes it from the outputs of the heads (`LabelMode.score_pairs`).
-    Boxes are (y1, x1, y2, x2) in pixels of the padded canvas, clipped to the frame;
-    scores are float32 probabilities.
+    Boxes are (y1, x1, y2, x2) in pixels of the padded canvas, inside the frame unless
+    they were given (`infer_boxes`); scores are float32 probabilities.
 
     Attributes:
       class_scores: [B, R, C], p(class) of each class of the actor head; these are the
@@ -286,8 +286,9 @@ class RoiTable(NamedTuple):
 class BatchInstances(NamedTuple):
     """The instances that the network finds in B frames, best p(class) first.
 
-    Each frame has N rows, of which the first `number` are used. Other rows are 0,
-    except in `head_results`, where they may hold any values.
+    Boxes that are given to the network keep their order (`infer_boxes`). Each frame has
+    N rows, of which the first `number` are used. Other rows are 0, except in
+    `head_results`, where they may hold any values.
 
     Attributes:
       number: int32 [B], number of instances in each frame.

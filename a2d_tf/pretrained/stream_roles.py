@@ -71,7 +71,7 @@ def _match(name: str, model: ModelConfig, weights: Weights, stream: str) -> Matc
 
 
 def _has_family_of_refiner(model: ModelConfig) -> bool:
-    """Return whether a network's backbone is of the family of its refiner's own one."""
+    """Return whether a network's backbone and its refiner's are of one family."""
     refiner_backbone = backbones.BACKBONES[model.refiner_backbone]
     return refiner_backbone.family == backbones.BACKBONES[model.backbone].family
 

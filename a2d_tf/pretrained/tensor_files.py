@@ -97,10 +97,10 @@ class _Storage(NamedTuple):
 
 
 class _Window(NamedTuple):
-    """A tensor of PyTorch: which numbers of a storage it consists of.
+    """A tensor of PyTorch: a part of a storage.
 
     Attributes:
-      key: names the storage in the file.
+      key: name of the storage in the file.
       offset: position of the tensor's first number in the storage, in numbers.
       size: the tensor's shape.
       stride: for each axis, the distance of neighbours in the storage, in numbers.

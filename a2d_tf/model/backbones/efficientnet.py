@@ -189,7 +189,7 @@ def _block(
     """Build an inverted bottleneck.
 
     Args:
-      gain: of the last convolution, if there is a shortcut.
+      gain: initial gamma of the last convolution, if there is a shortcut.
       options: norm and epsilon of the convolutions.
     """
     has_shortcut = strides == 1 and x.shape[-1] == channels

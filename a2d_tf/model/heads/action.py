@@ -124,7 +124,7 @@ class ActionHead(Head):
         return split_roi_axis(output_layer(x, count, f"{name}_logits"), features, count)
 
     def _stream_names(self) -> tuple[str, ...]:
-        """Return the prefixes of its layers' names."""
+        """Return the prefixes of layers' names; each stream of late fusion has one."""
         if self._late:
             return ("action_rgb", "action_flow")
         return ("action",)

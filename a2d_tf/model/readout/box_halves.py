@@ -79,13 +79,13 @@ def average_motion_map(
 
 
 def _average_halves(values: tf.Tensor, cells: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """Average a map over the halves of boxes.
+    """Average a map over the upper and over the lower half of each box.
 
     Args:
       values: [B, h, w, C].
-      cells: [B * count, 4], the boxes from 0, the centre of the first cell, to 1, the
-        centre of the last one.
-      count: of a frame's boxes.
+      cells: [B * count, 4], boxes (y1, x1, y2, x2); 0 is the centre of the map's first
+        cell, 1 the centre of its last one.
+      count: number of boxes of a frame.
 
     Returns:
       [B, count, 2, C].

@@ -109,6 +109,6 @@ class LeftOutPredictions:
 
 
 def _mean_by_class(values: np.ndarray, labels: np.ndarray) -> Any:
-    """Return the mean over classes of the mean of a class."""
+    """Average values over the instances of each class, then over the classes."""
     means = [values[labels == label].mean() for label in np.unique(labels)]
     return np.mean(means)

@@ -133,13 +133,20 @@ def average_candidates(
 
 
 def _default_hyperparameters(groups: Iterable[str]) -> Hyperparameters:
-    """Return the hyperparameters that did well on all of several data sets."""
+    """Return the hyperparameters that did well on several data sets.
+
+    An action backbone counts twice as much as any other group.
+    """
     parts = [2 if name in BACKBONE_MAPS else 1 for name in groups]
     return Hyperparameters(tuple(part / sum(parts) for part in parts))
 
 
 def _candidates(number: int) -> list[Hyperparameters]:
-    """Return candidates for a number of groups, of which none has all the weight."""
+    """Return candidate hyperparameters; in none of them one group has all the weight.
+
+    Args:
+      number: number of groups.
+    """
     candidates = []
     for quarters in itertools.product(range(_STEPS + 1), repeat=number):
         if sum(quarters) == _STEPS and max(quarters) < _STEPS:
@@ -150,7 +157,7 @@ def _candidates(number: int) -> list[Hyperparameters]:
 
 
 def _skill(training_set: ridge.TrainingSet, hyperparameters: Hyperparameters) -> float:
-    """Return the skill of a fit to enough videos; 0 if chance is better."""
+    """Return the skill of a fit; 0 if chance is better. The videos must be enough."""
     fit = ridge.fit(training_set, hyperparameters)
     skill = fit.left_out_predictions().skill()
     assert skill is not None

@@ -190,10 +190,11 @@ def _fit_one(
     Args:
       groups: {name: features [n, 2 D]}.
       labels: int [n] below `count`; -1 for an instance without a label.
-      count: C.
-      videos: [n].
+      count: C, the number of actors, or of actions.
+      videos: [n], the names of the videos that show the instances.
+      hyperparameters: how much each group of features counts, and the penalty.
       calibrates: whether left-out videos choose the inverse temperature of the softmax.
-      has_heads: as for `fit_labels`.
+      has_heads: whether the network's heads know labels, see `fit_labels`.
     """
     seen = np.bincount(labels[labels >= 0], minlength=count) > 0
     training_set = ridge.TrainingSet.of([*groups.values()], labels, count, videos)

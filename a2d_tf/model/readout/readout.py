@@ -250,13 +250,12 @@ class Readout:
 
 
 class _Linear(tf.keras.layers.Layer):
-    """A linear layer over the channels of C4 and C5, whose results are added later.
+    """A linear layer over the channels of C4 and C5; their logits are added later.
 
     Attributes:
       bias: [units].
-      share: [units], the factor of the logits of the heads: 0, or 1 for labels
-        that are left to the heads, as all are before the fit. Checkpoints have this
-        name.
+      share: [units], the factor of the logits of the heads: 1 for labels that are left
+        to the heads, as all are before the fit, else 0. Checkpoints have this name.
     """
 
     def __init__(self, units: int, name: str) -> None:

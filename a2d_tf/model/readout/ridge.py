@@ -238,7 +238,7 @@ def predict_left_out(
 
 
 def _invert(products: np.ndarray, penalty: float) -> np.ndarray:
-    """Return the inverse [n, n] of the matrix of the equations."""
+    """Return the inverse [n, n] of the matrix of the dual equations."""
     return np.linalg.inv(products + penalty * np.eye(len(products)))
 
 
@@ -248,7 +248,7 @@ def _solve(
     inverse: np.ndarray,
     targets: np.ndarray,
 ) -> Classifier:
-    """Return the solution of the equations for targets [n, C]."""
+    """Return the classifier that solves the dual equations for targets [n, C]."""
     weighted = training_set.roots[:, None] * targets
     mean = training_set.roots @ weighted
     duals = inverse @ (weighted - training_set.roots[:, None] * mean)
@@ -265,7 +265,10 @@ def _solve(
 def _leave_videos_out(
     training_set: TrainingSet, inverse: np.ndarray, penalty: float
 ) -> np.ndarray:
-    """Return the predictions of fits without each video for its instances, [n, C]."""
+    """Predict the instances of each video by a fit to the others, [n, C].
+
+    The result is NaN if all instances are of one video.
+    """
     videos = np.unique(training_set.videos)
     if len(videos) < 2:
         return np.full_like(training_set.targets, np.nan)
@@ -282,7 +285,8 @@ def _residuals(
 ) -> np.ndarray:
     """Return the residuals of the whole fit times `roots`, [n, C].
 
-    They are its targets times `penalty * inverse`, less the part of the intercept.
+    They are the fit's targets times `penalty * inverse`, minus the share of the
+    intercept.
     """
     roots = training_set.roots
     weighted = roots[:, None] * training_set.targets
@@ -296,7 +300,7 @@ def _values_without(
     residuals: np.ndarray,
     rows: np.ndarray,
 ) -> np.ndarray:
-    """Return the predictions of a fit without some rows for them, [len(rows), C]."""
+    """Predict some rows by a fit without them, [len(rows), C]."""
     roots = training_set.roots
     remaining = penalty * inverse[np.ix_(rows, rows)]
     remaining -= np.outer(roots[rows], roots[rows])
