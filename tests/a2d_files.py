@@ -10,28 +10,41 @@ import numpy as np
 import pytest
 
 REAL = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+"""The folder of real files that tests read, beside the repository."""
 
 
 def real(name):
-    """A real file or folder where this machine has it; skips the test where not."""
+    """Return the path of a real file or folder; skip the test if this machine lacks it.
+
+    Args:
+      name: path below `REAL`.
+    """
     if not (REAL / name).exists():
         pytest.skip(f"{REAL / name} is not on this machine")
     return REAL / name
 
 
 def mask(height, width, y1, x1, y2, x2):
-    """A rectangular mask bool [height, width]; rows y1..y2-1, columns x1..x2-1."""
+    """Return a mask with a filled rectangle, bool [height, width].
+
+    The rectangle has the rows y1 to y2 - 1 and the columns x1 to x2 - 1.
+    """
     inside = np.zeros((height, width), bool)
     inside[y1:y2, x1:x2] = True
     return inside
 
 
 def write_mat(path, label_map, masks, codes, boxes, drop=(), **override):
-    """One annotation as MATLAB v7.3 lays it out.
+    """Write the annotation of one frame as MATLAB v7.3 lays it out; return the path.
 
-    label_map [H, W], masks [N, H, W], codes [N]; boxes [N, 4] are x1, y1, x2, y2,
-    1-based and inclusive. Fields in `drop` are left out; `override` gives arrays as
-    HDF5 has them.
+    Args:
+      path: path of the .mat file, whose folders are created.
+      label_map: code of each pixel, [H, W]; 0 is background.
+      masks: masks of the instances, [N, H, W].
+      codes: codes of the instances, [N].
+      boxes: boxes of the instances, [N, 4], (x1, y1, x2, y2), 1-based and inclusive.
+      drop: names of fields to leave out.
+      **override: arrays to write in place of a field, as HDF5 has them.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     masks = np.asarray(masks, np.uint8)
@@ -59,7 +72,12 @@ def write_mat(path, label_map, masks, codes, boxes, drop=(), **override):
 
 
 def write_h5(path, label_map, masks, codes, boxes, instances, drop=(), **override):
-    """One annotation of `a2d_annotation_with_instances`; see `write_mat`."""
+    """Write one annotation of `a2d_annotation_with_instances`; return the path.
+
+    Args:
+      path, label_map, masks, codes, boxes, drop, **override: see `write_mat`.
+      instances: number of the individual of each instance, [N].
+    """
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     fields = {"instance": np.asarray(instances, np.float64)}
     if len(boxes) == 1:
@@ -70,7 +88,13 @@ def write_h5(path, label_map, masks, codes, boxes, instances, drop=(), **overrid
 
 
 def write_images(folder, frames, suffix=".png"):
-    """A folder of RGB frames, 00001.png and so on."""
+    """Write frames as images of a folder, 00001.png and so on; return the folder.
+
+    Args:
+      folder: path of the folder, which is created.
+      frames: RGB uint8 [H, W, 3] each.
+      suffix: suffix of the files, which tells their format.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for number, frame in enumerate(frames, 1):
         assert cv2.imwrite(str(folder / f"{number:05d}{suffix}"), frame[..., ::-1])
@@ -78,7 +102,12 @@ def write_images(folder, frames, suffix=".png"):
 
 
 def write_video(path, frames):
-    """An mp4 of RGB frames uint8 [n, H, W, 3]."""
+    """Write frames as a video of MPEG-4, 24 frames a second; return the path.
+
+    Args:
+      path: path of the file, whose folders are created.
+      frames: RGB uint8 [H, W, 3] each.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = frames[0].shape[:2]
     writer = cv2.VideoWriter(
@@ -92,12 +121,15 @@ def write_video(path, frames):
 
 
 def encode_video(path, frames, codec, times=None, ticks=12800, **options):
-    """Write RGB frames as a video by any of FFmpeg's encoders.
+    """Write frames as a video by any of FFmpeg's encoders; return the path.
 
-    Frames begin at `times` in seconds, by default 25 of them a second; a second has
-    `ticks` ticks.
-
-    Without `times`, it is 25 frames a second; `ticks` are those of a second.
+    Args:
+      path: path of the file, whose suffix tells the container.
+      frames: RGB uint8 [H, W, 3] each.
+      codec: name of the encoder, such as libx264.
+      times: times at which the frames begin, in seconds; None for 25 frames a second.
+      ticks: number of the file's units of time in a second.
+      **options: options of the encoder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = frames[0].shape[:2]
@@ -118,7 +150,13 @@ def encode_video(path, frames, codec, times=None, ticks=12800, **options):
 
 
 def write_video_with_sound(path, frames, delay):
-    """Write a video, 25 frames a second, that begins `delay` s after its sound."""
+    """Write a video, 25 frames a second, that begins after its sound; return the path.
+
+    Args:
+      path: path of the file, whose folders are created.
+      frames: RGB uint8 [H, W, 3] each.
+      delay: seconds from the start of the sound to the first frame.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = frames[0].shape[:2]
     with av.open(str(path), "w") as file:
@@ -144,12 +182,19 @@ def write_video_with_sound(path, frames, delay):
 
 
 def grey_frames(count, height, width):
-    """Frames whose grey level tells their 1-based number: 10, 20, 30, ..."""
+    """Return RGB frames whose grey level tells their number: 10, 20, 30 and so on."""
     return [np.full((height, width, 3), 10 * (i + 1), np.uint8) for i in range(count)]
 
 
 def moving_frames(count, height, width, step, seed=0):
-    """Frames of a smooth texture that moves `step` pixels to the right per frame."""
+    """Return RGB frames of a smooth grey texture that moves to the right.
+
+    Args:
+      count: number of the frames.
+      height, width: size of a frame in pixels.
+      step: pixels by which the texture moves from frame to frame.
+      seed: seed of the texture.
+    """
     noise = np.random.default_rng(seed).uniform(0, 255, (height, width + step * count))
     texture = cv2.normalize(
         cv2.GaussianBlur(noise, (0, 0), 2.5), None, 20, 235, cv2.NORM_MINMAX
@@ -162,7 +207,7 @@ def moving_frames(count, height, width, step, seed=0):
 
 
 def coloured_frames(count, height=96, width=144, seed=0):
-    """`moving_frames` in colour."""
+    """Return RGB frames of a coloured texture that moves 3 pixels a frame."""
     frames = np.stack(moving_frames(count, height, width, 3, seed))
     return list(
         np.stack([frames[..., 0], 255 - frames[..., 0], frames[..., 0] // 2], axis=-1)
@@ -170,7 +215,13 @@ def coloured_frames(count, height=96, width=144, seed=0):
 
 
 def write_release(root, rows, header=False):
-    """`videoset.csv` from rows of 9 cells; returns the root."""
+    """Write the `videoset.csv` of a release of A2D; return the folder of the release.
+
+    Args:
+      root: path of that folder, which is created.
+      rows: rows of 9 cells, as `row` makes them.
+      header: whether the file begins with the names of its columns.
+    """
     root.mkdir(parents=True, exist_ok=True)
     names = "VID,label,start_time,end_time,height,width,frames,annotated,usage\n"
     (root / "videoset.csv").write_text(names if header else "")
@@ -179,20 +230,33 @@ def write_release(root, rows, header=False):
 
 
 def add_rows(root, *rows):
-    """Append rows to the `videoset.csv` of a release."""
+    """Append rows, as `row` makes them, to the `videoset.csv` of a release."""
     with open(root / "videoset.csv", "a") as file:
         file.writelines(",".join(map(str, row)) + "\n" for row in rows)
 
 
 def row(vid, height, width, frames, annotated, usage, label=11):
+    """Return a row of `videoset.csv`.
+
+    Args:
+      vid: name of the video.
+      height, width: size of the video in pixels.
+      frames: number of its frames.
+      annotated: number of its annotated frames.
+      usage: 0 for a training video, 1 for a test video.
+      label: code of the video's actor and action.
+    """
     return (vid, label, "00:00:00", "00:00:01", height, width, frames, annotated, usage)
 
 
 def small_release(root):
-    """Three videos of 64x96: two to train on (VIDs with hyphens), one to test on.
+    """Write a release of three videos of 64x96: two to train on, one to test on.
 
-    `-b` is annotated at 1 and 8 of its 8 frames, the first with two overlapping
+    Video `-b` is annotated at frames 1 and 8 of its 8, the first with two overlapping
     instances; `--a` at 3, without any instance; `c` at 4, with one.
+
+    Returns:
+      the folder of the release, `root`.
     """
     size = (64, 96)
     write_release(

@@ -1,4 +1,4 @@
-"""A detector with the signature of TensorFlow's Object Detection API, made here.
+"""A detector with the signature of TensorFlow's Object Detection API, made for tests.
 
 It finds the pixels of pure colours: red is class 1, green class 18 and blue class 62 of
 COCO (person, dog and chair). The box of a colour is that of its pixels.
@@ -8,20 +8,23 @@ import numpy as np
 import tensorflow as tf
 
 COLOURS = {1: (255, 0, 0), 18: (0, 255, 0), 62: (0, 0, 255)}
+"""{number of a class: its colour, RGB}."""
 SCORES = (0.81, 0.64, 0.49)
+"""The scores of the boxes of the three classes."""
 GREY = 90
+"""The level of the background of `frame`."""
 
 
 class Blobs(tf.Module):
-    """The detector.
+    """The detector, a module that takes an image and returns the boxes of its colours.
 
     Args:
-      scores: of the three classes.
-      numbers: of the classes.
-      shift: added to all coordinates.
-      scale: by which they are multiplied.
-      size: (height, width) of the image that it takes; None for any.
-      masks: whether it gives masks: the upper half of each box.
+      scores: scores of the three classes.
+      numbers: numbers by which it reports the three classes.
+      shift: number that is added to all coordinates, to make them wrong.
+      scale: factor of all coordinates, likewise.
+      size: (height, width) of the image that it takes; None for any size.
+      masks: whether it also gives masks: the upper half of each box.
     """
 
     def __init__(
@@ -72,7 +75,12 @@ class Blobs(tf.Module):
 
 
 def write(folder, model=None):
-    """Write a SavedModel; return its folder."""
+    """Write a detector as a SavedModel; return its folder.
+
+    Args:
+      folder: path of the folder.
+      model: the detector; None for one with the default arguments.
+    """
     model = model or Blobs()
     function = tf.function(model.__call__, input_signature=[model.spec])
     tf.saved_model.save(model, str(folder), {"serving_default": function})
@@ -80,7 +88,12 @@ def write(folder, model=None):
 
 
 def frame(boxes, height=96, width=144):
-    """A grey frame with a filled box y1, x1, y2, x2 for each {class: box}."""
+    """Return a grey frame with filled boxes, RGB uint8 [height, width, 3].
+
+    Args:
+      boxes: {number of a class: box (y1, x1, y2, x2) in pixels}.
+      height, width: size of the frame in pixels.
+    """
     image = np.full((height, width, 3), GREY, np.uint8)
     for number, (y1, x1, y2, x2) in boxes.items():
         image[y1:y2, x1:x2] = COLOURS[number]

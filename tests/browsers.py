@@ -1,4 +1,4 @@
-"""What a script finds in a page that a headless Chromium shows."""
+"""Run scripts in a page that a headless Chromium shows."""
 
 import json
 import os
@@ -23,6 +23,7 @@ window.faults = [];
 for (const kind of ["error", "securitypolicyviolation"])
   addEventListener(kind, event => faults.push(event.message || event.blockedURI));
 """
+"""The script that notes the errors of a page before its own scripts run."""
 SCRIPT = """
 (async () => {
   const until = async test => {
@@ -33,14 +34,19 @@ SCRIPT = """
   return [found, faults];
 })()
 """
+"""The script around a test's script; it waits until the page is loaded."""
 
 
 class Browser:
-    """A Chromium without a window, spoken to in the DevTools protocol.
+    """A Chromium without a window, which is controlled by the DevTools protocol.
 
     It reads commands from its file descriptor 3 and answers on 4, each a JSON text that
     ends with a zero byte. Its clock is the real one: the decoding of a video takes real
     time, and a virtual clock would run ahead of it on a busy machine.
+
+    Args:
+      path: path of the program.
+      profile: path of an empty folder for its files.
     """
 
     def __init__(self, path: str, profile: str):
@@ -60,7 +66,13 @@ class Browser:
         self._number = 0
 
     def call(self, method, session=None, **arguments):
-        """The result of a command of the protocol, a dictionary."""
+        """Send a command of the protocol, and return its result, a dictionary.
+
+        Args:
+          method: name of the command, such as Page.navigate.
+          session: name of the tab that it is for; None for the browser itself.
+          **arguments: its parameters.
+        """
         self._number += 1
         message = {"id": self._number, "method": method, "params": arguments}
         if session:
@@ -81,6 +93,7 @@ class Browser:
         return json.loads(text)
 
     def close(self):
+        """End the browser."""
         self._process.terminate()
         self._process.wait()
         os.close(self._commands)
@@ -88,10 +101,15 @@ class Browser:
 
 
 def run(page, script, width=1280, height=900):
-    """What a script returns after `page`, a path, is loaded into a window of this size.
+    """Load a page into a window, run a script in it, and return the script's result.
 
-    It is the body of an asynchronous function, in which `await until(() => ...)` waits.
-    Fails where something in the page did; skips the test where there is no browser.
+    The test fails if there was an error in the page; it is skipped without a browser.
+
+    Args:
+      page: path of the page.
+      script: the body of an asynchronous function in JavaScript, in which `await
+        until(() => ...)` waits for a condition.
+      width, height: size of the window in pixels.
     """
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if not path:

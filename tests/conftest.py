@@ -19,6 +19,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
+    """Give the tests an empty cache of weights in place of the user's."""
     os.environ["A2D_TF_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
@@ -29,7 +30,7 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True)
 def forgotten_gradients():
-    """What a test traced is let go after it.
+    """Free what a test has traced after the test.
 
     TensorFlow keeps every `tf.custom_gradient` of a graph in a register of its own, and
     so the whole graph: a few hundred megabytes of a training step.
@@ -46,7 +47,7 @@ def forgotten_gradients():
 
 @pytest.fixture
 def server(monkeypatch):
-    """A `loopback.Server`, reached past any proxy."""
+    """Return a `loopback.Server`, which is reached past any proxy."""
     import loopback
 
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -56,9 +57,10 @@ def server(monkeypatch):
 
 @pytest.fixture
 def determinism(request):
-    """Op determinism as the test asks for it, and as it was thereafter.
+    """Set op determinism as the test's parameter says, and restore it after the test.
 
-    Without it kernels of a CPU with threads are racy.
+    The parameter is True or False. Without determinism, kernels of a CPU with threads
+    are racy.
     """
     from tensorflow.python.framework import config
 
@@ -71,7 +73,7 @@ def determinism(request):
 
 @pytest.fixture
 def eagerly():
-    """TensorFlow's functions run untraced: a single step costs less than its trace."""
+    """Run TensorFlow's functions untraced: a single step costs less than its trace."""
     import tensorflow as tf
 
     tf.config.run_functions_eagerly(True)
@@ -81,10 +83,10 @@ def eagerly():
 
 @pytest.fixture(scope="session")
 def mini_records(tmp_path_factory):
-    """Load records of a mini A2D: 12 training clips of 4 videos, 6 test clips of 2.
+    """Return the manifest of records of a mini A2D: 12 training clips, 6 test clips.
 
-    Frames are 64x80, made for a 64x96 canvas, so that every clip has padding; 5 frames
-    a clip.
+    The training clips are of 4 videos, the test clips of 2. Frames are 64x80, made for
+    a 64x96 canvas, so that every clip has padding; a clip has 5 frames.
     """
     from a2d_tf.data.conversion import convert
     from a2d_tf.data.mini import mini_a2d
@@ -102,7 +104,7 @@ def mini_records(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def random_i3d(tmp_path_factory):
-    """A cache that has I3D with small random weights."""
+    """Return the folder of a cache that has I3D with small random weights."""
     import numpy as np
 
     from a2d_tf.model import backbones
@@ -128,7 +130,7 @@ def random_i3d(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_source(tmp_path_factory):
-    """Folder of `a2d_files.small_release`, not to be changed."""
+    """Return the folder of `a2d_files.small_release`, which tests must not change."""
     from a2d_files import small_release
 
     return small_release(tmp_path_factory.mktemp("small") / "Release")
@@ -136,13 +138,13 @@ def small_source(tmp_path_factory):
 
 @pytest.fixture
 def small_copy(small_source, tmp_path):
-    """A copy of `small_source`, to be changed."""
+    """Return a copy of `small_source`, which the test may change."""
     return shutil.copytree(small_source, tmp_path / "Release")
 
 
 @pytest.fixture(scope="session")
 def small_records(small_source):
-    """Folder of the records of `small_source`, a shard per video, beside it."""
+    """Return the folder of the records of `small_source`, a shard for each video."""
     from a2d_tf.data.conversion import convert
     from a2d_tf.data.sources.release import Release
 
@@ -156,10 +158,10 @@ def small_records(small_source):
 
 @pytest.fixture(scope="session")
 def loaded_run(tmp_path_factory):
-    """A loaded run of the smallest network, threshold .3; fits `mini_records`.
+    """Return a loaded run of the smallest network, with threshold .3.
 
-    The weights are random, the output layers' enlarged so that scores, boxes and masks
-    differ.
+    It fits `mini_records`. The weights are random; those of the output layers are
+    enlarged, so that scores, boxes and masks differ.
     """
     import tensorflow as tf
     import tiny_network
@@ -192,13 +194,13 @@ def loaded_run(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_run(loaded_run):
-    """The folder of `loaded_run`, with one checkpoint."""
+    """Return the run folder of `loaded_run`, which has one checkpoint."""
     return pathlib.Path(loaded_run.checkpoint).parents[1]
 
 
 @pytest.fixture(scope="session")
 def evaluator(loaded_run, mini_records):
-    """An `Evaluator` of `tiny_run` on `mini_records`."""
+    """Return an `Evaluator` of `loaded_run` on `mini_records`."""
     from a2d_tf.evaluation.evaluator import Evaluator
 
     return Evaluator(loaded_run.network, loaded_run.config, mini_records)
@@ -206,7 +208,7 @@ def evaluator(loaded_run, mini_records):
 
 @pytest.fixture(scope="session")
 def evaluated(evaluator, tmp_path_factory):
-    """Return the metrics of the test split at threshold .3 and their folder.
+    """Return the metrics of the test split at threshold .3, and their folder.
 
     Tests must not change them.
     """
@@ -216,13 +218,13 @@ def evaluated(evaluator, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def validated(evaluator):
-    """The `Validation` of the test split, with two pictures."""
+    """Return the `Validation` of the test split, with two pictures."""
     return evaluator.validate("test", 2)
 
 
 @pytest.fixture(scope="session")
 def saved_model(tiny_run, tmp_path_factory):
-    """`tiny_run` exported by the command."""
+    """Return the folder of `tiny_run`'s export, which is made once for all workers."""
     from processes import run_a2d
 
     from a2d_tf.core.locks import locked
@@ -241,7 +243,7 @@ def saved_model(tiny_run, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def predictor(saved_model):
-    """The predictor of `saved_model`."""
+    """Return the `Predictor` of `saved_model`."""
     from a2d_tf.video.predictors.predictor import Predictor
 
     return Predictor.load(str(saved_model))
@@ -249,13 +251,13 @@ def predictor(saved_model):
 
 @pytest.fixture(scope="session")
 def pose_packages():
-    """The folder of sleap-io, and of pandas with PyTables."""
+    """Return the folder of the packages sleap-io, pandas and PyTables, for sys.path."""
     return extra_packages.folder("poses")
 
 
 @pytest.fixture
 def sleap_io(pose_packages, monkeypatch):
-    """The module."""
+    """Return the module `sleap_io`, which is not among the project's requirements."""
     monkeypatch.syspath_prepend(pose_packages)
     import sleap_io
 

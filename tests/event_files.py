@@ -1,4 +1,4 @@
-"""What is in TensorBoard's event files."""
+"""Read the values in TensorBoard's event files."""
 
 import tensorflow as tf
 
@@ -6,15 +6,23 @@ from tools.benchmarks import setups
 
 
 def values(folder):
-    """Yield (step, tag, tensor proto) of every value in the event files of a folder."""
+    """Yield the step, the tag and the tensor (proto) of every value in event files.
+
+    Args:
+      folder: path of the folder of the files.
+    """
     for _, tag, step, tensor in setups.points(folder):
         yield step, tag, tensor
 
 
 def points(folder):
-    """Return {(step, tag): value} of a run's writer.
+    """Return the values that a run has written for TensorBoard, {(step, tag): value}.
 
-    Values that a clock gives are left out; no point may be there twice.
+    Values that depend on a clock are left out. The test fails if a point is there
+    twice.
+
+    Args:
+      folder: path of the folder of one writer's event files.
     """
     found = {}
     for step, tag, tensor in values(folder):

@@ -1,4 +1,4 @@
-"""Packages that only some tests need, apart from those of this environment.
+"""Install the packages that only some tests need, apart from this environment.
 
 They are installed once, into `work/` of the repository, from
 tests/NAME_requirements.txt.
@@ -18,7 +18,11 @@ TESTS = pathlib.Path(__file__).resolve().parent
 
 
 def folder(name):
-    """Return a folder of packages for PYTHONPATH; skip the test without them."""
+    """Return the folder of some packages, for PYTHONPATH; skip the test without them.
+
+    Args:
+      name: NAME in the file tests/NAME_requirements.txt that lists the packages.
+    """
     place, problem = _installed(name)
     if problem:
         pytest.skip(

@@ -1,8 +1,8 @@
 """An oracle: matterport's Mask R-CNN, release 2.0, in plain Keras and NumPy.
 
-Boxes are half-open pixels; those of RoIAlign are divided by the sides of the image.
-Layers carry matterport's names, so that Keras itself lays the file out as matterport's
-is.
+Tests compare our network with it. Boxes are half-open pixels, (y1, x1, y2, x2); those
+of RoIAlign are divided by the sides of the image. Layers carry matterport's names, so
+that Keras itself lays the file out as matterport's is.
 """
 
 import numpy as np
@@ -37,6 +37,13 @@ def _block(x, filters, stage, letter, strides, project):
 
 
 def rpn_model(sizes):
+    """Build the region proposal network, a Keras model of one level of the pyramid.
+
+    It takes a map [B, h, w, C], and gives logits [B, A, 2] and box deltas [B, A, 4].
+
+    Args:
+      sizes: `layouts.Sizes`, the numbers of channels.
+    """
     x = tf.keras.Input([None, None, sizes.pyramid])
     hidden = KL.Conv2D(
         sizes.proposals, 3, padding="same", activation="relu", name="rpn_conv_shared"
@@ -49,7 +56,16 @@ def rpn_model(sizes):
 
 
 def build(sizes, blocks):
-    """Build a Keras model of all layers: (image, cells 7x7, cells 14x14) -> dict."""
+    """Build a Keras model of all layers, from an image and the cells of RoIs.
+
+    Args:
+      sizes: `layouts.Sizes`, the numbers of channels and classes.
+      blocks: number of residual blocks of each of the four stages.
+
+    Returns:
+      a model that takes an image [1, S, S, 3], cells [1, N, 7, 7, C] for the box head
+      and cells [1, N, 14, 14, C] for the mask head, and returns a dict of the outputs.
+    """
     image = tf.keras.Input([None, None, 3])
     x = KL.ZeroPadding2D(3)(image)
     width = round(64 * sizes.width_multiplier)
@@ -113,7 +129,7 @@ def build(sizes, blocks):
 
 
 def randomise(model, seed=0):
-    """Random weights and statistics, of a size that keeps activations near one."""
+    """Set random weights and statistics, of a size that keeps activations near one."""
     rng = np.random.default_rng(seed)
     for v in model.weights:
         name, shape = v.name.split("/")[-1], v.shape
@@ -130,7 +146,12 @@ def randomise(model, seed=0):
 
 
 def anchors(size, sides):
-    """Anchors in pixels: [A, 4]."""
+    """Return the anchors of all levels in pixels, [A, 4], (y1, x1, y2, x2).
+
+    Args:
+      size: side of the square image, in pixels.
+      sides: side of the anchors of each level, in pixels.
+    """
     made = []
     for side, stride in zip(sides, (4, 8, 16, 32, 64)):
         for y in range(0, size, stride):
@@ -142,7 +163,10 @@ def anchors(size, sides):
 
 
 def apply(boxes, deltas):
-    """Deltas (already times .1, .1, .2, .2) on boxes."""
+    """Move boxes [N, 4] by deltas [N, 4], (dy, dx, log dh, log dw).
+
+    The deltas are already multiplied by .1, .1, .2, .2.
+    """
     h, w = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     y = boxes[:, 0] + h / 2 + deltas[:, 0] * h
     x = boxes[:, 1] + w / 2 + deltas[:, 1] * w
@@ -151,7 +175,14 @@ def apply(boxes, deltas):
 
 
 def suppress(boxes, scores, most, threshold):
-    """Indices that a greedy suppression keeps, best first."""
+    """Return the indices of the boxes that a greedy suppression keeps, best first.
+
+    Args:
+      boxes: [N, 4].
+      scores: [N].
+      most: most boxes to keep.
+      threshold: IoU with a kept box above which a box is left out.
+    """
     kept = []
     for i in np.argsort(-scores, kind="stable"):
         for j in kept:
@@ -169,7 +200,17 @@ def suppress(boxes, scores, most, threshold):
 
 
 def propose(logits, deltas, size, sides, count):
-    """Proposals [count, 4] of 0..1, zeros behind the last."""
+    """Return the proposals of the region proposal network, [count, 4].
+
+    They are in shares of the image's side; rows behind the last proposal are zeros.
+
+    Args:
+      logits: [A, 2], of background and object.
+      deltas: [A, 4].
+      size: side of the square image, in pixels.
+      sides: side of the anchors of each level, in pixels.
+      count: number of rows.
+    """
     scores = (np.exp(logits) / np.exp(logits).sum(-1, keepdims=True))[:, 1]
     boxes = apply(anchors(size, sides), deltas * [0.1, 0.1, 0.2, 0.2])
     best = np.argsort(-scores, kind="stable")[:6000]
@@ -179,7 +220,16 @@ def propose(logits, deltas, size, sides, count):
 
 
 def crop(pyramid, boxes, cells, size):
-    """Sample once a cell, corners aligned, zeros outside: [N, cells, cells, C]."""
+    """Read the pyramid once in each cell of RoIs: [N, cells, cells, C].
+
+    Corners are aligned, and the maps are zero outside.
+
+    Args:
+      pyramid: maps P2 to P5, [1, h, w, C] each.
+      boxes: RoIs, [N, 4], in shares of the side.
+      cells: number of cells along each side of an RoI.
+      size: side of the square image, in pixels.
+    """
     made = []
     for box in boxes:
         side = np.sqrt((box[2] - box[0]) * (box[3] - box[1]))
@@ -201,7 +251,14 @@ def crop(pyramid, boxes, cells, size):
 
 
 def stages(model, canvas, cells, large):
-    """The outputs of the Keras model, as arrays."""
+    """Run the Keras model, and return its outputs as arrays.
+
+    Args:
+      model: the model of `build`.
+      canvas: the image, uint8 [S, S, 3].
+      cells: [N, 7, 7, C], for the box head.
+      large: [N, 14, 14, C], for the mask head.
+    """
     found = model([(canvas - MEAN)[None], cells[None], large[None]], training=False)
     return {
         name: [y.numpy() for y in x] if isinstance(x, list) else x.numpy()
@@ -210,7 +267,18 @@ def stages(model, canvas, cells, large):
 
 
 def run(model, canvas, sides, count):
-    """Pyramid, proposals and heads of the network on a canvas uint8 [S, S, 3]."""
+    """Run the pyramid, the proposals and the box head of the network on an image.
+
+    Args:
+      model: the model of `build`.
+      canvas: the image, uint8 [S, S, 3].
+      sides: side of the anchors of each level, in pixels.
+      count: number of proposals.
+
+    Returns:
+      {name: array}: the outputs of `build` with "proposals" [1, count, 4] in shares,
+      and "class_probabilities" and "box_deltas" of these.
+    """
     size, channels = canvas.shape[0], model.inputs[1].shape[-1]
     none = np.zeros([1, 14, 14, channels], "f")
     made = stages(model, canvas, none[:, :7, :7], none)
@@ -221,7 +289,14 @@ def run(model, canvas, sides, count):
 
 
 def masks(model, canvas, pyramid, boxes):
-    """The masks of boxes in pixels: [N, 28, 28, classes]."""
+    """Return the masks of boxes, [N, 28, 28, classes], each pixel from 0 to 1.
+
+    Args:
+      model: the model of `build`.
+      canvas: the image, uint8 [S, S, 3].
+      pyramid: maps P2 to P5 of the image.
+      boxes: [N, 4], in pixels.
+    """
     size = canvas.shape[0]
     large = crop(pyramid, boxes / size, 14, size)
     small = np.zeros([1, 7, 7, large.shape[-1]], "f")

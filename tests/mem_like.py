@@ -1,7 +1,8 @@
-"""A file system of Beam's for tests: `mem-like://NAME` is a file in MEM_LIKE's folder.
+"""A file system of Beam's for tests: `mem-like://NAME` is a file in a folder.
 
-Where MEM_LIKE_KILL names a file that is absent, the first process that creates a file
-whose path holds MEM_LIKE_KILL_AT makes it, and kills itself.
+The variable MEM_LIKE of the environment names the folder. If MEM_LIKE_KILL names a file
+that is absent, the first process that creates a file whose path holds MEM_LIKE_KILL_AT
+makes it, and kills itself.
 """
 
 import glob
@@ -29,7 +30,10 @@ def _die(occasion):
 
 
 class MemLike(FileSystem):
-    """Folders are but parts of names, as in an object store."""
+    """A file system without folders, as an object store: they are but parts of names.
+
+    Its methods are those of Beam's `FileSystem`.
+    """
 
     def _place(self, url):
         return os.path.join(os.environ["MEM_LIKE"], url[len(f"{SCHEME}://") :])

@@ -13,10 +13,12 @@ MANY = LabelSpace(("man",), tuple(f"y{i}" for i in range(12)), (14, 25))
 
 
 def area(box):
+    """Return the area of a box (y1, x1, y2, x2)."""
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def slow_iou(box, other):
+    """Return the intersection over union of two boxes (y1, x1, y2, x2)."""
     width = min(box[2], other[2]) - max(box[0], other[0])
     height = min(box[3], other[3]) - max(box[1], other[1])
     if width <= 0 or height <= 0:
@@ -26,7 +28,14 @@ def slow_iou(box, other):
 
 
 def slow_suppression(scored_boxes):
-    """Keep the best of [(score, box)] that overlap by more than 0.3."""
+    """Keep the best ones of scored boxes that overlap by an IoU of more than 0.3.
+
+    Args:
+      scored_boxes: [(score, box)].
+
+    Returns:
+      the kept ones, best first.
+    """
     kept = []
     for score, box in sorted(scored_boxes, key=lambda item: -item[0]):
         if all(slow_iou(box, other) <= 0.3 for _, other in kept):
@@ -35,7 +44,12 @@ def slow_suppression(scored_boxes):
 
 
 def slow_matches(kept, targets):
-    """Return the indices in [(score, box)] of those that find a target, the best."""
+    """Return the indices of the boxes that find a target: for each target the best one.
+
+    Args:
+      kept: [(score, box)], best first.
+      targets: boxes of the truth; an IoU of 0.5 is enough.
+    """
     matches = set()
     for target in targets:
         for i, (_, box) in enumerate(kept):
@@ -46,9 +60,10 @@ def slow_matches(kept, targets):
 
 
 def slow_ap(frames, detections, truth):
-    """Average precision in percent, of eleven levels of recall.
+    """Return the average precision in percent, over eleven levels of recall.
 
     Args:
+      frames: names of all frames.
       detections: {frame: [(score, box)]}.
       truth: {frame: [box]}.
     """
@@ -97,6 +112,13 @@ class _Case:
 
 
 def slow_metrics_of(detections, truth, space):
+    """Return the detection metrics of a case in the form of `metrics.json`.
+
+    Args:
+      detections: `ScoredRois`.
+      truth: the true instances, a `Truth`.
+      space: the label space.
+    """
     case = _Case(detections, truth)
     has_joint_scores = detections.joint_scores is not None
     joint = detections.joint_scores
@@ -161,9 +183,18 @@ def slow_metrics_of(detections, truth, space):
 
 
 def random_case(space, seed, overrides=(), rois=60, digits=None):
-    """Draw boxes on a coarse grid around the truth: some IoUs are at a threshold.
+    """Draw detections and a truth on a coarse grid: some IoUs are at a threshold.
 
-    With `digits`, scores are rounded to so many: many ties.
+    Args:
+      space: the label space.
+      seed: seed of the case.
+      overrides: optional fields of the detections that are not None: "joint_boxes",
+        "joint_scores".
+      rois: number of the detections' boxes.
+      digits: number of digits to which scores are rounded, for many ties; None for all.
+
+    Returns:
+      `ScoredRois` and `Truth`.
     """
     rng = np.random.default_rng(seed)
     frames = [f"-v{i}/{i + 1:05d}" for i in range(6)]
@@ -199,7 +230,7 @@ def random_case(space, seed, overrides=(), rois=60, digits=None):
 
 
 def flatten(metrics):
-    """Return {(part, key): value} of metrics by part."""
+    """Return {(part, key): value} of metrics of the form {part: {key: value}}."""
     flat = {}
     for part, values in metrics.items():
         for key, value in values.items():

@@ -1,4 +1,4 @@
-"""Files of poses as DeepLabCut and SLEAP write them."""
+"""Make files of poses as DeepLabCut and SLEAP write them."""
 
 import numpy as np
 
@@ -6,7 +6,15 @@ SCORER = "DLC_resnet50_miceNov2shuffle1_50000"
 
 
 def deeplabcut_table(rows, individuals=("Ann", "Bea"), parts=("nose", "tail")):
-    """A CSV as pandas writes DeepLabCut's; one animal alone has no individuals."""
+    """Return the text of a CSV as pandas writes DeepLabCut's.
+
+    Args:
+      rows: for each frame the x, y and likelihood of each part of each individual; NaN
+        for an empty cell.
+      individuals: names of the individuals; (None,) for a single animal, whose table
+        has no row of individuals.
+      parts: names of the body parts.
+    """
     columns = []
     for individual in individuals:
         for part in parts:
@@ -25,7 +33,15 @@ def deeplabcut_table(rows, individuals=("Ann", "Bea"), parts=("nose", "tail")):
 
 
 def sleap_labels(sleap_io, *frames, filename="C:\\lab\\clip.mp4", names=("Ann", "Bea")):
-    """Labels of a video of (index, (track or None, points, whether a user's), …)."""
+    """Return the labels of a video as sleap-io has them, with the parts nose and tail.
+
+    Args:
+      sleap_io: the module.
+      *frames: (index, instance, ...) each, where an instance is (index of its track or
+        None, points [2, 2], whether a user placed them).
+      filename: path of the video, or a list of images.
+      names: names of the tracks.
+    """
     skeleton = sleap_io.Skeleton(["nose", "tail"])
     video = sleap_io.Video(filename=filename, open_backend=isinstance(filename, list))
     tracks = [sleap_io.Track(name) for name in names]

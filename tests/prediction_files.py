@@ -1,4 +1,4 @@
-"""Predictions written by hand: tracks.json, video.json, and an overlay."""
+"""Write predictions by hand: tracks.json, video.json, and an overlay."""
 
 import json
 
@@ -8,12 +8,16 @@ from a2d_tf.core.labels import A2D
 from a2d_tf.video.outputs.video_writer import Writer
 
 FPS = 10
+"""The number of frames a second of all predictions here."""
 
 
 def track(number, *bouts, actor=None):
-    """Make a track of bouts (actor, action, first frame, last frame, score).
+    """Return a track in the form of `tracks.json`.
 
-    A second has FPS frames.
+    Args:
+      number: number of the track.
+      *bouts: (actor, action, first frame, last frame, score) each, in order.
+      actor: actor of the whole track; None for that of the first bout.
     """
     actions = [
         {
@@ -49,12 +53,17 @@ TRACKS = [
     ),
     track(3, ("ball", "rolling", 21, 30, 0.25), ("ball", "flying", 31, 38, 0.3)),
 ]
+"""Three tracks, one of which changes its actor."""
 
 
 def write(folder, tracks=TRACKS, overlay=40, **facts):
-    """Write a prediction whose overlay has so many frames, each of another grey.
+    """Write the folder of a prediction; return its path.
 
-    With 0 it has no overlay.
+    Args:
+      folder: path of the folder, which is created.
+      tracks: tracks, as `track` makes them.
+      overlay: number of frames of the overlay, each of another grey; 0 for no overlay.
+      **facts: fields of `video.json` that differ from the default.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tracks.json").write_text(json.dumps(tracks))
@@ -82,7 +91,7 @@ def write(folder, tracks=TRACKS, overlay=40, **facts):
 
 
 def many(count):
-    """So many tracks, each of a second, one starting every half second."""
+    """Return `count` tracks, each of a second, one starting every half second."""
     actions = A2D.actions
     return [
         track(i + 1, (A2D.actors[i % 7], actions[i % 9], 5 * i + 1, 5 * i + 10, 0.5))

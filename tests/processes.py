@@ -1,4 +1,4 @@
-"""Commands in processes of their own, as a user starts them."""
+"""Run commands in processes of their own, as a user starts them."""
 
 import functools
 import json
@@ -12,7 +12,16 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def run_python(*words, cwd=ROOT, **environment):
-    """Run Python; return its `CompletedProcess`. Keywords are variables."""
+    """Run Python and wait for its end.
+
+    Args:
+      *words: words of the command line after `python`.
+      cwd: path of the working folder.
+      **environment: variables of the environment, beside those of this process.
+
+    Returns:
+      the `CompletedProcess`, with stdout and stderr as text.
+    """
     return subprocess.run(
         [sys.executable, *map(str, words)],
         capture_output=True,
@@ -51,23 +60,43 @@ def _forked(*words, cwd=ROOT):
 
 
 def run_tool(name, *words, cwd=ROOT):
-    """`tools/NAME.py` with these words."""
+    """Run `tools/NAME.py` in a fork; return its `CompletedProcess`.
+
+    Args:
+      name: NAME, without suffix.
+      *words: words of its command line.
+      cwd: path of the working folder.
+    """
     return _forked(ROOT / "tools" / f"{name}.py", *words, cwd=cwd)
 
 
 def run_a2d(name, *words, cwd=ROOT):
-    """`a2d NAME` with these words."""
+    """Run `a2d NAME` in a fork; return its `CompletedProcess`.
+
+    Args:
+      name: name of the command.
+      *words: words of its command line.
+      cwd: path of the working folder.
+    """
     return _forked("-m", "a2d_tf", name, *words, cwd=cwd)
 
 
 def succeeded(done):
-    """What a process that ended without an error has printed."""
+    """Check that a process ended without an error, and return its stdout.
+
+    Args:
+      done: the `CompletedProcess`.
+    """
     assert done.returncode == 0, done.stdout + done.stderr[-5000:]
     return done.stdout
 
 
 def complaint(done):
-    """The one line of a process that ended with an error."""
+    """Check that a process ended with an error for the user, and return its line.
+
+    Args:
+      done: the `CompletedProcess`.
+    """
     assert done.returncode == 1 and "Traceback" not in done.stderr, (
         done.stdout + done.stderr
     )

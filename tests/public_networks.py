@@ -9,7 +9,15 @@ from a2d_tf.model import backbones
 
 
 def ours(weights, shape):
-    """C2..C5 of imported weights in our builder."""
+    """Build our backbone with imported weights.
+
+    Args:
+      weights: the weights, a `Weights`.
+      shape: (height, width) of the image.
+
+    Returns:
+      a Keras model from RGB [N, H, W, 3], 0 to 255, to the maps C2 to C5.
+    """
     convention = backbones.CONVENTIONS[weights.source]
     image = tf.keras.Input([*shape, 3])
     backbone = backbones.BACKBONES[weights.backbone]
@@ -26,7 +34,11 @@ def ours(weights, shape):
 
 
 def keras_resnet(blocks):
-    """A ResNet of keras.applications with so many blocks a stage."""
+    """Build a ResNet of keras.applications with random weights.
+
+    Args:
+      blocks: number of residual blocks of each of the four stages.
+    """
     package = tf.keras.Model.__module__.split(".")[0]  # keras, or tf_keras
     keras = importlib.import_module(f"{package}.src.applications.resnet")
     tf.keras.utils.set_random_seed(0)
@@ -55,7 +67,13 @@ def _randomise(model):
 
 
 def keras_maps(model, blocks, rgb):
-    """C2..C5 of RGB float [N, H, W, 3], 0..255, by that network."""
+    """Compute the maps C2 to C5 by a ResNet of keras.applications.
+
+    Args:
+      model: the result of `keras_resnet`.
+      blocks: number of residual blocks of each of the four stages.
+      rgb: float [N, H, W, 3], 0 to 255.
+    """
     names = [f"conv{stage}_block{block}_out" for stage, block in enumerate(blocks, 2)]
     reference = tf.keras.Model(
         model.input, [model.get_layer(name).output for name in names]
@@ -65,12 +83,19 @@ def keras_maps(model, blocks, rgb):
 
 
 LAST_BLOCKS = {"lite0": (2, 4, 10, 15), "lite2": (3, 6, 14, 20)}
+"""{variant: index of the last block of each stage from C2 to C5}."""
 
 
 def lite_maps(variant, path, pixels):
-    """Compute C2..C5 [N, h, w, C] of preprocessed RGB by efficientnet-lite-pytorch.
+    """Compute the maps C2 to C5 by the package efficientnet-lite-pytorch.
 
-    `variant` is lite0 or lite2, `path` its file.
+    Args:
+      variant: lite0 or lite2.
+      path: path of its file of weights.
+      pixels: preprocessed RGB, float32 [N, H, W, 3].
+
+    Returns:
+      four arrays [N, h, w, C].
     """
     import torch
     from efficientnet_lite_pytorch import EfficientNet

@@ -1,4 +1,4 @@
-"""A clip with one instance, a rectangle, in the form of `clip_records.parse`."""
+"""A drawn clip with one instance, in the form of `clip_records.parse`."""
 
 import numpy as np
 import tensorflow as tf
@@ -8,13 +8,17 @@ NOTHING = dict(
     masks=np.zeros((0, 32, 48), np.uint8),
     codes=np.zeros(0, np.int32),
 )
-"""Fields of a clip without instances."""
+"""The fields of a clip without instances."""
 
 
 def rectangle():
-    """Draw a black clip of 3 frames with a white rectangle at [8, 12, 20, 30].
+    """Draw a black clip of 3 frames with a white rectangle, at box (8, 12, 20, 30).
 
-    Its flow is (2, -1).
+    The flow of the rectangle is (2, -1) pixels, (u, v).
+
+    Returns:
+      {"rgb": [3, 32, 48, 3], "flow": [3, 32, 48, 2], "boxes": [1, 4], "masks": [1, 32,
+      48]}.
     """
     rgb = np.zeros((3, 32, 48, 3), np.uint8)
     flow = np.zeros((3, 32, 48, 2), np.float32)
@@ -27,7 +31,11 @@ def rectangle():
 
 
 def clip_of(**changed):
-    """Return the clip of `rectangle`, with some fields changed, as tensors."""
+    """Return the clip of `rectangle` as tensors, with all fields of a clip.
+
+    Args:
+      **changed: fields that differ, {name: value}.
+    """
     fields = {**rectangle(), "codes": np.int32([43])}
     fields |= dict(video="v", frame=7, native_size=np.int32([320, 480]), **changed)
     fields.setdefault("has_mask", np.ones(len(fields["codes"]), bool))
@@ -35,6 +43,6 @@ def clip_of(**changed):
 
 
 def box_around(image):
-    """Return the box of the pixels that are not zero: y1, x1, y2, x2."""
+    """Return the box (y1, x1, y2, x2) of a map's pixels that are not zero."""
     rows, columns = np.nonzero(image)
     return [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]

@@ -16,6 +16,7 @@ from a2d_tf.model.network import Network
 from a2d_tf.training.step import forward
 
 CANVAS = (64, 96)
+"""The (height, width) of its canvas, in pixels."""
 LEARNING = TrainingConfig(
     batch_size=2,
     warmup_steps=0,
@@ -24,15 +25,20 @@ LEARNING = TrainingConfig(
     rpn_samples=32,
     max_instances=4,
 )
-"""Small samples, of `labelled` clips."""
+"""The settings of a training with small samples, for `labelled` clips."""
 
 INFERENCE = InferenceConfig(
     test_proposals=30, proposals_before_nms=200, max_detections=8, score_threshold=0.2
 )
+"""The settings of inference with few proposals."""
 
 
 def config(**override):
-    """A ModelConfig of the smallest size; fields given override it."""
+    """Return the settings of a network of the smallest size.
+
+    Args:
+      **override: fields of `ModelConfig` that differ.
+    """
     fields = dict(
         image_height=CANVAS[0],
         image_width=CANVAS[1],
@@ -54,13 +60,23 @@ def config(**override):
 
 
 def make(seed=0, precision="float32", **override):
-    """A Network on A2D's labels whose weights come from the seed."""
+    """Build a network of the smallest size on A2D's labels.
+
+    Args:
+      seed: seed of its random weights.
+      precision: value of --precision.
+      **override: fields of `ModelConfig` that differ.
+    """
     tf.keras.utils.set_random_seed(seed)
     return Network(config(**override), A2D, ComputeConfig(precision))
 
 
 def manifest(**changes):
-    """Stand in for a manifest of records of this network, as a run folder needs it."""
+    """Return a stand-in for the manifest of records, as a run folder needs it.
+
+    Args:
+      **changes: attributes that differ.
+    """
     facts = dict(
         flow_method="dis",
         image_height=64,
@@ -77,12 +93,20 @@ def manifest(**changes):
 
 
 def normal(*shape, seed=0):
-    """Normal float32 of this shape."""
+    """Return float32 numbers of a shape, drawn from the normal distribution."""
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def clip(batch, frames, seed=0):
-    """Random rgb uint8 [B, T, H, W, 3] and flow float32 [B, T, H, W, 2]."""
+    """Return random clips: {"rgb": [B, T, H, W, 3], "flow": [B, T, H, W, 2]}.
+
+    RGB is uint8, flow float32 in pixels.
+
+    Args:
+      batch: number B of the clips.
+      frames: number T of the frames of a clip.
+      seed: seed of the values.
+    """
     rng = np.random.default_rng(seed)
     return {
         "rgb": rng.integers(0, 256, (batch, frames, *CANVAS, 3), np.uint8),
@@ -91,10 +115,18 @@ def clip(batch, frames, seed=0):
 
 
 def labelled(batch, frames=3, seed=0):
-    """Random clips, each with two instances, in the form of `pipeline.training`.
+    """Return random clips, each with two instances, in the form of `pipeline.training`.
 
-    Instance 0 is a bird that flies, at [8, 8, 40, 56]; instance 1 a cat that runs, at
-    [20, 40, 60, 88]; the last two rows are padding. Masks are the boxes.
+    Instance 0 is a bird that flies, at box (8, 8, 40, 56); instance 1 a cat that runs,
+    at (20, 40, 60, 88); the last two rows are padding. Masks are the boxes.
+
+    Args:
+      batch: number of the clips.
+      frames: number of the frames of a clip.
+      seed: seed of the pixels and the flow.
+
+    Returns:
+      {name of a field: tensor}.
     """
     boxes = np.zeros((batch, 4, 4), np.float32)
     boxes[:, 0] = [8, 8, 40, 56]
@@ -118,7 +150,12 @@ def labelled(batch, frames=3, seed=0):
 
 
 def gradients(network, training):
-    """The total loss of one batch, and its gradient as one vector."""
+    """Return the total loss of one batch, and its gradient as one vector.
+
+    Args:
+      network: the network, as `make` builds it.
+      training: the settings of the training.
+    """
     variables = network.trainable_weights
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)

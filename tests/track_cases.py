@@ -1,4 +1,4 @@
-"""Random and drawn videos of followed objects, for the scores over time."""
+"""Random and drawn videos of tracked objects, for the scores over time."""
 
 import numpy as np
 
@@ -6,17 +6,28 @@ from a2d_tf.data.segmentations import encode_mask
 from a2d_tf.evaluation.metrics.tracks import ComparedFrame, Objects
 
 SIZE = (24, 32)
+"""The (height, width) of the frames, in pixels."""
 
 
 def square(top, left, side=8, size=SIZE):
-    """A mask with a square, or what of it is inside the frame."""
+    """Return a mask, bool [H, W], with the part of a square that is in the frame.
+
+    Args:
+      top, left: position of its corner, in pixels; it may be negative.
+      side: side of the square, in pixels.
+      size: (height, width) of the frame.
+    """
     mask = np.zeros(size, bool)
     mask[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)] = True
     return mask
 
 
 def objects(*seen):
-    """The Objects of (track, code, mask) or (track, code, mask, score)."""
+    """Return the objects of a frame; those with an empty mask are left out.
+
+    Args:
+      *seen: (track, code, mask) or (track, code, mask, score) each.
+    """
     rows = [(*row, 1.0)[:4] for row in seen if row[2].any()]
     tracks, codes, masks, scores = zip(*rows) if rows else ((), (), (), ())
     masks = [encode_mask(mask) for mask in masks]
@@ -26,15 +37,24 @@ def objects(*seen):
 
 
 def video(*frames):
-    """Make the Frames of (true, predicted) objects, each arguments of `objects`."""
+    """Return the frames of a video, each with its true and its predicted objects.
+
+    Args:
+      *frames: (true, predicted) each, two lists of arguments of `objects`.
+    """
     return [ComparedFrame(objects(*t), objects(*p)) for t, p in frames]
 
 
 def random_frames(rng, frames=8, codes=(11, 18, 61)):
-    """Draw frames of squares that drift.
+    """Draw frames of squares that drift, as arguments of `video`.
 
-    True ones are born and die. Predicted ones jitter, are missed, swap their tracks and
-    change their codes; some are made up.
+    True ones appear and vanish. Predicted ones jitter, are missed, swap their tracks
+    and change their codes; some are made up.
+
+    Args:
+      rng: NumPy's random generator.
+      frames: number of the frames.
+      codes: codes of the objects' labels to draw from.
     """
     count = int(rng.integers(1, 5))
     place, drift = rng.integers(-4, 24, (count, 2)), rng.integers(-2, 3, (count, 2))
@@ -66,6 +86,10 @@ def random_frames(rng, frames=8, codes=(11, 18, 61)):
 
 
 def random_videos(seed):
-    """The videos of a random case."""
+    """Return the two videos of a random case.
+
+    Args:
+      seed: seed of the case.
+    """
     rng = np.random.default_rng(seed)
     return [video(*random_frames(rng)) for _ in range(2)]

@@ -27,10 +27,19 @@ FUSED = {
 }
 CONVOLUTION = ("T", "strides", "padding", "data_format", "dilations")
 MOST = 40  # boxes of an image
+"""The most boxes that a model gives of an image."""
 
 
 def read_values(model, folder):
-    """Return {name: array} of the weights of a graph model of TensorFlow.js."""
+    """Read the weights of a graph model of TensorFlow.js.
+
+    Args:
+      model: contents of the model's JSON file.
+      folder: path of its folder, with the files of weights.
+
+    Returns:
+      {name: array}.
+    """
     values = {}
     for group in model["weightsManifest"]:
         parts = [
@@ -52,9 +61,12 @@ def read_values(model, folder):
 
 
 def read_graph(path):
-    """Return the GraphDef of a graph model of TensorFlow.js.
+    """Read a graph model of TensorFlow.js as TensorFlow's GraphDef, with its weights.
 
     Fused convolutions, which TensorFlow does not know, are taken apart.
+
+    Args:
+      path: path of the model's JSON file.
     """
     with open(path, encoding="utf-8") as file:
         model = json.load(file)
@@ -97,7 +109,13 @@ def read_graph(path):
 
 
 def load_function(path, inputs, outputs):
-    """Return the function of tensors of a graph model of TensorFlow.js."""
+    """Return a graph model of TensorFlow.js as a function of tensors.
+
+    Args:
+      path: path of the model's JSON file.
+      inputs: names of the tensors that the function takes.
+      outputs: names of the tensors that it returns.
+    """
     graph = read_graph(path)
 
     def build():
@@ -111,10 +129,15 @@ def load_function(path, inputs, outputs):
 
 
 def letterboxed(image, height, width):
-    """Place an image [1, H, W, 3] at the upper left of one of a size.
+    """Scale an image [1, H, W, 3] to fit into a canvas, at its upper left corner.
+
+    Args:
+      image: the image.
+      height, width: size of the canvas in pixels.
 
     Returns:
-      the image, and (height, width) of the canvas in heights and widths of the image.
+      the canvas with the image, and (height, width) of the canvas in heights and widths
+      of the image.
     """
     size = tf.cast(tf.shape(image)[1:3], tf.float32)
     canvas = tf.cast(tf.stack([height, width]), tf.float32)
@@ -128,7 +151,13 @@ def letterboxed(image, height, width):
 
 
 def answer(boxes, scores, classes):
-    """Return what the signature gives, of boxes [n, 4] with scores and classes [n]."""
+    """Return the outputs of the signature after suppression of overlapping boxes.
+
+    Args:
+      boxes: [n, 4], (y1, x1, y2, x2) in shares of the image.
+      scores: [n].
+      classes: [n], numbers of COCO's classes.
+    """
     chosen = tf.image.non_max_suppression_with_scores(
         boxes + 4.0 * tf.cast(classes, tf.float32)[:, None], scores, MOST, 0.6, 0.02
     )[0]
@@ -144,7 +173,13 @@ def answer(boxes, scores, classes):
 
 
 class NanoDet(tf.Module):
-    """NanoDet-g at 416 x 416: distances of the sides as distributions over 11 steps."""
+    """NanoDet-g at 416 x 416, as a detector of the Object Detection API.
+
+    It gives the distance of each side of a box as a distribution over 11 steps.
+
+    Args:
+      folder: path of the package's folder of models.
+    """
 
     SIDE = 416
     MEAN = (103.53, 116.28, 123.675)
@@ -191,7 +226,11 @@ class NanoDet(tf.Module):
 
 
 class MoveNet(tf.Module):
-    """MoveNet MultiPose: the longer side has 256 pixels."""
+    """MoveNet MultiPose with a longer side of 256 pixels, as a detector of people.
+
+    Args:
+      folder: path of the package's folder of models.
+    """
 
     SIDE = 256
     MULTIPLE = 32
@@ -220,7 +259,13 @@ MODELS = {"nanodet": NanoDet, "movenet": MoveNet}
 
 
 def wrap(name, folder, output):
-    """Write a SavedModel of a model of the package's folder `models`."""
+    """Write a model of the package as a SavedModel.
+
+    Args:
+      name: a key of `MODELS`.
+      folder: path of the package's folder `models`.
+      output: path of the folder of the SavedModel.
+    """
     model = MODELS[name](folder)
     tf.saved_model.save(model, output, {"serving_default": model.__call__})
 
