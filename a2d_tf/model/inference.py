@@ -98,6 +98,10 @@ def infer_key_frames(
       every_roi: whether every RoI gets scores of pairs. If not, the action head runs on
         the instances alone; they are the same, in less time, and without a readout the
         answer's table is None.
+
+    Returns:
+      the RoIs, their table of scores if there is one, and the instances with labels,
+      scores and masks.
     """
     rois, valid = network.proposals.decode(
         features, size, settings.proposals_before_nms, settings.test_proposals

@@ -161,6 +161,10 @@ class LabelMode(ABC):
             to; any for background.
           actions: int [B, R], 0-based actions of these instances.
           rois: the sampled RoIs.
+
+        Returns:
+          the logits, the true action of each RoI, and which RoIs the loss sums over and
+          counts.
         """
         return ActionTargets(logits, actions, rois.positive, rois.positive)
 
@@ -195,6 +199,9 @@ class LabelMode(ABC):
 
         Args:
           action_logits: float32 [B, R, num_actions].
+
+        Returns:
+          float32 [B, R, number of other outputs].
         """
         return action_logits
 
@@ -204,6 +211,10 @@ class LabelMode(ABC):
         Args:
           classes: int32 [B, N], classes of the actor head, from 0.
           table: scores of the instances, one row for each, [B, N, ...].
+
+        Returns:
+          0-based actors and actions, int32 [B, N], and the scores of these pairs,
+          float32 [B, N].
         """
         joint = tf.gather(table.joint_scores, classes, batch_dims=2)
         valid = tf.gather(self._valid, classes)
@@ -278,6 +289,10 @@ class Decoupled(LabelMode):
           actions: int [B, R], 0-based actions of the RoIs' instances; any for
             background.
           rois: the sampled RoIs.
+
+        Returns:
+          the logits, the true action of each RoI, and which RoIs the loss sums over and
+          counts.
         """
         if not self._background:
             return super().action_targets(logits, actors, actions, rois)
@@ -310,6 +325,10 @@ class Decoupled(LabelMode):
 
         Args:
           predictions: the outputs of both heads for R RoIs of each frame.
+
+        Returns:
+          the table: p(actor) [B, R, |X|], p(action) [B, R, |Y|], scores of pairs [B, R,
+          |X|, |Y|], and boxes; rows that are no RoIs score 0.
         """
         row = tf.cast(predictions.valid, tf.float32)[..., None]
         # Background keeps its share of the probability. Otherwise RoIs on background,
@@ -368,6 +387,10 @@ class Hierarchical(LabelMode):
             are taken.
           actions: int [B, R], 0-based actions of the RoIs' instances.
           rois: the sampled RoIs.
+
+        Returns:
+          the |Y| logits of the true actor, the true action of each RoI, and which RoIs
+          the loss sums over and counts.
         """
         shape = [-1, logits.shape[1], *self.labels.valid.shape]
         logits = tf.gather(tf.reshape(logits, shape), actors, batch_dims=2)
@@ -381,6 +404,10 @@ class Hierarchical(LabelMode):
 
         Args:
           predictions: the outputs of both heads for R RoIs of each frame.
+
+        Returns:
+          the table: p(actor) [B, R, |X|], p(action) [B, R, |Y|], scores of pairs [B, R,
+          |X|, |Y|], and boxes; rows that are no RoIs score 0.
         """
         classes = predictions.class_scores
         count = classes.shape[1] or tf.shape(classes)[1]
@@ -425,6 +452,11 @@ class Cartesian(LabelMode):
 
         Args:
           predictions: the outputs of the actor head for R RoIs of each frame.
+
+        Returns:
+          the table: p(actor) [B, R, |X|], p(action) [B, R, |Y|], scores [B, R, |X|,
+          |Y|] and boxes [B, R, |X|, |Y|, 4] of pairs, and boxes of actors; invalid
+          pairs score 0.
         """
         # Invalid pairs read the row of zeros that is padded behind the last class.
         source = np.full(self.labels.valid.shape, self.num_classes)
@@ -453,6 +485,9 @@ class Cartesian(LabelMode):
           classes: int32 [B, N], classes of the actor head, from 0: pairs in the order
             of codes.
           table: scores of the instances, one row for each, [B, N, ...].
+
+        Returns:
+          0-based actors and actions, int32 [B, N], and p(class), float32 [B, N].
         """
         actors = tf.constant(self.labels.pairs[:, 0], tf.int32)
         actions = tf.constant(self.labels.pairs[:, 1], tf.int32)
@@ -521,6 +556,10 @@ class DetectorLabels(LabelMode):
 
         Args:
           predictions: the outputs of the actor head for R RoIs of each frame.
+
+        Returns:
+          the table: p(actor) [B, R, |X|], p(action) [B, R, 1], scores of pairs [B, R,
+          |X|, 1], and boxes.
         """
         member_scores = predictions.class_scores[..., None] * self._members
         actor_scores = tf.reduce_sum(member_scores, axis=2)
@@ -540,6 +579,10 @@ class DetectorLabels(LabelMode):
         Args:
           classes: int32 [B, N], the detector's classes, from 0.
           table: scores of the instances, one row for each, [B, N, ...].
+
+        Returns:
+          0-based actors and actions, int32 [B, N], the latter 0, and p(actor), float32
+          [B, N].
         """
         # Rows that are not used have class 0, which may be no actor.
         actors = tf.maximum(tf.gather(self._actor_of, classes), 0)

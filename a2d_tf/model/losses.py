@@ -20,6 +20,9 @@ def smooth_l1(error: tf.Tensor, beta: float) -> tf.Tensor:
     Args:
       error: predicted minus true values, [..., 4] for boxes.
       beta: where the loss turns from quadratic to linear.
+
+    Returns:
+      [...], without the last axis.
     """
     size = tf.abs(error)
     loss = tf.where(size < beta, 0.5 * tf.square(size) / beta, size - 0.5 * beta)
@@ -78,6 +81,9 @@ def box_regression(
       beta: where the smooth L1 turns from quadratic to linear.
       normaliser: 'positives' for the mean over the positives and their four deltas, or
         'samples' to divide the sum by the number of all rows that count.
+
+    Returns:
+      the sum over the positives, and what it is divided by.
     """
     term = counted_sum(smooth_l1(deltas - targets, beta), positive)
     if normaliser == "positives":
@@ -115,6 +121,9 @@ def action_class(
       counted: bool [B, R], the RoIs by whose number the sum is divided.
       withheld: bool [B, R], the RoIs that have no action label, or whose label is not
         to be learned; they are left out of the sum.
+
+    Returns:
+      the sum over the RoIs that are not withheld, and the number of all that count.
     """
     values = tf.nn.sparse_softmax_cross_entropy_with_logits(actions, logits)
     term = counted_sum(values, counted & ~withheld)

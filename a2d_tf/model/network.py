@@ -153,6 +153,9 @@ class Network(tf.Module):
 
         Args:
           clips: [B, T, ...], such as RGB or flow; T is at least 2L + 1.
+
+        Returns:
+          [B, 2L + 1, ...].
         """
         first = tf.shape(clips)[1] // 2 - self.model_config.temporal_layers
         return clips[:, first : first + self.model_config.frames]
@@ -192,6 +195,9 @@ class Network(tf.Module):
             the readout's logits of C4 and C5, [B, 2L + 1, h, w, channels]}, outputs of
             the submodel `backbones`, stacked over the frames around each of B key
             frames. Without `rgb`, the pyramid `actor` takes its place.
+
+        Returns:
+          the features, without motion maps.
         """
         return Features(**self._run_on_pyramids({"rgb": pyramids["actor"], **pyramids}))
 

@@ -171,6 +171,9 @@ class SampledRois(NamedTuple):
 
         Args:
           number: number of rows to keep, at most R.
+
+        Returns:
+          [B, number, ...] of each tensor.
         """
         return SampledRois(
             boxes=self.boxes[:, :number],
@@ -184,6 +187,9 @@ class SampledRois(NamedTuple):
 
         Args:
           number: number of rows to add to each frame.
+
+        Returns:
+          [B, R + number, ...] of each tensor.
         """
         padding = [[0, 0], [0, number]]
         return SampledRois(

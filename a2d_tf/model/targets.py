@@ -152,6 +152,9 @@ def join(positives: Sample, negatives: Sample) -> JoinedSample:
     Args:
       positives: drawn rows that are positive; they come first.
       negatives: drawn rows of the same frames that are negative.
+
+    Returns:
+      the rows of both samples, and which of them are positive.
     """
     none = tf.zeros_like(negatives.counted)
     return JoinedSample(
@@ -168,6 +171,10 @@ def match_boxes(boxes: tf.Tensor, truth: BatchTruth) -> Matches:
       boxes: float32 [B, A, 4], (y1, x1, y2, x2) in pixels of the padded canvas, or [1,
         A, 4] for the same boxes in every frame.
       truth: the true instances.
+
+    Returns:
+      the highest IoU of each box, the index of the instance that has it, and all IoUs
+      [B, A, N].
     """
     ious = box_ops.iou(boxes, truth.boxes)
     ious = tf.where(truth.present[:, None, :], ious, -1.0)

@@ -77,6 +77,10 @@ class ClassRows:
           classes: the layer's classes in the order of its rows, each as a tuple of
             names: that in this network, then those it may have in others.
           source_classes: the names of the source's classes in the order of its rows.
+
+        Returns:
+          which row of the source fills which row of the layer, and which classes the
+          source does not have.
         """
         sources = {}
         assigned = []

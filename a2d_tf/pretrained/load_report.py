@@ -74,6 +74,9 @@ def join(reports: Mapping[str, LoadReport]) -> LoadReport:
     Args:
       reports: {what was loaded, such as the stream 'rgb' or 'flow': its report}, at
         least one, in the order of loading.
+
+    Returns:
+      one report; if there is only one already, that.
     """
     if len(reports) == 1:
         (report,) = reports.values()

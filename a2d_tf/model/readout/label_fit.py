@@ -89,6 +89,9 @@ class LabelWeights(NamedTuple):
 
         Args:
           videos: names of the videos to leave out.
+
+        Returns:
+          weights of the same shapes, for features of these videos.
         """
         if self.fit is None or {*self.fit.training_set.videos} <= {*videos}:
             return self

@@ -181,6 +181,9 @@ class RidgeFit:
 
         Args:
           videos: names of the videos to leave out, not all that the fit has.
+
+        Returns:
+          its kernels [D, C] for each group, and bias [C].
         """
         rows = np.flatnonzero(np.isin(self.training_set.videos, videos))
         penalty = self.hyperparameters.penalty
@@ -200,6 +203,9 @@ def fit(training_set: TrainingSet, hyperparameters: Hyperparameters) -> RidgeFit
     Args:
       training_set: the instances, their features and classes.
       hyperparameters: how much each group of features counts, and the penalty.
+
+    Returns:
+      the classifier, and the predictions for each instance by a fit without its video.
     """
     products = np.zeros([len(training_set.roots)] * 2)
     for group, weight in enumerate(hyperparameters.group_weights):
