@@ -36,32 +36,50 @@ class Field(abc.ABC):
 
     @abc.abstractmethod
     def read(self, value: Any, ratio: np.ndarray) -> np.ndarray:
-        """Convert a value from an annotation file to an array [*shape].
+        """Convert a value from an annotation file to an array [*shape] of `dtype`.
 
         Args:
-          value: the value in the file; None if the instance has none.
-          ratio: size of the frame divided by the annotated size, (height, width) [2].
+          value: the value of one instance as JSON has it; None if the instance has
+            none, which becomes `missing`.
+          ratio: size of the frame divided by the size that the annotation's coordinates
+            refer to, (height, width) [2]; only points depend on it.
 
         Raises:
-          InputError: the value is of another kind.
+          InputError: the value does not have the type or shape that the field needs.
         """
 
     @abc.abstractmethod
     def written(self, value: np.ndarray) -> Any:
-        """Convert the value of an instance, [*shape], to a value for JSON files."""
-
-    def scaled(self, values: Any, ratio: Any) -> Any:
-        """Return values for frames that are resized by `ratio`.
+        """Convert the value of one instance for a JSON file, the inverse of `read`.
 
         Args:
-          values: values of instances, [..., *shape].
-          ratio: new size divided by old size, (height, width) [..., 2]; its other axes
-            broadcast to those of the values before `shape`.
+          value: the instance's value, [*shape], points in pixels of the frame.
+
+        Returns:
+          a number, text, (nested) list or None.
+        """
+
+    def scaled(self, values: Any, ratio: Any) -> Any:
+        """Return the values that instances have after their frames were resized.
+
+        Only points change; any other value is returned as it is.
+
+        Args:
+          values: values of instances, [..., *shape], NumPy's or TensorFlow's.
+          ratio: new size of the frame divided by its old size, (height, width) [...,
+            2]; its leading axes broadcast to those that the values have before `shape`.
         """
         return values
 
     def all_missing(self, count: int) -> np.ndarray:
-        """Return the values of `count` instances, none of them annotated."""
+        """Return the values of instances that are not annotated.
+
+        Args:
+          count: number of the instances, N.
+
+        Returns:
+          `missing` N times, [N, *shape] of `dtype`.
+        """
         return np.full((count, *self.shape), self.missing, self.dtype)
 
 
@@ -73,11 +91,19 @@ class Numbers(Field):
     shape: tuple[int, ...] = ()
 
     def read(self, value: Any, ratio: np.ndarray) -> np.ndarray:
-        """Return the numbers of an annotation."""
+        """Convert numbers of an annotation file to float32 [*shape]; None becomes NaN.
+
+        Args:
+          value: a number, or nested lists of the field's shape; None if not annotated.
+          ratio: unused, because these numbers do not depend on the frame's size.
+
+        Raises:
+          InputError: the value is not finite numbers of the field's shape.
+        """
         return self._numbers(value).astype(np.float32)
 
     def written(self, value: np.ndarray) -> Any:
-        """Round numbers to six decimals."""
+        """Return the numbers of one instance as a list, rounded to six decimals."""
         return np.round(value, 6).tolist()
 
     def _numbers(self, value: Any) -> np.ndarray:
@@ -109,16 +135,37 @@ class Points(Numbers):
     shape: tuple[int, ...] = (2,)
 
     def read(self, value: Any, ratio: np.ndarray) -> np.ndarray:
-        """Return the points of an annotation, in pixels of the frame."""
+        """Convert points of an annotation file to pixels of the frame.
+
+        Args:
+          value: nested lists whose innermost ones are (x, y) in pixels of the annotated
+            image; None if not annotated.
+          ratio: size of the frame divided by that of the annotated image, (height,
+            width).
+
+        Returns:
+          float32 [*shape], (y, x) in pixels of the frame; NaN if not annotated.
+
+        Raises:
+          InputError: the value is not finite numbers of the field's shape.
+        """
         points = self._numbers(value)[..., ::-1]
         return self.scaled(points, ratio).astype(np.float32)
 
     def written(self, value: np.ndarray) -> Any:
-        """Round points to two decimals, (x, y)."""
+        """Return points (y, x) of one instance as lists (x, y), with two decimals."""
         return np.round(value[..., ::-1], 2).tolist()
 
     def scaled(self, values: Any, ratio: Any) -> Any:
-        """Return points [..., *shape] for frames that are resized by `ratio`."""
+        """Multiply points (y, x) by the ratio of the frames' sizes.
+
+        Args:
+          values: points, [..., *shape], in pixels of the old frame.
+          ratio: new size divided by old size, (height, width) [..., 2].
+
+        Returns:
+          points [..., *shape] in pixels of the resized frame.
+        """
         axes_of_points = [None] * (len(self.shape) - 1)
         return values * ratio[(..., *axes_of_points, slice(None))]
 
@@ -138,7 +185,18 @@ class Category(Field):
     missing: ClassVar[float] = -1
 
     def read(self, value: Any, ratio: np.ndarray) -> np.ndarray:
-        """Return the index of an annotation's category."""
+        """Convert a category's name to its index.
+
+        Args:
+          value: one of `categories`; None if not annotated.
+          ratio: unused, because a category does not depend on the frame's size.
+
+        Returns:
+          int32 scalar, the index in `categories`; -1 if not annotated.
+
+        Raises:
+          InputError: the value is no category.
+        """
         if value is None:
             return np.array(self.missing, np.int32)
         if value not in self.categories:
@@ -149,7 +207,7 @@ class Category(Field):
         return np.array(self.categories.index(value), np.int32)
 
     def written(self, value: np.ndarray) -> Any:
-        """Return the name of a category; None if it is not annotated."""
+        """Return the name of the category at this index; None for -1, not annotated."""
         index = int(value)
         return None if index == self.missing else self.categories[index]
 
@@ -159,14 +217,14 @@ FIELDS: tuple[Field, ...] = ()
 
 
 def scale_fields(results: dict[str, Any], ratio: Any) -> dict[str, Any]:
-    """Scale those results of heads that are FIELDS.
+    """Scale the heads' results that are FIELDS, after their frame was resized.
 
     Args:
-      results: {name: result} of the heads.
-      ratio: new size of the frame divided by its old size, see `Field.scaled`.
+      results: {name: values of instances, [..., *shape]}, the results of all heads.
+      ratio: new size of the frame divided by its old size, (height, width) [..., 2].
 
     Returns:
-      all results, {name: result}.
+      {name: values}: all results; those that are not FIELDS are unchanged.
     """
     scaled = dict(results)
     for field in FIELDS:

@@ -15,24 +15,29 @@ from a2d_tf.core.errors import InputError, quoted
 
 
 def encode_mask(mask: np.ndarray) -> dict:
-    """Encode a mask bool [H, W] as COCO's compressed RLE.
+    """Encode a mask as COCO's compressed RLE (run-length encoding), for JSON files.
+
+    Args:
+      mask: bool [H, W].
 
     Returns:
-      {"size": [H, W], "counts": text}.
+      {"size": [H, W], "counts": COCO's compressed text}.
     """
     rle = rle_tools.encode(np.asfortranarray(mask, np.uint8))
     return {"size": list(mask.shape), "counts": rle["counts"].decode()}
 
 
 def decode_mask(segmentation: list | dict, height: int, width: int) -> np.ndarray:
-    """Decode a COCO segmentation to a mask, bool [height, width].
+    """Decode a COCO segmentation to a mask of the same image, bool [height, width].
 
     Args:
-      segmentation: polygons or an RLE, in pixels of the mask; see `decode_parts`.
+      segmentation: polygons [[x1, y1, x2, y2, ...], ...], or an RLE {'size': [height,
+        width], 'counts': text or list}; coordinates are pixels of the mask.
       height, width: size of the mask, pixels.
 
     Raises:
-      InputError: as `decode_parts`.
+      InputError: the segmentation is malformed, lies far outside, or has another size,
+        or the mask is empty. The message names no file.
     """
     return decode_parts([segmentation], (height, width), (height, width))
 
@@ -100,10 +105,13 @@ def _resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def box_of(mask: np.ndarray) -> np.ndarray:
-    """Return the box around a mask, bool [height, width], that is not empty.
+    """Return the smallest box around a mask.
+
+    Args:
+      mask: bool [height, width], with at least one pixel that is set.
 
     Returns:
-      float32 [4], (y1, x1, y2, x2) in pixels, half-open.
+      float32 [4], (y1, x1, y2, x2) in pixels; the row y2 and the column x2 lie outside.
     """
     rows = np.flatnonzero(mask.any(axis=1))
     columns = np.flatnonzero(mask.any(axis=0))
@@ -166,14 +174,15 @@ def _numbers(values: Any) -> np.ndarray:
 
 
 def decode_rle(rle: dict, height: int, width: int) -> np.ndarray:
-    """Decode an RLE to a mask, bool [height, width].
+    """Decode COCO's RLE (run-length encoding) to a mask, bool [height, width].
 
     Args:
-      rle: {'size': [height, width], 'counts': text or list}.
+      rle: {'size': [height, width], 'counts': COCO's compressed text, or a list of run
+        lengths}. Runs go down the columns, and the first is outside the instance.
       height, width: size that the RLE must have, pixels.
 
     Raises:
-      InputError: the RLE is damaged or of another size.
+      InputError: the RLE is damaged or has another size.
     """
     if rle.get("size") != [height, width]:
         problem = f"the RLE's size {quoted(rle.get('size'))} is not {[height, width]}"
@@ -184,7 +193,9 @@ def decode_rle(rle: dict, height: int, width: int) -> np.ndarray:
 
 
 def runs_of(counts: Any, pixels: int) -> list[int]:
-    """Return the run lengths of an RLE.
+    """Return the run lengths of an RLE, in pixels.
+
+    Runs alternate between outside and inside of the instance; the first is outside.
 
     Args:
       counts: 'counts' of the RLE: COCO's compressed text, or a list of run lengths.

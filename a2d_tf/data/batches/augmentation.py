@@ -18,13 +18,15 @@ from a2d_tf.ops import canvas as canvas_ops
 class View(NamedTuple):
     """A window of a clip's frames, resized to the size of the frame, perhaps mirrored.
 
-    A point (y, x) moves to ((y - y0) / s, (x - x0) / s), s = window size / frame size.
-    If the view is mirrored, the point (y', x') then moves to (y', W - x').
+    It is the geometric part of an augmentation. Its methods give what frames, flow,
+    masks and boxes look like in it. A point (y, x) moves to ((y - y0) / s, (x - x0) /
+    s), s = window size / frame size. If the view is mirrored, the point (y', x') then
+    moves to (y', W - x').
 
     Attributes:
       frame_size: float32 [2], height and width of the frames in pixels.
       window: float32 [4], y0, x0, height, width in pixels; it may exceed the frame.
-      is_mirrored: bool scalar.
+      is_mirrored: bool scalar, whether left and right are exchanged.
     """
 
     frame_size: tf.Tensor
@@ -37,31 +39,66 @@ class View(NamedTuple):
         return self.window[2:] / self.frame_size
 
     def points(self, points: tf.Tensor) -> tf.Tensor:
-        """Return the positions in the view of points [..., 2], (y, x) in the frame."""
+        """Return where points of the frame lie in the view.
+
+        Args:
+          points: float32 [..., 2], (y, x) in pixels of the frame.
+
+        Returns:
+          float32 [..., 2], (y, x) in pixels of the view; they may lie outside.
+        """
         y, x = tf.unstack((points - self.window[:2]) / self._step, axis=-1)
         mirrored_x = tf.where(self.is_mirrored, self.frame_size[1] - x, x)
         return tf.stack([y, mirrored_x], axis=-1)
 
     def boxes(self, boxes: tf.Tensor) -> tf.Tensor:
-        """Return boxes [N, 4] of the frame in the view; they are not clipped."""
+        """Return where boxes of the frame lie in the view.
+
+        Args:
+          boxes: float32 [N, 4], (y1, x1, y2, x2) in pixels of the frame.
+
+        Returns:
+          float32 [N, 4], (y1, x1, y2, x2) in pixels of the view, not clipped to it.
+        """
         corners = self.points(tf.reshape(boxes, [-1, 2, 2]))
         upper_left = tf.reduce_min(corners, axis=1)
         lower_right = tf.reduce_max(corners, axis=1)
         return tf.concat([upper_left, lower_right], axis=1)
 
     def frames(self, rgb: tf.Tensor) -> tf.Tensor:
-        """Return the view of frames [T, H, W, 3], values 0 to 255, as uint8."""
+        """Resample RGB frames to the view.
+
+        Args:
+          rgb: frames [T, H, W, 3], values 0 to 255.
+
+        Returns:
+          uint8 [T, H, W, 3]; black where the view exceeds the frame.
+        """
         levels = tf.clip_by_value(tf.round(self._resample(rgb)), 0.0, 255.0)
         return tf.cast(levels, tf.uint8)
 
     def flow(self, flow: tf.Tensor) -> tf.Tensor:
-        """Return the view of flow float32 [T, H, W, 2], in pixels of the view."""
+        """Resample flow to the view, and scale and mirror its vectors likewise.
+
+        Args:
+          flow: float32 [T, H, W, 2], (u, v) in pixels of the frame.
+
+        Returns:
+          float32 [T, H, W, 2], (u, v) in pixels of the view; 0 outside the frame.
+        """
         direction = tf.stack([tf.where(self.is_mirrored, -1.0, 1.0), 1.0])
         factors = direction / self._step[::-1]
         return canvas_ops.scale_vectors(self._resample(flow), factors)
 
     def masks(self, masks: tf.Tensor) -> tf.Tensor:
-        """Return the view of masks [N, H, W], 0 or 1, as uint8."""
+        """Resample masks to the view.
+
+        Args:
+          masks: [N, H, W], 0 or 1.
+
+        Returns:
+          uint8 [N, H, W], 1 where at least half of a pixel is covered.
+        """
         cover = self._resample(masks[..., None])[..., 0]
         return tf.cast(cover >= 0.5, tf.uint8)
 
@@ -88,13 +125,25 @@ class View(NamedTuple):
 
 
 class Tint(NamedTuple):
-    """A change of contrast and of brightness: shares of the full range, float32."""
+    """A random change of a clip's contrast and brightness.
+
+    Attributes:
+      contrast: float32 scalar; levels are multiplied by 1 + contrast.
+      brightness: float32 scalar; 128 * brightness is then added to levels.
+    """
 
     contrast: tf.Tensor
     brightness: tf.Tensor
 
     def frames(self, rgb: tf.Tensor) -> tf.Tensor:
-        """Return changed frames float32 [T, H, W, 3]; values are 0 to 255."""
+        """Change the contrast and then the brightness of RGB frames.
+
+        Args:
+          rgb: frames [T, H, W, 3], values 0 to 255.
+
+        Returns:
+          float32 [T, H, W, 3], clipped to 0 to 255.
+        """
         levels = tf.cast(rgb, tf.float32) * (1.0 + self.contrast)
         return tf.clip_by_value(levels + 128.0 * self.brightness, 0.0, 255.0)
 
@@ -102,15 +151,18 @@ class Tint(NamedTuple):
 def augment(
     example: dict[str, tf.Tensor], seed: tf.Tensor, training: TrainingConfig
 ) -> dict[str, tf.Tensor]:
-    """Mirror, zoom, shift and tint a clip at random.
+    """Mirror, zoom, shift and tint a training clip at random.
 
     Args:
-      example: fields of a clip, as `clip_records.parse` returns them.
-      seed: two integers, which determine the changes.
-      training: settings; `flip`, `scale_jitter` and `colour_jitter` limit the changes.
+      example: a clip as `clip_records.parse` returns it, {field: tensor}.
+      seed: two integers, int64 [2]; the same seed gives the same changes.
+      training: settings of the training. `flip` mirrors half of the clips,
+        `scale_jitter` is the largest change of the window's size as a share of the
+        frame's, `colour_jitter` the largest change of contrast and brightness.
 
     Returns:
-      the changed clip, as `change` returns it.
+      the clip with changed frames, flow, boxes, masks and points, and with `annotated`,
+      bool: False if instances were there and all of them were cut off.
     """
     flip_seed, window_seed, colour_seed = tf.unstack(
         tf.random.experimental.stateless_split(seed, 3)
@@ -148,19 +200,20 @@ def _draw_window(frame_size: tf.Tensor, jitter: float, seed: tf.Tensor) -> tf.Te
 def change(
     example: dict[str, tf.Tensor], view: View, tint: Tint
 ) -> dict[str, tf.Tensor]:
-    """Return a view of a clip with changed contrast and brightness.
+    """Return a clip as it looks through a view, with changed contrast and brightness.
 
     An instance is dropped if less than a tenth of its box is in the view, if a side of
     the rest is shorter than two pixels, or if its mask has no pixel in the view.
 
     Args:
-      example: fields of a clip, as `clip_records.parse` returns them.
-      view: the view.
+      example: a clip as `clip_records.parse` returns it, {field: tensor}.
+      view: the window of the frame to show.
       tint: the change of contrast and brightness.
 
     Returns:
-      the fields of the clip. `annotated` is False if all its instances were dropped:
-      the view may show a part of an instance, so the background is unknown.
+      the fields of the clip, and `annotated`, a bool scalar. It is False if all
+      instances
+      were dropped: the view may show a part of one, so the background is unknown.
     """
     masks = view.masks(example["masks"])
     boxes = view.boxes(example["boxes"])

@@ -13,11 +13,14 @@ from a2d_tf.ops import canvas as canvas_ops
 def resize(
     example: dict[str, tf.Tensor], canvas: tuple[int, int]
 ) -> dict[str, tf.Tensor]:
-    """Resize a clip to fit the canvas, without padding it.
+    """Resize a clip to the largest size that fits the canvas, without padding it.
 
     Args:
-      example: fields of a clip, as `clip_records.parse` returns them.
-      canvas: (height, width).
+      example: a clip as `clip_records.parse` returns it, {field: tensor}.
+      canvas: (height, width) of the network's input, pixels.
+
+    Returns:
+      the clip; its frames, flow, masks, boxes and points are in pixels of the new size.
     """
     rgb, flow, size = canvas_ops.place(example["rgb"], example["flow"], canvas)
     old_size = tf.shape(example["rgb"])[1:3]
@@ -50,18 +53,24 @@ def pad(
     max_instances: int,
     base: int,
 ) -> dict[str, tf.Tensor]:
-    """Pad frames to the canvas and instances to `max_instances`, the largest first.
+    """Give a clip static shapes, so that clips can form a batch.
+
+    Frames are padded with zeros below and at the right to the canvas. Instances are
+    sorted by the area of their boxes, the largest first, and padded to `max_instances`.
 
     Args:
-      example: a clip as `resize` returns it, with the field `annotated`.
-      canvas: (height, width).
-      frames: number of frames of the clip.
+      example: a clip as `resize` returns it, with the field `annotated`, a bool.
+      canvas: (height, width) of the network's input, pixels.
+      frames: T, the number of frames of the clip.
       max_instances: number of instances after padding; if there are more, the smallest
         ones are left out.
-      base: base of the label space's codes, see `LabelSpace`.
+      base: number by which a code, the number of a pair, is divided: the quotient is
+        the actor plus 1, the remainder is the action plus 1. See `LabelSpace`.
 
     Returns:
-      the fields of `pipeline.CLIP` except `row`.
+      the fields of `pipeline.CLIP` except `row`. `size` is the (height, width) of the
+      frames without padding. `actors` and `actions`, int32 [max_instances], count from
+      0. `present`, bool [max_instances], is False for padding.
     """
     height, width = canvas
     size = tf.shape(example["rgb"])[1:3]

@@ -58,13 +58,16 @@ _BUCKETS = 1000
 
 
 def is_validation(video: tf.Tensor, fraction: float) -> tf.Tensor:
-    """Return whether a training video is held out for validation, a bool tensor.
+    """Return whether a training video is held out from training for validation.
 
-    A hash of the VID decides, so that the answer does not depend on other videos.
+    A hash of the video's name decides, so the answer does not depend on other videos.
 
     Args:
-      video: VID of the video, a string tensor.
+      video: name of the video, a string tensor of any shape.
       fraction: share of the training videos to hold out, 0 to 1.
+
+    Returns:
+      bool tensor of the same shape.
     """
     bucket = tf.strings.to_hash_bucket_fast(video, _BUCKETS)
     return bucket < int(round(fraction * _BUCKETS))
@@ -91,17 +94,18 @@ def training(
     """Return endless batches of augmented training clips, from `start_step` on.
 
     Args:
-      manifest: manifest of the records.
+      manifest: manifest of the records to read.
       config: configuration of the run. Its network decides on the canvas and on the
         number of frames.
-      start_step: training step of the first batch.
-      replicas: number of replicas that share a batch; each element of the dataset is
-        the part of one replica.
+      start_step: number of the training step, from 0, that uses the first batch.
+      replicas: number of devices that share a batch; each element of the dataset is the
+        part of one replica, `batch_size / replicas` clips.
 
     Returns:
-      a dataset of dicts with the fields CLIP, see `a2d_tf.dataset`. `has_mask` is False
-      for an instance of which only the box is known. `annotated` is False for a clip of
-      which augmentation has cut off all instances; its background counts as unknown.
+      a dataset of dicts with the fields CLIP, each with a first axis of clips; see
+      `padding.pad`. `has_mask` is False for an instance of which only the box is known.
+      `annotated` is False for a clip of which augmentation has cut off all instances;
+      its background counts as unknown.
 
     Raises:
       InputError: the clips have too few frames, no training record has an instance, or
@@ -237,15 +241,20 @@ def evaluation(
     """Return the clips of a split once, unaugmented, in the order of the records.
 
     Args:
-      manifest: manifest of the records.
-      config: configuration of the run.
-      split: 'train' (without the held-out videos), 'val' (the held-out videos) or
+      manifest: manifest of the records to read.
+      config: configuration of the run. Its network decides on the canvas and on the
+        number of frames.
+      split: 'train' (without videos held out for validation), 'val' (these videos) or
         'test'.
-      batch_size: number of clips of a batch; the last batch may be smaller.
+      batch_size: B, the number of clips of a batch; the last batch may be smaller.
       fields: names of the fields to compute, by default those of `training`. Further
         fields are `record`, the serialised records, string [B]; the motion maps,
-        float32 [B, h, w, C]; and `motion_size`, int32 [B, 2].
+        float32 [B, h, w, C]; and `motion_size`, int32 [B, 2], the (height, width) of
+        the frames that motion maps were made from.
       every: 1 for all clips, N for each Nth clip.
+
+    Returns:
+      a dataset of dicts {field: tensor with a first axis of clips}.
 
     Raises:
       InputError: the clips have too few frames, or the split has no records.
@@ -281,12 +290,19 @@ def _prefetched(dataset: tf.data.Dataset, batches: int) -> tf.data.Dataset:
 def key_frames(
     manifest: Manifest, split: str, names: Collection[str]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield stored key frames as (name, RGB uint8 [h, w, 3]).
+    """Yield the key frames of a split that have these names, at their stored size.
 
     Args:
-      manifest: manifest of the records.
+      manifest: manifest of the records to read.
       split: 'train' or 'test'.
-      names: names of the key frames, `<VID>/<%05d>`.
+      names: names of the wanted key frames, '<video>/<number with 5 digits>', such as
+        'clip1/00030'.
+
+    Yields:
+      (name, RGB uint8 [h, w, 3]), in the order of the records.
+
+    Raises:
+      InputError: the split has no records, or a shard is missing or damaged.
     """
     for path in manifest.shards(split):
         for serialized in clip_records.read_shard(path):

@@ -19,7 +19,14 @@ FLOW_QUALITY = 100
 
 
 def encode(record: ClipRecord) -> bytes:
-    """Serialise a record as a tf.train.Example."""
+    """Serialise a record as a tf.train.Example, as shards hold it.
+
+    Frames and flow become JPEGs, masks and motion maps PNGs. Equal records have equal
+    bytes. docs/data_format.md lists the features.
+
+    Args:
+      record: the clip, its key frame's ground truth and its motion maps.
+    """
     annotation = record.annotation
     native_height, native_width = annotation.label_map.shape
     height, width = record.rgb[0].shape[:2]
@@ -76,9 +83,17 @@ def encode(record: ClipRecord) -> bytes:
 
 
 def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize a mask bool [H, W]: a pixel is set if at least half of it is covered.
+    """Shrink or enlarge a mask: a pixel is set if at least half of it is covered.
 
-    A mask too thin for that keeps its best-covered pixel, so that no instance vanishes.
+    A mask too thin for that keeps its best-covered pixels, so that no instance
+    vanishes.
+
+    Args:
+      mask: bool [H, W].
+      height, width: the new size, pixels.
+
+    Returns:
+      bool [height, width].
     """
     cover = resize_frame(mask.astype(np.float32), height, width)
     return (cover >= min(0.5, cover.max())) & (cover > 0)

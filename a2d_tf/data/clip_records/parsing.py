@@ -15,7 +15,14 @@ from a2d_tf.ops.motion_maps import MAPS
 
 
 def parse_video(serialized: tf.Tensor) -> tf.Tensor:
-    """Return the VID of a record, a string scalar, and decode nothing else."""
+    """Read the name of a record's video inside a TensorFlow graph; decode nothing else.
+
+    Args:
+      serialized: string scalar, one record.
+
+    Returns:
+      string scalar.
+    """
     features = {"video": tf.io.FixedLenFeature((), tf.string)}
     return tf.io.parse_single_example(serialized, features)["video"]
 
@@ -23,23 +30,26 @@ def parse_video(serialized: tf.Tensor) -> tf.Tensor:
 def parse(serialized: tf.Tensor, frames: int | None = None) -> dict[str, tf.Tensor]:
     """Decode a record for training, inside a TensorFlow graph.
 
-    T, h, w and N are dynamic, and N may be 0.
+    T frames of h x w pixels and N instances are dynamic, and N may be 0.
 
     Args:
       serialized: string scalar, one record.
       frames: number of clip frames to decode, those in the middle; by default all.
 
     Returns:
+      a dict of these fields:
       rgb: uint8 [T, h, w, 3].
-      flow: float32 [T, h, w, 2], (u, v) in pixels.
+      flow: float32 [T, h, w, 2], (u, v) in pixels of the stored frames, the motion
+        since the previous frame of the video.
       boxes: float32 [N, 4], y1, x1, y2, x2 in pixels *of the stored frames*.
-      codes: int32 [N].
+      codes: int32 [N], the number of each instance's actor-action pair, see
+        `LabelSpace`.
       masks: uint8 0/1 [N, h, w].
-      has_mask: bool [N], False where the mask is unknown, and zero.
-      video: string.
-      frame: int32, 1-based number of the key frame.
+      has_mask: bool [N]; False if the mask is unknown, and then all its pixels are 0.
+      video: string scalar, name of the video.
+      frame: int32 scalar, number of the key frame in the video, from 1.
       native_size: int32 [2], height and width of the video.
-      and each of `instance_fields.FIELDS`, [N, ...].
+      and each of `instance_fields.FIELDS`, [N, ...], in pixels of the stored frames.
     """
     stored = tf.io.parse_single_example(serialized, _features())
     if frames is not None:
@@ -82,12 +92,12 @@ def parse_motion_maps(
     """Decode motion maps of a record, inside a TensorFlow graph.
 
     Args:
-      serialized: string scalar, one record.
-      names: of the maps, at least one, which the record must have.
+      serialized: string scalar, one record, which must have these maps.
+      names: names of the maps, at least one of `motion_maps.MAPS`.
 
     Returns:
-      each of the maps, float32 [h, w, C].
-      motion_size: int32 [2], height and width of the motion frame.
+      a dict of each map by its name, float32 [h, w, C], and of `motion_size`, int32
+      [2]: height and width of the resized frames that the maps were made from.
     """
     features = {}
     for name in names:

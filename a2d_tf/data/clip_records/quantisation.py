@@ -19,11 +19,15 @@ MAX_FLOW = 64.0
 
 
 def quantise(flow: np.ndarray) -> tuple[np.ndarray, np.float32]:
-    """Quantise flow float32 [h, w, 2] to 8 bits, as records hold it.
+    """Quantise flow to 8 bits, as records hold it.
+
+    Args:
+      flow: float32 [h, w, 2], (u, v) in pixels; larger components than MAX_FLOW are
+        clipped.
 
     Returns:
-      (uint8 [2 * h, w], u over v; the range in pixels). A pixel is round(127 + 127 *
-      value / range).
+      (pixels, range). The pixels, round(127 + 127 * value / range), are uint8 [2 * h,
+      w], u above v. The range is the largest absolute value of a component, in pixels.
     """
     largest = cv2.norm(flow, cv2.NORM_INF)
     scale = np.float32(min(largest, MAX_FLOW))
@@ -39,14 +43,14 @@ def quantise(flow: np.ndarray) -> tuple[np.ndarray, np.float32]:
 
 
 def dequantise(pixels: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-    """Invert `quantise`.
+    """Recover flow from its 8 bits, the inverse of `quantise` for T frames.
 
     Args:
-      pixels: uint8 [T, 2 * h, w], u over v.
+      pixels: uint8 [T, 2 * h, w], u above v.
       scale: float32 [T], the range of each frame, pixels.
 
     Returns:
-      flow float32 [T, h, w, 2].
+      flow float32 [T, h, w, 2], (u, v) in pixels.
     """
     count, rows, width = tf.unstack(tf.shape(pixels))
     # TensorFlow transposes floats twenty times as fast as bytes.
@@ -56,11 +60,14 @@ def dequantise(pixels: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
 
 
 def quantise_channels(motion_map: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Quantise a motion map float32 [h, w, C], none below 0, to 8 bits.
+    """Quantise a motion map to 8 bits, each channel over its own range.
+
+    Args:
+      motion_map: float32 [h, w, C], no value below 0.
 
     Returns:
-      (uint8 [h, w * C]; the largest value of each channel). A pixel is round(255 *
-      value / largest).
+      (pixels, largest values). The pixels, round(255 * value / largest), are uint8 [h,
+      w * C]. The largest value of each channel is float32 [C].
     """
     height, width, channels = motion_map.shape
     scales = motion_map.max(axis=(0, 1))
@@ -70,10 +77,10 @@ def quantise_channels(motion_map: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def dequantise_channels(pixels: tf.Tensor, scales: tf.Tensor) -> tf.Tensor:
-    """Invert `quantise_channels`.
+    """Recover a motion map from its 8 bits, the inverse of `quantise_channels`.
 
     Args:
-      pixels: uint8 [h, w * C].
+      pixels: uint8 [h, w * C] or [h, w * C, 1].
       scales: float32 [C], the largest value of each channel.
 
     Returns:

@@ -13,7 +13,7 @@ from a2d_tf.core.errors import InputError
 
 
 def read_shard(path: str | os.PathLike) -> Iterator[bytes]:
-    """Yield the serialised records of a shard.
+    """Yield the serialised records of a shard, in the order of the file.
 
     Raises:
       InputError: the shard is missing or damaged.
@@ -24,11 +24,14 @@ def read_shard(path: str | os.PathLike) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def reporting_damage(path: str | os.PathLike) -> Iterator[None]:
-    """Reraise errors of reading records as an InputError that names the shard.
+    """Turn errors of reading records in a `with` into InputErrors that name the file.
 
     Args:
-      path: the shard, or the folder of the records, in which the damaged shard is then
-        searched.
+      path: the shard; or the folder of the records, whose shards are then read until
+        the damaged one is found.
+
+    Raises:
+      InputError: records are damaged. A lack of memory is raised as TensorFlow's error.
     """
     try:
         yield
@@ -54,7 +57,11 @@ def _read_all(folder: str | os.PathLike) -> None:
 
 
 def write_shard(path: str | os.PathLike, records: Iterable[bytes]) -> None:
-    """Write serialised records to a TFRecord file.
+    """Write serialised records to a TFRecord file, a shard.
+
+    Args:
+      path: the file; an existing one is replaced.
+      records: the records as `encode` returns them.
 
     Raises:
       InputError: the file cannot be written.

@@ -18,20 +18,24 @@ from a2d_tf.data.instance_fields import FIELDS
 
 @dataclasses.dataclass(frozen=True)
 class ClipTruth:
-    """The ground truth of a record, at the native size.
+    """The ground truth of a record's key frame, at the size of the video.
 
     Attributes:
-      video: the VID.
-      frame: 1-based number of the key frame.
+      video: VID, the name of the video.
+      frame: number of the key frame, from 1.
       split: 'train' or 'test'.
-      clip_frames: int [T], source frames, 1-based.
-      native_size: (height, width) of the video.
-      size: (height, width) of the stored frames.
-      boxes, codes, tracks: see `annotation.Annotation`.
-      rles: N COCO RLEs, {'size': [height, width], 'counts': bytes}.
-      label_map: codes [height, width], uint8 or uint16; see `is_complete`.
-      has_mask: bool [N], False where only the box is known: the mask is empty then.
-      fields: {name of `instance_fields.FIELDS`: [N, ...]}.
+      clip_frames: int [T], numbers of the clip's frames in the video, from 1.
+      native_size: (height, width) of the video, pixels.
+      size: (height, width) of the stored frames, pixels.
+      boxes: float32 [N, 4], (y1, x1, y2, x2) of the instances, pixels of the video.
+      codes: int32 [N], number of each instance's actor-action pair, see `LabelSpace`.
+      rles: the N masks as COCO's RLEs, {'size': [height, width], 'counts': bytes}.
+      label_map: code of each pixel [height, width], uint8 or uint16; 0 is background.
+        It lacks instances without masks, see `is_complete`.
+      has_mask: bool [N]; False if only the box is known, and the mask is empty then.
+      tracks: int64 [N], number of each instance's individual in its video, -1 if
+        unknown; None if the source has no such numbers.
+      fields: {name in `instance_fields.FIELDS`: values of the instances [N, ...]}.
     """
 
     video: str
@@ -50,21 +54,21 @@ class ClipTruth:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the label map shows all instances: each of them has a mask."""
+        """Whether each instance has a mask, so that the label map shows all of them."""
         return bool(self.has_mask.all())
 
     @property
     def name(self) -> str:
-        """The key frame's name, `<VID>/<%05d>`."""
+        """The key frame's name: '<video>/<5 digits>', such as 'clip1/00030'."""
         return f"{self.video}/{self.frame:05d}"
 
 
 def read_truth(serialized: bytes) -> ClipTruth:
-    """Return the ground truth of a record, exactly as annotated.
+    """Read the ground truth of a serialised record, exactly as annotated.
 
     Raises:
-      InputError: the bytes are no record, or a feature is missing or does not fit the
-        others.
+      InputError: the bytes are no record, a feature is missing or does not fit the
+        others, or the video's name cannot be part of a path.
     """
     try:
         features = tf.train.Example.FromString(serialized).features.feature
@@ -77,23 +81,30 @@ def read_truth(serialized: bytes) -> ClipTruth:
 
 
 class StoredBoxes(NamedTuple):
-    """The boxes of a record.
+    """The boxes of a record's instances.
 
     Attributes:
-      boxes: float32 [N, 4], y1, x1, y2, x2 in native pixels.
-      native_size: (height, width) of the video.
+      boxes: float32 [N, 4], y1, x1, y2, x2 in pixels of the video.
+      native_size: (height, width) of the video, pixels.
     """
 
     boxes: np.ndarray
     native_size: tuple[int, int]
 
     def scaled(self, size: np.ndarray) -> np.ndarray:
-        """Return the boxes in pixels of frames of this (height, width)."""
+        """Return the boxes for frames that were resized.
+
+        Args:
+          size: (height, width) of the resized frames, pixels, [2].
+
+        Returns:
+          [N, 4], y1, x1, y2, x2 in pixels of these frames.
+        """
         return self.boxes * np.tile(size / np.array(self.native_size), 2)
 
 
 def read_boxes(serialized: bytes) -> StoredBoxes:
-    """Return the boxes of a record, and decode nothing else.
+    """Read the boxes of a serialised record, and decode nothing else, which is faster.
 
     Raises:
       InputError: the bytes are no record, or a feature is missing.
