@@ -1,7 +1,8 @@
 """Scores and confusions of each actor, action and pair of a user's own labels.
 
-The instances of single frames whose p(actor) reaches the threshold count, before they
-are followed; `object_matching` says when they find a true one.
+Own labels are any other than those of A2D. Instances count frame by frame, without
+tracks, if their p(actor) reaches the threshold; `object_matching` says when they find a
+true one.
 
 For a confusion, a true instance is compared with a single instance: the best-scoring
 one of those whose box has an IoU of 0.5 or more with its own box.
@@ -99,9 +100,11 @@ class _Confusion(NamedTuple):
 
 
 class Behaviours(Metric):
-    """Frames, AP and IoU of every actor, action and pair, and confusions; not of A2D.
+    """How well each actor, action and pair of a user's own labels is found.
 
-    The IoU is that of the label maps; it is absent if no frame has a complete one.
+    Each has the number of its frames, its AP, and its IoU in the label maps, if a frame
+    has a complete one. Pairs also have counts of instances, and there are lists of what
+    is confused with what. With A2D's labels the metric has no result.
     """
 
     section = ""  # a chart for each name would hide the others
@@ -121,7 +124,7 @@ class Behaviours(Metric):
         self._frames: list[_KeptFrame] = []
 
     def update(self, frame: Frame) -> None:
-        """Keep the codes of a frame, and which instances lie on which true ones."""
+        """Keep the codes of a frame, and the overlaps of instances with true ones."""
         if self.labels == A2D:
             return
         truth = frame.truth
@@ -147,15 +150,19 @@ class Behaviours(Metric):
         """Return the figures of each class, their means, confusions, and mistakes.
 
         Returns:
-          {"behaviours": {name: figures, and of a pair also its `name` in sentences and
-          the numbers of "videos" that show it, of true "instances", of those "found",
-          and of predicted ones, "findings"},
-          "tested": {"actors" | "actions" | "pairs": {"classes", "ap", "iou"}, the
-          number of classes with truth, and means over them}, "confusions": [[name, name
-          or None, percent]], "mistakes": {frame: [[code, code]]}}. A confusion is the
-          percentage of the frames with the first name in which an instance of it is
-          taken for the second, or is not found (None); the worst come first. A mistake
-          is a true pair and the one that it is taken for, 0 where there is none.
+          a dict, empty with A2D's labels:
+
+          - "behaviours": {"actor NAME", "action NAME", or the name of a pair: its
+            figures}, these are "frames" (number of frames that show it), "ap" and "iou"
+            in percent; of a pair also the fields of `PairScores.to_json`: "videos",
+            true "instances", those "found", predicted ones ("findings")
+          - "tested": {"actors", "actions", "pairs": {"classes": number of classes with
+            true instances, "ap" and "iou": means over these}}
+          - "confusions": [[name of a true class, name of the class that it is taken
+            for, or None if it is not found, percentage of the frames with the true
+            class in which this happens]], the highest percentage first
+          - "mistakes": {name of a frame: [[true code, predicted code]]}, see
+            `MatchedFrame`; one of the codes is 0 for a miss or a false alarm
         """
         if not self._frames:
             return {}
@@ -235,7 +242,14 @@ class Behaviours(Metric):
 
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:
-        """Return sentences, a table of what was tested, and the worst confusions."""
+        """Return a table of the classes that were tested.
+
+        Sentences above it say how well each pair is found, notes below it name the
+        worst confusions.
+
+        Args:
+          metrics: the content of `metrics.json`; any part may be missing.
+        """
         behaviours = metrics.get("behaviours")
         if not behaviours:
             return []

@@ -34,7 +34,7 @@ class BoxF1(Metric):
         self._scored = [np.zeros((2, 0))]
 
     def update(self, frame: Frame) -> None:
-        """Match the instances of a frame, which come best first."""
+        """Match the instances of a frame to the true ones, and keep which are right."""
         truth = frame.truth
         instances = frame.instances
         same_pair = instances.code[:, None] == truth.codes
@@ -43,7 +43,11 @@ class BoxF1(Metric):
         self._scored.append(np.stack([instances.class_scores, matches >= 0]))
 
     def at(self, threshold: float) -> float:
-        """Return the F1, in percent, of the instances of at least this p(actor)."""
+        """Return the F1 in percent of the instances whose p(actor) reaches a threshold.
+
+        Args:
+          threshold: the least p(actor) of an instance that counts.
+        """
         scores, right = np.concatenate(self._scored, axis=1)
         counted = scores >= np.float32(threshold)
         everything = counted.sum() + self._true_count

@@ -35,13 +35,13 @@ _COLUMNS = {
 
 
 class Coco(Metric):
-    """COCO's AP of the pairs."""
+    """COCO's AP of the pairs: of boxes, and of masks if there are any."""
 
     section = "coco"
     needs = (RESULTS,)
 
     def result(self, split: SplitData, earlier: dict) -> dict:
-        """Return {"coco": see `coco_aps`}."""
+        """Return {"coco": the APs of `coco_aps`}."""
         assert split.results is not None
         return {"coco": coco_aps(split.results, split.truth)}
 
@@ -56,13 +56,17 @@ class Coco(Metric):
 
 
 def coco_aps(results: Results, truth: Truth) -> dict[str, dict[str, float | None]]:
-    """Compute the AP of boxes and, if both sides have them, of masks.
+    """Compute COCO's AP of boxes and, if truth and results have masks, of masks.
 
     The APs are those at IoU .5:.95, .5 and .75, and those at .5:.95 of small, medium
     and large objects alone. As in COCO, the area of a true object is that of its mask,
     if it has one, also for boxes; the area of a detection is that of the box or of the
     mask that is matched. The AP of masks is that of the frames in which all true
     instances have masks.
+
+    Args:
+      results: the instances that were found.
+      truth: the true instances, on the same frames.
 
     Returns:
       {"box": {"ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"}, "mask":

@@ -1,6 +1,7 @@
-"""Detection metrics of Table 2: VOC2007 average precision of actors, actions, pairs.
+"""Detection metrics of the paper's Table 2: AP of actors, actions and pairs.
 
-`evaluation/boxes/average_precision.py` has the protocol of one class.
+It is the average precision of VOC2007 at an IoU of .5.
+`evaluation/boxes/average_precision.py` computes that of one class.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from a2d_tf.evaluation.metrics.tables import Table
 
 
 class Detection(Metric):
-    """Table 2, and the AP of each class."""
+    """The mAP of actors, actions and pairs (paper, Table 2), and each class's AP."""
 
     section = "detection"
     needs = (ROIS, RESULTS)
@@ -27,7 +28,10 @@ class Detection(Metric):
     columns = {f"{kind}_map": kind for kind in KINDS}
 
     def result(self, split: SplitData, earlier: dict) -> dict:
-        """Return `voc_aps`, or `voc_aps_of_results` if there are only instances."""
+        """Return what `voc_aps` computes from RoIs.
+
+        If the split has instances alone, it is what `voc_aps_of_results` computes.
+        """
         if split.rois is not None:
             return voc_aps(split.rois, split.truth, self.labels)
         assert split.results is not None
@@ -47,7 +51,15 @@ class Detection(Metric):
 
     @classmethod
     def row(cls, metrics: dict) -> dict[str, float | None] | None:
-        """Return the figures of the table, by column; None if there are none."""
+        """Return the mAPs of a `metrics.json`.
+
+        Args:
+          metrics: the content of `metrics.json`; any part may be missing.
+
+        Returns:
+          {"actor_map", "action_map", "joint_map": percent, None if missing}; None if
+          detection was not scored.
+        """
         maps = metrics.get("detection")
         if not maps:
             return None
@@ -63,26 +75,28 @@ def voc_aps(
 ) -> dict:
     """Score RoIs by the protocol of Table 2.
 
-    A pair is scored p(actor) * p(action) with the actor's box, unless the RoIs have
-    joint scores or boxes. An actor's ground truth is the union over its actions. An
-    action has the box of the RoI's most probable actor or, with joint scores, of the
-    RoI's best valid pair with this action.
+    A pair has the score p(actor) * p(action) and the actor's box, unless the RoIs have
+    joint scores or boxes. True boxes of an actor are those with any action. An action
+    has the box of the RoI's most probable actor or, with joint scores, of the RoI's
+    best valid pair with this action.
 
     Args:
-      rois: as `ScoredRois.load` reads them from detections.npz.
+      rois: every RoI, as `ScoredRois.load` reads them from detections.npz.
       truth: the true boxes, as `Truth.load` reads them from COCO JSON.
-      labels: of both.
+      labels: the label space of both.
       weights: int [S, F], how often each frame of the truth is in each of S samples;
         every figure is then an array [S].
 
     Returns:
-      {"detection": {"actor", "action", "joint"}, "per_pair_ap": {code: AP},
-      "per_actor_ap", "per_action_ap": {1-based digit: AP}}, in percent, keys strings.
-      Joint mAP is the mean over all valid pairs, counting 0 for those without ground
-      truth; action mAP excludes `none_action`.
+      {"detection": {"actor", "action", "joint": mAP}, "per_pair_ap": {code: AP},
+      "per_actor_ap": {number of the actor: AP}, "per_action_ap": {number of the action:
+      AP}}, in percent; codes and numbers are strings, the latter from 1. The joint mAP
+      is the mean over all valid pairs, counting 0 for those without true boxes; the
+      action mAP leaves out the label space's `none_action`.
 
     Raises:
-      InputError: see `ScoredRois.check`.
+      InputError: the RoIs have other numbers of actors or actions than the label space,
+        or are in frames that the truth lacks.
     """
     rois.check(truth, labels)
     scorer = ClassScorer.of(
@@ -109,12 +123,16 @@ def voc_aps(
 def mean_aps(
     actor_ap: dict, action_ap: dict, pair_ap: dict, labels: LabelSpace
 ) -> dict:
-    """Return the means {"actor", "action", "joint"} of the APs of classes.
-
-    Those of action leave out `none_action`.
+    """Average the APs of classes.
 
     Args:
-      actor_ap, action_ap, pair_ap: in the order of the labels.
+      actor_ap: {number of an actor: AP}.
+      action_ap: {number of an action: AP}, in the order of the label space.
+      pair_ap: {code of a pair: AP}.
+      labels: the label space; its `none_action` is left out.
+
+    Returns:
+      {"actor", "action", "joint": mean}, in the unit of the APs.
     """
     real_actions = []
     for name, ap in zip(labels.actions, action_ap.values()):
@@ -132,6 +150,11 @@ def voc_aps_of_results(results: Results, truth: Truth, label_space: LabelSpace) 
 
     A result has one pair and one score, so actors and actions have no scores of their
     own.
+
+    Args:
+      results: the instances that were found.
+      truth: the true boxes, on the same frames.
+      label_space: the label space of both.
 
     Returns:
       {"detection": {"joint": mAP}, "per_pair_ap": {code as a string: AP}}, in percent.
@@ -152,7 +175,18 @@ def pair_aps(
     label_space: LabelSpace,
     pairs: Iterable,
 ) -> dict:
-    """Compute the AP of pairs, 0-based (actor, action), by code as a string."""
+    """Compute the AP of some pairs.
+
+    Args:
+      scorer: the scorer for these RoIs, with the true boxes.
+      rois: every RoI with its scores.
+      label_space: the label space of both.
+      pairs: (index of the actor, index of the action) of each pair, from 0.
+
+    Returns:
+      {code of the pair as a string: AP in percent}; an AP is an array [S] if the scorer
+      has samples.
+    """
     aps = {}
     for actor, action in pairs:
         boxes = rois.boxes[:, actor]

@@ -1,4 +1,4 @@
-"""HOTA and IDF1 of followed objects, for each class.
+"""HOTA and IDF1: how well objects are found, and followed with one identity.
 
 Sources: Luiten et al., "HOTA: A Higher Order Metric for Evaluating Multi-Object
 Tracking", IJCV 2021; Ristani et al., "Performance Measures and a Data Set for
@@ -19,10 +19,16 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.metrics.tracks import TRACK_KINDS, ComparedFrame, classes_of
 
 ALPHAS = np.arange(0.05, 0.99, 0.05)
-"""Least IoUs of a match; every figure of HOTA is the mean over them."""
+"""The 19 thresholds of HOTA, .05 to .95: the least IoU of a match.
+
+Every figure of HOTA is the mean over them.
+"""
 IDENTITY_IOU = 0.5
-"""Least IoU of a true object with the predicted track of its own track, for IDF1."""
+"""Least IoU with which an object of a predicted track counts as the true one in IDF1.
+"""
 NAMES = ("hota", "det_a", "ass_a", "loc_a", "idf1", "idp", "idr")
+"""The figures: HOTA and its parts DetA, AssA, LocA; IDF1 and its precision and recall.
+"""
 _EPSILON = np.finfo(float).eps
 
 
@@ -30,9 +36,10 @@ class ClassFrame(NamedTuple):
     """The objects of one class in a frame: N true ones and M predicted ones.
 
     Attributes:
-      true_tracks: int64 [N], counted from 0 in the whole video.
-      predicted_tracks: int64 [M], counted from 0 in the whole video.
-      iou: float64 [N, M].
+      true_tracks: int64 [N], the track of each true object; the tracks of the class in
+        a video are numbered from 0.
+      predicted_tracks: int64 [M], the track of each predicted object, likewise.
+      iou: float64 [N, M], the IoU of each true with each predicted mask.
     """
 
     true_tracks: np.ndarray
@@ -43,15 +50,18 @@ class ClassFrame(NamedTuple):
 def tracking_scores(
     videos: Sequence[Sequence[ComparedFrame]], labels: LabelSpace
 ) -> dict:
-    """Score videos over time.
+    """Compute HOTA and IDF1 of videos, for objects, actors, actions and pairs.
 
-    HOTA and IDF1, with their parts, are means over the classes of a kind that have
-    truth. The classes of "joint" are pairs; of "any", all objects are of one class, so
-    that labels do not count.
+    The figures of a kind are means over its classes with true objects. In the kind
+    "any" all objects are of one class, so that labels do not count.
+
+    Args:
+      videos: the frames of each video, in order.
+      labels: the label space of the codes.
 
     Returns:
-      {"videos", "frames": numbers, and for each of TRACK_KINDS {each of NAMES: percent;
-      None if there is nothing to score}}.
+      {"videos": their number, "frames": their number, and each of TRACK_KINDS: {each of
+      NAMES: percent, None if there is no true object}}.
     """
     scores: dict = {"videos": len(videos), "frames": sum(map(len, videos))}
     for kind in TRACK_KINDS:
@@ -68,9 +78,15 @@ def tracking_scores(
 def figures_by_class(
     videos: Sequence[Sequence[ComparedFrame]], kind: str, labels: LabelSpace
 ) -> dict[int, dict[str, float]]:
-    """Return the `class_figures` of each class of a kind that has truth.
+    """Compute HOTA and IDF1 of each class of a kind that has true objects.
 
-    The keys are the numbers of the classes.
+    Args:
+      videos: the frames of each video, in order.
+      kind: one of TRACK_KINDS.
+      labels: the label space of the codes.
+
+    Returns:
+      {number of a class, see `classes_of`: {each of NAMES: percent}}.
     """
     present: set[int] = set()
     for frames in videos:
@@ -87,11 +103,20 @@ def figures_by_class(
 def of_class(
     frames: Iterable[ComparedFrame], kind: str, number: int, labels: LabelSpace
 ) -> list[ClassFrame]:
-    """Select the objects of one class of a kind in each frame of a video that has any.
+    """Select the objects of one class in a video, and number their tracks from 0.
 
     As in every benchmark of tracking, a true object is of one class and meets
     predictions of that class alone; an object whose class changes is one track in each
     of its classes.
+
+    Args:
+      frames: the frames of the video, in order.
+      kind: one of TRACK_KINDS.
+      number: the number of the class, see `classes_of`.
+      labels: the label space of the codes.
+
+    Returns:
+      the objects of the class in each frame that has any; empty if none has.
     """
     selected = []
     for frame in frames:
@@ -124,9 +149,15 @@ def of_class(
 
 
 def class_figures(videos: Iterable[Sequence[ClassFrame]]) -> dict[str, float]:
-    """Compute the figures of NAMES of one class, in percent.
+    """Compute HOTA and IDF1 of one class.
 
-    Counts add up over the videos, as in TrackEval; LocA is 100 if nothing is matched.
+    Counts add up over the videos, as in TrackEval. LocA is 100 if nothing is matched.
+
+    Args:
+      videos: for each video the objects of the class in its frames, see `of_class`.
+
+    Returns:
+      {each of NAMES: percent}.
     """
     hota_counts = HotaCounts()
     identities = IdentityCounts()
@@ -201,11 +232,15 @@ class HotaCounts:
     associated: np.ndarray = dataclasses.field(default_factory=_zeros)
 
     def add(self, frames: Sequence[ClassFrame]) -> None:
-        """Match the objects of a video, and count.
+        """Match the true to the predicted objects of a video, and add to the counts.
 
-        One assignment in each frame serves all of ALPHAS. It prefers pairs whose tracks
-        overlap much in the whole video: the score of a pair is its IoU times the
+        One assignment in each frame serves all of ALPHAS. It prefers two objects whose
+        tracks overlap much in the whole video: their score is their IoU times the
         alignment of the two tracks.
+
+        Args:
+          frames: the objects of the class in the frames of the video, at least one
+            frame.
         """
         alignment = _Alignment.of(frames)
         matched = _zeros()
@@ -231,7 +266,7 @@ class HotaCounts:
         self.associated += (together**2 / either).sum(axis=(1, 2))
 
     def figures(self) -> dict[str, float]:
-        """Return HOTA, DetA, AssA and LocA by NAMES, in percent."""
+        """Return {"hota", "det_a", "ass_a", "loc_a": percent}, means over ALPHAS."""
         everything = self.matched + self.missed + self.extra
         detection = self.matched / np.maximum(everything, 1)
         association = self.associated / np.maximum(self.matched, 1)
@@ -266,9 +301,14 @@ class IdentityCounts:
     predicted: int = 0
 
     def add(self, frames: Sequence[ClassFrame]) -> None:
-        """Give each true track of a video one predicted track, or none, and count.
+        """Pair the true with the predicted tracks of a video, and add to the counts.
 
-        The pairs of tracks are those with the most right objects.
+        A track is paired with one other at most, so that as many objects as possible
+        are right.
+
+        Args:
+          frames: the objects of the class in the frames of the video, at least one
+            frame.
         """
         true_count = _track_count([frame.true_tracks for frame in frames])
         predicted_count = _track_count([frame.predicted_tracks for frame in frames])
@@ -282,7 +322,7 @@ class IdentityCounts:
         self.right += int(together[assign(together)].sum())
 
     def figures(self) -> dict[str, float]:
-        """Return IDF1, its precision and its recall by NAMES, in percent."""
+        """Return {"idf1", "idp" (its precision), "idr" (its recall): percent}."""
         return {
             "idf1": 200 * self.right / max(self.true + self.predicted, 1),
             "idp": 100 * self.right / max(self.predicted, 1),
@@ -296,15 +336,16 @@ def _track_count(tracks: Sequence[np.ndarray]) -> int:
 
 
 def assign(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pair rows with columns so that the sum of the pairs' scores is the highest.
+    """Pair rows with columns so that the scores of the pairs have the highest sum.
 
     lap and not SciPy does it: if SciPy is installed, each start of Keras loads it.
 
     Args:
-      scores: finite float [N, M].
+      scores: finite float [N, M], the score of pairing each row with each column.
 
     Returns:
-      (rows, columns), each int [min(N, M)]; every row or every column is paired.
+      (rows, columns), the indices of the pairs, each int [min(N, M)]; every row or
+      every column is paired.
     """
     _, columns, _ = lap.lapjv(-scores, extend_cost=True)
     rows = np.flatnonzero(columns >= 0)

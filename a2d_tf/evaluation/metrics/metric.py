@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from a2d_tf.evaluation.frames.evaluated_frames import Frame
 
 KINDS = ("actor", "action", "joint")
-"""Kinds of classes."""
+"""The kinds of classes that are scored; those of "joint" are pairs of both."""
 
-# What a metric may need.
+# The data that a metric may need (`Metric.needs`).
 PIXELS = "pixels"
-"""The pairs of codes of each frame's label maps."""
+"""A metric needs `Frame.pixel_counts`: pixels by their true and predicted codes."""
 INSTANCES = "instances"
-"""The instances of each frame."""
+"""A metric needs the true and the predicted instances of each frame."""
 TRACKS = "tracks"
-"""The identities of each frame's true instances."""
+"""A metric needs the identities of the true instances, from frame to frame."""
 ROIS = "rois"
-"""`SplitData.rois`, of the whole split."""
+"""A metric needs `SplitData.rois`, every RoI of the split with its scores."""
 RESULTS = "results"
-"""`SplitData.results`, of the whole split."""
+"""A metric needs `SplitData.results`, the instances of the split as COCO results."""
 
 
 def _no_boxes() -> Truth:
@@ -40,19 +40,21 @@ def _no_boxes() -> Truth:
 
 @dataclasses.dataclass(frozen=True)
 class SplitData:
-    """What is known of a split whose frames have all been seen.
+    """The data of a whole split, from which a metric computes its result.
 
-    A metric finds in it one of the data that it needs; others may be None.
+    A metric finds at least one of the data that it `needs`; the others may be None.
 
     Attributes:
-      threshold: least p(actor) of an instance in label maps and tracks.
+      threshold: the least p(actor) of an instance in label maps and tracks.
       joint: whether p(action) is a sum over actors, see `track_labels.LabelReader`.
-      truth: the true boxes; none if label maps alone are scored.
-      rois: every RoI.
-      results: the instances.
-      zero_shot_actor: name of the actor whose action labels were withheld, or "".
-      seed: of shuffles.
-      full: every RoI of the full model, to compare a zero-shot model with.
+      truth: the true instances of all frames; empty if label maps alone are scored.
+      rois: every RoI of all frames, with its scores.
+      results: the predicted instances of all frames.
+      zero_shot_actor: name of the actor whose action labels were withheld from training
+        (paper, section 4.4); "" for none.
+      seed: seed of the shuffles by which `ZeroShot` computes chance.
+      full: every RoI of the model that was trained with all action labels, to compare a
+        zero-shot model with.
     """
 
     threshold: float = 0.0
@@ -66,14 +68,20 @@ class SplitData:
 
 
 class Metric:
-    """One or several figures of a split.
+    """The base class of metrics, each of which has one or several figures of a split.
+
+    An object scores one split: `update` is called for each frame, then `result`, or
+    `at`. `tables` formats stored figures, without an object.
+
+    Args:
+      labels: the label space of the split.
 
     Attributes:
-      section: of TensorBoard's tags: SECTION/FIGURE, or SECTION/ROW_FIGURE; empty for
-        none.
-      needs: what it is computed from; one of several suffices.
-      reads: the keys of `metrics.json`, as of metrics before it in `registry.METRICS`,
-        that its result depends on.
+      section: the first part of its tags in TensorBoard, which are SECTION/FIGURE or
+        SECTION/ROW_FIGURE; empty for no tags.
+      needs: the data that it is computed from, such as PIXELS; one of several suffices.
+      reads: the keys of `metrics.json` that its result depends on. Metrics before it in
+        `registry.METRICS` write these.
       validates: whether it is computed in validation, while a training waits.
       is_benchmark: whether it counts background and classes that were not tested, as
         the paper's tables do; it is not printed for a user's own labels.
@@ -93,29 +101,43 @@ class Metric:
         """Store what `at` and `result` need from a frame; called once for each frame.
 
         Args:
-          frame: truth and prediction of the frame. In `a2d score segmentation` it has
-            only `pixel_counts`.
+          frame: the truth and the prediction of a frame. In `a2d score segmentation` it
+            has `pixel_counts` alone.
         """
 
     def at(self, threshold: float) -> float | None:
-        """Return the figure, in percent, that validation maximizes; None without one.
+        """Return the figure that a validation maximizes, in percent.
 
-        Validation chooses the threshold and the best weights by the first metric of
+        A validation chooses the threshold and the best weights by the first metric of
         `registry.METRICS` that has such figures.
+
+        Args:
+          threshold: the least p(actor) of an instance that counts.
+
+        Returns:
+          the figure; None if the metric has none.
         """
         return None
 
     def result(self, split: SplitData, earlier: dict) -> dict:
-        """Return the metric's part of `metrics.json`; empty without scores.
+        """Return the metric's entries of `metrics.json`; empty if it has no score.
 
         Args:
           split: the data of all frames, and the threshold; in validation it is one of
             those that `Frame.pixel_counts` has.
-          earlier: those entries of `metrics.json` that it `reads`, if they are there.
+          earlier: the entries of `metrics.json` that the metric `reads`; an entry may
+            be missing.
         """
         return {}
 
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:
-        """Return the metric's tables of `metrics.json`, which may lack any part."""
+        """Return the metric's figures as tables, for print and TensorBoard.
+
+        Args:
+          metrics: the contents of `metrics.json`; any part may be missing.
+
+        Returns:
+          the tables; none if the figures are missing.
+        """
         return []

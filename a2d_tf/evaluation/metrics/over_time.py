@@ -1,8 +1,9 @@
-"""Scores over time, of tracked objects in whole videos: video-mAP, HOTA and IDF1.
+"""Scores of tracked objects in whole videos: video-mAP, HOTA and IDF1.
 
-In an evaluation these are the videos whose frames are all recorded, with identities.
-Instances of one frame and the next are linked by the tracker of predictions,
-`tracking/`. A video in which a true instance has no mask has a video-mAP alone.
+In an evaluation these are the videos of which every frame is in the records, with the
+identities of its instances. The tracker of predictions, `tracking/`, links the
+network's instances from frame to frame. A video in which a true instance has no mask
+has a video-mAP alone.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class _Instances:
 
 
 class OverTime(Metric):
-    """The scores over time of the videos whose frames are all there."""
+    """Video-mAP, HOTA and IDF1 of the videos of which every frame is in the records."""
 
     section = "over_time"
     needs = (TRACKS,)
@@ -97,7 +98,10 @@ class OverTime(Metric):
         self._videos: dict[str, dict[int, _KeptFrame | None]] = {}
 
     def update(self, frame: Frame) -> None:
-        """Keep the instances of a frame, and its truth."""
+        """Keep the instances of a frame and the true ones, until the split is complete.
+
+        A frame counts only if each true instance has an identity of its own.
+        """
         truth = frame.truth
         kept_frame = None
         if truth.tracks is None:
@@ -118,11 +122,15 @@ class OverTime(Metric):
         self._videos.setdefault(truth.video, {})[truth.frame] = kept_frame
 
     def result(self, split: SplitData, earlier: dict) -> dict:
-        """Return {"video_map": see `video_maps`, "over_time": see `tracking_scores`}.
+        """Link the instances to tracks, and score these.
 
-        A video counts if its frames are recorded without a gap, two or more, and every
-        instance has an identity; for "over_time" also a mask. The result is empty if no
-        such video holds an object.
+        A video counts if it has two or more frames without a gap and each true instance
+        has an identity; for "over_time" each also needs a mask.
+
+        Returns:
+          {"video_map": what `video_maps` returns, and in its "joint" also
+          "frame_map50", of `frame_map`; "over_time": what `tracking_scores` returns};
+          empty if no such video has a true object.
         """
         videos = list(self._complete_videos())
         object_count = 0
@@ -182,7 +190,11 @@ class OverTime(Metric):
 
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:
-        """Return tables with a row for each kind."""
+        """Return a table of HOTA and IDF1 and one of mAPs, a row for each kind.
+
+        Args:
+          metrics: the content of `metrics.json`; any part may be missing.
+        """
         tables = []
         over_time = metrics.get("over_time")
         if over_time:

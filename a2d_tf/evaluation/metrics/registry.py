@@ -1,4 +1,4 @@
-"""All metrics in order, and their results."""
+"""The list of all metrics, and loops over them."""
 
 from __future__ import annotations
 
@@ -28,17 +28,29 @@ METRICS: tuple[type[Metric], ...] = (
 
 
 def computable(need: str) -> list[type[Metric]]:
-    """Return the metrics that can be computed from one of their `needs`."""
+    """Return the metrics that can be computed from one kind of data.
+
+    Args:
+      need: the kind, such as PIXELS or ROIS of `metric.py`.
+    """
     return [metric for metric in METRICS if need in metric.needs]
 
 
 def figures_at(
     metrics: Sequence[Metric], thresholds: Sequence[float]
 ) -> dict[float, float]:
-    """Return the figure by which validation chooses, at each threshold.
+    """Return the figure by which a validation chooses, at each threshold.
+
+    Args:
+      metrics: metrics that have seen all frames, in the order of METRICS.
+      thresholds: values of p(actor) below which an instance does not count.
 
     Returns:
-      {threshold: percent}: `Metric.at` of the first metric that has such figures.
+      {threshold: percent}, what `Metric.at` returns for the first metric that has a
+      figure at each threshold, such as the joint mIoU.
+
+    Raises:
+      LookupError: no metric has them.
     """
     for metric in metrics:
         figures: dict[float, float] = {}
@@ -52,11 +64,11 @@ def figures_at(
 
 
 def results(metrics: Iterable[Metric], split: SplitData) -> dict:
-    """Return the contents of `metrics.json`: the results of the metrics of a split.
+    """Compute the contents of `metrics.json` for a split.
 
     Args:
-      metrics: in the order of METRICS; each has seen all frames.
-      split: the data of these frames.
+      metrics: the metrics in the order of METRICS; each has seen all frames.
+      split: the data of all these frames.
     """
     scores: dict = {}
     for metric in metrics:

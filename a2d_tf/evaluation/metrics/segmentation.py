@@ -1,4 +1,4 @@
-"""Segmentation metrics of Tables 1 and 3, of one confusion matrix over all frames.
+"""Segmentation metrics of Tables 1 and 3, from one confusion matrix over all frames.
 
 Background is a class for actors, actions and pairs alike. The actor and the action of a
 pixel are the digits of its code, so a predicted pair that does not exist is a miss as a
@@ -37,7 +37,7 @@ def _columns() -> dict[str, str]:
 
 
 class Segmentation(Metric):
-    """Tables 1 and 3."""
+    """Accuracies and mIoU of the label maps (paper, Tables 1 and 3)."""
 
     section = "segmentation"
     needs = (PIXELS,)
@@ -53,24 +53,26 @@ class Segmentation(Metric):
         )
 
     def update(self, frame: Frame) -> None:
-        """Add the pixels of a frame, if its true label map is complete."""
+        """Add the pixel counts of a frame at each threshold; it may have none."""
         for threshold, counts in frame.pixel_counts.items():
             self.confusions[threshold].add(counts)
 
     def at(self, threshold: float) -> float | None:
-        """Return the joint mIoU; None without objects in label maps."""
+        """Return the joint mIoU in percent; None if true label maps show no object."""
         confusion = self._confusion(threshold)
         if confusion is None:
             return None
         return confusion.metrics()["joint"]["miou"]
 
     def result(self, split: SplitData, earlier: dict) -> dict:
-        """Return {"segmentation": see `Confusion.metrics`}.
+        """Return the figures at the split's threshold.
 
-        It is empty if label maps hold no objects. If pixels were counted at the default
-        threshold, it has the joint mIoU there as "joint_miou_at_default", by which
-        networks compare whose thresholds were chosen. With labels other than A2D's it
-        has also `Confusion.ious`.
+        Returns:
+          {"segmentation": what `Confusion.metrics` returns}, empty if true label maps
+          show no object. If pixels were also counted at the default threshold,
+          "joint_miou_at_default" is the joint mIoU there, by which networks compare
+          that have thresholds of their own. With labels other than A2D's, the IoU of
+          each class is added, see `Confusion.ious`.
         """
         confusion = self._confusion(split.threshold)
         if confusion is None:
@@ -91,7 +93,11 @@ class Segmentation(Metric):
 
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:
-        """Return a table of one row."""
+        """Return a table with one row, or no table without scores.
+
+        Args:
+          metrics: the content of `metrics.json`; any part may be missing.
+        """
         row = cls.row(metrics)
         if row is None:
             return []
@@ -99,7 +105,15 @@ class Segmentation(Metric):
 
     @classmethod
     def row(cls, metrics: dict) -> dict[str, float | None] | None:
-        """Return the figures of the table, by column; None if there are none."""
+        """Return the segmentation figures of a `metrics.json`.
+
+        Args:
+          metrics: the content of `metrics.json`; any part may be missing.
+
+        Returns:
+          {"actor_ave", "actor_glo", "actor_miou", "action_ave", …: percent}; None if
+          segmentation was not scored.
+        """
         figures = metrics.get("segmentation")
         if not figures:
             return None
@@ -111,11 +125,12 @@ class Segmentation(Metric):
 
 
 class PixelCounts(NamedTuple):
-    """The numbers of pixels by their codes in two label maps; each int64 [N].
+    """The number of pixels for each of N combinations of a true and a predicted code.
 
     Attributes:
-      true, predicted: the codes of the pixels.
-      pixels: number of pixels with both of these.
+      true: int64 [N], the true code.
+      predicted: int64 [N], the predicted code.
+      pixels: int64 [N], the number of pixels with both of these codes.
     """
 
     true: np.ndarray
@@ -160,7 +175,11 @@ def _axes(labels: LabelSpace) -> _Axes:
 
 
 class Confusion:
-    """Pixel counts of (true code, predicted code), added up over frames."""
+    """A confusion matrix: pixels by true and predicted code, added up over frames.
+
+    Args:
+      label_space: the label space of the codes.
+    """
 
     def __init__(self, label_space: LabelSpace) -> None:
         self.label_space = label_space
@@ -170,15 +189,31 @@ class Confusion:
 
     @property
     def pixels(self) -> int:
-        """The number of pixels of true objects."""
+        """The number of pixels that belong to true objects, not to background."""
         return int(self._counts[1:].sum())
 
     def update(self, truth: np.ndarray, predicted: np.ndarray) -> None:
-        """Add the label maps of a frame; errors as of `count_pixels` and `add`."""
+        """Compare the label maps of a frame, and add their pixels.
+
+        Args:
+          truth: the true codes, integers [H, W].
+          predicted: the predicted codes, integers [H, W].
+
+        Raises:
+          InputError: a map is no integer codes of 16 bits, the sizes differ, or a true
+            code is no valid pair.
+        """
         self.add(count_pixels(truth, predicted))
 
     def add(self, counts: PixelCounts) -> None:
-        """Add the pixels of a frame; InputError if a true code is no valid pair."""
+        """Add the pixels of a frame.
+
+        Args:
+          counts: the pixels by their codes, of `count_pixels`.
+
+        Raises:
+          InputError: a true code is no valid pair of the label space.
+        """
         rows = self._axes.row_of_code[counts.true]
         if (rows < 0).any():
             code = counts.true[rows < 0][0]
@@ -189,11 +224,16 @@ class Confusion:
         np.add.at(self._counts, (rows, columns), counts.pixels)
 
     def matrix(self, kind: str) -> np.ndarray:
-        """Return the pixel counts int64 [C, C + 1], rows truth, columns prediction.
+        """Return the confusion matrix of the classes of one kind.
 
-        The classes of one of KINDS are in code order, background first. The last column
-        counts predictions that are no class: pairs that do not exist, actors or actions
-        beyond the last.
+        Args:
+          kind: one of KINDS.
+
+        Returns:
+          int64 [C, C + 1], numbers of pixels; a row is a true class, a column a
+          predicted one. The C classes are background and then the others in the order
+          of their numbers or codes. The last column counts predictions that are no
+          class: pairs that do not exist, actors or actions beyond the last.
         """
         space = self.label_space
         classes = self._axes.classes
@@ -216,11 +256,15 @@ class Confusion:
         return matrix
 
     def metrics(self) -> dict[str, dict[str, float]]:
-        """Return {"actor" | "action" | "joint": {"ave", "glo", "miou"}} in percent.
+        """Compute the figures of the paper's Table 1.
 
-        ave is the mean over classes of correct / ground-truth pixels, glo correct / all
-        pixels, mIoU the mean over classes of TP / (row + column - TP); both means run
-        over the classes, background among them, that have ground-truth pixels.
+        "ave" is the mean over classes of correct / true pixels, "glo" correct / all
+        pixels, "miou" the mean over classes of the IoU: correct / (true + predicted -
+        correct) pixels. Both means are over the classes that have true pixels,
+        background among them.
+
+        Returns:
+          {"actor" | "action" | "joint": {"ave", "glo", "miou"}} in percent.
 
         Raises:
           InputError: no pixel was counted.
@@ -234,11 +278,12 @@ class Confusion:
         return figures
 
     def ious(self) -> dict[str, dict[str, float | None]]:
-        """Return the IoU of each class in percent, None of one without ground truth.
+        """Compute the IoU of each class.
 
         Returns:
-          {"per_actor_iou" | "per_action_iou": {1-based digit: IoU}, "per_pair_iou":
-          {code: IoU}}, keys strings.
+          {"per_actor_iou": {number of the actor: IoU}, "per_action_iou": {number of the
+          action: IoU}, "per_pair_iou": {code: IoU}}. Numbers from 1 and codes are
+          strings; an IoU is in percent, None for a class without true pixels.
         """
         space = self.label_space
         actors = range(1, len(space.actors) + 1)
@@ -262,7 +307,11 @@ class Confusion:
 
 
 def count_pixels(truth: np.ndarray, predicted: np.ndarray) -> PixelCounts:
-    """Count the pixels of two label maps by their codes, integer codes [H, W].
+    """Count the pixels of two label maps of a frame by their codes.
+
+    Args:
+      truth: the true codes, integers [H, W].
+      predicted: the predicted codes, integers [H, W].
 
     Raises:
       InputError: a map is no integer codes of 16 bits [H, W], or the sizes differ.
@@ -291,10 +340,15 @@ def count_pixels(truth: np.ndarray, predicted: np.ndarray) -> PixelCounts:
 
 
 def measures(matrix: np.ndarray) -> dict[str, np.ndarray]:
-    """Return {"ave", "glo", "miou"} in percent, [...] each.
+    """Compute the figures of the paper's Table 1 from confusion matrices.
 
     Args:
-      matrix: [..., C, C + 1], as of `Confusion.matrix`.
+      matrix: [..., C, C + 1], numbers of pixels, see `Confusion.matrix`; there may be
+        one for each sample of a bootstrap.
+
+    Returns:
+      {"ave", "glo", "miou": array [...]}, in percent, see `Confusion.metrics`; NaN for
+      a matrix without pixels.
     """
     correct = np.diagonal(matrix, axis1=-2, axis2=-1)
     truth = matrix.sum(axis=-1)

@@ -8,9 +8,10 @@ from a2d_tf.evaluation.metrics.tables import Table
 
 
 def all_tables(metrics: dict) -> list[tuple[type[Metric], Table]]:
-    """Return the tables of `metrics.json`, each with its metric.
+    """Return the tables of all metrics, each as a pair of its metric and the table.
 
-    `metrics.json` may lack any part.
+    Args:
+      metrics: the contents of `metrics.json`; any part may be missing.
     """
     pairs = []
     for metric in METRICS:
@@ -20,17 +21,28 @@ def all_tables(metrics: dict) -> list[tuple[type[Metric], Table]]:
 
 
 def of_own_labels(metrics: dict) -> dict:
-    """Return the fields of `metrics.json` for users' own labels, or all if none."""
+    """Select the fields of `metrics.json` that concern a user's own labels.
+
+    Args:
+      metrics: the contents of `metrics.json`.
+
+    Returns:
+      these fields, such as "behaviours"; all fields if there are none of these.
+    """
     names = ("behaviours", "tested", "confusions", "mistakes", "in_tracks")
     fields = {name: metrics[name] for name in names if name in metrics}
     return fields or metrics
 
 
 def table(metrics: dict, name: str = "ours") -> str:
-    """Format the tables of `metrics.json`; a figure that is missing is a '-'.
+    """Format the tables of `metrics.json` as text; a missing figure is a '-'.
 
-    The benchmark's tables count background and classes that were not tested. With own
-    labels, whose tables do not, they are left out.
+    With a user's own labels the paper's tables are left out, because they count
+    background and classes that were not tested.
+
+    Args:
+      metrics: the contents of `metrics.json`; any part may be missing.
+      name: what the network is called in the tables.
     """
     own_labels = "behaviours" in metrics
     texts = []
@@ -41,7 +53,14 @@ def table(metrics: dict, name: str = "ours") -> str:
 
 
 def scalars(metrics: dict) -> dict[str, float]:
-    """Return the figures of all tables of `metrics.json` by TensorBoard's tag."""
+    """Return the figures of all tables as TensorBoard's scalars.
+
+    Args:
+      metrics: the contents of `metrics.json`; any part may be missing.
+
+    Returns:
+      {tag, such as "segmentation/joint_miou": value}.
+    """
     values_by_tag = {}
     for metric, metric_table in all_tables(metrics):
         if not metric.section:

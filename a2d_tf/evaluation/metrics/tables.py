@@ -1,4 +1,4 @@
-"""A table of figures, and its text."""
+"""Tables of figures, and how they are printed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ class Table:
     """Figures of a metric, for print and for TensorBoard.
 
     Attributes:
-      title: printed above.
-      columns: {name of a figure: its heading}.
-      rows: {name: {name of a figure: its value, or None}}; the row "" gets the
-        network's name.
-      notes: sentences below the rows.
-      lead: sentences above the title.
+      title: the line above the headings.
+      columns: {name of a figure: the heading of its column}, in order.
+      rows: {name of a row: {name of a figure: its value, or None}}. The row "" is the
+        network's; it is printed with the network's name.
+      notes: sentences to print below the rows.
+      lead: sentences to print above the title.
     """
 
     title: str
@@ -25,14 +25,21 @@ class Table:
     lead: tuple[str, ...] = ()
 
     def lines(self) -> list[tuple[str, list]]:
-        """Return the name of each row, with its values in the order of the columns."""
+        """Return the rows as pairs (name, values in the order of the columns).
+
+        A missing value is None.
+        """
         lines = []
         for name, values in self.rows.items():
             lines.append((name, [values.get(column) for column in self.columns]))
         return lines
 
     def text(self, name: str = "ours") -> str:
-        """Return the table as printed; `name` is that of the network's row."""
+        """Format the table with its sentences, as it is printed.
+
+        Args:
+          name: what the network is called, in the row whose name is "".
+        """
         cells = [["", *self.columns.values()]]
         for row, values in self.lines():
             cells.append([row or name, *map(figure, values)])
@@ -46,7 +53,7 @@ class Table:
 
 
 def figure(value: float | None) -> str:
-    """Format a figure, a count as a whole number; `-` if there is none."""
+    """Format a figure for a table: an int whole, a float with one digit, None as -."""
     if value is None:
         return "-"
     if isinstance(value, int):

@@ -1,7 +1,8 @@
-"""Labels in the true boxes: what the scores would be if boxes were perfect.
+"""Scores of the labels in the true boxes: what they would be if boxes were perfect.
 
-Each true box is ranked by its scores in every class. There are no other boxes, so that
-nothing needs to be matched, and none suppresses another.
+The network labels the boxes of the annotation. In every class all these boxes are
+ranked by their scores. There are no other boxes, so that nothing needs to be matched,
+and none suppresses another.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ _ROWS = {"actor": "actors", "action": "actions", "joint": "pairs"}
 
 
 class LabelledBoxes(NamedTuple):
-    """Labels of given boxes, arrays of N.
+    """A network's labels of N boxes that it was given.
 
     Attributes:
-      actor_scores: [N, |X|]; action_scores: [N, |Y|]; joint_scores: [N, |X|, |Y|].
-      codes: int [N], of the best pair.
+      actor_scores: float [N, |X|], p(actor).
+      action_scores: float [N, |Y|], p(action).
+      joint_scores: float [N, |X|, |Y|], the score of each pair.
+      codes: int [N], the code of the pair that each box is labelled with.
     """
 
     actor_scores: np.ndarray
@@ -44,12 +47,15 @@ class LabelledBoxes(NamedTuple):
 
     @classmethod
     def of_frames(cls, frames: Iterable[LabelledBoxes]) -> LabelledBoxes:
-        """Return the boxes of all frames, in their order."""
+        """Concatenate the labels of the boxes of all frames, in order."""
         return cls._make(np.concatenate(arrays) for arrays in zip(*frames))
 
 
 class TrueBoxes(Metric):
-    """AP and accuracy of labels in the true boxes, if these were labelled."""
+    """AP and accuracy of the labels in the true boxes, of `a2d evaluate --true_boxes`.
+
+    It has no scores unless the network labelled the true boxes.
+    """
 
     section = "true_boxes"
     needs = (INSTANCES,)
@@ -60,13 +66,13 @@ class TrueBoxes(Metric):
         self._true_codes: list[np.ndarray] = []
 
     def update(self, frame: Frame) -> None:
-        """Keep the labels in the true boxes of a frame."""
+        """Keep the labels in the true boxes of a frame, and the true codes."""
         if frame.true_boxes is not None:
             self._boxes.append(frame.true_boxes)
             self._true_codes.append(frame.truth.codes)
 
     def result(self, split: SplitData, earlier: dict) -> dict:
-        """Return {"true_boxes": see `label_scores`}."""
+        """Return {"true_boxes": what `label_scores` returns}, or {} without labels."""
         if not self._boxes:
             return {}
         true_codes = np.concatenate(self._true_codes)
@@ -77,7 +83,11 @@ class TrueBoxes(Metric):
 
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:
-        """Return a row for each kind of class, and what perfect boxes would change."""
+        """Return a table of mAP and accuracy, or no table without scores.
+
+        It has a row for actors, one for actions and one for pairs. A note says what the
+        mAP would be with perfect boxes.
+        """
         figures = metrics.get("true_boxes")
         if not figures:
             return []
@@ -110,18 +120,20 @@ class TrueBoxes(Metric):
 def label_scores(
     boxes: LabelledBoxes, true_codes: np.ndarray, labels: LabelSpace
 ) -> dict[str, Any]:
-    """Score the labels of true boxes.
+    """Score the labels that a network gives to the true boxes.
 
     Args:
-      boxes: their labels, N of all frames.
-      true_codes: int [N].
+      boxes: the network's labels of the N true boxes of all frames.
+      true_codes: int [N], the true code of the actor and action of each box.
+      labels: the label space of the codes.
 
     Returns:
-      {"detection": {"actor", "action", "joint"}, means as of `detection.voc_aps`;
-      "tested": the same over classes with truth; "frame_map50": of pairs with truth,
-      from areas under the curve, as in "video_map"; "accuracy": {"actor", "action",
-      "joint"}, means over classes with truth of the share of their boxes whose label is
-      right}, percent.
+      a dict of figures in percent. "detection", "tested" and "accuracy" are each
+      {"actor", "action", "joint": figure}. "detection" has the mAP of VOC2007 over all
+      classes, as in `detection.voc_aps`, "tested" the mAP over the classes with true
+      boxes, "accuracy" the mean over these classes of the share of their boxes that get
+      the right label. "frame_map50" is the mean over the pairs with true boxes of the
+      area under precision over recall, as `video_map.frame_map` computes it.
     """
     true_actors, true_actions = labels.split(true_codes)
     aps: dict[str, dict[str, float]] = {kind: {} for kind in KINDS}

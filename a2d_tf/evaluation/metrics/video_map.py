@@ -1,4 +1,7 @@
-"""Video-mAP of followed objects, and frame-mAP beside it.
+"""Video-mAP of tracked objects, and frame-mAP beside it.
+
+A tube is a track with its box in each frame. Video-mAP ranks whole tubes by their
+scores, frame-mAP single boxes.
 
 Source: Gkioxari and Malik, "Finding Action Tubes", CVPR 2015; the IoU of tubes is that
 of Weinzaepfel et al., "Learning to Track for Spatio-Temporal Action Localization", ICCV
@@ -28,17 +31,17 @@ from a2d_tf.evaluation.metrics.metric import KINDS
 from a2d_tf.evaluation.metrics.tracks import ComparedFrame, Objects
 
 THRESHOLDS = {"video_map20": 0.2, "video_map50": 0.5}
-"""Least IoUs of tubes that match."""
+"""{name of a figure: the least IoU of two tubes that match}."""
 
 
 @dataclasses.dataclass
 class Tube:
-    """A track in one class, in the frames where it has a score in this class.
+    """A track in one class, in the frames in which it has a score in this class.
 
     Attributes:
-      video: says which tubes may match.
-      boxes: {number of the frame: [4], y1, x1, y2, x2}.
-      scores: {number of the frame: score in the class}.
+      video: a key of the video; tubes of different videos do not match.
+      boxes: {number of a frame: float [4], (y1, x1, y2, x2) in pixels of the video}.
+      scores: {number of a frame: the track's score in the class}.
     """
 
     video: Hashable
@@ -46,11 +49,18 @@ class Tube:
     scores: dict[int, float] = dataclasses.field(default_factory=dict)
 
     def score(self) -> float:
-        """Return the mean score."""
+        """Return the score of the tube, the mean over its frames."""
         return float(np.mean(list(self.scores.values())))
 
     def iou(self, other: Tube) -> float:
-        """Return the mean IoU over the frames of either tube; 0 in those of one."""
+        """Return the IoU of two tubes, in [0, 1].
+
+        It is the mean IoU of their boxes over the frames of either tube; in a frame
+        that only one tube has, the IoU is 0.
+
+        Args:
+          other: another tube of the video.
+        """
         shared = sorted(self.boxes.keys() & other.boxes.keys())
         boxes = np.array([self.boxes[number] for number in shared]).reshape(-1, 4)
         others = np.array([other.boxes[number] for number in shared]).reshape(-1, 4)
@@ -88,17 +98,22 @@ class _Tubes:
 
 
 def video_maps(videos: Sequence[Sequence[ComparedFrame]], labels: LabelSpace) -> dict:
-    """Compute the video-mAP of pairs, actors and actions at each of THRESHOLDS.
+    """Compute the video-mAP of actors, actions and pairs at each of THRESHOLDS.
 
-    A track is a tube of each class in which it has a score, in the frames where it has
-    one; the score of a tube is the mean over them. The best tube takes, of the true
-    tubes of its class in its video that are left, the one with the highest IoU, and is
-    a hit if that IoU reaches the threshold.
+    A track is a tube of each class in which it has a score, in the frames in which it
+    has one. Tubes choose in the order of their scores. Each takes, of the true tubes of
+    its class and video that are left, the one with the highest IoU; it is a hit if that
+    IoU reaches the threshold.
+
+    Args:
+      videos: the frames of each video, in order; their objects have boxes.
+      labels: the label space of the codes.
 
     Returns:
-      {"videos", "frames": numbers, and for each kind {name of a threshold: percent}; of
-      pairs also "frame_map50_tracks": the frame-mAP at IoU .5 if a box has the mean
-      score of its track}: means over the classes with truth, None if there is none.
+      {"videos": their number, "frames": their number, and "actor", "action" and
+      "joint": {each key of THRESHOLDS: percent}}. "joint" also has
+      "frame_map50_tracks", the frame-mAP at IoU .5 when each box has the mean score of
+      its track. All are means over the classes with true objects; None without any.
     """
     figures: dict = {"videos": len(videos), "frames": sum(map(len, videos))}
     for kind in KINDS:
@@ -188,8 +203,17 @@ def _cut_by_frame(tubes: Iterable[Tube]) -> list[Tube]:
 def frame_map(rois: ScoredRois, truth: Truth, labels: LabelSpace) -> float | None:
     """Compute the frame-mAP of the pairs at IoU .5, in percent.
 
-    It is the mean over the pairs with truth, None if there is none. Every RoI has a
-    score in every pair and passes NMS, as for Table 2, of which only the AP differs.
+    It is the mean, over the pairs with true boxes, of the area under precision over
+    recall. Every RoI has a score in every pair and passes non-maximum suppression, as
+    for the paper's Table 2, which has VOC2007's AP instead.
+
+    Args:
+      rois: every RoI of the split.
+      truth: the true boxes.
+      labels: the label space of both.
+
+    Returns:
+      the percentage; None without true boxes.
     """
     scorer = ClassScorer.of(
         truth,

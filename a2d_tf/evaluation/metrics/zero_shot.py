@@ -1,7 +1,8 @@
 """Zero-shot actions (paper, section 4.4 and Fig. 4): an actor without action labels.
 
-The AP of an actor is the mean of the joint APs of its valid pairs; the ratio r_zs (Eq.
-3) compares a model trained without any action label of that actor with the full model.
+The action labels of one actor are withheld from training. The AP of this actor is the
+mean of the APs of its valid pairs. The ratio r_zs (Eq. 3) divides it by the AP of the
+full model, which was trained with all labels.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ _COLUMNS = {
 
 
 class ZeroShot(Metric):
-    """The AP of every actor's actions, and Fig. 4 for the actor held out."""
+    """The AP of each actor's pairs, and the paper's Fig. 4 for one actor.
+
+    That is the actor whose action labels were withheld from training, if any was.
+    """
 
     section = "zero_shot"
     needs = (ROIS, RESULTS)
@@ -49,7 +53,7 @@ class ZeroShot(Metric):
 
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:
-        """Return Fig. 4 as a table."""
+        """Return Fig. 4 as a table, or no table if no action labels were withheld."""
         values = metrics.get("zero_shot")
         if not values:
             return []
@@ -64,14 +68,15 @@ class ZeroShot(Metric):
 def actor_aps(
     per_pair_ap: dict[str, float], label_space: LabelSpace
 ) -> dict[str, float]:
-    """Average the APs of each actor's valid pairs, in percent.
+    """Average the APs of the valid pairs of each actor.
 
     Args:
-      per_pair_ap: {code as a string: AP}.
+      per_pair_ap: {code of a pair as a string: AP in percent}.
+      label_space: the label space of the codes.
 
     Returns:
-      {1-based number of an actor as a string: mean}; without actors that have no valid
-      pair.
+      {number of an actor, from 1, as a string: mean in percent}; without actors that
+      have no valid pair.
     """
     aps: dict[str, list[float]] = {}
     for code in label_space.codes:
@@ -83,13 +88,19 @@ def figures(split: SplitData, aps: dict[str, float], labels: LabelSpace) -> dict
     """Compute the figures of Fig. 4 for the actor whose action labels were withheld.
 
     Args:
-      split: with `zero_shot_actor`, rois, truth, and perhaps the `full` model's
-        rois.
-      aps: `actor_aps` of these rois.
-      labels: of the split.
+      split: the data of the split: `zero_shot_actor`, `truth`, `rois`, and perhaps
+        `full`, the RoIs of the model that was trained with all labels.
+      aps: the AP of each actor by `rois`, see `actor_aps`.
+      labels: the label space of the split.
 
     Returns:
-      {"actor", "ap", "chance"} in percent, with `full` also {"full_ap", "ratio"}.
+      {"actor": its name, "ap": its AP, "chance": its AP with actions at chance}, and
+      with `full` also {"full_ap": the full model's AP, "ratio": r_zs of Eq. 3, "ap" /
+      "full_ap", None if that is 0}. APs are in percent.
+
+    Raises:
+      InputError: RoIs have joint scores or boxes, see `chance`, or those of `full` are
+        of other labels or frames.
     """
     assert split.rois is not None
     actor = labels.actor_index(split.zero_shot_actor)
@@ -121,10 +132,18 @@ def chance(
     seed: int,
     shuffles: int = 20,
 ) -> float:
-    """Compute an actor's AP, in percent, with actions at chance: the floor of Fig. 4.
+    """Compute an actor's AP with actions at chance, in percent: the floor of Fig. 4.
 
-    The action scores are shuffled among the RoIs of the whole set whose most probable
-    actor is this one. The result is the mean of `actor_aps` over the shuffles.
+    The action scores are shuffled among all RoIs whose most probable actor is this one.
+    The result is the mean AP of the actor's pairs over the shuffles.
+
+    Args:
+      rois: every RoI of the split.
+      truth: the true boxes.
+      label_space: the label space of both.
+      actor: the index of the actor, from 0.
+      seed: the seed of the shuffles.
+      shuffles: how many times to shuffle.
 
     Raises:
       InputError: the rois carry joint scores or boxes, and so no action scores to

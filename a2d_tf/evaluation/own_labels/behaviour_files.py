@@ -1,4 +1,7 @@
-"""A table and a picture of how well each pair is found, beside `metrics.json`."""
+"""A table and a picture of how well each pair is found, for a folder of scores.
+
+A pair is an actor with an action, such as mouse-run.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,11 @@ from a2d_tf.core.labels import LabelSpace
 from a2d_tf.evaluation.own_labels.object_scores import PairScores
 
 OBJECTS = "objects.json"
-"""In a folder of scores: what tracks find, of `a2d score objects`."""
+"""In a folder of scores: the `ObjectScores` that `a2d score objects` writes."""
 TABLE = "behaviours.csv"
+"""In a folder of scores: a row of counts and percentages for each pair."""
 PICTURE = "confusion.png"
+"""In a folder of scores: the confusion matrix of the pairs."""
 
 _COLUMNS = (
     "behaviour",
@@ -31,14 +36,14 @@ _COLUMNS = (
 
 
 class ConfusionMatrix(NamedTuple):
-    """How many instances of each pair are taken for which.
+    """How many instances of each pair are taken for each other pair.
 
     Attributes:
-      names: of the pairs that are annotated or predicted, and `NONE`: the row of wrong
-        predictions, and the column of missed objects.
-      counts: int64 [n, n], a row for what is true, a column for what is predicted.
-        Those of a row add up to the true instances of the pair, those of a column to
-        the predicted ones.
+      names: the names of the pairs that are annotated or predicted, and last `NONE`,
+        which is the row of wrong predictions and the column of missed objects.
+      counts: int64 [n, n], a row for each true pair, a column for each predicted one.
+        A row adds up to the true instances of its pair, a column to the predicted
+        instances.
     """
 
     names: list[str]
@@ -51,7 +56,14 @@ class ConfusionMatrix(NamedTuple):
         mistakes: Mapping[str, Sequence[Sequence[int]]],
         labels: LabelSpace,
     ) -> ConfusionMatrix:
-        """Make the matrix of counts and mistakes; arguments as of `write`."""
+        """Make the matrix from the scores of the pairs and the mistakes in each frame.
+
+        Args:
+          pairs: {name of a pair: its scores}, of all pairs of the label space.
+          mistakes: {name of a frame: [(true code, predicted code)]}, 0 for none, see
+            `MatchedFrame`.
+          labels: the label space of the codes.
+        """
         names: list[str] = []
         index_of: dict[int, int] = {}
         right = []
@@ -75,11 +87,14 @@ def write(
     mistakes: Mapping[str, Sequence[Sequence[int]]],
     labels: LabelSpace,
 ) -> None:
-    """Write the table and the picture into a folder of scores.
+    """Write `behaviours.csv` and `confusion.png` into a folder of scores.
 
     Args:
-      pairs: {name of a pair: its scores}, of all pairs.
-      mistakes: {name of a frame: [(true code or 0, code or 0)]}.
+      folder: the folder of scores.
+      pairs: {name of a pair: its scores}, of all pairs of the label space.
+      mistakes: {name of a frame: [(true code, predicted code)]}, 0 for none, see
+        `MatchedFrame`.
+      labels: the label space of the codes.
     """
     from a2d_tf.evaluation.reports import charts  # Matplotlib loads for a second
 

@@ -1,6 +1,8 @@
-"""How many coded seconds of each behaviour are told right.
+"""How many coded seconds of each behaviour are predicted right.
 
-Each coded instance has a prediction by a fit that has not seen its video.
+Somebody coded what tracked individuals do, second by second. Labels are fitted to the
+features of these tracks. Each coded instance is predicted by a fit that has not seen
+its video.
 """
 
 from __future__ import annotations
@@ -16,7 +18,13 @@ from a2d_tf.runs.held_out_scores import SecondsScores
 
 @dataclasses.dataclass(frozen=True)
 class VideoSeconds:
-    """How far a video's prediction agrees with its coding."""
+    """How far the prediction of a video agrees with its coding.
+
+    Attributes:
+      name: the name of the video.
+      coded: the number of its coded seconds.
+      right: the number of these that are predicted right.
+    """
 
     name: str
     coded: float
@@ -24,17 +32,17 @@ class VideoSeconds:
 
     @property
     def share(self) -> float:
-        """The share of its coded seconds that is right."""
+        """The share of the coded seconds that is predicted right, in [0, 1]."""
         return self.right / self.coded
 
 
 @dataclasses.dataclass(frozen=True)
 class CodedSeconds:
-    """The scores of all behaviours and coded videos.
+    """The scores of all behaviours and of all coded videos, each left out of its fit.
 
     Attributes:
-      behaviours: seconds of each coded behaviour, in videos that were left out.
-      videos: those that agree least come first.
+      behaviours: the coded, predicted and right seconds of each coded behaviour.
+      videos: the scores of the videos; those that agree least come first.
     """
 
     behaviours: tuple[BehaviourCounts, ...]
@@ -49,13 +57,14 @@ class CodedSeconds:
         coded: Sequence[int],
         predicted: Sequence[int],
     ) -> CodedSeconds:
-        """Count the seconds of instances.
+        """Add up the seconds of coded instances by behaviour and by video.
 
         Args:
-          names: of the behaviours.
+          names: the names of the behaviours.
           videos: the name of the video of each instance.
-          seconds: how long each instance stands for.
-          coded, predicted: indices of the behaviour of each instance.
+          seconds: the number of seconds that each instance stands for.
+          coded: the coded behaviour of each instance, an index into `names`.
+          predicted: the predicted behaviour of each instance, an index into `names`.
         """
         video_of = np.array(videos)
         weights = np.array(seconds, float)
@@ -86,7 +95,10 @@ class CodedSeconds:
         return cls(tuple(behaviours), tuple(of_videos))
 
     def total(self) -> SecondsScores:
-        """Return what a model keeps of them."""
+        """Return the scores that a model keeps, in `held_out.json`.
+
+        They are those of the behaviours, and the coded and right seconds of all videos.
+        """
         return SecondsScores(
             videos=len(self.videos),
             seconds=round(sum(video.coded for video in self.videos), 3),

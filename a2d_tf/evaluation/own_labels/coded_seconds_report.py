@@ -1,4 +1,4 @@
-"""How well behaviours are told in coded seconds: in words, as tables and a picture."""
+"""Report of how well coded seconds are predicted: sentences, tables and a picture."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ NOTE = (
     " weights follow exactly from the fit to all; scales and shares of features are"
     " those of all)"
 )
+"""A note in `scores.json` on how the scores were computed."""
 _ENOUGH_SECONDS = 20.0
 _ENOUGH_VIDEOS = 3
 _SEEN_FIRST = 5  # videos that are named
@@ -24,7 +25,15 @@ _COLUMNS = ("behaviour", "coded", "predicted", "right", "videos")
 
 
 def lines(scores: CodedSeconds) -> list[str]:
-    """Say how well behaviours were found, and what to do about it."""
+    """Say how well each behaviour was found, and what to code or look at next.
+
+    Args:
+      scores: the coded and right seconds of behaviours and videos.
+
+    Returns:
+      sentences: one for each behaviour, then one with the videos that agree least, then
+      one with the behaviours of which too little is coded.
+    """
     sentences = [_sentence(behaviour) for behaviour in scores.behaviours]
     disagreeing = [video for video in scores.videos if video.right < video.coded]
     if disagreeing:
@@ -46,7 +55,12 @@ def lines(scores: CodedSeconds) -> list[str]:
 
 
 def write(folder: str | os.PathLike, scores: CodedSeconds) -> None:
-    """Write scores.json, scores.csv and confusion.png."""
+    """Write the scores as `scores.json`, `scores.csv` and `confusion.png`.
+
+    Args:
+      folder: the folder for the three files.
+      scores: the coded and right seconds of behaviours and videos.
+    """
     behaviours = []
     rows: list[tuple] = [_COLUMNS]
     for behaviour in scores.behaviours:

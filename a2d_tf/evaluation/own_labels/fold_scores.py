@@ -1,4 +1,8 @@
-"""How well each behaviour is told in folds that were left out in turn."""
+"""Cross-validation: how well each behaviour is found in folds of the videos.
+
+A fold is a part of the videos. Each fold in turn is left out of a training or fit, and
+then predicted.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,11 @@ from a2d_tf.evaluation.metrics.tables import Table
 from a2d_tf.evaluation.own_labels.object_scores import ObjectScores
 
 TABLE = "cross_validation.csv"
+"""The file with the scores of the folds."""
 MEAN = "mean"
-"""Name of the row of all behaviours together, and of the mean over the folds."""
+"""The name of the mean over behaviours, and of the mean over folds."""
 ALL = "all"
-"""Name of all folds together, whose counts are added up."""
+"""The name of all folds together, whose counts are added up."""
 _COLUMNS = (
     "fold",
     "videos",
@@ -31,7 +36,15 @@ _COLUMNS = (
 
 
 class Figures(NamedTuple):
-    """Percentages of `Counts`, or their means; None where there is none."""
+    """The percentages of some `Counts`, or means of such percentages.
+
+    Attributes:
+      precision: the percentage of the predicted ones that are right; None if nothing is
+        predicted.
+      recall: the percentage of the annotated ones that are predicted; None if nothing
+        is annotated.
+      f1: the harmonic mean of both in percent; None if there is neither.
+    """
 
     precision: float | None
     recall: float | None
@@ -39,12 +52,12 @@ class Figures(NamedTuple):
 
 
 class FoldScores(NamedTuple):
-    """The scores of a fold.
+    """The scores of one fold.
 
     Attributes:
-      name: of the fold.
-      videos: how many it has.
-      counts: {behaviour: its objects or seconds}.
+      name: the name of the fold.
+      videos: the number of its videos.
+      counts: {behaviour: its annotated, predicted and right objects, or seconds}.
     """
 
     name: str
@@ -53,12 +66,21 @@ class FoldScores(NamedTuple):
 
     @classmethod
     def of_objects(cls, name: str, objects: ObjectScores) -> FoldScores:
-        """Return the scores of a fold by the objects that are found in its videos."""
+        """Make the scores of a fold from the objects that are found in its videos.
+
+        Args:
+          name: the name of the fold.
+          objects: the annotated objects of its videos, and which are found.
+        """
         counts = {pair.name: pair.counts for pair in objects.pairs.values()}
         return cls(name, len(objects.videos), counts)
 
     def figures(self) -> dict[str, Figures]:
-        """Return the figures of the behaviours that it shows, and their means."""
+        """Return the figures of the behaviours that the fold shows, and their means.
+
+        Returns:
+          {name of a behaviour, and MEAN: percentages}.
+        """
         figures = {}
         for behaviour, counts in self.counts.items():
             if counts.annotated:
@@ -68,7 +90,11 @@ class FoldScores(NamedTuple):
 
 
 def mean_figures(figures: Iterable[Figures]) -> Figures:
-    """Return the mean of each figure over those that have it."""
+    """Average each percentage over the figures that have it; None if none has.
+
+    Args:
+      figures: the figures of behaviours, or of folds.
+    """
     means = []
     for values in zip(*figures):
         known = [value for value in values if value is not None]
@@ -77,7 +103,7 @@ def mean_figures(figures: Iterable[Figures]) -> Figures:
 
 
 def together(folds: Sequence[FoldScores]) -> FoldScores:
-    """Add up the counts of all folds."""
+    """Add up the counts of all folds as those of one fold, named ALL."""
     totals: dict[str, Counts] = {}
     for fold in folds:
         for behaviour, counts in fold.counts.items():
@@ -86,7 +112,11 @@ def together(folds: Sequence[FoldScores]) -> FoldScores:
 
 
 def means(folds: Sequence[FoldScores]) -> dict[str, Figures]:
-    """Return {behaviour: the means of its figures over the folds that show it}."""
+    """Average the figures of each behaviour over the folds that show it.
+
+    Returns:
+      {name of a behaviour, and MEAN: means of percentages}.
+    """
     of_folds = [fold.figures() for fold in folds]
     figures = {}
     for behaviour in together(folds).figures():
@@ -96,7 +126,14 @@ def means(folds: Sequence[FoldScores]) -> dict[str, Figures]:
 
 
 def write(folder: str | os.PathLike, folds: Sequence[FoldScores]) -> None:
-    """Write the file: rows of each fold, of their mean, and of all together."""
+    """Write `cross_validation.csv`: a row for each behaviour of each fold.
+
+    Rows of all folds together and of the mean over the folds follow.
+
+    Args:
+      folder: the folder for the file.
+      folds: the scores of each fold.
+    """
     rows: list[Sequence[Any]] = [_COLUMNS]
     for fold in (*folds, together(folds)):
         for behaviour, figures in fold.figures().items():
@@ -117,10 +154,13 @@ def write(folder: str | os.PathLike, folds: Sequence[FoldScores]) -> None:
 
 
 def table(folds: Sequence[FoldScores], unit: str) -> Table:
-    """Return the F1 of each behaviour and fold, with their mean and all together.
+    """Make a table of F1: a row for each behaviour, a column for each fold.
+
+    Columns of the mean over the folds and of all folds together follow.
 
     Args:
-      unit: what was counted, in the plural.
+      folds: the scores of each fold.
+      unit: what was counted, in the plural, such as "objects" or "seconds".
     """
     columns = {}
     figures_of = {}

@@ -1,4 +1,7 @@
-"""A learning curve: how well unseen videos are told, by the number of known ones."""
+"""A learning curve: how well unseen videos are labelled, by the number of known ones.
+
+Known videos are those that a training or a fit learned from.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,23 @@ from a2d_tf.core.files import cell_number, read_csv, write_bytes, write_csv
 from a2d_tf.evaluation.own_labels.fold_scores import MEAN, FoldScores
 
 TABLE = "learning_curve.csv"
+"""The file with the points of a curve."""
 PICTURE = "learning_curve.png"
+"""The file with the picture of a curve."""
 _LITTLE = 3.0  # points of F1 that chance makes
 _COLUMNS = ("point", "videos", "behaviour", "f1")
 _REMEDY = "delete it; a2d start with the same flags writes it again"
 
 
 class Axes(NamedTuple):
-    """What a curve is of.
+    """The title and the axes of the picture of a learning curve.
 
     Attributes:
-      title: of the picture.
-      x: what its numbers of videos are.
-      y: what its percentages are.
-      in_rounds: whether its points are rounds one after another, which may know as many
-        videos.
+      title: the title of the picture.
+      x: the text at the horizontal axis, which has the numbers of videos.
+      y: the text at the vertical axis, which has the percentages.
+      in_rounds: whether the points are rounds of `a2d start` one after another, two of
+        which may know equally many videos; they stand at equal distances then.
     """
 
     title: str
@@ -49,11 +54,11 @@ OF_ROUNDS = Axes(
 
 
 class Point(NamedTuple):
-    """What is told by what was learned from some videos.
+    """A point of a learning curve: the F1 after learning from a number of videos.
 
     Attributes:
-      videos: their number.
-      f1: {behaviour, or MEAN: percent}.
+      videos: the number of videos that were learned from.
+      f1: {name of a behaviour, or MEAN: F1 in unseen videos, percent}.
     """
 
     videos: int
@@ -61,10 +66,11 @@ class Point(NamedTuple):
 
 
 def points_of_fits(scores: Mapping[int, FoldScores]) -> list[Point]:
-    """Return the points of fits to coded videos.
+    """Return the points of a curve over the number of coded videos.
 
     Args:
-      scores: {number of coded videos: what fits to so many others tell of all}.
+      scores: {number of coded videos: the scores of all videos, each predicted by a fit
+        to this number of other ones}.
     """
     points = []
     for number, of_number in sorted(scores.items()):
@@ -77,7 +83,11 @@ def points_of_fits(scores: Mapping[int, FoldScores]) -> list[Point]:
 
 
 def with_means(points: Sequence[Point]) -> list[Point]:
-    """Return points with the mean over the behaviours that all of them have."""
+    """Add to each point the mean F1 over the behaviours that all points have.
+
+    Args:
+      points: one point or more; a MEAN that one has is replaced.
+    """
     common = set.intersection(*(set(point.f1) - {MEAN} for point in points))
     result = []
     for point in points:
@@ -89,10 +99,13 @@ def with_means(points: Sequence[Point]) -> list[Point]:
 
 
 def read(folder: str | os.PathLike) -> list[Point]:
-    """Return the points of the table in a folder; none if there is no table.
+    """Read the points of the curve from `learning_curve.csv` in a folder.
+
+    Returns:
+      the points in order; none if there is no such file.
 
     Raises:
-      InputError: it is damaged.
+      InputError: the file is damaged.
     """
     path = pathlib.Path(folder, TABLE)
     if not path.is_file():
@@ -107,7 +120,15 @@ def read(folder: str | os.PathLike) -> list[Point]:
 
 
 def write(folder: str | os.PathLike, points: Sequence[Point], axes: Axes) -> None:
-    """Write the table and the picture; of less than two points there are none."""
+    """Write `learning_curve.csv` and `learning_curve.png` into a folder.
+
+    With fewer than two points both files are removed instead.
+
+    Args:
+      folder: the folder for the files.
+      points: the points of the curve, in order.
+      axes: the title and the axes of the picture.
+    """
     table = pathlib.Path(folder, TABLE)
     picture = pathlib.Path(folder, PICTURE)
     if len(points) < 2:
@@ -139,7 +160,12 @@ def write(folder: str | os.PathLike, points: Sequence[Point], axes: Axes) -> Non
 
 
 def sentence(scores: Mapping[int, FoldScores]) -> str:
-    """Say what the curve shows, of two numbers of videos or more."""
+    """Say whether more coded videos are likely to help.
+
+    Args:
+      scores: {number of coded videos: the scores of all videos, each predicted by a fit
+        to this number of other ones}, for two numbers or more; the two largest count.
+    """
     *_, before, last = sorted(scores)
     first_f1 = scores[before].figures()[MEAN].f1 or 0.0
     last_f1 = scores[last].figures()[MEAN].f1 or 0.0

@@ -1,8 +1,9 @@
 """Match predicted objects with annotated ones, frame by frame, and count mistakes.
 
-An object is found if a predicted one of its pair has an IoU of 0.5 or more with it: of
-the masks, or of the boxes if the object has no mask. Each predicted object finds at
-most one, see `box_matching.match`; those that find none are wrong.
+An annotated object is found if a predicted object with its actor and action has an IoU
+of 0.5 or more with it: that of the masks, or of the boxes if the annotated object has
+no mask. Each predicted object finds one at most, see `box_matching.match`; predicted
+objects that find none are wrong.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from a2d_tf.evaluation.own_labels.object_scores import PairScores
 
 
 class PredictedObjects(NamedTuple):
-    """What is predicted in a frame, the best first.
+    """The N objects that are predicted in a frame, the best first.
 
     Attributes:
-      codes: int [N], of pairs.
-      boxes: float [N, 4], y1, x1, y2, x2.
-      masks: N RLEs; only frames in which a true object has a mask need them.
+      codes: int [N], the code of each object's actor and action.
+      boxes: float [N, 4], (y1, x1, y2, x2) in pixels of the video.
+      masks: N COCO RLEs; may be empty if no true object of the frame has a mask.
     """
 
     codes: np.ndarray
@@ -35,13 +36,14 @@ class PredictedObjects(NamedTuple):
 
 
 class TrueObjects(NamedTuple):
-    """What was annotated in a frame.
+    """The T objects that are annotated in a frame.
 
     Attributes:
-      codes: int [T], of pairs.
-      boxes: float [T, 4], y1, x1, y2, x2.
-      has_mask: bool [T].
-      masks: T RLEs; whatever for an object without a mask.
+      codes: int [T], the code of each object's actor and action.
+      boxes: float [T, 4], (y1, x1, y2, x2) in pixels of the video.
+      has_mask: bool [T], whether each object is annotated with a mask, not with a box
+        alone.
+      masks: T COCO RLEs; that of an object without a mask may be anything.
     """
 
     codes: np.ndarray
@@ -51,14 +53,16 @@ class TrueObjects(NamedTuple):
 
 
 class MatchedFrame(NamedTuple):
-    """The predicted objects of a frame beside the true ones.
+    """The N predicted objects of a frame, matched with the true ones.
 
     Attributes:
-      codes: int [N], of the predicted objects.
-      is_right: bool [N], whether each finds an object.
-      missed: indices of the true objects that are not found.
-      mistakes: [(true code or 0, code or 0)], the highest true code first. A missed
-        object and a wrong prediction that overlap are one mistake.
+      codes: int [N], the codes of the predicted objects.
+      is_right: bool [N], whether each predicted object finds a true one.
+      missed: int [M], the indices of the true objects that are not found.
+      mistakes: [(true code, predicted code)], the highest true code first. A missed
+        object and a wrong prediction that overlap it with an IoU of 0.5 or more are one
+        mistake; else the predicted code of a missed object is 0, and so is the true
+        code of a wrong prediction.
     """
 
     codes: np.ndarray
@@ -69,15 +73,18 @@ class MatchedFrame(NamedTuple):
 
 @dataclasses.dataclass
 class ObjectCounts:
-    """Counts over frames; each is {code: number} if nothing else is said.
+    """Counts of objects over frames, by the code of their actor and action.
+
+    Call `add` for each frame.
 
     Attributes:
-      frames: frames that show a pair.
+      frames: {code: number of frames that show such an object}.
       videos: {code: names of the videos of these frames}.
-      annotated: true objects.
-      right: of these, those that are found.
-      predicted: predicted objects, right or wrong.
-      mistakes: {name of a frame: [[true code, code]]}, see `MatchedFrame`.
+      annotated: {code: number of true objects}.
+      right: {code: number of true objects that are found}.
+      predicted: {code: number of predicted objects, right or wrong}.
+      mistakes: {name of a frame: [[true code, predicted code]]}, see `MatchedFrame`;
+        only frames with mistakes.
     """
 
     frames: Counter = dataclasses.field(default_factory=Counter)
@@ -88,7 +95,13 @@ class ObjectCounts:
     mistakes: dict[str, list] = dataclasses.field(default_factory=dict)
 
     def add(self, name: str, true_codes: np.ndarray, matched: MatchedFrame) -> None:
-        """Add a frame; `true_codes`, int [T], are those that were matched."""
+        """Add the objects of a frame to the counts.
+
+        Args:
+          name: name of the frame, `<VID>/<frame>`.
+          true_codes: int [T], the codes of its true objects.
+          matched: its predicted objects, matched with these.
+        """
         shown = set(true_codes.tolist())
         self.frames.update(shown)
         for code in shown:
@@ -100,7 +113,15 @@ class ObjectCounts:
             self.mistakes[name] = np.array(matched.mistakes).tolist()
 
     def taken_for(self, code: int, labels: LabelSpace) -> dict[str, int]:
-        """Return {name of another pair: objects of a pair that are taken for it}."""
+        """Count the objects of a pair that are taken for other pairs.
+
+        Args:
+          code: the code of the pair.
+          labels: the label space of the codes.
+
+        Returns:
+          {name of another pair: number of objects that are taken for it}.
+        """
         counts: Counter[str] = Counter()
         for mistakes in self.mistakes.values():
             for true_code, other in mistakes:
@@ -109,7 +130,12 @@ class ObjectCounts:
         return dict(counts)
 
     def pair(self, code: int, labels: LabelSpace) -> PairScores:
-        """Return the scores of a pair, without what its objects are taken for."""
+        """Return the scores of a pair, without its `taken_for`.
+
+        Args:
+          code: the code of the pair.
+          labels: the label space of the codes.
+        """
         return PairScores(
             name=labels.spoken(code),
             counts=Counts(
@@ -123,7 +149,17 @@ class ObjectCounts:
 
 
 def overlaps(truth: TrueObjects, predicted: PredictedObjects) -> np.ndarray:
-    """Return the IoU of each predicted object with each true one: float [N, T]."""
+    """Compute the IoU of each predicted object with each true one.
+
+    It is that of the masks, or of the boxes if the true object has no mask.
+
+    Args:
+      truth: the T true objects of a frame.
+      predicted: its N predicted objects.
+
+    Returns:
+      float [N, T].
+    """
     ious = iou(predicted.boxes[:, None], truth.boxes)
     masked = np.flatnonzero(truth.has_mask)
     if len(ious) and len(masked):
@@ -139,9 +175,10 @@ def match_frame(
     """Match the predicted objects of a frame with the true ones.
 
     Args:
-      true_codes: int [T].
-      codes: int [N], of the predicted objects, the best first.
-      ious: float [N, T].
+      true_codes: int [T], the codes of the true objects.
+      codes: int [N], the codes of the predicted objects, the best first.
+      ious: float [N, T], the IoU of each predicted with each true object, see
+        `overlaps`.
     """
     matches = match(ious * (codes[:, None] == true_codes))
     missed = np.setdiff1d(np.arange(len(true_codes)), matches)

@@ -1,4 +1,7 @@
-"""Which annotated objects of own labels are found: rows of metrics, `objects.json`."""
+"""Counts of the annotated objects that are found, in `metrics.json` and `objects.json`.
+
+`metrics.json` counts the instances of single frames, `objects.json` those of tracks.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,22 @@ from a2d_tf.runs.held_out_scores import TrackScores
 
 @dataclasses.dataclass(frozen=True)
 class PairScores(BehaviourCounts):
-    """How well the objects of a pair are found.
+    """How well the objects of one pair, an actor with an action, are found.
 
     Attributes:
-      frames: number of the frames that show it.
+      frames: the number of annotated frames that show such an object.
     """
 
     frames: int = 0
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> PairScores:
-        """Return the scores that a row of "behaviours" in `metrics.json` holds."""
+        """Read the scores of a pair from a JSON object.
+
+        Args:
+          row: a value of "behaviours" in `metrics.json` or `objects.json`, as `to_json`
+            returns it.
+        """
         return cls(
             name=row["name"],
             counts=Counts(row["instances"], row["found"], row["findings"]),
@@ -36,7 +44,13 @@ class PairScores(BehaviourCounts):
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields that `from_json` reads."""
+        """Return the scores as a JSON object that `from_json` reads.
+
+        Returns:
+          {"name", "frames", "instances": number of annotated objects, "found": number
+          of these that are found, "findings": number of predicted objects}, and if
+          known "videos" and "taken_for".
+        """
         row: dict[str, Any] = {
             "name": self.name,
             "frames": self.frames,
@@ -52,9 +66,15 @@ class PairScores(BehaviourCounts):
 
 
 def pairs_of_metrics(metrics: Mapping[str, Any]) -> dict[str, PairScores]:
-    """Return {name of a pair: its scores} of `metrics.json`.
+    """Read the scores of the pairs from the contents of `metrics.json`.
 
-    Its other rows, of actors and of actions, have no counts of objects.
+    Rows of actors alone and of actions alone are left out: they have no counts.
+
+    Args:
+      metrics: the contents of `metrics.json` or `objects.json`.
+
+    Returns:
+      {name of a pair: its scores}; empty with A2D's labels.
     """
     pairs = {}
     for name, row in metrics.get("behaviours", {}).items():
@@ -65,15 +85,18 @@ def pairs_of_metrics(metrics: Mapping[str, Any]) -> dict[str, PairScores]:
 
 @dataclasses.dataclass(frozen=True)
 class ObjectScores:
-    """Which annotated objects the tracks of predictions find.
+    """How many annotated objects the tracks of predicted videos find.
+
+    These are the contents of `objects.json`, which `a2d score objects` writes.
 
     Attributes:
-      videos: names of the videos.
-      frames: number of their annotated frames.
+      videos: the names of the videos.
+      frames: the number of their annotated frames.
       pairs: {name of a pair: its scores}, of all pairs of the label space.
-      mistakes: {name of a frame: [[true code or 0, code or 0]]}.
-      answers: [[mean score of the bout, whether it is right]], one for each predicted
-        object.
+      mistakes: {name of a frame: [[true code, predicted code]]}, 0 for none, see
+        `MatchedFrame`.
+      answers: [[mean score of the bout that the object belongs to, whether the object
+        is right]], one for each predicted object.
     """
 
     videos: list[str]
@@ -84,7 +107,7 @@ class ObjectScores:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> ObjectScores:
-        """Return the scores that `objects.json` holds."""
+        """Read the scores from the contents of `objects.json`."""
         return cls(
             videos=fields["videos"],
             frames=fields["frames"],
@@ -94,7 +117,7 @@ class ObjectScores:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields that `from_json` reads."""
+        """Return the contents of `objects.json`, which `from_json` reads."""
         return {
             "videos": self.videos,
             "frames": self.frames,
@@ -105,7 +128,11 @@ class ObjectScores:
 
     @classmethod
     def sum_of(cls, parts: Sequence[ObjectScores]) -> ObjectScores:
-        """Add up the scores of different videos with the same labels."""
+        """Add up scores of different videos, such as those of each fold.
+
+        Args:
+          parts: one or more scores, with the same labels.
+        """
         pairs = {}
         for name in parts[0].pairs:
             pairs[name] = _sum_of_pairs([part.pairs[name] for part in parts])
@@ -120,20 +147,29 @@ class ObjectScores:
         return cls(videos, frames, pairs, mistakes, answers)
 
     def track_scores(self) -> TrackScores:
-        """Return what a model keeps of them."""
+        """Return the scores that a model keeps, in `held_out.json`.
+
+        They are those of the pairs, and the numbers of videos and frames.
+        """
         return TrackScores(len(self.videos), self.frames, self.behaviours())
 
     def behaviours(self, unknown: Collection[str] = ()) -> tuple[PairScores, ...]:
-        """Return the scores of pairs that a model can tell.
+        """Return the scores of the pairs that a model can predict.
 
         Args:
-          unknown: names of the pairs that it cannot tell.
+          unknown: names of the pairs that it cannot predict, because it was not trained
+            on them.
         """
         known = [pair for name, pair in self.pairs.items() if name not in unknown]
         return tuple(known)
 
     def unsure_below(self) -> float | None:
-        """Return the score below which the labels of tracks are unsure."""
+        """Return the score below which labels of tracks are unsure, by the answers.
+
+        Returns:
+          what the function `unsure_below` returns, when each answer counts the same;
+          None if there are too few.
+        """
         return unsure_below(
             np.array([score for score, _ in self.answers]),
             right=np.array([is_right for _, is_right in self.answers], bool),
@@ -141,18 +177,27 @@ class ObjectScores:
         )
 
     def in_metrics(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
-        """Return metrics of single frames with the counts and mistakes of tracks."""
+        """Return the contents of a `metrics.json`, with these counts put in.
+
+        Args:
+          metrics: the contents of the `metrics.json` of the same frames, whose counts
+            are those of single frames.
+        """
         return metrics_of_tracks(metrics, self.to_json())
 
 
 def metrics_of_tracks(
     metrics: Mapping[str, Any], objects: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return metrics of single frames with the counts and mistakes of tracks.
+    """Replace the counts and mistakes of single frames by those of tracks.
 
     Args:
-      metrics: as in `metrics.json`, with "behaviours".
-      objects: as in `objects.json`, of the same frames.
+      metrics: the contents of a `metrics.json`, with "behaviours".
+      objects: the contents of the `objects.json` of the same frames.
+
+    Returns:
+      the changed contents of `metrics.json`, with "in_tracks": True and without
+      "confusions".
     """
     rows = {}
     for name, row in metrics["behaviours"].items():

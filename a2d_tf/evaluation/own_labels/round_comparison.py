@@ -1,4 +1,8 @@
-"""Two rounds of one user on the same held-out frames, side by side."""
+"""Two rounds of one user on the same held-out frames, side by side.
+
+A round is what one `a2d start` makes from its annotations. A pair is an actor with an
+action.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +26,12 @@ _COLUMNS = {
 
 
 class NewPairs(NamedTuple):
-    """The pairs that a round knows and the one before did not.
+    """The pairs that a round knows, and the round before it did not know.
 
     Attributes:
-      labels: of the round.
-      names: of these pairs, as in `metrics.json`.
-      frames: names of the frames that show them.
+      labels: the label space of the round.
+      names: the names of these pairs, as in `metrics.json`.
+      frames: the names of the held-out frames that show such a pair.
     """
 
     labels: LabelSpace
@@ -36,10 +40,12 @@ class NewPairs(NamedTuple):
 
     @classmethod
     def of(cls, labels: LabelSpace, before: LabelSpace, truth: Truth) -> NewPairs:
-        """Return the pairs that are in `labels` but not in `before`.
+        """Return the pairs that one label space has, and an earlier one has not.
 
         Args:
-          truth: of the frames, in `labels`.
+          labels: the label space of the round.
+          before: the label space of the round before it.
+          truth: the true instances of the held-out frames, with codes of `labels`.
         """
         codes = []
         for code, pair in zip(labels.codes, labels.named_pairs):
@@ -54,7 +60,14 @@ class NewPairs(NamedTuple):
         )
 
     def wrong_beside(self, scores: ObjectScores) -> Counter[str]:
-        """Count the wrong predictions of each pair in these frames, by its name."""
+        """Count the wrong predictions of each pair in the frames that show new pairs.
+
+        Args:
+          scores: the scores of either round, with codes of `labels`.
+
+        Returns:
+          {name of a pair: number of wrong predictions of it in these frames}.
+        """
         counts: Counter[str] = Counter()
         for frame in self.frames:
             for _, code in scores.mistakes.get(frame, ()):
@@ -69,15 +82,16 @@ _NO_NEW_PAIRS = NewPairs(A2D, frozenset(), frozenset())
 def compare(
     before: ObjectScores, now: ObjectScores, new_pairs: NewPairs = _NO_NEW_PAIRS
 ) -> Table:
-    """Return a table of the counts of two rounds, with notes on what changed.
+    """Make a table of the counts of two rounds, with notes on what changed.
 
-    A pair is better or worse by F1; if that is equal, by wrong predictions. The round
-    before could not know new pairs: in frames that show them, wrong predictions of
-    other pairs are not counted.
+    A pair is better or worse by its F1; if that is equal, by its wrong predictions. The
+    round before could not know new pairs: in frames that show them, wrong predictions
+    of other pairs do not count in the table.
 
     Args:
-      before, now: scores of the rounds, both with the labels of this one.
-      new_pairs: those that the round before did not know.
+      before: the scores of the round before, in the label space of this one.
+      now: the scores of this round.
+      new_pairs: the pairs that the round before did not know; by default none.
     """
     rows: dict[str, dict[str, float]] = {}
     changes: dict[str, list[str]] = {"better": [], "worse": [], "as before": []}

@@ -1,4 +1,4 @@
-"""Sentences on how well the objects of own labels are found."""
+"""Sentences on how well the objects of a user's own labels are found."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from a2d_tf.evaluation.own_labels.object_scores import PairScores
 
 
 def of_pairs(pairs: Mapping[str, PairScores], frames_name: str) -> dict[str, str]:
-    """Say how well each pair was found: {name of the pair: sentence}.
-
-    Pairs that were neither annotated nor predicted are left out.
+    """Say how well each pair, an actor with an action, was found.
 
     Args:
       pairs: {name of a pair: its scores}.
-      frames_name: what the frames are called in which objects were counted.
+      frames_name: what the frames are called in which objects were counted, such as
+        "single frames".
+
+    Returns:
+      {name of a pair: sentence}, without pairs that were neither annotated nor
+      predicted.
     """
     sentences = {}
     for name, pair in pairs.items():

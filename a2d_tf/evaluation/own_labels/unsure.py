@@ -1,4 +1,4 @@
-"""The score below which an answer is unsure, as videos that were held out say."""
+"""The score below which a predicted label is unsure, computed in held-out videos."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ import math
 import numpy as np
 
 LEAST_ANSWERS = 20
-"""Fewer say too little. Of drawn scores that are right the more often the higher they
-are, a limit by 20 answers tells right ones from wrong ones in 3 percent fewer of all
-than the best limit does, by 10 in 5 percent fewer.
+"""With fewer answers no score is computed, because it would say too little.
+
+In simulated scores, higher ones of which are right more often, a limit from 20 answers
+tells right from wrong in 3 percent fewer answers than the best limit; one from 10
+answers does so in 5 percent fewer.
 """
 
 
 def unsure_below(
     scores: np.ndarray, right: np.ndarray, seconds: np.ndarray
 ) -> float | None:
-    """Return the score that best tells right answers from wrong ones.
+    """Compute the limit of scores that best tells right answers from wrong ones.
 
-    If answers below it are called wrong and the others right, this is true for at least
-    as many seconds as with any other limit.
+    If answers with a score below the limit are called wrong and the others right, this
+    is true for at least as many seconds as with any other limit.
 
     Args:
-      scores: float [N], scores of the answers in held-out videos, 0 to 1.
-      right: bool [N], whether each answer is right.
-      seconds: float [N], for how long each answer stands.
+      scores: float [N], the scores of N predicted labels in held-out videos, 0 to 1.
+      right: bool [N], whether each label is right.
+      seconds: float [N], the number of seconds that each label stands for.
 
     Returns:
-      one of the scores, rounded down to four digits; 0 to call all answers right, 1 to
-      call all wrong; None if there are fewer than LEAST_ANSWERS.
+      one of the scores, rounded down to four digits; 0 to call all labels right, 1 to
+      call all wrong; None if there are fewer than LEAST_ANSWERS labels.
     """
     if len(scores) < LEAST_ANSWERS:
         return None
