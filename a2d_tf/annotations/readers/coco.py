@@ -81,12 +81,20 @@ _OWN = {
 
 
 def is_own(content: Any) -> bool:
-    """Return whether a parsed JSON is our own format: COCO without categories."""
+    """Return whether a parsed JSON is this project's format: COCO without categories.
+
+    Args:
+      content: the value that was parsed from a .json file.
+    """
     return matches(content) and not content.get("categories")
 
 
 def matches(content: Any) -> bool:
-    """Return whether a parsed JSON is COCO."""
+    """Return whether a parsed JSON is COCO: it lists images and annotations, no videos.
+
+    Args:
+      content: the value that was parsed from a .json file.
+    """
     if not isinstance(content, dict) or "videos" in content:
         return False
     images = content.get("images")
@@ -95,10 +103,17 @@ def matches(content: Any) -> bool:
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read a tool's COCO file.
+    """Read the COCO file of an annotation tool, which names itself in `info`.
+
+    Args:
+      file: the file.
+      options: how images number frames, and which images count as annotated.
+
+    Returns:
+      a list of one document with the annotated frames.
 
     Raises:
-      InputError: the structure is broken, or the name of an image names no frame.
+      InputError: the structure is broken, or the name of an image has no frame number.
     """
     content = file.check(_COCO)
     labels = category_names(file)
@@ -129,10 +144,17 @@ def read(file: File, options: ReadOptions) -> list[Document]:
 
 
 def read_own(file: File, options: ReadOptions) -> list[Document]:
-    """Read a file of this project's own format, in which all images are annotated.
+    """Read a file of this project's own format, all images of which are annotated.
+
+    Args:
+      file: the file.
+      options: whether interpolated frames count.
+
+    Returns:
+      a list of one document with the annotated frames.
 
     Raises:
-      InputError: the structure is broken, or the name of an image names no frame.
+      InputError: the structure is broken, or the name of an image has no frame number.
     """
     content = file.check(_OWN)
     images = _images_by_id(file, has_splits=True)

@@ -31,14 +31,16 @@ CATEGORIES = [{"id": ID, "name": str}]
 
 
 class Dialect(NamedTuple):
-    """What the images and annotations of one tool mean.
+    """How one tool writes COCO's or YouTube-VIS's JSON.
 
     Attributes:
       format: the name of the format, one of `readers.formats.FORMATS`.
-      parse: takes the name of an image; returns its frame, None if it names none.
+      parse: a function that takes the name of an image, and returns its video and
+        frame; None if the name has no number.
       conventions: tells whether an image without annotations is an annotated frame, and
         whether a person numbered the tracks.
-      scaled: see `AnnotatedFrame.scaled`.
+      scaled: whether images may have another size than the video, so that coordinates
+        are scaled.
       is_own: whether the format is this project's own. There the box of a mask may be
         larger than the mask, and no box is rotated.
     """
@@ -51,14 +53,14 @@ class Dialect(NamedTuple):
 
 
 class CocoAnnotation(NamedTuple):
-    """An annotation of an image.
+    """An annotation of an image, as the file has it.
 
     Attributes:
       where: the place in the file, for errors: 'annotations[3]'.
-      label: the name of its category, or its actor.
-      attributes: {name in small letters: value}.
-      segmentation: polygons or an RLE, as in the file; None for a box alone.
-      box: the value of `bbox` as in the file; None if it is missing.
+      label: the name of its category; in this project's own format its actor.
+      attributes: {name of an attribute in lower case: value}.
+      segmentation: the polygons or the RLE; None for a box alone.
+      box: the value of `bbox`, [x, y, width, height] in pixels; None if it is missing.
     """
 
     where: str
@@ -69,14 +71,14 @@ class CocoAnnotation(NamedTuple):
 
 
 class CocoImage(NamedTuple):
-    """An image with its annotations.
+    """An image of a file, with its annotations.
 
     Attributes:
       where: the place in the file, for errors: 'images[0]'.
-      file_name: its path or name in the file.
+      file_name: the path or name of the image, which tells its video and frame.
       size: (height, width) in pixels; None if the file does not say.
       split: 'train' or 'test'; None if the file does not say.
-      annotations: its annotations.
+      annotations: the annotations of the image.
     """
 
     where: str
@@ -87,7 +89,14 @@ class CocoImage(NamedTuple):
 
 
 def category_names(file: File) -> dict[int | str, str]:
-    """Return {id: name} of the categories; InputError if an id has two names."""
+    """Return {id: name} of the categories, COCO's classes, of a file.
+
+    Args:
+      file: a file with a checked list `categories`.
+
+    Raises:
+      InputError: an id has two names.
+    """
     names: dict[int | str, str] = {}
     for i, category in enumerate(file.content["categories"]):
         name = names.setdefault(category["id"], category["name"])
@@ -102,10 +111,19 @@ def category_names(file: File) -> dict[int | str, str]:
 def make_document(
     file: File, dialect: Dialect, options: ReadOptions, images: Iterable[CocoImage]
 ) -> Document:
-    """Make the document of a file from its images.
+    """Make the document of a file, its annotated frames, from its images.
+
+    Annotations without a mask or a box are left out and counted, and so are images that
+    nobody has annotated, or whose shapes were all interpolated.
+
+    Args:
+      file: the file, for its path and for errors.
+      dialect: how the tool names images, and what an image without annotations means.
+      options: which images count as annotated.
+      images: the images of the file with their annotations.
 
     Raises:
-      InputError: the name of an annotated image names no frame.
+      InputError: the name of an annotated image has no frame number.
     """
     document = Document(file.path, dialect.format)
     for image in images:

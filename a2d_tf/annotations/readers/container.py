@@ -20,10 +20,10 @@ _HIDDEN = re.compile(r"(^|/)(\.|__MACOSX)")
 
 
 class Container:
-    """Gives read access to the files of an export.
+    """An export of an annotation tool: a file, or the files of a folder or a zip.
 
     Attributes:
-      path: the file, folder or zip.
+      path: the file, the folder or the zip.
       names: the relative paths of its files, with '/', sorted, without hidden files.
     """
 
@@ -39,7 +39,10 @@ class Container:
 
     @classmethod
     def open(cls, path: pathlib.Path) -> Container:
-        """Open an export and list its files.
+        """Open an export, and list its files.
+
+        Args:
+          path: the file, the folder or the zip.
 
         Raises:
           InputError: the path does not exist, or the zip is damaged.
@@ -59,13 +62,27 @@ class Container:
         return cls(path, [path.name])
 
     def locate(self, name: str) -> pathlib.PurePath:
-        """Return a file's path for errors; in a zip, 'task.zip/annotations.xml'."""
+        """Return the path by which errors name a file of the export.
+
+        Args:
+          name: the relative path of the file, one of `names`.
+
+        Returns:
+          the file's own path; for a member of a zip 'task.zip/annotations.xml'.
+        """
         if self.path.is_file() and self._zip_file is None:
             return self.path
         return self.path / name
 
     def read(self, name: str) -> bytes:
-        """Return the content of one of `names`; InputError if it cannot be read."""
+        """Return the content of a file of the export as bytes.
+
+        Args:
+          name: the relative path of the file, one of `names`.
+
+        Raises:
+          InputError: the file cannot be read.
+        """
         path = self.locate(name)
         with _readable(path):
             if self._zip_file is None:
@@ -73,7 +90,14 @@ class Container:
             return self._zip_file.read(name)
 
     def text(self, name: str) -> str:
-        """Return the content of a text file, UTF-8 with or without byte order mark."""
+        """Return the content of a text file, UTF-8 with or without byte order mark.
+
+        Args:
+          name: the relative path of the file, one of `names`.
+
+        Raises:
+          InputError: the file cannot be read, or is not UTF-8.
+        """
         content = self.read(name)
         with _readable(self.locate(name)):
             return content.decode("utf-8-sig")
@@ -91,11 +115,14 @@ def _readable(path: pathlib.PurePath) -> Iterator[None]:
 def size_of(
     image: dict, height: str = "height", width: str = "width"
 ) -> tuple[int, int] | None:
-    """Return an image's (height, width), or None if it states no size.
+    """Return the size of an image as its fields state it.
 
     Args:
-      image: the fields of the image.
+      image: the fields of the image, as parsed from JSON.
       height, width: the names of the two fields.
+
+    Returns:
+      (height, width) in pixels; None if a field is missing or empty.
     """
     if image.get(height) and image.get(width):
         return image[height], image[width]
@@ -103,11 +130,13 @@ def size_of(
 
 
 class File(NamedTuple):
-    """A file of an export.
+    """A file of an export, already read.
+
+    Readers of formats take it.
 
     Attributes:
       container: the export.
-      name: the file's relative path in it.
+      name: the relative path of the file in the export.
       content: the parsed value of a .json file; of others the bytes, without byte order
         mark.
     """
@@ -118,7 +147,11 @@ class File(NamedTuple):
 
     @classmethod
     def open(cls, container: Container, name: str) -> File:
-        """Read a file.
+        """Read a file of an export, and parse it if its name ends with .json.
+
+        Args:
+          container: the export.
+          name: the relative path of the file, one of `container.names`.
 
         Raises:
           InputError: the file cannot be read, or its name ends with .json and its
@@ -132,38 +165,46 @@ class File(NamedTuple):
             return cls(container, name, json.loads(text))
 
     def text(self) -> str:
-        """Decode the bytes of the content as text; InputError if they are not UTF-8."""
+        """Return the content, which must be bytes, as text.
+
+        Raises:
+          InputError: the bytes are not UTF-8.
+        """
         with _readable(self.path):
             return self.content.decode("utf-8")
 
     @property
     def path(self) -> pathlib.PurePath:
-        """The path, as errors name it."""
+        """The file's path for errors; in a zip 'task.zip/annotations.xml'."""
         return self.container.locate(self.name)
 
     def place(self, where: str) -> str:
-        """Return a place with its file, for errors: 'task.zip/x.json: images[0]'."""
+        """Return a place in this file for errors: 'task.zip/x.json: images[0]'.
+
+        Args:
+          where: the place in the file, such as 'images[0]'; '' for the whole file.
+        """
         if where:
             return f"{self.path}: {where}"
         return str(self.path)
 
     def error(self, where: str, problem: str) -> InputError:
-        """Return the error of a field.
+        """Return an InputError that names this file and a place in it.
 
         Args:
-          where: the place in the file.
-          problem: what is wrong, and the remedy.
+          where: the place in the file, such as 'images[0]'; '' for the whole file.
+          problem: what is wrong, and what the user can do.
         """
         return InputError(f"{self.place(where)}: {problem}")
 
     def check(self, kind: Any) -> Any:
-        """Check the content with `core.checked_json.check_json`, and return it.
+        """Check that the parsed JSON has the expected structure, and return it.
 
         Args:
-          kind: the kind of value that is expected.
+          kind: the expected structure, as `core.checked_json.check_json` takes it.
 
         Raises:
-          InputError: the content is not of this kind.
+          InputError: the content has another structure.
         """
         with self.at():
             check_json(self.content, kind)
@@ -171,11 +212,15 @@ class File(NamedTuple):
 
     @contextlib.contextmanager
     def at(self, where: str = "", remedy: str = _REMEDY) -> Iterator[None]:
-        """Turn an error of a damaged or missing value into an InputError.
+        """Return a context in which errors of damaged values become this file's errors.
+
+        A KeyError, a ValueError or an InputError becomes an InputError that names the
+        file and the place.
 
         Args:
-          where: the place in the file, which the error names after the file.
-          remedy: what the user can do; an InputError has a remedy of its own.
+          where: the place in the file, such as 'images[0]'; '' for the whole file.
+          remedy: what the user can do; it is not added to an InputError, which has its
+            own.
         """
         try:
             yield

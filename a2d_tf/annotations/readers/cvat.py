@@ -40,17 +40,30 @@ _BY_IMAGE = Numbering(
 
 
 def matches(content: Any) -> bool:
-    """Return whether the bytes of a file are CVAT's XML, even if truncated."""
+    """Return whether a file is CVAT's XML, even if it is cut off.
+
+    Args:
+      content: the bytes of the file.
+    """
     return re.search(rb"<annotations[\s/>]", content[:4096]) is not None
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read an XML file: a document for each task.
+    """Read a file of 'CVAT for video 1.1' or 'CVAT for images 1.1'.
 
     A frame of a video counts as annotated, with all its visible shapes, if one of them
     is a keyframe. Images have no keyframes; an image with shapes counts. A shape on a
     single frame has no track, unless other frames have shapes of its group, as in our
     own export of masks.
+
+    Args:
+      file: the XML file.
+      options: whether frames count whose shapes are all interpolated, and frames
+        without shapes.
+
+    Returns:
+      a document for each task: its annotated frames, the range of the video that it
+      covers, and the labels that it offers.
 
     Raises:
       InputError: the file is not XML of CVAT, or one of its fields is damaged.

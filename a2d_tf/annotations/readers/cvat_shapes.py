@@ -27,14 +27,17 @@ def read_shape(
     where: str,
     size: tuple[int, int] | None,
 ) -> RawShape:
-    """Read a shape that has an area.
+    """Read a shape of CVAT's XML that has an area: mask, ellipse, polygon or box.
 
     Args:
-      element: the shape.
+      element: the XML element of the shape, whose tag is one of `WITH_AREA`.
       label: the label of the shape, or of its track.
       key: the group of the shape, or its track; None if it has neither.
       where: the file and the place in it, for errors.
       size: (height, width) of the frame in pixels; None if unknown.
+
+    Returns:
+      the shape with its attributes 'actor', 'action' and 'name', but without a track.
 
     Raises:
       ValueError: a field is damaged. The message does not name the file.
@@ -63,7 +66,17 @@ def read_shape(
 
 
 def group_of(element: Element) -> Key | None:
-    """Return the group of a shape or a track; None if it is in no group."""
+    """Return the group of a shape or a track, whose members are parts of one instance.
+
+    Args:
+      element: the XML element of the shape or the track.
+
+    Returns:
+      ('group', number of the group); None if it is in no group.
+
+    Raises:
+      ValueError: the group is no number. The message does not name the file.
+    """
     group = integer(element, "group_id", "0")
     return ("group", group) if group else None
 

@@ -26,19 +26,20 @@ _SUFFIX = re.compile(f"(?i)({'|'.join(map(re.escape, _SOURCES))})$")
 
 @dataclasses.dataclass
 class Task:
-    """A task of an export, or a job of a task.
+    """A task of CVAT in an export, or a job, which is a part of a task.
 
     Attributes:
       video: the video's name without suffix; None if the export does not say.
       of_video: whether it annotates a video; False for images; None if the export does
         not say.
       size: (height, width) of the video in pixels; None for images.
-      start, step: the first frame of the video that the task shows, counted from 0, and
-        the number of frames to the next.
+      start: the first frame of the video that the task shows, counted from 0.
+      step: the number of video frames from one frame of the task to the next.
       count: the number of frames that the task shows; None if unknown.
       id: the number of the task; None for a job, since a task has several jobs.
-      subset: the name of its part of the project; '' if it has none.
-      offset: the number that a project adds to the numbers of the task's frames.
+      subset: the name of its part of the project, such as 'Train'; '' if it has none.
+      offset: the number that the export of a project adds to the numbers of the task's
+        frames.
       split: 'train' or 'test'; None for another subset, or if the project has only one
         of the two.
     """
@@ -56,14 +57,14 @@ class Task:
 
     @property
     def frames(self) -> range:
-        """The frames of the video that the task shows, from 0; none if unknown."""
+        """The video's frames that the task shows, counted from 0; empty if unknown."""
         return range(self.start, self.start + self.step * (self.count or 0), self.step)
 
     def number(self, frame: int) -> int:
-        """Return the 1-based number in the video of a frame.
+        """Return the 1-based number of a frame in the video.
 
         Args:
-          frame: the number of the frame in the file.
+          frame: the number of the frame in the file, from 0, with the task's `offset`.
 
         Raises:
           ValueError: the task does not show the frame. The message does not name the
@@ -75,10 +76,14 @@ class Task:
 
 
 def read_tasks(root: Element) -> dict[str | None, Task]:
-    """Return the tasks of an export.
+    """Read the descriptions of the tasks in CVAT's XML.
+
+    Args:
+      root: the root element of the XML.
 
     Returns:
-      {id: task} for a project, in the order of the ids; {None: task} for a task or job.
+      {id of a task as text: task} for a project, in the order of the ids; {None: task}
+      for the export of a single task or job.
 
     Raises:
       ValueError: a field is damaged. The message does not name the file.
@@ -108,10 +113,13 @@ def read_tasks(root: Element) -> dict[str | None, Task]:
 
 
 def read_labels(root: Element) -> Iterator[ToolLabel]:
-    """Yield a `ToolLabel` for each label, actor and action that the tool offers.
+    """Yield the labels that the tool offers: one for each actor and action to choose.
 
-    If the actor or the action of a label is free text, its name is '', because the list
-    does not contain all its names.
+    If the actor or the action of a label is free text, the label is '', because the
+    list does not contain all its names.
+
+    Args:
+      root: the root element of the XML.
     """
     for label in root.iterfind("meta//label"):
         name = label.findtext("name", "")
@@ -174,9 +182,9 @@ def integer(fields: Element | Mapping[str, str], name: str, default: str = "") -
     """Return an attribute of an element, or a text in a dictionary, as an integer.
 
     Args:
-      fields: the element or the dictionary.
+      fields: the XML element or the dictionary.
       name: the name of the attribute, or the key.
-      default: the text if it is missing.
+      default: the text that counts if it is missing.
 
     Raises:
       ValueError: it is missing, or no integer of at most nine digits. The message does

@@ -63,7 +63,11 @@ class _Table(NamedTuple):
 
 
 def matches(content: Any) -> bool:
-    """Return whether the bytes of a file are a table of DeepLabCut, even if cut off."""
+    """Return whether a file is a table of DeepLabCut, even if it is cut off.
+
+    Args:
+      content: the bytes of the file, a CSV or HDF5.
+    """
     if not content.startswith(HDF5):
         return content.startswith(b"scorer,")
     try:
@@ -74,7 +78,18 @@ def matches(content: Any) -> bool:
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read the table of a video.
+    """Read DeepLabCut's table of one video, a CSV or HDF5.
+
+    The name of the file names the video, and the rows are its frames from 0. An
+    individual becomes an instance with the box around its points.
+
+    Args:
+      file: the file.
+      options: the actor of the individuals, and whether frames without poses count.
+
+    Returns:
+      a list of one document with the annotated frames. The tracks have the order of the
+      individuals in the table.
 
     Raises:
       InputError: the table is damaged, its rows are images, it has no points, or the

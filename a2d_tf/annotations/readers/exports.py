@@ -15,11 +15,12 @@ from a2d_tf.core.files import file_digest, is_file_name
 
 
 class Export(NamedTuple):
-    """A value of `--annotations`, or of `--tracks`.
+    """An export of an annotation tool, as `--annotations` or `--tracks` names it.
 
     Attributes:
-      path: the file, folder or zip.
-      video: its video, if the user names it.
+      path: the file, the folder or the zip.
+      video: the name of the video that it annotates, if the user states it; None to
+        find the video by names and sizes.
     """
 
     path: pathlib.Path
@@ -30,7 +31,11 @@ class Export(NamedTuple):
         """Parse 'PATH', or 'VIDEO=PATH' if there is no file of that whole name.
 
         Args:
-          flag: the flag with this value, for messages.
+          argument: a value of the flag that lists the exports.
+          flag: the name of this flag, for errors.
+
+        Raises:
+          InputError: what stands before '=' is not a valid name of a video.
         """
         video, equals, path = argument.partition("=")
         if not equals or pathlib.Path(argument).exists():
@@ -42,19 +47,40 @@ class Export(NamedTuple):
 
 
 class ReadExport(NamedTuple):
-    """An export and its documents."""
+    """An export that was read.
+
+    Attributes:
+      export: the path of the export, as the user names it.
+      documents: the annotations of each of its files.
+    """
 
     export: Export
     documents: list[Document]
 
 
 def read_exports(exports: Iterable[Export], options: ReadOptions) -> list[ReadExport]:
-    """Read exports; raise the errors of `read_export`."""
+    """Read exports of annotation tools.
+
+    Args:
+      exports: the files, folders and zips.
+      options: how they are read, and which frames and shapes count as annotated.
+
+    Returns:
+      each export with the annotations of its files, in the same order.
+
+    Raises:
+      InputError: a path does not exist, a file is damaged, or an export has no file of
+        a known format.
+    """
     return [ReadExport(export, read_export(export.path, options)) for export in exports]
 
 
 def documents_of(exports: Iterable[ReadExport]) -> list[Document]:
-    """Return the documents of all exports."""
+    """Return a list of the documents of all exports: the annotations of each file.
+
+    Args:
+      exports: the exports that were read.
+    """
     documents = []
     for export in exports:
         documents += export.documents
@@ -62,7 +88,13 @@ def documents_of(exports: Iterable[ReadExport]) -> list[Document]:
 
 
 def exports_digest(exports: Iterable[Export]) -> str:
-    """Return a digest of the files of exports, which tells changed tracks."""
+    """Return a SHA-256 checksum, in hexadecimal, of the names and files of exports.
+
+    It tells whether tracks have changed since an earlier run.
+
+    Args:
+      exports: the files, folders and zips, which must exist.
+    """
     total = hashlib.sha256()
     for export in exports:
         paths = [export.path]

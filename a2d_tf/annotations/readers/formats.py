@@ -25,12 +25,14 @@ from a2d_tf.core.errors import InputError
 
 
 class Format(NamedTuple):
-    """A format of annotation files.
+    """A format of annotation files: how its files are recognised and read.
 
     Attributes:
       suffixes: the possible ends of the paths of its files, in lower case.
-      matches: takes the content of a `File`; returns whether it is of this format.
-      read: the reader, which raises InputError for a damaged file.
+      matches: a function that takes the content of a file, bytes or parsed JSON, and
+        returns whether it is of this format.
+      read: a function that takes a file and the options of reading, and returns the
+        annotations; it raises InputError for a damaged file.
       reads_folder: whether `read` takes one file, and reads all files of its folder.
     """
 
@@ -74,9 +76,16 @@ _KINDS = (
 
 
 def read_export(path: pathlib.Path, options: ReadOptions) -> list[Document]:
-    """Read all annotations of an export.
+    """Read all annotations of one export.
 
-    It is a file, a zip as downloaded, or a folder, which may contain zips.
+    Args:
+      path: a file, a zip as downloaded, or a folder, which may contain zips.
+      options: how files are read. If it names a format, only files of this format are
+        read; otherwise the content of each file tells its format.
+
+    Returns:
+      the annotations of each file or task. The first one counts files in other formats
+      as left out.
 
     Raises:
       InputError: the path does not exist, a file is damaged, or no file is of a known

@@ -41,19 +41,28 @@ _BOXES = ("rectangle", "oriented_rectangle", "rotation")  # the last is X-AnyLab
 
 
 def matches(content: Any) -> bool:
-    """Return whether a parsed JSON is LabelMe's."""
+    """Return whether a parsed JSON is LabelMe's: it has `shapes` and `imagePath`.
+
+    Args:
+      content: the value that was parsed from a .json file.
+    """
     return isinstance(content, dict) and "shapes" in content and "imagePath" in content
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read the file of one image.
+    """Read the file of LabelMe for one image.
+
+    Args:
+      file: the file.
+      options: ignored, since the file says all.
 
     Returns:
-      a document of one frame; without frames if there are shapes, but none has an area.
+      a list of one document with one frame; without frames if there are shapes, but
+      none has an area.
 
     Raises:
-      InputError: the structure is broken, or neither the image nor the file is named
-        after a frame.
+      InputError: the structure is broken, or neither the image's name nor the file's
+        has a frame number.
     """
     content = file.check(_LABELME)
     size = size_of(content, "imageHeight", "imageWidth")

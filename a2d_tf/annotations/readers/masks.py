@@ -69,7 +69,17 @@ _RowsByObject = dict[int, list[_Row]]
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read the list and all PNGs in the folders beside it.
+    """Read a list of objects, objects.csv, and all masks in the folders beside it.
+
+    The masks are PNGs whose pixels hold the number of an object, 0 for background. The
+    number of the object becomes the track of its instances.
+
+    Args:
+      file: the list.
+      options: ignored, since a frame with a PNG is annotated.
+
+    Returns:
+      a list of one document with the frames of all videos.
 
     Raises:
       InputError: a row or a PNG is broken, or rows and folders contradict each other.

@@ -78,12 +78,24 @@ class _Row(NamedTuple):
 
 
 def matches(content: Any) -> bool:
-    """Return whether the bytes of a file begin with a row of MOT."""
+    """Return whether a file begins with a row of MOT: 'frame,id,left,top,width,height'.
+
+    Args:
+      content: the bytes of the file.
+    """
     return _ROW.match(content) is not None
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read the file of a video; the path of the file names the video.
+    """Read MOT's table of the boxes in one video; the path of the file names the video.
+
+    Args:
+      file: the table. A file det.txt of detections without tracks is left out.
+      options: the number of the first frame, by default 1, and the actor of rows
+        without a named class.
+
+    Returns:
+      a list of one document with an annotated frame for each number in the table.
 
     Raises:
       InputError: a row is broken, its class is not listed, the user does not state the

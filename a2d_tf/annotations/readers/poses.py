@@ -26,13 +26,13 @@ _SINGLE_POINTS = "poses of a single point, which have no box"
 
 
 class Pose(NamedTuple):
-    """The pose of an individual in a frame.
+    """The pose of an individual in a frame, as the box around its points.
 
     Attributes:
       where: the file and the place in it, for errors.
       name: the user's name for the individual; None if there is none.
-      track: the number of its track; None if there is none.
-      box: float64 [4] of x, y, width, height in pixels, see `boxes_around`.
+      track: the number of its track in the file; None if there is none.
+      box: float64 [4], x, y, width and height in pixels, see `boxes_around`.
     """
 
     where: str
@@ -42,10 +42,11 @@ class Pose(NamedTuple):
 
 
 def boxes_around(points: np.ndarray) -> np.ndarray:
-    """Return the boxes around the points of poses, enlarged by `MARGIN`.
+    """Return the boxes around the points of poses, enlarged by `MARGIN` on each side.
 
     Args:
-      points: float64 [..., P, 2] of x, y in pixels; NaN where a point is missing.
+      points: float64 [..., P, 2], the x and y of the P points of each pose in pixels;
+        NaN for a missing point.
 
     Returns:
       float64 [..., 4] of x, y, width, height in pixels. A pose without points has NaN;
@@ -67,17 +68,18 @@ def add_frame(
     poses: Iterable[Pose],
     options: ReadOptions,
 ) -> None:
-    """Add a frame with its poses to a document; poses without points are absent.
+    """Add a frame to a document, with an instance for each pose that has a box.
 
-    A frame without poses is left out, because the tool may have missed the individuals,
-    unless `options.empty_frames`.
+    Poses without points mean that the individual is absent. A frame without poses is
+    left out and counted, because the tool may have missed the individuals, unless
+    `options.empty_frames`. Poses of a single point are left out and counted, too.
 
     Args:
-      document: the document.
+      document: the annotations of the file, to which the frame is added.
       where: the place of the frame in the file, for errors.
-      name: the frame.
-      poses: the poses of all individuals.
-      options: states the actor, and whether empty frames count.
+      name: the video and the number of the frame.
+      poses: the poses of all individuals in the frame.
+      options: states the actor of the poses, and whether empty frames count.
 
     Raises:
       InputError: two poses have one track, or the user does not state the actor.
@@ -111,7 +113,13 @@ def add_frame(
 
 
 def check_any(file: File, document: Document, options: ReadOptions) -> None:
-    """Raise InputError if a document has no frames, because no pose has a box."""
+    """Raise InputError if a document has no frames, because no pose has a box.
+
+    Args:
+      file: the file of poses, for the error.
+      document: the annotations that were read from it.
+      options: if empty frames count as annotated, nothing is checked.
+    """
     if not document.frames and not options.empty_frames:
         raise file.error(
             "",

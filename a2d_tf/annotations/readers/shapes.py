@@ -23,12 +23,12 @@ _CORNERS = 96  # of an ellipse, whose area is then right to a thousandth
 def ellipse(
     x: float, y: float, radius_x: float, radius_y: float, *, angle: float = 0
 ) -> list[float]:
-    """Return the polygon [x, y, ...] of an ellipse, in pixels.
+    """Return the polygon of an ellipse: 96 corners [x1, y1, x2, y2, ...] in pixels.
 
     Args:
-      x, y: its centre.
-      radius_x, radius_y: its half axes.
-      angle: its rotation from the x axis to the y axis, in radians.
+      x, y: the centre in pixels.
+      radius_x, radius_y: the half axes in pixels.
+      angle: the rotation from the x axis to the y axis, in radians.
     """
     directions = 2 * np.pi * np.arange(_CORNERS) / _CORNERS
     along = radius_x * np.cos(directions)
@@ -39,11 +39,11 @@ def ellipse(
 
 
 def box_around_turned(box: Sequence[float], degrees: float) -> list[float]:
-    """Return the upright box around a rotated box.
+    """Return the upright box [x, y, width, height] around a rotated box, in pixels.
 
     Args:
-      box: [x, y, width, height] before it is rotated about its centre.
-      degrees: the rotation.
+      box: [x, y, width, height] in pixels, before it is rotated about its centre.
+      degrees: the rotation in degrees; its direction makes no difference.
     """
     x, y, width, height = box
     cos = abs(math.cos(math.radians(degrees)))
@@ -59,7 +59,11 @@ def box_around_turned(box: Sequence[float], degrees: float) -> list[float]:
 
 
 def box_around(points: Sequence[Sequence[float]] | np.ndarray) -> list[float]:
-    """Return the box [x, y, width, height] around points (x, y)."""
+    """Return the smallest box [x, y, width, height] that contains all points.
+
+    Args:
+      points: the (x, y) of each point, in pixels.
+    """
     low = np.min(points, axis=0)
     high = np.max(points, axis=0)
     return np.concatenate([low, high - low]).tolist()
@@ -68,11 +72,11 @@ def box_around(points: Sequence[Sequence[float]] | np.ndarray) -> list[float]:
 def rle_of_bitmap(
     bitmap: np.ndarray, left: int, top: int, image_size: tuple[int, int] | None
 ) -> dict:
-    """Return the RLE of a mask of the whole image.
+    """Return the mask of a whole image, in COCO's RLE, from the part around the object.
 
     Args:
       bitmap: bool [height, width], the part of the mask around the object.
-      left, top: position in the image of the bitmap's corner, in pixels.
+      left, top: the position of the bitmap's upper left corner in the image, in pixels.
       image_size: (height, width) of the image in pixels; None if it is unknown.
 
     Raises:
@@ -91,7 +95,11 @@ def rle_of_bitmap(
 
 
 def segmentation_area(segmentation: Segmentation) -> float:
-    """Return the area in square pixels; the overlap of polygons counts twice."""
+    """Return the area of a segmentation in square pixels.
+
+    Args:
+      segmentation: COCO's polygons or RLE. The overlap of two polygons counts twice.
+    """
     if isinstance(segmentation, dict):
         return float(rle_tools.area(segmentation))
     total = 0.0
@@ -103,14 +111,22 @@ def segmentation_area(segmentation: Segmentation) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class RawShape:
-    """A shape of a tool: an instance, or a part of one.
+    """A shape as a tool stores it: a whole instance, or a part of one.
+
+    `join` makes instances of the shapes of a frame.
 
     Attributes:
       group: a value that all parts of an instance have; None if the shape is the only
         part.
-      label, where, actor, action, track, name, number: see `Instance`.
+      label: the tool's name of the class: an actor, or 'actor-action'.
+      where: the file and the place in it, for errors.
       part: the segmentation; None for a box.
-      box: [x, y, width, height]; None for a segmentation.
+      box: [x, y, width, height] in pixels; None for a segmentation.
+      actor, action: the values of the attributes 'actor' and 'action'; None if the tool
+        has no such attribute.
+      track: the number of the track in the file; None if the shape is on no track.
+      name: the name of the individual; None if it has none.
+      number: the number by which the user knows the individual; None if there is none.
     """
 
     group: tuple | None
@@ -125,7 +141,7 @@ class RawShape:
     number: int | None = None
 
     def area(self) -> float:
-        """Return the area in pixels."""
+        """Return the area in square pixels of the segmentation, or else of the box."""
         if self.part is not None:
             return segmentation_area(self.part)
         assert self.box is not None
@@ -133,13 +149,16 @@ class RawShape:
 
 
 def join(shapes: Iterable[RawShape]) -> tuple[Instance, ...]:
-    """Join the shapes of a frame that are parts of one instance.
+    """Make instances of the shapes of a frame, joining the parts of each instance.
+
+    Args:
+      shapes: the shapes of the frame. Those of one `group` are one instance.
 
     Returns:
-      The instances in the order of their first parts. Action and track are those of
-      the largest part, name and number those of the first part with a name. If parts
-      have masks, their boxes do not count; if all are boxes, the instance has the box
-      around them.
+      the instances in the order of their first parts. Action and track are those of the
+      largest part, name and number those of the first part with a name. If parts have
+      masks, boxes of other parts do not count; if all are boxes, the instance has the
+      box around them.
 
     Raises:
       ValueError: a group joins two actors or two names. The message does not name the

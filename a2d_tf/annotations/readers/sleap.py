@@ -35,7 +35,11 @@ _FROM_0 = Numbering(
 
 
 def matches(content: Any) -> bool:
-    """Return whether the bytes of a file are SLEAP's, even if cut off."""
+    """Return whether a file is SLEAP's, labels or analysis, even if it is cut off.
+
+    Args:
+      content: the bytes of the file.
+    """
     try:
         names = _names(content)
     except UNREADABLE:  # the reader says what is wrong
@@ -44,7 +48,17 @@ def matches(content: Any) -> bool:
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read the poses of all videos of a file.
+    """Read the poses of all videos in a file of SLEAP, by the package sleap-io.
+
+    An individual becomes an instance with the box around its points. A track of SLEAP
+    gives it its name.
+
+    Args:
+      file: the file, .slp or .h5.
+      options: the actor of the individuals, and whether frames without poses count.
+
+    Returns:
+      a list of one document with the frames of all videos.
 
     Raises:
       InputError: sleap-io is missing, the file is damaged or has no poses, a frame has

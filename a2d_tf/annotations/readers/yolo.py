@@ -58,15 +58,26 @@ class _Image:
 
 
 def matches(content: Any) -> bool:
-    """Return whether a YAML file, as bytes, lists classes."""
+    """Return whether a YAML file lists the classes of a data set, by a field `names`.
+
+    Args:
+      content: the bytes of the file.
+    """
     return bool(re.search(rb"(?m)^['\"]?names['\"]?\s*:", content))
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read a data set from its data.yaml.
+    """Read a data set of YOLO: data.yaml, and the text files and images beside it.
+
+    Args:
+      file: the data.yaml, which names the classes.
+      options: whether an image without a text file counts as an annotated frame.
+
+    Returns:
+      a list of one document with a frame for each image.
 
     Raises:
-      InputError: the yaml or a line is broken, or a file is not named after a frame.
+      InputError: the yaml or a line is broken, or a file's name has no frame number.
     """
     dataset = _load(file)
     classes = _classes(file, dataset)

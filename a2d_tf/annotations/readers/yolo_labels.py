@@ -24,18 +24,25 @@ _ROUNDING = 1e-4  # of shares of the image, which have six digits
 
 
 def is_named_by_cvat(stem: str) -> bool:
-    """Return whether an image's path, without suffix, may be CVAT's: frame_000005."""
+    """Return whether CVAT may have named an image: 'frame_000005', counted from 0.
+
+    Args:
+      stem: the path of the image or of its text file, without suffix.
+    """
     return _OF_CVAT.fullmatch(stem) is not None
 
 
 def read_instances(
     file: File, label_of_class: Callable[[str], ToolLabel]
 ) -> tuple[Instance, ...]:
-    """Return the instances in the lines of a text file.
+    """Return the instances of an image, one for each line of its text file.
+
+    Coordinates are shares of the image's width and height.
 
     Args:
       file: the text file.
-      label_of_class: takes the number of a class, as text; returns its label.
+      label_of_class: a function that takes the number of a class, as text, and returns
+        its label.
 
     Raises:
       InputError: a line is broken, or two lines have one track.

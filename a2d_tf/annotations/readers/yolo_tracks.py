@@ -26,19 +26,30 @@ _LINE = re.compile(rb"\s*[0-9]+([ \t]+[-+.0-9eE]+){4,}[ \t]*([\r\n]|$)")
 
 
 def matches(content: Any) -> bool:
-    """Return whether the bytes of a text file begin with the line of an instance."""
+    """Return whether a text file begins with YOLO's line of a class and its shape.
+
+    Args:
+      content: the bytes of the file.
+    """
     return _LINE.match(content) is not None
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read all text files in the folder of a file.
+    """Read all text files of `yolo track` in the folder of one of them.
+
+    The name of each file, such as clip1_5.txt, names the video and the frame.
+
+    Args:
+      file: any of the text files.
+      options: the actor of the instances; if there is none, their label is the number
+        of their class.
 
     Returns:
-      one document; none if this folder or one above it has a data.yaml, because `yolo`
-      reads the files then.
+      a list of one document; an empty list if this folder or one above it has a
+      data.yaml, because the reader `yolo` reads the files then.
 
     Raises:
-      InputError: a line is broken, or a file is not named after a frame.
+      InputError: a line is broken, or a file's name has no frame number.
     """
     folder = posixpath.dirname(file.name)
     folders_above = {"", *map(str, pathlib.PurePosixPath(file.name).parents)}

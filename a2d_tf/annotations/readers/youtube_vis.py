@@ -47,7 +47,11 @@ _YOUTUBE_VIS = {
 
 
 def matches(content: Any) -> bool:
-    """Return whether a parsed JSON is YouTube-VIS's."""
+    """Return whether a parsed JSON is YouTube-VIS's: it lists videos with `file_names`.
+
+    Args:
+      content: the value that was parsed from a .json file.
+    """
     videos = content.get("videos") if isinstance(content, dict) else None
     return isinstance(videos, list) and any(
         isinstance(video, dict) and "file_names" in video for video in videos
@@ -55,10 +59,17 @@ def matches(content: Any) -> bool:
 
 
 def read(file: File, options: ReadOptions) -> list[Document]:
-    """Read a YouTube-VIS file.
+    """Read a YouTube-VIS file, all of whose listed frames are annotated.
+
+    Args:
+      file: the file.
+      options: ignored, since the file says all.
+
+    Returns:
+      a list of one document with the frames of all videos.
 
     Raises:
-      InputError: the structure is broken, or the name of an image names no frame.
+      InputError: the structure is broken, or the name of an image has no frame number.
     """
     content = file.check(_YOUTUBE_VIS)
     image_names: list[str] = []

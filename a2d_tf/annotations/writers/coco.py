@@ -31,12 +31,15 @@ def _fields(track: TrackShapes, shape: Shape) -> dict[str, Any]:
 
 
 def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of the only file.
+    """Make the COCO file, with CVAT's attributes, for the tracks of a video.
 
     Args:
-      video: the tracks.
-      masks: whether shapes are masks; otherwise polygons. Without masks in the video
-        they are boxes.
+      video: the tracks in the frames to export.
+      masks: whether shapes are written as masks; otherwise as polygons. If the network
+        predicted boxes alone, they are written as boxes.
+
+    Yields:
+      the (name, content) of the only file, annotations/instances_default.json.
     """
     height, width = video.size
     category_ids = {actor: i for i, actor in enumerate(video.actions, 1)}

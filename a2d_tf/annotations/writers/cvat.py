@@ -33,12 +33,15 @@ class _ShapeWithParts(NamedTuple):
 
 
 def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of the only file.
+    """Make the file of 'CVAT for video 1.1' for the tracks of a video.
 
     Args:
-      video: the tracks.
-      masks: whether shapes are masks; otherwise polygons. Without masks in the video
-        they are boxes.
+      video: the tracks in the frames to export.
+      masks: whether shapes are written as masks; otherwise as polygons. If the network
+        predicted boxes alone, they are written as boxes.
+
+    Yields:
+      the (name, content) of the only file, annotations.xml.
     """
     root = Element("annotations")
     _add(root, "version", "1.1")

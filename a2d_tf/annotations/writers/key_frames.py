@@ -12,12 +12,13 @@ from a2d_tf.annotations.writers.tracked_video import Shape, TrackedVideo
 
 
 def keep_key_frames(video: TrackedVideo, every: int) -> TrackedVideo:
-    """Keep the key frames of a video, with all their shapes.
+    """Return a video with its key frames only, between which a tool interpolates.
 
-    A tool may interpolate between two key frames, up to `Shape.until`.
+    Key frames have all their shapes. Between two of them the tool may interpolate a
+    track, up to `Shape.until`.
 
     Args:
-      video: the tracks.
+      video: the tracks in all frames.
       every: the number of frames from one key frame to the next. The frames in which a
         track begins, ends or changes its action are key frames, too. If a track is
         missing for some frames, it ends before them and begins again.
@@ -36,11 +37,16 @@ def keep_key_frames(video: TrackedVideo, every: int) -> TrackedVideo:
 
 
 def interpolate_boxes(video: TrackedVideo, min_iou: float) -> TrackedVideo:
-    """Let CVAT interpolate boxes wherever its interpolation is close enough.
+    """Return a video in which CVAT interpolates boxes wherever it is exact enough.
 
     A track has key frames where it begins, ends or changes its action. Between two key
     frames, CVAT moves the box on a straight line. If a box there has an IoU of
-    `min_iou` or less with CVAT's, the frame with the lowest IoU becomes a key frame.
+    `min_iou` or less with CVAT's, the frame with the lowest IoU becomes a key frame. In
+    the other frames `Shape.interpolated_box` is set.
+
+    Args:
+      video: the tracks in the frames to export.
+      min_iou: the IoU, 0 to 1, that an interpolated box must exceed.
     """
 
     def interpolate(shapes: Sequence[Shape]) -> list[Shape]:
@@ -50,10 +56,13 @@ def interpolate_boxes(video: TrackedVideo, min_iou: float) -> TrackedVideo:
 
 
 def select_frames(video: TrackedVideo, frames: Collection[int]) -> TrackedVideo:
-    """Keep some frames of a video.
+    """Return a video with some frames only, between which no tool interpolates.
 
-    Each shape ends one frame later, so that no tool interpolates between two of these
-    frames.
+    Each shape ends one frame later, unless that is behind the end of the video.
+
+    Args:
+      video: the tracks in all frames.
+      frames: the 1-based numbers of the frames to keep.
     """
 
     def end_each(shapes: Sequence[Shape]) -> list[Shape]:

@@ -23,15 +23,19 @@ from a2d_tf.core.errors import InputError, quoted
 
 
 def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of each file.
+    """Make the files of LabelMe, one for each frame, for the tracks of a video.
 
     Args:
-      video: the tracks.
-      masks: whether shapes are masks; otherwise polygons. Without masks in the video
-        they are rectangles.
+      video: the tracks in the frames to export.
+      masks: whether shapes are written as masks; otherwise as polygons. If the network
+        predicted boxes alone, they are written as rectangles.
+
+    Yields:
+      the (name, content) of each file, such as clip1/00005.json for frame 5.
 
     Raises:
-      InputError: a reader would split a label at another place.
+      InputError: an actor without an action contains a hyphen, at which readers would
+        split the label.
     """
     if video.boxes_only:
         shape_type = "rectangle"

@@ -28,15 +28,18 @@ _LARGEST = 2**16 - 1  # in a pixel of a grey PNG
 
 
 def write(video: TrackedVideo, *, masks: bool) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of the list, and of each PNG.
+    """Make the list of objects and the PNGs of masks for the tracks of a video.
 
     Args:
-      video: the tracks.
+      video: the tracks in the frames to export.
       masks: ignored, since this format has only masks.
 
+    Yields:
+      the (name, content) of objects.csv, then of the PNG of each frame.
+
     Raises:
-      InputError: the video has no masks, the number of a track is too large for a
-        pixel, or the images' names have no numbers, which rows need.
+      InputError: the network predicted no masks, the number of a track is too large for
+        a pixel, or the images' names have no numbers, which rows need.
     """
     if video.boxes_only:
         raise InputError(

@@ -17,14 +17,14 @@ _SMALL = 400
 
 
 def polygons(mask: np.ndarray) -> list[list[float]]:
-    """Trace a mask, one polygon for each connected part, the largest first.
+    """Trace a mask: one polygon for each connected part, the largest first.
 
     If `decode_mask` fills the polygons again, the result differs from the mask only at
     its border. Pixels that touch at a corner are connected. Annotation tools know no
     holes, so the outline runs to a hole, around it, and back on the same line.
 
     Args:
-      mask: bool [height, width].
+      mask: bool [height, width] of the frame.
 
     Returns:
       [[x1, y1, x2, y2, ...], ...] in pixels, in steps of half a pixel, from 0 at the
@@ -39,11 +39,11 @@ def polygons(mask: np.ndarray) -> list[list[float]]:
 
 
 class Crop(NamedTuple):
-    """A mask that is cut to its box.
+    """A mask that is cut to the smallest box around it.
 
     Attributes:
-      mask: bool [height, width].
-      left, top: the position of the box's corner in the frame, in pixels.
+      mask: bool [height, width] of the box.
+      left, top: the position of the box's upper left corner in the frame, in pixels.
     """
 
     mask: np.ndarray
@@ -52,7 +52,11 @@ class Crop(NamedTuple):
 
 
 def crop(mask: np.ndarray) -> Crop:
-    """Cut a mask, bool [height, width] and not empty, to its box."""
+    """Cut a mask to the smallest box around it.
+
+    Args:
+      mask: bool [height, width] of the frame, not empty.
+    """
     top, left, bottom, right = box_of(mask).astype(int).tolist()
     return Crop(mask[top:bottom, left:right], left, top)
 

@@ -18,26 +18,26 @@ from a2d_tf.core.folders import whole_folder
 
 
 class Write(Protocol):
-    """The type of the functions that make the files of an export."""
+    """The type of the functions that make the files of an export in one format."""
 
     def __call__(
         self, video: TrackedVideo, *, masks: bool
     ) -> Iterator[tuple[str, bytes]]:
-        """Yield (name in a zip or folder, content) of each file.
+        """Yield the (name, content) of each file of an export.
 
         Args:
-          video: the tracks.
-          masks: whether shapes are masks; otherwise polygons. Without masks in the
-            video they are boxes.
+          video: the tracks in the frames to export.
+          masks: whether shapes are written as masks; otherwise as polygons. If the
+            network predicted boxes alone, they are written as boxes.
         """
 
 
 class FormatWriter(NamedTuple):
-    """The writer of a format.
+    """How a format of an annotation tool is written.
 
     Attributes:
-      write: makes the files.
-      suffix: the suffix of the file; '' if the format is a folder of files.
+      write: a function that makes the content of the files.
+      suffix: the suffix of the only file; '' if the format is a folder of files.
     """
 
     write: Write
@@ -53,14 +53,14 @@ WRITERS = {
 
 
 def check_output(output: str, form: str) -> None:
-    """Raise InputError unless a path suits a format.
+    """Raise InputError unless the path of an export suits its format.
 
     It must end with .zip or with the suffix of the format. For a format of several
     files it must be a .zip or a folder.
 
     Args:
-      output: the path.
-      form: one of `WRITERS`.
+      output: the path, a value of --output.
+      form: the name of the format, one of `WRITERS`.
     """
     suffix = pathlib.PurePath(output).suffix.lower()
     format_suffix = WRITERS[form].suffix
@@ -77,14 +77,18 @@ def check_output(output: str, form: str) -> None:
 
 
 def save(video: TrackedVideo, output: str, form: str, *, masks: bool = False) -> None:
-    """Write an export. An existing file is replaced; a folder must be new or empty.
+    """Write the tracks of a video as an export for an annotation tool.
+
+    The export is written completely or not at all. An existing file is replaced; a
+    folder must be new or empty.
 
     Args:
-      video: the tracks in the frames to write, see `keep_key_frames` and
-        `select_frames`.
-      output: the path of a file, a zip or a folder, see `check_output`.
-      form: one of `WRITERS`.
-      masks: whether shapes are masks; otherwise polygons.
+      video: the tracks in the frames to export, as `keep_key_frames` or `select_frames`
+        returns them.
+      output: the path of a file, a .zip or a folder, which `check_output` has accepted.
+      form: the name of the format, one of `WRITERS`.
+      masks: whether shapes are written as masks; otherwise as polygons, or as boxes if
+        the network predicted boxes alone.
 
     Raises:
       InputError: the format cannot represent the video, or the folder is not empty.

@@ -16,12 +16,13 @@ class Shape:
     """The shape of a track in one frame.
 
     Attributes:
-      frame: 1-based number of the frame.
+      frame: the 1-based number of the frame.
       action: the action of the track in this frame.
-      mask: RLE {'size': [height, width], 'counts': text}, not empty.
-      until: number of the later frame in which the shape ends: the track is gone there,
-        or its next shape begins. None if the shape lasts to the next shape of its
-        track, or to the end of the video.
+      mask: the mask in COCO's RLE, {'size': [height, width], 'counts': text}, not
+        empty.
+      until: the number of the later frame in which the shape ends: the track is gone
+        there, or its next shape begins. None if the shape lasts to the next shape of
+        its track, or to the end of the video.
       score: the score of the detection, 0 to 1.
       interpolated_box: the box [x, y, width, height], in pixels, that the annotation
         tool interpolates in this frame; None in a key frame.
@@ -35,22 +36,25 @@ class Shape:
     interpolated_box: list[float] | None = None
 
     def box(self) -> list[float]:
-        """Return the box [x, y, width, height]: the interpolated one, or the mask's."""
+        """Return the box [x, y, width, height] in pixels.
+
+        It is the interpolated box, or else the box around the mask.
+        """
         return self.interpolated_box or rle_tools.toBbox(self.mask).tolist()
 
     def decoded(self) -> np.ndarray:
-        """Return the mask, bool [height, width]."""
+        """Return the mask as bool [height, width] of the frame."""
         return rle_tools.decode(self.mask).astype(bool)
 
 
 @dataclasses.dataclass(frozen=True)
 class TrackShapes:
-    """A track with its shapes; it has one actor.
+    """A track of one actor, with its shapes in the frames that are exported.
 
     Attributes:
       id: the number of the track, unique in the video.
-      actor: its actor class.
-      shapes: one for each frame that shows it, ascending by frame.
+      actor: the name of its actor.
+      shapes: a shape for each frame that shows the track, ascending by frame.
       split_from: the id of the track of several actors of which it is a part; None if
         it is a whole track.
       name: the name of the individual; None if it has none.
@@ -64,12 +68,20 @@ class TrackShapes:
 
     @property
     def number(self) -> int:
-        """The number of the track on pages, in the overlay and in summary.csv."""
+        """The number of the track on pages, in the overlay and in summary.csv.
+
+        Parts of a track of several actors have one number.
+        """
         return self.id if self.split_from is None else self.split_from
 
 
 class TrackedShape(NamedTuple):
-    """A shape and its track."""
+    """A shape and the track that it belongs to.
+
+    Attributes:
+      track: the track.
+      shape: the shape of the track in one frame.
+    """
 
     track: TrackShapes
     shape: Shape
@@ -77,18 +89,18 @@ class TrackedShape(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class TrackedVideo:
-    """The tracks of a video.
+    """The tracks of a video that are exported to an annotation tool.
 
     Attributes:
       source: the name of the video's file, 'clip1.mp4', or of its folder of images.
       images: the file names of its images, in order; None for a video file.
       size: (height, width) of its frames in pixels.
       frame_count: the number of its frames; None if unknown.
-      frames: 1-based numbers of the frames to export, ascending.
-      actions: {actor: all actions that it can have}.
+      frames: the 1-based numbers of the frames to export, ascending.
+      actions: {actor: the names of all actions that it can have}.
       tracks: the tracks, by id.
-      boxes_only: whether the network predicted boxes, which the masks fill. Then boxes
-        are written.
+      boxes_only: whether the network predicted boxes alone. Then each mask fills its
+        box, and boxes are exported.
     """
 
     source: str
@@ -102,12 +114,15 @@ class TrackedVideo:
 
     @property
     def name(self) -> str:
-        """The name of the video, as in the names of its frames."""
+        """The name of the video: its file's without suffix, or its folder's."""
         return name_of(self.source, is_folder=self.images is not None)
 
     @property
     def last_frame(self) -> int:
-        """The number of the last frame that is known to exist."""
+        """The 1-based number of the last frame that is known to exist.
+
+        It is the last of `frames` if the length of the video is unknown.
+        """
         if self.frame_count is not None:
             return self.frame_count
         return max(self.frames, default=0)
@@ -116,13 +131,16 @@ class TrackedVideo:
         """Return the file name of a frame's image.
 
         It is the user's own, or 00005.jpg for frame 5 of a video file.
+
+        Args:
+          frame: the 1-based number of the frame.
         """
         if self.images is None:
             return f"{frame:05d}.jpg"
         return self.images[frame - 1]
 
     def by_frame(self) -> dict[int, list[TrackedShape]]:
-        """Return {frame: its shapes in the order of the tracks}."""
+        """Return {1-based number of a frame: its shapes in the order of the tracks}."""
         shapes: dict[int, list[TrackedShape]] = {}
         for frame in self.frames:
             shapes[frame] = []
