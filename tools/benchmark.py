@@ -30,8 +30,11 @@ SUITES = {
         "a start, a frame, a clip and a library of clips, by `import tensorflow`"
     ),
 }
-"""Name -> what it measures, by `tools.benchmarks.<name>.run`: takes `measure.Options`,
-returns a `measure.Report`."""
+"""{name of a suite: what it measures}.
+
+The function `run` of `tools.benchmarks.NAME` takes `measure.Options` and returns a
+`measure.Report`.
+"""
 
 FLAGS = command_line.Register()
 _SUITE = FLAGS.define_enum(
@@ -55,6 +58,11 @@ _STEPS = FLAGS.define_integer("steps", 1500, "learning: of each training.", 1)
 
 
 def main(argv: list[str]) -> None:
+    """Measure the suite of the flags, print its table and write its JSON file.
+
+    Args:
+      argv: the program's name; any other word that is no flag is an error.
+    """
     command_line.require(argv, suite=_SUITE.value, output=_OUTPUT.value)
     # Imported now: a mistyped flag should not wait for TensorFlow.
     from tools.benchmarks import measure

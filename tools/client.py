@@ -33,7 +33,7 @@ FLOW_SPAN = 6  # the same for the histograms of flow, one for each two frames
 
 
 def make_flow():
-    """Return DIS flow with the settings that the network was trained on."""
+    """Return OpenCV's DIS flow with the settings that the network was trained on."""
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     dis.setFinestScale(0)
     dis.setPatchStride(5)
@@ -42,7 +42,12 @@ def make_flow():
 
 
 def resize(image, height, width):
-    """Resize an image by area to shrink it, else bilinearly."""
+    """Resize an image [H, W] or [H, W, C]: by area to shrink it, else bilinearly.
+
+    Args:
+      image: the image.
+      height, width: the new size in pixels.
+    """
     if image.shape[:2] == (height, width):
         return image
     shrinks = height * width < image.shape[0] * image.shape[1]
@@ -51,7 +56,7 @@ def resize(image, height, width):
 
 
 def prepare(frame, previous_grey, info, dis):
-    """Return what the network takes of a frame.
+    """Scale a frame as the network takes it, and compute its flow.
 
     Args:
       frame: BGR uint8 [H, W, 3], as OpenCV reads it.
@@ -84,7 +89,11 @@ def prepare(frame, previous_grey, info, dis):
 
 
 def read(path):
-    """Yield the frames of a video, BGR uint8 [H, W, 3]."""
+    """Yield the frames of a video file, BGR uint8 [H, W, 3].
+
+    Args:
+      path: path of the file.
+    """
     video = cv2.VideoCapture(path)
     while True:
         is_read, frame = video.read()
@@ -94,10 +103,16 @@ def read(path):
 
 
 def answers(model, video, info):
-    """Yield the network's answer for each frame, {name: array}; see a2d_tf.json.
+    """Predict the instances in each frame of a video.
 
     Args:
+      model: the SavedModel, as TensorFlow loads it.
       video: the frames, BGR uint8 [H, W, 3], in any iterable.
+      info: the contents of a2d_tf.json, which also describes the outputs.
+
+    Yields:
+      {name of an output: array} for each frame, in order; "number" is that of the
+      frame, from 1.
     """
     if "motion" not in info:
         yield from answers_of_stream(model, video, info)
@@ -109,10 +124,17 @@ def answers(model, video, info):
 
 
 def prepared(video, info):
-    """Yield (size, RGB, flow) of each frame, as the network takes them.
+    """Yield each frame as the network takes it.
 
     The network answers a frame when it has seen those after it, so the last frame comes
     again, without motion, until all frames are answered.
+
+    Args:
+      video: the frames, BGR uint8 [H, W, 3].
+      info: the contents of a2d_tf.json.
+
+    Yields:
+      ((height, width) of the frame; RGB uint8 [h, w, 3]; flow float32 [h, w, 2]).
     """
     dis = make_flow()
     grey = None
@@ -127,7 +149,11 @@ def prepared(video, info):
 
 
 def answers_of_stream(model, video, info):
-    """Yield the answers of a network that reads no motion maps."""
+    """Predict the instances in each frame by a network that reads no motion maps.
+
+    It is called by its signature stream, whose state is handed from frame to frame. For
+    arguments and results see answers.
+    """
     stream = model.signatures["stream"]
     state = {}
     for name, spec in stream.structured_input_signature[1].items():
@@ -151,11 +177,19 @@ def answers_of_stream(model, video, info):
 
 
 class MotionMaps:
-    """Makes the motion maps of a video's frames, which come one by one.
+    """The motion maps of a video, computed from frames that come one by one.
+
+    A motion map says how each part of a key frame moves, from the frames around it.
+    Call add for each frame, then end; around gives the maps of a frame.
+
+    Args:
+      signatures: the functions of the SavedModel, by name.
+      info: the contents of a2d_tf.json.
+      native_size: (height, width) of the video.
 
     Attributes:
-      size: height and width of the frames that it makes maps of.
-      count: so many frames have come.
+      size: (height, width) to which frames are scaled for the maps.
+      count: number of frames that have come.
     """
 
     def __init__(self, signatures, info, native_size):
@@ -173,7 +207,7 @@ class MotionMaps:
         self.size = (longer, 160) if is_tall else (160, longer)
 
     def add(self, frame):
-        """Take the next frame, BGR uint8 [H, W, 3]."""
+        """Take the next frame, BGR uint8 [H, W, 3], and compute what it completes."""
         small = np.ascontiguousarray(resize(frame, *self.size)[..., ::-1])
         self._block.append(small)
         grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
@@ -188,7 +222,7 @@ class MotionMaps:
             self.end()
 
     def end(self):
-        """Make the maps of the newest block, at its end or at that of the video."""
+        """Compute the maps of the newest block, at its end or at the video's."""
         own_frames = len(self._block)
         if self._has_blocks and own_frames:
             padding = [self._block[-1]] * (BLOCK - own_frames)
@@ -201,13 +235,26 @@ class MotionMaps:
         self._block = []
 
     def last_needed(self, key):
-        """Return the index of the last frame that a key frame's maps are made of."""
+        """Return the 0-based index of the last frame that a key frame's maps depend on.
+
+        Args:
+          key: 0-based index of the key frame.
+        """
         if self._has_blocks:
             return (key + REACH) // BLOCK * BLOCK + BLOCK - 1
         return key + FLOW_SPAN
 
     def around(self, key):
-        """Return what key_frame takes of motion for a frame; older maps are dropped."""
+        """Return the motion maps of a key frame as inputs of the signature key_frame.
+
+        Older maps are dropped, so keys must ascend.
+
+        Args:
+          key: 0-based index of the key frame.
+
+        Returns:
+          {name of an input: tensor [1, ...]}.
+        """
         motion = {"motion_size": np.array([self.size], np.int32)}
         if self._has_flow:
             motion["flow_histograms"] = self._mean("flow_histograms", key, FLOW_SPAN)
@@ -229,11 +276,15 @@ class MotionMaps:
 
 
 class Follower:
-    """Answers a video, whose frames come one by one, by a network with motion maps.
+    """Predicts a video, whose frames come one by one, by a network with motion maps.
 
-    A frame is answered when its motion maps are there: at most 45 frames later, or
-    where neighbours in its clip are further away, so many. Only what later answers need
-    is kept.
+    A frame is answered when the frames have come on which its motion maps depend: at
+    most 45 frames later, or later still if its clip reaches further. Only what later
+    answers need is kept in memory.
+
+    Args:
+      model: the SavedModel, as TensorFlow loads it.
+      info: the contents of a2d_tf.json.
     """
 
     def __init__(self, model, info):
@@ -249,7 +300,15 @@ class Follower:
         self._answered = 0  # so many frames are
 
     def add(self, frame):
-        """Take the next frame, BGR uint8 [H, W, 3]; return the answers due, a list."""
+        """Take the next frame, and return the answers that are then complete.
+
+        Args:
+          frame: BGR uint8 [H, W, 3].
+
+        Returns:
+          a list, often empty, of {name of an output: array}, in the order of the
+          frames.
+        """
         if self._maps is None:
             self._size = frame.shape[:2]
             self._maps = MotionMaps(self._signatures, self._info, self._size)
@@ -262,7 +321,7 @@ class Follower:
         return due
 
     def end(self):
-        """Return the answers to the frames that are left when the video ends."""
+        """Return the answers to the remaining frames when the video has ended."""
         due = []
         if self._maps is not None:
             self._maps.end()
@@ -304,7 +363,12 @@ class Follower:
 
 
 def main(folder, path):
-    """Print a line for each instance in each frame."""
+    """Print a line for each instance in each frame of a video.
+
+    Args:
+      folder: path of the folder of the export.
+      path: path of the video file.
+    """
     with open(f"{folder}/a2d_tf.json") as file:
         info = json.load(file)
     if info["flow_method"] != "dis":

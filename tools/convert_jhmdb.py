@@ -17,11 +17,15 @@ import sys
 
 
 def boxes(truth: dict) -> dict:
-    """Return the boxes as COCO with attributes.
+    """Return the boxes of JHMDB as a COCO file with attributes.
 
     Args:
-      truth: content of `JHMDB-GT.pkl`: `gttubes` has for each video {label: [tube]},
-        where a tube has rows (frame from 1, x1, y1, x2, y2).
+      truth: contents of `JHMDB-GT.pkl`: `gttubes` has for each video {label: [tube]},
+        where a tube has rows (frame from 1, x1, y1, x2, y2) in pixels.
+
+    Returns:
+      the contents of the JSON file: images, annotations with the action, and
+        categories.
     """
     images = []
     annotations = []
@@ -51,7 +55,14 @@ def boxes(truth: dict) -> dict:
 
 
 def folds(truth: dict) -> list[tuple[str, int]]:
-    """Return each test video of an official split, and the split's number."""
+    """Return each test video of an official split, and the number of the split, from 1.
+
+    Args:
+      truth: contents of `JHMDB-GT.pkl`.
+
+    Returns:
+      (name of the video, number of the split) each.
+    """
     rows = []
     for fold, keys in enumerate(truth["test_videos"], 1):
         for key in keys:
@@ -60,12 +71,17 @@ def folds(truth: dict) -> list[tuple[str, int]]:
 
 
 def video_name(key: str) -> str:
-    """Return the name of a video, given as `action/name`."""
+    """Return the name of a video, given its key ACTION/NAME in `JHMDB-GT.pkl`."""
     return key.split("/")[1]
 
 
 def main(source: pathlib.Path, output: pathlib.Path) -> None:
-    """Convert a folder."""
+    """Convert the folder of JHMDB; its folders of frames are moved.
+
+    Args:
+      source: path of the folder with `JHMDB-GT.pkl` and `Frames`.
+      output: path of the folder to make, which must not yet have a folder `videos`.
+    """
     with open(source / "JHMDB-GT.pkl", "rb") as file:
         truth = pickle.load(file, encoding="latin1")
     (output / "videos").mkdir(parents=True)

@@ -52,26 +52,42 @@ _NO_CODE = (
 
 
 class Find(NamedTuple):
-    """A construct of a kind, and the line that it begins in."""
+    """A construct in a file.
+
+    Attributes:
+      kind: its kind, one of KINDS.
+      line: number of the line in which it begins, from 1.
+    """
 
     kind: str
     line: int
 
 
 class Source(NamedTuple):
-    """A file: its path, its number of lines of code, and the constructs in it."""
+    """A file of Python code, and the constructs in it.
+
+    Attributes:
+      path: path of the file.
+      lines: number of its lines of code.
+      finds: the constructs.
+    """
 
     path: pathlib.Path
     lines: int
     finds: list[Find]
 
     def count(self) -> collections.Counter:
-        """Return how often it has each kind."""
+        """Return the number of the constructs of each kind."""
         return collections.Counter(find.kind for find in self.finds)
 
 
 def code_lines(text: str, tree: ast.AST) -> set[int]:
-    """Return the lines that are neither blank, nor of a comment or a docstring."""
+    """Return the numbers of the lines with code: not blank, a comment or a docstring.
+
+    Args:
+      text: text of the file.
+      tree: its syntax tree.
+    """
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in _NO_CODE:
@@ -91,7 +107,12 @@ def _is_text(node):
 
 
 def kinds_of(node: ast.AST, code: set[int]) -> Iterator[str]:
-    """Yield the kinds of a node; `code` are the file's lines of code."""
+    """Yield the kinds of construct that a node of the syntax tree is.
+
+    Args:
+      node: the node.
+      code: numbers of the file's lines of code.
+    """
     if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
         if any(isinstance(target, ast.Tuple) for target in node.targets):
             yield "tuple"
@@ -143,7 +164,11 @@ def _repeats_by_condition(node):
 
 
 def read(path: pathlib.Path) -> Source:
-    """Read a file and find the constructs in it."""
+    """Read a file and find the constructs in it.
+
+    Args:
+      path: path of the file.
+    """
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text)
     code = code_lines(text, tree)
@@ -158,7 +183,11 @@ def read(path: pathlib.Path) -> Source:
 
 
 def table(sources: list[Source]) -> str:
-    """Return the counts by folder, in all, and per 1000 lines of code, as text."""
+    """Return the counts by folder, in all, and per 1000 lines of code, as text.
+
+    Args:
+      sources: the files.
+    """
     by_folder: dict[str, collections.Counter] = {}
     for source in sources:
         counts = by_folder.setdefault(str(source.path.parent), collections.Counter())
@@ -187,7 +216,15 @@ def _row(name, cells):
 
 
 def above_limits(sources: list[Source], limits: list[str]) -> list[str]:
-    """Return a line for each limit that is exceeded; multi=2 is 2 per 1000 lines."""
+    """Return a line for each limit that is exceeded.
+
+    Args:
+      sources: the files.
+      limits: limits in the form KIND=RATE; multi=2 is 2 per 1000 lines of code.
+
+    Raises:
+      SystemExit: a kind is unknown.
+    """
     counts: collections.Counter = collections.Counter()
     lines = 0
     for source in sources:
@@ -205,6 +242,7 @@ def above_limits(sources: list[Source], limits: list[str]) -> list[str]:
 
 
 def main() -> int:
+    """Count the constructs as the command line asks; return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -50,14 +50,19 @@ _LONGEST = 100  # characters of a cell
 
 
 class Row(NamedTuple):
-    """A row of the report: a function of `tools.benchmarks.gpu`, and its options."""
+    """A row of the report: what is measured, and with which options.
+
+    Attributes:
+      function: name of the function of `tools.benchmarks.gpu` that measures it.
+      options: keyword arguments of that function.
+    """
 
     function: str
     options: dict[str, Any] = {}
 
 
 def rows() -> dict[str, Row]:
-    """Return the rows by name, the most useful first."""
+    """Return the rows of the report, {name: row}, the most useful first."""
     by_name = {
         "machine": Row("machine"),
         "gradients": Row("gradients"),
@@ -87,14 +92,15 @@ def rows() -> dict[str, Row]:
 
 @dataclasses.dataclass
 class Measured:
-    """What is known of a row, as in its file; empty fields are left out there.
+    """The measurement of a row, as its JSON file keeps it without empty fields.
 
     Attributes:
-      row: its name.
-      seconds: of its process.
-      values: its figures.
-      reason: why there are no more of them, if it did not end well.
-      limit_s: the limit that it has met.
+      row: name of the row.
+      seconds: duration of the row's process.
+      values: the figures, {name: value}.
+      reason: why figures are missing, if the process failed or took too long; "" if
+        none are.
+      limit_s: the limit in seconds at which the process was killed; 0 if it was not.
     """
 
     row: str
@@ -210,6 +216,11 @@ def _measure_here(row, folder):
 
 
 def main(argv: list[str]) -> None:
+    """Measure the missing rows, and write the report; or measure one row (--row).
+
+    Args:
+      argv: the program's name; any other word that is no flag is an error.
+    """
     command_line.require(argv, output=_OUTPUT.value)
     all_rows = rows()
     folder = pathlib.Path(_OUTPUT.value).absolute()

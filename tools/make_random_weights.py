@@ -43,10 +43,12 @@ _GAMMA = (0.5, 0.7)
 def random_tensor(
     name: str, shape: Sequence[int], rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw one tensor: float32 of the shape.
+    """Draw one tensor of random weights, float32.
 
     Args:
-      name: layer/weight.
+      name: name of the tensor, LAYER/WEIGHT; the weight tells the distribution.
+      shape: shape of the tensor.
+      rng: NumPy's random generator.
     """
     weight = name.split("/")[-1]
     if weight == "kernel":
@@ -62,7 +64,11 @@ def random_tensor(
 
 
 def dataset(name: str) -> str:
-    """Return where Keras stores the tensor `name`, layer/weight, in its file."""
+    """Return the path of a tensor in a file in which Keras keeps weights.
+
+    Args:
+      name: name of the tensor, LAYER/WEIGHT.
+    """
     group = name.split("/")[0]
     if name.startswith("rpn_"):
         # Matterport's proposal network is a model of its own: one group for Keras.
@@ -74,7 +80,8 @@ def write(path: str, shapes: dict[str, Sequence[int]]) -> None:
     """Write random tensors as Keras lays out the weights of a model.
 
     Args:
-      shapes: {layer/weight: shape}.
+      path: path of the .h5 file.
+      shapes: {name of a tensor, LAYER/WEIGHT: its shape}.
     """
     rng = np.random.default_rng(0)
 
@@ -87,20 +94,27 @@ def write(path: str, shapes: dict[str, Sequence[int]]) -> None:
 
 
 class Shapes(dict):
-    """A source's file that only records what is read from it: {name: shape}."""
+    """A stand-in for a file of weights, which records what is read from it.
+
+    It is the dictionary {name of a tensor: its shape}.
+    """
 
     def read(self, name: str, shape: Sequence[int]) -> np.ndarray:
-        """Record a tensor's name and shape; return zeros."""
+        """Record the name and the shape of a tensor; return zeros of that shape."""
         self[name] = tuple(shape)
         return np.zeros(shape, np.float32)
 
 
 def shapes(source: str, sizes: Any = None) -> Shapes:
-    """Return the shapes of the tensors that a source's file must hold.
+    """Return the shapes of the tensors that the published file of a source has.
 
     Args:
       source: a value of --source.
-      sizes: `layouts.Sizes`; None: those of the published file.
+      sizes: `layouts.Sizes`, for a smaller network; None for that of the published
+        file.
+
+    Returns:
+      {name of a tensor, LAYER/WEIGHT: its shape}.
     """
     from a2d_tf.pretrained import layouts
 
@@ -110,6 +124,11 @@ def shapes(source: str, sizes: Any = None) -> Shapes:
 
 
 def main(argv: list[str]) -> None:
+    """Write the file that the flags ask for.
+
+    Args:
+      argv: the program's name; any other word that is no flag is an error.
+    """
     command_line.require(argv, source=_SOURCE.value, output=_OUTPUT.value)
     write(_OUTPUT.value, shapes(_SOURCE.value))
     print(f"{_OUTPUT.value}: random weights in the layout of {_SOURCE.value}")

@@ -16,7 +16,7 @@ def keep_canvas(nodes) -> None:
     """Replace the condition on the size of frames by its branch of plain copies.
 
     Args:
-      nodes: the nodes of the graph, changed in place.
+      nodes: the nodes of the ONNX graph, which are changed in place.
     """
     for index, node in enumerate(nodes):
         if node.op_type != "If":
@@ -35,7 +35,12 @@ def keep_canvas(nodes) -> None:
 
 
 def main(source: str, output: str) -> None:
-    """Convert a file."""
+    """Convert an ONNX file.
+
+    Args:
+      source: path of the file.
+      output: path of the file to write.
+    """
     model = onnx.load(source)
     keep_canvas(model.graph.node)
     onnx.save(model, output)

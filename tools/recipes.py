@@ -20,10 +20,18 @@ import numpy as np
 import pandas as pd
 
 COLUMNS = "video individual frame seconds lasts actor action x y w h score".split()
+"""The names of the columns of a table."""
 
 
 def boxes(library: str) -> pd.DataFrame:
-    """Return the table of a library."""
+    """Read the predictions of a library as a table.
+
+    Args:
+      library: path of the folder of the library.
+
+    Returns:
+      a table with `COLUMNS`, by video, track and frame.
+    """
     # Other folders are of videos that were renamed or removed.
     videos = pd.read_csv(Path(library, "videos.csv"), dtype=str, na_filter=False).video
     rows: list[tuple] = []
@@ -57,12 +65,16 @@ def _boxes_of_video(folder: Path) -> Iterator[tuple]:
 
 
 def zone(table: pd.DataFrame, inside: pd.Series) -> pd.DataFrame:
-    """Return the seconds and entries of each individual in a zone.
+    """Return how long each individual was in a zone, and how often it entered.
 
     A track that begins inside counts as an entry.
 
     Args:
-      inside: whether each row of the table is in the zone.
+      table: the result of `boxes`.
+      inside: for each row of the table whether it is in the zone.
+
+    Returns:
+      a table with the columns `seconds` and `entries`, a row for each individual.
     """
     before = inside.groupby(table.individual).shift(fill_value=False)
     rows = table.assign(seconds=table.lasts.where(inside, 0), entries=inside & ~before)
@@ -70,12 +82,17 @@ def zone(table: pd.DataFrame, inside: pd.Series) -> pd.DataFrame:
 
 
 def walk(table: pd.DataFrame, pixels_per_cm: float, window: int = 5) -> pd.DataFrame:
-    """Add the distance since the row before, `cm`, and the speed, `cm_per_s`.
+    """Add the distance that individuals walked, and their speed, to a table.
 
     In gaps the individual is taken to walk straight.
 
     Args:
+      table: the result of `boxes`.
+      pixels_per_cm: scale of the videos.
       window: number of rows of the running median, which removes jumps.
+
+    Returns:
+      the table with the columns `cm`, since the row before, and `cm_per_s`.
     """
     by = table.groupby("individual")
     middle = by[["x", "y"]].transform(
@@ -87,9 +104,16 @@ def walk(table: pd.DataFrame, pixels_per_cm: float, window: int = 5) -> pd.DataF
 
 
 def bins(bouts: pd.DataFrame, width: float) -> pd.Series:
-    """Return the seconds of each individual and action in bins of `width` seconds.
+    """Return how long each individual did each action in bins of time.
 
     Bins after the end of a video are missing, not 0.
+
+    Args:
+      bouts: the table `summary.csv` of a library.
+      width: width of a bin in seconds.
+
+    Returns:
+      seconds by individual, action and start of the bin.
     """
     parts = []
     for start in np.arange(0, bouts.video_seconds.max(), width):
@@ -100,14 +124,26 @@ def bins(bouts: pd.DataFrame, width: float) -> pd.Series:
 
 
 def permutation_test(one: Sequence[float], other: Sequence[float]) -> float:
-    """Return the p of an exact, two-sided permutation test of two groups' means."""
+    """Return the p of an exact, two-sided permutation test of two groups' means.
+
+    Args:
+      one, other: the values of the two groups.
+    """
     both = np.concatenate([one, other])
     gaps = [abs(np.mean(drawn) - both.mean()) for drawn in combinations(both, len(one))]
     return 1 - np.mean(np.array(gaps) < abs(np.mean(one) - both.mean()) - 1e-9)
 
 
 def near(table: pd.DataFrame, pixels: float) -> pd.Series:
-    """Return the seconds for which two individuals are nearer, by their centres."""
+    """Return for how long pairs of individuals of a video were near each other.
+
+    Args:
+      table: the result of `boxes`.
+      pixels: distance of the centres below which two are near.
+
+    Returns:
+      seconds by the names of both individuals.
+    """
     pairs = table.merge(table, on=["video", "frame"], suffixes=("", "_2"))
     pairs = pairs[pairs.individual < pairs.individual_2]
     close = np.hypot(pairs.x - pairs.x_2, pairs.y - pairs.y_2) < pixels
@@ -118,10 +154,16 @@ def near(table: pd.DataFrame, pixels: float) -> pd.Series:
 def mend(
     table: pd.DataFrame, bouts: pd.DataFrame, names: Mapping[str, str], frame: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rename individuals from a frame on; return the table and the bouts.
+    """Rename individuals from a frame on, to mend tracks that were swapped or broken.
 
     Args:
-      names: {"a_1": "a_2", "a_2": "a_1"} swaps two, {"a_2": "a_1"} merges them.
+      table: the result of `boxes`.
+      bouts: the table `summary.csv` of the library.
+      names: {"a_1": "a_2", "a_2": "a_1"} to swap two, {"a_2": "a_1"} to merge them.
+      frame: number of the first frame with the new names.
+
+    Returns:
+      the table and the bouts with the new names.
     """
     late = table.individual.isin(names) & (table.frame >= frame)
     second = round(table.seconds[late].min(), 3)
@@ -138,7 +180,15 @@ def mend(
 
 
 def sums(bouts: pd.DataFrame) -> pd.DataFrame:
-    """Return the seconds and bouts of each individual's actions, as time_budget.csv."""
+    """Return how long and how often each individual did each action.
+
+    Args:
+      bouts: the table `summary.csv` of a library.
+
+    Returns:
+      a table with the columns `seconds` and `bouts`, as in `time_budget.csv`, by video,
+      individual, actor and action.
+    """
     keys = ["video", "individual", "actor", "action"]
     bouts = bouts.sort_values([*keys, "start_second"])
     ends = bouts.groupby(keys).end_second.shift()  # touching bouts are one

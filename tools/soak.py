@@ -73,19 +73,19 @@ def survive(
     longest: float = 0.0,
     moments: random.Random,
 ) -> None:
-    """Run a command of a2d to its end, after so many SIGKILLs.
+    """Run a command of a2d to its end, after it was killed a number of times.
 
     If it ends before a SIGKILL comes, its folder is removed, and it starts again.
 
     Args:
-      words: the command, without `a2d`.
-      folder: what it makes.
-      kills: the number of SIGKILLs.
-      longest: seconds that it may run before a SIGKILL.
-      moments: draws the seconds.
+      words: words of the command, without `a2d`.
+      folder: path of the folder that it makes.
+      kills: number of SIGKILLs.
+      longest: most seconds that it may run before a SIGKILL.
+      moments: random generator that draws these seconds.
 
     Raises:
-      InputError: it failed by itself.
+      InputError: the command failed by itself.
     """
     command = [sys.executable, "-m", "a2d_tf", *words]
     while kills:
@@ -100,7 +100,7 @@ def survive(
 
 
 def files(folder: str) -> dict:
-    """Return {name: digest} of the files below a folder."""
+    """Return the digests of the files below a folder, {path in the folder: digest}."""
     digests = {}
     for path in sorted(pathlib.Path(folder).rglob("*")):
         if path.is_file():
@@ -114,11 +114,14 @@ def training(run: str) -> dict:
     The checkpoints are the newest and the best, if a validation chose one. Points that
     measure time are left out.
 
+    Args:
+      run: path of the run folder.
+
     Returns:
-      {checkpoint/tensor, or "writer tag step": value}.
+      {"KIND/TENSOR" or "WRITER TAG STEP": value}.
 
     Raises:
-      InputError: a point that is there twice.
+      InputError: a point is there twice.
     """
     import tensorflow as tf
 
@@ -153,7 +156,14 @@ def _to_the_bit(tensor):
 
 
 def start(folder: str) -> dict:
-    """Return what must be the same of all that `a2d start` makes."""
+    """Return what two calls of `a2d start` must have in common: its training and files.
+
+    Args:
+      folder: path of the folder that it made.
+
+    Returns:
+      the values of its run, see `training`, and the digests of records and predictions.
+    """
     values = training(os.path.join(folder, "run"))
     for name, digest in files(folder).items():
         if name.startswith(("records/", "videos/")):
@@ -162,7 +172,12 @@ def start(folder: str) -> dict:
 
 
 def write_export(records: str, path: str) -> None:
-    """Write the instances of records as annotations in `a2d records`' own format."""
+    """Write the instances of records as annotations in `a2d records`' own format.
+
+    Args:
+      records: path of the folder of records.
+      path: path of the JSON file to write.
+    """
     images: list[dict] = []
     annotations = []
     manifest = Manifest.load(records)
@@ -192,12 +207,13 @@ def write_export(records: str, path: str) -> None:
 
 
 class Command(NamedTuple):
-    """A command of a2d, and what must be the same if it was killed.
+    """A command of a2d, and a function of what must be the same although it was killed.
 
     Attributes:
-      name: names its folder, too.
-      words: the command without `a2d`; {} stands for its folder.
-      result: returns what must be the same, of the folder.
+      name: name of the command, and of its folder.
+      words: words of the command, without `a2d`; {} stands for its folder.
+      result: takes the path of its folder, and returns the values to compare, {name:
+        value}.
     """
 
     name: str
@@ -206,7 +222,11 @@ class Command(NamedTuple):
 
 
 def commands(workdir: str) -> Iterator[Command]:
-    """Yield the commands; later ones read what the earlier ones have made."""
+    """Yield the commands; later ones read what the earlier ones have made.
+
+    Args:
+      workdir: path of the folder of everything.
+    """
     base = os.path.join(workdir, "tiny.flags")
     write_text(base, "\n".join(_TINY))
     release = os.path.join(workdir, "mini", "Release")
@@ -264,14 +284,27 @@ def commands(workdir: str) -> Iterator[Command]:
 
 
 def output_folder(workdir: str, way: str, name: str) -> str:
-    """Return the folder that a command makes, whole or killed.
+    """Return the path of the folder that a command makes.
 
-    Both ways end alike: `out` and the command's name are printed in pages.
+    The end of the path is the same for both ways, because pages show it.
+
+    Args:
+      workdir: path of the folder of everything.
+      way: "whole" or "killed".
+      name: name of the command.
     """
     return os.path.join(workdir, way, "out", name)
 
 
 def main(argv: list[str]) -> None:
+    """Run all commands undisturbed and killed, and compare the results.
+
+    Args:
+      argv: the program's name; any other word that is no flag is an error.
+
+    Raises:
+      InputError: results differ, or a command failed.
+    """
     command_line.require(argv, workdir=_WORKDIR.value)
     workdir = os.path.abspath(_WORKDIR.value)
     moments = random.Random(_SEED.value)

@@ -106,7 +106,11 @@ _TORCHVISION = _Side("torchvision")
 
 
 def run(options: measure.Options) -> measure.Report:
-    """Measure all cases; `small`: the smallest network, and small counts."""
+    """Measure inference and training of our network and of torchvision's, in all cases.
+
+    Args:
+      options: the options; `small` takes the smallest network, and small counts.
+    """
     devices.prepare()
     tf.keras.utils.set_random_seed(0)  # how many boxes random weights propose is chance
     model = _SMALL if options.small else _MODEL

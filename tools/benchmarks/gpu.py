@@ -1,7 +1,7 @@
-"""Rows of `tools/gpu_report.py`: each runs in a process of its own.
+"""The measurements of the rows of `tools/gpu_report.py`, each in a process of its own.
 
-A row takes a Place and its options. It yields what it knows so far, {figure: value};
-the last one counts.
+A function takes a Place and options. It yields the figures that it knows so far, {name:
+value}; those it yields last count.
 """
 
 from __future__ import annotations
@@ -30,11 +30,16 @@ from tools.benchmarks import measure, processes, setups
 
 Values = Iterator[dict[str, Any]]
 ROUNDING = {"float32": 1e-6, "TF32": 5e-4}
-"""Way to multiply -> relative disturbance of weights as large as its rounding."""
+"""{way to multiply: relative disturbance of weights as large as its rounding}."""
 
 
 class Place(NamedTuple):
-    """The folder of the report; `small` sizes only show that the rows work."""
+    """The folder of the report, and the sizes to measure with.
+
+    Attributes:
+      folder: path of the folder.
+      small: whether to use sizes that show only that the rows work.
+    """
 
     folder: pathlib.Path
     small: bool
@@ -111,7 +116,14 @@ def _stream(config, device=None):
 
 
 def step(place: Place, layout: bool = False, gpus: int = 1, **options: Any) -> Values:
-    """Measure time, memory and result of steps on prefetched batches."""
+    """Measure time, memory and result of training steps on prefetched batches.
+
+    Args:
+      place: folder of the report, and sizes.
+      layout: whether to switch on TensorFlow's layout optimizer.
+      gpus: number of GPUs to train on.
+      **options: precision, and whether ops are deterministic.
+    """
     config = _config(place, **options)
     if layout:
         tf.config.optimizer.set_experimental_options({"layout_optimizer": True})
@@ -167,7 +179,7 @@ def _timed(train_step, stream, config, count):
 
 
 def batches(place: Place) -> Values:
-    """Double the batch until the memory does not suffice."""
+    """Measure training steps of larger and larger batches, while memory suffices."""
     base = _config(place)
     by_batch = {}
     yield {"largest batch": 0}
@@ -247,7 +259,13 @@ def _gradients(network, config, batch, device, proposals):
 
 
 def losses(place: Place, on_gpu: bool = True, rounding: str = "") -> Values:
-    """Take ten steps of two clips each; their losses. `rounding`: see `_network`."""
+    """Train ten steps of two clips each, and yield the losses.
+
+    Args:
+      place: folder of the report, and sizes.
+      on_gpu: whether to train on the GPU.
+      rounding: a key of ROUNDING to disturb the weights by first; "" not to.
+    """
     config = _config(place, batch=2, on_gpu=on_gpu)
     train_step = setups.make_step(_network(config, rounding), config.training)
     stream = _stream(config)

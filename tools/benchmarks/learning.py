@@ -40,10 +40,10 @@ class Instances(NamedTuple):
     """The N instances of a frame, predicted or true.
 
     Attributes:
-      boxes: [N, 4], y1, x1, y2, x2 in pixels.
-      actors: [N], from 0.
-      scores: [N]; 1 for true ones.
-      masks: [N, H, W] bool, of the whole frame.
+      boxes: [N, 4], (y1, x1, y2, x2) in pixels.
+      actors: [N], indices of the actors, from 0.
+      scores: [N]; 1 for true instances.
+      masks: bool [N, H, W], of the whole frame.
     """
 
     boxes: np.ndarray
@@ -53,7 +53,11 @@ class Instances(NamedTuple):
 
 
 class Ours:
-    """One RGB frame, one softmax over the actors: our network without actions."""
+    """Our network as a detector of actors in one RGB frame, without actions.
+
+    Args:
+      config: the settings.
+    """
 
     def __init__(self, config: Config) -> None:
         tf.keras.utils.set_random_seed(config.training.seed)
@@ -67,13 +71,18 @@ class Ours:
         self._detect = tf.function(detect, autograph=False)
 
     def step(self, batch: dict[str, tf.Tensor], number: int) -> float:
-        """Train on a batch of `pipeline.training`; return the loss."""
+        """Train on a batch, and return the loss.
+
+        Args:
+          batch: a batch of `pipeline.training`.
+          number: number of the step, from 0.
+        """
         batch = for_device(batch)
         batch["actions"] = tf.minimum(batch["actions"], 0)
         return float(self._step(batch, number)["total"])
 
     def detect(self, batch: dict[str, tf.Tensor]) -> list[Instances]:
-        """Detect on the frames of a batch of `pipeline.evaluation`."""
+        """Detect the actors in the frames of a batch of `pipeline.evaluation`."""
         detections = self._detect({"rgb": batch["rgb"], "size": batch["size"]})
         height, width = self._network.image_size
         frames = []
@@ -93,7 +102,11 @@ class Ours:
 
 
 class Torchvision:
-    """torchvision's Mask R-CNN with the settings of ours, and the methods of `Ours`."""
+    """torchvision's Mask R-CNN with the settings of our network.
+
+    Args:
+      config: the settings of our network.
+    """
 
     def __init__(self, config: Config) -> None:
         training = config.training
@@ -119,7 +132,12 @@ class Torchvision:
         self._optimizer = peers.torch.optim.AdamW(groups, eps=keras_epsilon)
 
     def step(self, batch: dict[str, tf.Tensor], number: int) -> float:
-        """Train on a batch; return the loss."""
+        """Train on a batch, and return the loss.
+
+        Args:
+          batch: a batch of `pipeline.training`.
+          number: number of the step, from 0, which gives the learning rate.
+        """
         self._model.train()
         for group in self._optimizer.param_groups:
             group["lr"] = float(self._schedule(number))
@@ -133,7 +151,7 @@ class Torchvision:
         return float(loss.detach())
 
     def detect(self, batch: dict[str, tf.Tensor]) -> list[Instances]:
-        """Detect on the frames of a batch."""
+        """Detect the actors in the frames of a batch of `pipeline.evaluation`."""
         self._model.eval()
         with peers.torch.inference_mode():
             detections = self._model(_images(batch))
@@ -158,9 +176,14 @@ def _images(batch):
 
 
 def run(options: measure.Options) -> measure.Report:
-    """Train on `records` for `steps`, a seed a round.
+    """Train and score our network and torchvision's, with a seed for each round.
 
-    `small`: one round, two steps of the smallest network.
+    Args:
+      options: the options; `records`, `steps` and `rounds` are used, and `small` does
+        one round of two steps with the smallest network.
+
+    Raises:
+      InputError: --records is missing.
     """
     devices.prepare()
     if not options.records:

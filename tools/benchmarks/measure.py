@@ -24,10 +24,11 @@ def alternate(
     """Call the candidates in turn, so that a drifting machine drifts for all of them.
 
     Args:
-      candidates: {name: function}.
+      rounds: number of calls of each.
+      candidates: {name: function that returns a figure}.
 
     Returns:
-      {name: [what the function returned in each round]}.
+      {name: [the figure of each round]}.
     """
     results: dict[Any, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
@@ -39,7 +40,11 @@ def alternate(
 def stopwatch(function: Callable[[], Any]) -> Callable[[], float]:
     """Make a candidate for `alternate`: the seconds of a warm call of a function.
 
-    The clock waits for what the function does on a GPU.
+    The clock waits for what the function does on a GPU. The function is called once at
+    first, to trace it and fill caches.
+
+    Args:
+      function: the function to time.
     """
 
     def once():
@@ -53,7 +58,14 @@ def stopwatch(function: Callable[[], Any]) -> Callable[[], float]:
 
 
 def peak(small: bool = False) -> Callable[[], float]:
-    """Make a candidate: GFLOP/s of a large 3x3 convolution, the limit of a network."""
+    """Make a candidate for `alternate`: the GFLOP/s of a large 3x3 convolution.
+
+    No network is faster on this machine.
+
+    Args:
+      small: whether the convolution is small, so that it only shows that the code
+        works.
+    """
     shape = [1, 16, 16, 8] if small else [4, 80, 144, 256]
     x = tf.random.stateless_normal(shape, (0, 0))
     kernel = tf.random.stateless_normal([3, 3, shape[-1], shape[-1]], (0, 1))
@@ -63,14 +75,14 @@ def peak(small: bool = False) -> Callable[[], float]:
 
 
 class Options(NamedTuple):
-    """What the suites are asked for; each takes what its docstring names.
+    """The options of a suite; each suite uses those that its docstring names.
 
     Attributes:
-      rounds: of which the median counts.
-      small: sizes that show only that a suite works.
-      saved_model: an export; '' for that of the packed model.
-      records: folder of records; '' for none.
-      steps: of each training.
+      rounds: number of rounds, of whose figures the median counts.
+      small: whether to use sizes that show only that a suite works.
+      saved_model: path of an export; "" for that of the packed model.
+      records: path of a folder of records; "" for none.
+      steps: number of steps of each training.
     """
 
     rounds: int
@@ -81,13 +93,14 @@ class Options(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row of the table: medians, and how many times better ours is.
+    """A row of the table: medians of both sides, and how many times better ours is.
 
     Attributes:
       name: what is measured.
-      unit: of both figures.
-      ours, peer: the figures; `peer` is None without a peer.
-      ratio: None without a peer, or if a figure is 0.
+      unit: unit of both figures.
+      ours: our figure.
+      peer: the peer's figure; None without a peer.
+      ratio: how many times better ours is; None without a peer, or if a figure is 0.
     """
 
     name: str
@@ -98,7 +111,12 @@ class Row(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a suite measured: rows of the table, and further figures by name."""
+    """The result of a suite.
+
+    Attributes:
+      rows: rows of the table.
+      details: further figures for the JSON file, {name: value}.
+    """
 
     rows: list[Row]
     details: dict[str, Any]
@@ -112,10 +130,17 @@ def compare(
     *,
     higher_is_better: bool = False,
 ) -> Row:
-    """Return the row of two figures of each round.
+    """Return the row that compares the figures of two sides.
 
-    The ratio is the median of those of the rounds: ours / peer if higher is better,
-    else peer / ours.
+    The ratio is the median over the rounds: ours / peer if higher is better, else peer
+    / ours.
+
+    Args:
+      name: what is measured.
+      unit: unit of the figures.
+      ours: our figure in each round.
+      peer: the peer's figure in each round.
+      higher_is_better: whether a higher figure is better, as for a rate.
     """
     ratio = None
     if all(ours) and all(peer):
@@ -130,7 +155,7 @@ def compare(
 
 
 def table(rows: list[Row]) -> str:
-    """Format the rows as text, one a line."""
+    """Format rows as a text table, a line each below a header."""
     labels = [f"{row.name}, {row.unit}" for row in rows]
     width = max(map(len, labels))
     lines = [f"{'':{width}s} {'ours':>10s} {'peer':>10s} {'ratio':>7s}"]
@@ -147,7 +172,7 @@ def _text(figure):
 
 
 def machine() -> dict:
-    """Return what the figures depend on besides the code."""
+    """Describe the machine and its software, on which figures depend: {name: value}."""
     gpus = []
     for gpu in tf.config.list_physical_devices("GPU"):
         details = tf.config.experimental.get_device_details(gpu)

@@ -59,14 +59,20 @@ def waiting(function: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def maps(array: np.ndarray) -> torch.Tensor:
-    """Return an array [N, H, W, C] as a torch tensor [N, C, H, W] on its device."""
+    """Return an array [N, H, W, C] as a tensor [N, C, H, W] on torch's device."""
     return torch.from_numpy(array).permute(0, 3, 1, 2).to(device())
 
 
 def truth(batch: dict[str, tf.Tensor], row: int) -> dict[str, torch.Tensor]:
-    """Return the instances of a clip of a batch as torchvision's Mask R-CNN wants them.
+    """Return the instances of a clip as torchvision's Mask R-CNN takes them.
 
-    Boxes are x1, y1, x2, y2 in pixels; labels count from 1.
+    Args:
+      batch: a batch of `pipeline.training`.
+      row: index of the clip in it.
+
+    Returns:
+      {"boxes": [N, 4], (x1, y1, x2, y2) in pixels; "labels": [N], actors from 1;
+      "masks": [N, H, W]}.
     """
     present = batch["present"][row].numpy()
     fields = {
@@ -87,12 +93,15 @@ def mask_rcnn(
     inference: InferenceConfig,
     classes: int,
 ) -> torch.nn.Module:
-    """Return torchvision's Mask R-CNN with our sizes, widths, counts and preprocessing.
+    """Build torchvision's Mask R-CNN with our sizes, widths, counts and preprocessing.
 
     It does not resize its input. Our counts of proposals before the suppression are of
     all levels, torchvision's are of each level.
 
     Args:
+      model: settings of our network.
+      training: settings of our training: numbers of proposals and RoIs.
+      inference: settings of our inference: numbers and thresholds.
       classes: number of classes without the background.
     """
     from torchvision.models.detection import faster_rcnn, rpn
@@ -195,10 +204,13 @@ def _resnet(width, blocks, norm):
 
 
 def watch(model: torch.nn.Module) -> dict:
-    """Return a dict that always describes the last call of a Mask R-CNN.
+    """Return a dictionary that always describes the last call of a Mask R-CNN.
 
     Its keys are `rois` and `masks`, the number of rows in these heads, and `logits`,
     [RoIs, classes with background].
+
+    Args:
+      model: torchvision's network.
     """
     last_call = {}
 
@@ -215,9 +227,11 @@ def watch(model: torch.nn.Module) -> dict:
 
 
 def score_at(logits: torch.Tensor, rank: int) -> float:
-    """Return the class score at a rank, from 0; the background has none.
+    """Return the class score at a rank; if there are fewer scores, the lowest.
 
-    If there are fewer scores, it is the lowest.
+    Args:
+      logits: [RoIs, classes with background]; scores of the background do not count.
+      rank: the rank, from 0 for the highest score.
     """
     scores = torch.softmax(logits, dim=-1)[:, 1:].flatten()
     return float(scores.sort(descending=True).values[min(rank, len(scores) - 1)])

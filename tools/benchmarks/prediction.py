@@ -27,7 +27,12 @@ _LOAD = (
 
 
 def run(options: measure.Options) -> measure.Report:
-    """Measure the commands of `saved_model`; `small`: three of them, on four clips."""
+    """Measure how long the commands of prediction take.
+
+    Args:
+      options: the options; `saved_model` is used, and `small` measures three commands
+        only, on four clips.
+    """
     small = options.small
     count = 4 if small else 20
     with tempfile.TemporaryDirectory() as temporary:

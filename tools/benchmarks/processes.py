@@ -1,4 +1,4 @@
-"""Run commands as processes of which nothing stays."""
+"""Run commands as processes, and kill all that they leave."""
 
 from __future__ import annotations
 
@@ -14,10 +14,18 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+"""The path of the repository."""
 
 
 class Ended(NamedTuple):
-    """A command that is over; `status` is None if it was killed at its limit."""
+    """A command that has ended.
+
+    Attributes:
+      status: its exit status; None if it was killed at its limit.
+      stdout: what it printed, as text.
+      stderr: what it printed to stderr, as text.
+      seconds: how long it ran.
+    """
 
     status: int | None
     stdout: str
@@ -28,7 +36,7 @@ class Ended(NamedTuple):
     def cause(self) -> str:
         """Why it failed: its error message, or what it printed first and last.
 
-        After a crash Python lists all its modules: the cause is above them.
+        After a crash Python lists all its modules; the cause is above them.
         """
         errors = re.findall("^error: (.*)", self.stderr, re.MULTILINE)
         if errors:
@@ -43,7 +51,9 @@ def run(words: Sequence[str], limit_s: float | None = None, **options: Any) -> E
     """Run a command in the repository's root; kill it and its children at its limit.
 
     Args:
-      words: the command; options: further ones of `subprocess.Popen`.
+      words: words of the command.
+      limit_s: most seconds that it may take; None for no limit.
+      **options: further arguments of `subprocess.Popen`.
     """
     began = time.monotonic()
     status = None

@@ -1,4 +1,4 @@
-"""What the suites measure: configurations, training steps, their work, random clips."""
+"""What the suites measure: settings, training steps, their work, random clips."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ TINY = ROOT / "tools" / "tiny.flags"
 
 
 def read(name: str, small: bool = False) -> Config:
-    """Read configs/<name>.flags; with `small` the network has its smallest size."""
+    """Read the settings of configs/NAME.flags.
+
+    Args:
+      name: NAME.
+      small: whether to give the network its smallest size.
+    """
     words = [f"--flagfile={ROOT}/configs/{name}.flags"]
     if small:
         words.append(f"--flagfile={TINY}")
@@ -26,16 +31,25 @@ def read(name: str, small: bool = False) -> Config:
 
 
 def make_step(network: Network, training: TrainingConfig) -> Step:
-    """Return the compiled training step of a TrainingConfig."""
+    """Return the compiled training step of a network.
+
+    Args:
+      network: the network to train.
+      training: settings of the training.
+    """
     return make_train_step(TrainState.create(network, training), training)
 
 
 def batch(model: ModelConfig, count: int, instances: int = 3) -> dict[str, tf.Tensor]:
-    """Draw clips with truth, in the form of `pipeline.training`.
+    """Draw a batch of random clips with truth, in the form of `pipeline.training`.
 
     Args:
+      model: settings of the network, which give the sizes.
       count: number of clips.
       instances: number of instances in each clip; masks fill their boxes.
+
+    Returns:
+      {name of a field: tensor}.
     """
     length, height, width = model.frames, model.image_height, model.image_width
     rng = np.random.default_rng(0)
@@ -65,7 +79,14 @@ def batch(model: ModelConfig, count: int, instances: int = 3) -> dict[str, tf.Te
 def points(
     run: pathlib.Path,
 ) -> Iterator[tuple[str, str, int, tf.compat.v1.TensorProto]]:
-    """Yield the points of TensorBoard in a run's folder: (writer, tag, step, value)."""
+    """Yield the points for TensorBoard in a run's folder.
+
+    Args:
+      run: path of the folder.
+
+    Yields:
+      (writer, tag, step, value) each.
+    """
     for path in sorted(run.rglob("events.out.tfevents.*")):
         for event in tf.compat.v1.train.summary_iterator(str(path)):
             for value in event.summary.value:
@@ -73,9 +94,10 @@ def points(
 
 
 def gflop(network: Network, rois: int, masks: int) -> float:
-    """Return the GFLOP of a clip's forward pass.
+    """Return the GFLOP of the forward pass of a clip.
 
     Args:
+      network: the network.
       rois: number of RoIs in the actor and action heads.
       masks: number of RoIs in the mask head.
     """
