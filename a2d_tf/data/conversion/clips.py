@@ -23,15 +23,18 @@ from a2d_tf.ops.motion_maps import FLOW_HISTOGRAMS
 
 @dataclasses.dataclass(frozen=True)
 class ConversionSettings:
-    """Settings that determine the contents of the records.
+    """Settings of a2d records that determine the contents of the records.
+
+    Each is a flag of the same name. Networks need inputs made with the same settings.
 
     Attributes:
-      flow_method: one of `flow.METHODS`.
-      image_height: largest height of stored frames, which keep their aspect ratio.
-      image_width: largest width of stored frames.
-      clip_frames: T, the number of frames in a clip, odd.
-      clip_stride: distance of a clip's frames in the video. Flow is always from the
-        previous frame of the video.
+      flow_method: how optical flow is computed, 'dis' or 'tvl1', see `flow.METHODS`.
+      image_height: largest height of stored frames in pixels; frames keep their aspect
+        ratio.
+      image_width: largest width of stored frames in pixels.
+      clip_frames: T, the number of frames in a clip, odd, so that one is in the middle.
+      clip_stride: distance of a clip's neighbouring frames, in frames of the video.
+        Flow is always from the previous frame of the video.
       shard_videos: number of videos in a shard.
     """
 
@@ -66,7 +69,7 @@ def clip_frames(key: int, count: int, stride: int, length: int) -> list[ClipFram
 
     Args:
       key: number of the key frame in the video, from 1.
-      count: number of frames in the clip.
+      count: number of frames in the clip, odd.
       stride: distance between neighbours in the clip, in frames of the video.
       length: number of frames of the video.
     """
@@ -117,17 +120,17 @@ def clips_of(
     skip: Skip,
     stream: MotionStream | None = None,
 ) -> Iterator[ClipRecord]:
-    """Yield the clips of a video in the order of their key frames.
+    """Yield the clips around a video's annotated frames, in the order of these.
 
     The video is decoded once. Only frames that a later clip needs are held in memory,
-    so that memory does not grow with the video's length. Clips that need a broken item
-    are left out.
+    so that memory does not grow with the video's length. Clips that need a broken frame
+    or annotation are left out.
 
     Args:
       source: the annotated videos.
-      settings: contents of the records.
-      video: the video, one of the source's.
-      skip: function that is told of broken items.
+      settings: size, number and distance of the clips' frames, and their flow.
+      video: the video, one of `source.videos`.
+      skip: function that is called with the path of each broken file and its error.
       stream: a new motion stream, which makes the motion maps; None for clips without
         motion maps.
 

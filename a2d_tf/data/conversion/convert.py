@@ -42,8 +42,10 @@ class ConversionResult(NamedTuple):
     """The result of `convert`.
 
     Attributes:
-      manifest: manifest of the records; None while shards of other tasks are missing.
-      was_built: whether any shard was built; False if the records already existed.
+      manifest: manifest of the records; None while shards that other tasks build are
+        missing.
+      was_built: whether this call built any shard; False if the records already
+        existed.
     """
 
     manifest: Manifest | None
@@ -61,25 +63,29 @@ def convert(
     builder: Builder | None = None,
     motion: MotionSettings | None = None,
 ) -> ConversionResult:
-    """Build the records of a source, or finish building them.
+    """Build the records of annotated videos in a folder, or finish building them.
 
     Several tasks may share the work, in any order or at the same time, on machines that
-    share the disk of `output`. A task builds its shards. The task that finishes the
-    last shard publishes the records.
+    share the disk of `output`. Each task builds its own shards in `output`/.partial.
+    The task that finishes the last shard publishes the records: it moves all shards to
+    `output` and writes manifest.json.
 
     Args:
       source: the annotated videos.
       output: folder of the records.
       settings: contents of the records.
       workers: number of processes.
-      on_error: 'fail' stops at the first broken item; 'skip' leaves broken items out.
+      on_error: 'fail' stops at the first broken video or annotation; 'skip' leaves
+        broken ones out and lists them in the manifest.
       task: this task's number and the number of tasks, which determine its shards.
-      builder: function that builds the shards; by default `build_all`.
+      builder: function that builds the shards, called as `build_all` is; None for
+        `build_all`.
       motion: motion maps of the records; None for records without motion maps.
 
     Raises:
-      InputError: an item is missing or broken and `on_error` is 'fail'; or `output`
-        holds other records or cannot be written.
+      InputError: a video or annotation is missing or broken and `on_error` is 'fail';
+        or a setting is out of range; or `output` holds other records or cannot be
+        written.
     """
     Flow(settings.flow_method)  # raises now if the method is not installed
     try:  # what a manifest may say
@@ -114,7 +120,18 @@ def convert(
 def build_all(
     conversion: Conversion, shards: Sequence[Shard], workers: int
 ) -> Iterable[tuple[str, Sidecar]]:
-    """Build shards in several processes; yield name and sidecar of each shard."""
+    """Build shards in several processes, and yield each when it is finished.
+
+    It is the default builder of `convert`, and shows a progress bar.
+
+    Args:
+      conversion: the conversion that the shards belong to.
+      shards: the shards to build.
+      workers: largest number of processes.
+
+    Yields:
+      (name of the shard, its sidecar, which describes it), in the order of `shards`.
+    """
     workers = min(workers, len(shards))
     build = conversion.build
     if workers > 1:

@@ -39,15 +39,18 @@ _LOCK = ".lock"
 def publish_if_whole(
     conversion: Conversion, shards: Sequence[Shard], built: Mapping[str, Sidecar]
 ) -> Manifest | None:
-    """Publish the records if all shards are finished.
+    """Publish the records if all shards are finished, also those of other tasks.
+
+    Publishing moves the shards from `.partial` to the output and writes manifest.json.
+    If another task is publishing, this waits for it and returns its manifest.
 
     Args:
       conversion: the conversion.
       shards: all shards of the conversion.
-      built: {name of a shard: sidecar} of the shards that this task has built.
+      built: {name of a shard: its sidecar}, the shards that this task has built.
 
     Returns:
-      the manifest; None if a shard is missing.
+      the manifest; None if a shard is not yet finished.
 
     Raises:
       InputError: the output has records of other settings, or there are no clips.
@@ -82,7 +85,9 @@ def _all_sidecars(
 
 
 def check_complete(conversion: Conversion, shards: Sequence[Shard]) -> Manifest:
-    """Return the manifest of complete records.
+    """Check that published records are those of a conversion; return the manifest.
+
+    All files of the source are read for that. The folder `.partial` is removed.
 
     Args:
       conversion: the conversion that was asked for.

@@ -34,7 +34,13 @@ PARTIAL = ".partial"
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """A slice of the videos of one split."""
+    """A slice of the videos of one split, whose records are in one file.
+
+    Attributes:
+      name: name of the file, such as 'train-00000-of-00012.tfrecord'.
+      split: 'train' or 'test'.
+      videos: the videos, in the order of the source.
+    """
 
     name: str
     split: str
@@ -55,7 +61,7 @@ class MotionSettings:
     block_function: BlockFunction | None = None
 
     def stream(self) -> MotionStream:
-        """Return a new stream, which computes the maps of one video."""
+        """Return a new motion stream with these settings; each video needs its own."""
         return MotionStream(self.block_function, self.facts.flow_histograms)
 
 
@@ -81,7 +87,7 @@ class Conversion:
     motion: MotionSettings | None = None
 
     def shards(self) -> tuple[Shard, ...]:
-        """Return all shards, first those of the training split."""
+        """Divide the videos into shards, those of the training split first."""
         shards = []
         size = self.settings.shard_videos
         for split in manifests.SPLITS:
@@ -94,7 +100,16 @@ class Conversion:
         return tuple(shards)
 
     def build(self, shard: Shard) -> Sidecar:
-        """Build a shard in PARTIAL unless it is finished; return its sidecar."""
+        """Build a shard in `.partial` of the output unless it is finished.
+
+        It writes the shard and its sidecar, the JSON file that describes it.
+
+        Returns:
+          the shard's sidecar.
+
+        Raises:
+          InputError: a video or annotation is broken and `on_error` is 'fail'.
+        """
         from a2d_tf.data import clip_records  # late: only the workers need TensorFlow
 
         fingerprint = self.fingerprint(shard)
@@ -138,7 +153,7 @@ class Conversion:
         return pathlib.Path(os.path.relpath(path, self.source.root)).as_posix()
 
     def build_in_worker(self, shard: Shard) -> Sidecar:
-        """Build a shard in a worker process, with one core and no GPU."""
+        """Build a shard as `build` does, in a worker: with one core and no GPU."""
         import tensorflow as tf
 
         devices.hide_gpus()
@@ -147,7 +162,10 @@ class Conversion:
         return self.build(shard)
 
     def fingerprint(self, shard: Shard) -> str:
-        """Return a hash of the settings and of the contents of a shard's inputs."""
+        """Return a hash of the settings and of all files that a shard is made from.
+
+        A finished shard is used again only if its fingerprint is still the same.
+        """
         digest = hashlib.sha256()
         fields = dataclasses.asdict(self.settings)
         fields["label_space"] = self.source.label_space.to_json()
@@ -166,18 +184,19 @@ class Conversion:
         return digest.hexdigest()
 
     def sidecar_path(self, shard: Shard) -> pathlib.Path:
-        """Return the path of a shard's sidecar."""
+        """Return the path of a shard's sidecar: `.partial/<name of the shard>.json`."""
         return self.output / PARTIAL / f"{shard.name}.json"
 
     def finished(self, shard: Shard, fingerprint: str) -> Sidecar | None:
-        """Return the sidecar of a finished shard.
+        """Find out whether a shard is finished and still valid.
 
         Args:
           shard: the shard.
           fingerprint: the shard's present fingerprint.
 
         Returns:
-          the sidecar; None if the shard is missing or has another fingerprint.
+          its sidecar; None if the shard is missing or damaged, has another fingerprint,
+          or lacks broken items although `on_error` is 'fail'.
         """
         try:
             sidecar = Sidecar.load(self.sidecar_path(shard))

@@ -34,11 +34,11 @@ class ClipSummary:
     """The properties of a clip that the manifest counts.
 
     Attributes:
-      video: VID of the clip's video.
+      video: name of the clip's video.
       split: 'train' or 'test'.
       size: size of the stored frames in pixels, '<height>x<width>'.
       native_size: size of the video in pixels, '<height>x<width>'.
-      codes: labels of the instances.
+      codes: number of each instance's actor-action pair, see `LabelSpace`.
       boxes_only: number of instances without masks.
     """
 
@@ -51,7 +51,7 @@ class ClipSummary:
 
     @classmethod
     def of(cls, clip: ClipRecord) -> ClipSummary:
-        """Return the summary of a clip."""
+        """Summarise a clip, before it is written."""
         annotation = clip.annotation
         height, width = clip.rgb[0].shape[:2]
         native_height, native_width = annotation.label_map.shape
@@ -66,7 +66,7 @@ class ClipSummary:
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> ClipSummary:
-        """Return the summary that a JSON file holds in these fields."""
+        """Return the summary that a JSON file holds, from its fields."""
         return cls(
             video=fields["video"],
             split=fields["split"],
@@ -79,15 +79,15 @@ class ClipSummary:
 
 @dataclasses.dataclass
 class Sidecar:
-    """The description of a finished shard.
+    """The description of a finished shard, in a JSON file beside it.
 
     Attributes:
       fingerprint: hash of the settings and of all files that the shard was made from.
-      clips: a summary for each record, in order.
-      skipped: the items that were left out.
-      repaired: the annotations that were repaired.
+      clips: a summary for each record, in the order of the shard.
+      skipped: the files that were left out, each with the reason.
+      repaired: the annotations that were repaired, each with a note.
       bytes: size of the shard's file.
-      sha256: digest of the shard's file.
+      sha256: digest of the shard's file, hexadecimal.
     """
 
     fingerprint: str
@@ -98,7 +98,7 @@ class Sidecar:
     sha256: str = ""
 
     def to_fields(self) -> dict[str, Any]:
-        """Return the sidecar as the fields of a JSON file."""
+        """Return the fields of the sidecar's JSON file, named as the attributes."""
         return dataclasses.asdict(self)
 
     def save(self, path: Path) -> None:
@@ -116,7 +116,7 @@ class Sidecar:
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Sidecar:
-        """Return the sidecar that a JSON file holds in these fields."""
+        """Return the sidecar that a JSON file holds, from its fields."""
         return cls(
             fingerprint=fields["fingerprint"],
             clips=[ClipSummary.from_fields(clip) for clip in fields["clips"]],

@@ -11,13 +11,14 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 @dataclasses.dataclass(frozen=True)
 class DecodedFrame:
-    """A decoded frame.
+    """A decoded frame of a video file.
 
     Attributes:
-      seconds: time at which a player shows the frame, from the first frame on.
+      seconds: time at which a player shows the frame, counted from the first frame.
       duration: seconds for which the frame is shown according to the file; the next
         frame may come earlier or later.
-      stamp: the frame's time in the file's units; None if it has none.
+      stamp: the frame's time as the file stores it, in the stream's time base; None if
+        it has none.
       is_damaged: whether the file or the decoder reports damage. Frames that refer to a
         damaged frame may be damaged, too.
     """
@@ -30,7 +31,7 @@ class DecodedFrame:
     _converter: VideoReformatter
 
     def rgb(self) -> np.ndarray:
-        """Return RGB uint8 [H, W, 3], turned and mirrored as a player shows it."""
+        """Return the frame as RGB uint8 [H, W, 3], turned as a player shows it."""
         # Like the program ffmpeg, this uses the frame's colour matrix and range, or
         # BT.601 if it names none. RGB has neither, but PyAV converts between matrices
         # only if the two differ.

@@ -29,11 +29,12 @@ DEFAULT_FPS = 25.0
 
 
 class Decoder:
-    """An open video file; a context manager.
+    """An open video file, read from its start to its end; a context manager.
 
     Args:
       path: the video file.
-      remedy: what the user can do about a broken file; the end of each message.
+      remedy: what the user can do about a broken file, such as 'encode it again'; each
+        error message ends with it.
 
     Attributes:
       fps: average number of frames a second according to the file; 25 if it states
@@ -77,12 +78,16 @@ class Decoder:
     ) -> Iterator[DecodedFrame]:
         """Yield frames to the end, or to the first broken frame; call this once.
 
-        No frame after a broken one is yielded, because its number would be unknown.
+        No frame after a broken one is yielded, because its number would be unknown;
+        `is_broken` is then true.
 
         Args:
           first: index of the first frame to yield, from 0.
-          timeline: times of this video's frames; with it, decoding can begin close to
-            the first frame.
+          timeline: times of this video's frames, as another decoder's `timeline`
+            returned them; with it, decoding can begin close to the first frame.
+
+        Raises:
+          InputError: a frame has too many pixels.
         """
         if timeline is not None and 0 < first < len(timeline.stamps):
             frames = self._frames_from(int(timeline.stamps[first]), timeline)
@@ -94,13 +99,17 @@ class Decoder:
         )
 
     def timeline(self, until: float) -> Timeline:
-        """Find the times of frames; call nothing else afterwards.
+        """Find the times of the video's frames; call no other method afterwards.
 
         The times are read from the file's packets if these have them; otherwise the
-        frames are decoded.
+        frames are decoded, which takes many times as long.
 
         Args:
-          until: seconds up to which times are needed.
+          until: seconds from the first frame up to which times are needed; infinity for
+            all.
+
+        Returns:
+          the times, at least up to `until`.
         """
         if timelines.is_in_packets(self._file.format_name, self._file.codec_name):
             with contextlib.suppress(av.FFmpegError):
@@ -192,7 +201,14 @@ class Decoder:
 
 
 def stated_rate(*claimed_rates: float | Fraction | None) -> float:
-    """Return the first plausible rate in frames a second; 25 if there is none."""
+    """Return the first plausible one of several rates that a file states.
+
+    Args:
+      *claimed_rates: frames a second; None if unknown.
+
+    Returns:
+      frames a second; 25 if no rate is plausible.
+    """
     for rate in claimed_rates:
         if rate and 1e-6 < rate < 1e6:
             return float(rate)

@@ -8,7 +8,12 @@ from typing import NamedTuple
 
 
 class ShownTime(NamedTuple):
-    """Time at which a frame is shown, and for how long, in seconds."""
+    """When a player shows a frame.
+
+    Attributes:
+      seconds: time at which the frame appears, counted from the video's first frame.
+      duration: seconds for which it is shown.
+    """
 
     seconds: float
     duration: float
@@ -17,8 +22,9 @@ class ShownTime(NamedTuple):
 class FrameClock:
     """Converts the stamps of a file's frames to the times at which a player shows them.
 
-    If the file is several recordings joined together, the times of a recording continue
-    from the end of the one before.
+    A stamp is a frame's time as the file stores it. If the file is several recordings
+    joined together, the times of a recording continue from the end of the one before.
+    Call `show` once for each frame, in the order in which they are shown.
 
     Args:
       time_base: unit of the stamps in seconds.
@@ -38,14 +44,17 @@ class FrameClock:
         self._last_end = 0.0
 
     def begin_recording(self) -> None:
-        """Take the next frame as the first one of another recording."""
+        """Take the next frame as the first one of another recording in the file."""
         self._first_stamp = None
 
     def show(self, stamp: int | None, claimed_duration: float | None) -> ShownTime:
-        """Return when the next frame is shown; times always ascend.
+        """Return when the next frame is shown, and for how long.
+
+        Times always ascend: a frame whose stamp is not later follows the previous one
+        by a usual step.
 
         Args:
-          stamp: the frame's stamp; None if it has none.
+          stamp: the frame's stamp, in units of the time base; None if it has none.
           claimed_duration: the frame's duration in seconds according to the file; None
             if it states none.
         """

@@ -67,12 +67,13 @@ def decode_image(
 
     Args:
       data: bytes of the file.
-      flags: flags for `cv2.imdecode`.
-      path: the file, the beginning of messages.
-      remedy: what the user can do about a broken file, the end of messages.
+      flags: flags for `cv2.imdecode`, such as `cv2.IMREAD_COLOR`.
+      path: the file, the beginning of error messages.
+      remedy: what the user can do about a broken file, the end of error messages.
 
     Returns:
-      (pixels as OpenCV decodes them, Pillow's image with the header alone).
+      (pixels as OpenCV decodes them: [H, W] or BGR [H, W, 3 or 4]; Pillow's image, of
+      which only the header is read).
 
     Raises:
       InputError: the file has another format, is damaged or has more than MAX_PIXELS.
@@ -114,15 +115,20 @@ def _breaks_off(data: bytes, image_format: str | None) -> bool:
 def decode_png(
     data: bytes, path: Path, remedy: str
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Decode a PNG of numbers: grey levels, a palette's indices, or colours.
+    """Decode a PNG of numbers, such as a label map: grey levels, a palette, or colours.
+
+    Args:
+      data: bytes of the file.
+      path: the file, the beginning of error messages.
+      remedy: what the user can do about a broken file, the end of error messages.
 
     Returns:
-      (pixels, indices). The pixels are grey levels, uint8 or uint16 [H, W], or colours,
-      BGR or BGR and alpha [H, W, 3 or 4]. The indices are those of a palette, uint8 [H,
-      W]; None without a palette.
+      (pixels, indices). The pixels are grey levels as the file stores them, uint8 or
+      uint16 [H, W], or colours, BGR or BGR and alpha [H, W, 3 or 4]. The indices are
+      those of a palette, uint8 [H, W]; None without a palette.
 
     Raises:
-      InputError: as `decode_image`, or the file is not a PNG.
+      InputError: the file is no PNG, is damaged or has more than MAX_PIXELS.
     """
     pixels, header = decode_image(data, cv2.IMREAD_UNCHANGED, path, remedy)
     if header.format != "PNG":  # such as a JPEG, whose numbers are no longer the same

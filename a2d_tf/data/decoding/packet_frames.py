@@ -46,12 +46,13 @@ class _RecordingEnd(NamedTuple):
 def decode_packets(
     file: VideoFile, packets: Iterable[Any], gaps: GapReader | None, is_trimmed: bool
 ) -> Iterator[PacketFrame]:
-    """Yield the frames of packets.
+    """Decode the packets of a video file and yield their frames as they are shown.
 
     Args:
       file: the video file.
       packets: the file's packets as PyAV returns them, in order.
-      gaps: reader of the file's gaps; None unless it is a transport stream.
+      gaps: reader of the gaps in the file's packets, which tells joins of recordings
+        from losses; None unless the file is a transport stream.
       is_trimmed: whether the file may have been cut from a longer one without encoding.
 
     Raises:

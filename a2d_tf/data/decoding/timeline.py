@@ -37,9 +37,9 @@ class Timeline:
 
     Attributes:
       until: seconds up to which all frames are listed; later ones may be missing.
-      seconds: times of the frames, float64 [N], ascending.
-      stamps: the same times in the file's units, int64 [N]; empty if one cannot seek in
-        the file.
+      seconds: times of the frames from the first one on, float64 [N], ascending.
+      stamps: the frames' times as the file stores them, in the stream's time base,
+        int64 [N]; empty if one cannot seek in the file.
       keys: stamps of the frames with which decoding can begin, int64 [K].
       end: time at which the last frame ends, seconds; None if there may be more frames.
     """
@@ -62,12 +62,16 @@ def is_in_packets(container_name: str, codec_name: str) -> bool:
 
 
 def of_packets(packets: Iterable[Any], stream: Any, fps: float) -> Timeline | None:
-    """Return the timeline of a whole video; None if its packets do not tell it.
+    """Find the times of all frames of a video from its packets, without decoding them.
 
     Args:
-      packets: all packets of the stream.
+      packets: all packets of the stream, PyAV's, in the order of the file.
       stream: PyAV's video stream, for which `is_in_packets` is true.
       fps: frames a second, for packets without a duration.
+
+    Returns:
+      the timeline of the whole video; None if the packets do not tell it: one has no
+      time, two have the same, or the file begins within a group of pictures.
 
     Raises:
       av.FFmpegError: a packet is damaged.

@@ -30,13 +30,14 @@ _STREAMS = ("hevc", "mpeg", "mpegts")
 
 @dataclasses.dataclass(frozen=True)
 class VideoFile:
-    """An open video file.
+    """An open video file: its stream of frames, and what its headers claim.
 
     Attributes:
-      container: PyAV's container.
-      stream: PyAV's stream of the video.
-      time_base: unit of the stream's stamps, seconds.
-      format_name: FFmpeg's name of the container's format.
+      container: PyAV's container, `av.container.InputContainer`.
+      stream: PyAV's stream of the video, the first that is not a still picture.
+      time_base: unit of the stream's stamps, seconds. A stamp is the time of a frame as
+        the file stores it.
+      format_name: FFmpeg's name of the container's format, such as 'mpegts'.
     """
 
     container: Any
@@ -46,11 +47,12 @@ class VideoFile:
 
     @classmethod
     def open(cls, path: Path, remedy: str) -> VideoFile:
-        """Open a video file.
+        """Open a video file; close its `container` in the end.
 
         Args:
           path: the file.
-          remedy: what the user can do about a broken file; the end of each message.
+          remedy: what the user can do about a broken file; the end of each error
+            message.
 
         Raises:
           InputError: the file does not exist, cannot be decoded, or claims frames of
@@ -93,7 +95,10 @@ class VideoFile:
 
     @property
     def is_stream(self) -> bool:
-        """Whether the format is one of those that may be cut anywhere."""
+        """Whether the file may be cut anywhere and go on with another recording.
+
+        So it is for the formats 'hevc', 'mpeg' and 'mpegts'.
+        """
         return self.format_name in _STREAMS
 
     @property
@@ -103,11 +108,11 @@ class VideoFile:
 
     @property
     def codec_name(self) -> str:
-        """FFmpeg's name of the video's codec."""
+        """FFmpeg's name of the video's codec, such as 'h264'."""
         return self.stream.codec_context.codec.canonical_name
 
     def packets(self) -> Iterator[Any]:
-        """Yield packets from the present position to the end or to a fault."""
+        """Yield PyAV's packets from the present position to the end or a fault."""
         with contextlib.suppress(av.FFmpegError):
             yield from self.container.demux(self.stream)
 

@@ -20,7 +20,12 @@ from a2d_tf.data.decoding.image_files import read_image
 
 
 class NumberedFrame(NamedTuple):
-    """A decoded frame: its 1-based number, and RGB uint8 [H, W, 3]."""
+    """A decoded frame of a video.
+
+    Attributes:
+      number: number of the frame in its video, from 1.
+      rgb: RGB uint8 [H, W, 3].
+    """
 
     number: int
     rgb: np.ndarray
@@ -29,12 +34,12 @@ class NumberedFrame(NamedTuple):
 def read(
     path: Path, numbers: Iterable[int] | None = None, remedy: str = video_paths.REMEDY
 ) -> Iterator[NumberedFrame]:
-    """Yield frames, ascending, in one pass.
+    """Decode frames of a video and yield them in ascending order, in one pass.
 
     Args:
-      path: a video file, or a folder of images.
-      numbers: numbers of the frames, in any order; by default all frames.
-      remedy: what the user can do about a broken file; the end of each message.
+      path: a video file, or a folder of numbered images.
+      numbers: numbers of the frames, from 1, in any order; None for all frames.
+      remedy: what the user can do about a broken file; the end of each error message.
 
     Raises:
       InputError: the file is missing; or one of the frames is missing, cannot be
@@ -71,7 +76,15 @@ def read(
 
 
 def count(path: Path, remedy: str = video_paths.REMEDY) -> int:
-    """Count the frames that can be decoded; a folder's, up to a missing image."""
+    """Count the frames that can be decoded; in a folder of images, up to a missing one.
+
+    Args:
+      path: a video file, which is decoded to its end, or a folder of numbered images.
+      remedy: what the user can do about a broken file; the end of each error message.
+
+    Raises:
+      InputError: the file is missing or no video, or the folder has no numbered images.
+    """
     path = pathlib.Path(path)
     frames_so_far = 0
     if path.is_dir():
@@ -88,9 +101,16 @@ def count(path: Path, remedy: str = video_paths.REMEDY) -> int:
 def seconds(path: Path, remedy: str = video_paths.REMEDY) -> np.ndarray:
     """Return the times at which the frames of a video file are shown.
 
+    Args:
+      path: a video file, not a folder.
+      remedy: what the user can do about a broken file; the end of each error message.
+
     Returns:
       float64 [N], seconds from the first frame. Times of a player are larger by
       `first_frame_time`.
+
+    Raises:
+      InputError: the file is missing or no video.
     """
     with _opened(pathlib.Path(path), remedy) as video:
         return video.timeline(math.inf).seconds
@@ -100,6 +120,13 @@ def first_frame_time(path: Path, remedy: str = video_paths.REMEDY) -> float:
     """Return the time at which a player shows the first frame, in seconds.
 
     It is above 0 if sound, or a frame that cannot be decoded, comes before that frame.
+
+    Args:
+      path: a video file; or a folder of images, whose first frame is at 0.
+      remedy: what the user can do about a broken file; the end of each error message.
+
+    Raises:
+      InputError: the file is missing or no video.
     """
     path = pathlib.Path(path)
     if path.is_dir():
@@ -110,7 +137,15 @@ def first_frame_time(path: Path, remedy: str = video_paths.REMEDY) -> float:
 
 
 def size(path: Path, remedy: str = video_paths.REMEDY) -> tuple[int, int]:
-    """Return the (height, width) of the first frame, pixels."""
+    """Decode the first frame of a video and return its (height, width) in pixels.
+
+    Args:
+      path: a video file, or a folder of numbered images.
+      remedy: what the user can do about a broken file; the end of each error message.
+
+    Raises:
+      InputError: the first frame is missing or cannot be decoded.
+    """
     frame = next(read(path, [1], remedy))
     height, width, _ = frame.rgb.shape
     return height, width

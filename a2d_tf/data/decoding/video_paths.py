@@ -26,10 +26,17 @@ REMEDY = "restore it from the release"
 
 
 def find(folder: Path, vid: str) -> pathlib.Path | None:
-    """Return the path of a video in a folder of videos; None if there is none.
+    """Find a video in a folder of videos by its name.
 
     The video is a file `<vid>.mp4` or with another suffix of `VIDEOS`, also in the form
-    `.MP4` or `.Mp4`; if there is no such file, it is the folder `<vid>`.
+    `.MP4` or `.Mp4`; if there is no such file, it is the folder `<vid>` of images.
+
+    Args:
+      folder: the folder of videos.
+      vid: VID, the name of the video, a file name without suffix.
+
+    Returns:
+      path of the file or folder; None if there is none.
     """
     folder = pathlib.Path(folder)
     for change_case in (str.lower, str.upper, str.title):
@@ -43,7 +50,15 @@ def find(folder: Path, vid: str) -> pathlib.Path | None:
 
 
 def files(path: Path, suffixes: tuple[str, ...] = IMAGES) -> tuple[pathlib.Path, ...]:
-    """List the files that hold the frames: the video file, or a folder's images."""
+    """List the files that hold a video's frames: the video file, or a folder's images.
+
+    Args:
+      path: a video file, or a folder of images.
+      suffixes: suffixes of the images, in lower case.
+
+    Returns:
+      the paths, sorted by name.
+    """
     path = pathlib.Path(path)
     if not path.is_dir():
         return (path,)
@@ -61,7 +76,15 @@ def begins_with_zero(path: Path) -> bool:
 
 
 def images(folder: Path, remedy: str = REMEDY) -> dict[int, pathlib.Path]:
-    """List the numbered images of a folder: {1-based number: path}, ascending.
+    """List the numbered images of a folder.
+
+    Args:
+      folder: the folder, whose images are named by numbers such as 00001.png.
+      remedy: what the user can do about a folder without images; the end of the error
+        message.
+
+    Returns:
+      {number of the frame, from 1: path of its image}, ascending.
 
     Raises:
       InputError: the name of an image is not a number, two images have the same number,
