@@ -64,7 +64,8 @@ def predict(
       output: path of the folder of the prediction.
       span: the answered frames, in which instances are predicted.
       track_settings: how individuals are tracked.
-      kinds: the kinds of results to write, of `RESULT_FILES`.
+      kinds: the kinds of results to write, such as "tracks" and "overlay": keys of
+        `RESULT_FILES`.
       record: contents of `prediction.json`, for a video of a library; None for a single
         video. With a record, a signal discards the frames so far.
       progress: title of the progress bar; None for no bar.

@@ -26,7 +26,7 @@ _COLUMNS = 4
 
 
 class _Row(NamedTuple):
-    """A row of frames.csv."""
+    """A row of `frames.csv`: a chosen frame, its rank from 1, and its reasons."""
 
     rank: int
     video: str

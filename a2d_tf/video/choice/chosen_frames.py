@@ -154,11 +154,11 @@ class _Video(NamedTuple):
     """A predicted video that is not held out, and its annotated frames.
 
     Attributes:
-      folder: of the prediction.
-      info: the contents of `video.json`.
+      folder: path of the folder of the prediction.
+      info: contents of its `video.json`.
       times: {number of an answered frame: its time in seconds}.
-      annotated_frames: numbers of the annotated frames.
-      annotated_seconds: times of the annotated frames, seconds.
+      annotated_frames: numbers of the annotated frames, from 1.
+      annotated_seconds: times of the annotated frames, in seconds.
     """
 
     folder: pathlib.Path

@@ -83,7 +83,7 @@ class _Answer(NamedTuple):
 
 
 class _PastFrame(NamedTuple):
-    """An answered frame.
+    """An answered frame before the newest one.
 
     Attributes:
       number: number of the frame.
@@ -178,12 +178,13 @@ class _ReasonFinder:
 
     Args:
       labels: the label space of the prediction.
-      size: (height, width) of the frames.
+      size: (height, width) of the frames, in pixels.
       answers: the result of `_read_answers`.
-      counts: see `find_reasons`.
+      counts: {name of a pair of actor and action: number of its training instances};
+        None without records.
 
     Attributes:
-      best_reasons: {frame: {kind: the best reason of this kind}}.
+      best_reasons: {number of a frame: {kind of reason: the best reason of this kind}}.
     """
 
     def __init__(
@@ -242,6 +243,7 @@ class _ReasonFinder:
                 self._note(later_frames[0].number, "lost", 1.0, text)
 
     def _note_change(self, frame: int, row: _Row) -> None:
+        """Note that the label of a track differs from its label before."""
         last_code = self._last_codes.get(row.track, row.code)
         if last_code != row.code:
             name_before = self._name(row.track, last_code)
@@ -249,6 +251,7 @@ class _ReasonFinder:
             self._note(frame, "changed", 1.0, text)
 
     def _note_margin(self, frame: int, row: _Row) -> None:
+        """Note that the two best labels of an instance are nearly as likely."""
         answer = self._answers.get((frame, row.track))
         if answer is None:
             return
@@ -258,6 +261,7 @@ class _ReasonFinder:
         self._note(frame, "margin", 1 - answer.margin / SMALL, text)
 
     def _note_rare_pair(self, frame: int, row: _Row) -> None:
+        """Note that the records have few instances with the label of a track."""
         if self._counts is None:
             return
         count = self._counts.get(self._labels.name(row.code), 0)
@@ -278,6 +282,7 @@ class _ReasonFinder:
             self._note(frame, "crossing", float(iou[first, second]), text)
 
     def _name(self, track: int, code: int) -> str:
+        """Return the number of a track and a label, in words."""
         return f"#{track} {self._labels.name(code)}"
 
 

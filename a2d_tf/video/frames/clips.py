@@ -25,8 +25,8 @@ class Clip(NamedTuple):
       image: the key frame, RGB uint8 [H, W, 3].
       features: the features of the 2L + 1 frames of the clip, in order; L is the number
         of its frames before the key frame. Empty for a labeller that needs no features.
-      motion: motion maps of the key frame, {name: float32 [h, w, C]}; None if the
-        network reads none.
+      motion: motion maps of the key frame, the motion in each part of it: {name:
+        float32 [h, w, C]}; None if the network reads none.
     """
 
     key: int

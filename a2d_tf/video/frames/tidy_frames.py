@@ -36,7 +36,7 @@ def tidy_frames(
 
     Yields:
       the frames in order. A frame is held until no later frame can change the bouts in
-      it, for `min_bout` and `merge_gap` seconds or so at most.
+      it, which takes little more than `min_bout` and `merge_gap` seconds of the video.
     """
     if lengths.are_unlimited:
         yield from frames
@@ -177,6 +177,7 @@ class _Tracks:
         )
 
     def _is_known(self, track_id: int, seconds: float) -> bool:
+        """Return whether later frames change nothing in a track's bout at a time."""
         bouts = self._bouts[track_id]
         index = bouts.index(seconds)
         for span in bouts.spans[:index]:

@@ -129,7 +129,10 @@ def keep_tracks(
 def _bout_model(
     network: FeatureNetwork, reader: Reader, span: Span
 ) -> BoutModel | None:
-    """Return the model of the bouts that a network was coded with; None without any."""
+    """Return the model of bouts, by the lengths of the coded bouts that were learned.
+
+    It is None if the network did not learn from coded times.
+    """
     bout_seconds = network.info.get("bout_seconds", {})
     frames_per_second = reader.fps / span.every
     return BoutModel.of_seconds(bout_seconds, network.labels, frames_per_second)

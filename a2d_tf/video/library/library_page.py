@@ -27,9 +27,9 @@ class _Page(NamedTuple):
     """A page of a library.
 
     Attributes:
-      file: its name.
-      names: of its videos.
-      has_pictures: whether it shows a picture of each.
+      file: name of the page's file.
+      names: names of the videos on the page.
+      has_pictures: whether the page shows a picture of each video.
     """
 
     file: str

@@ -43,7 +43,8 @@ class Request:
         video.
       every: N to predict only each Nth frame.
       track_settings: how individuals are tracked.
-      kinds: the kinds of results to write, of `prediction_folder.RESULT_FILES`.
+      kinds: the kinds of results to write, such as "tracks" and "overlay": keys of
+        `prediction_folder.RESULT_FILES`.
       model: the identity of the model: its name and digest, see
         `model_source.identity`.
       settings: further settings by which predictions differ, {name of a flag: value}.

@@ -142,7 +142,12 @@ def read_part(folder: pathlib.Path) -> Part:
 
 
 def _make(folder: pathlib.Path, sources: Collection[str]) -> Part:
-    """Make the part of a prediction from the files that it has."""
+    """Make the part of a prediction from the files that it has.
+
+    Args:
+      folder: path of the folder of the prediction.
+      sources: names of those of `_SOURCES` that it has.
+    """
     video_info = read_video_info(folder)
     tracks = []
     if RESULT_FILES["tracks"] in sources:

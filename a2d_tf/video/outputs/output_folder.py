@@ -46,7 +46,8 @@ def open_outputs(
         of an earlier prediction there are replaced.
       reader: the reader of the video.
       every: N if only each Nth frame is predicted.
-      kinds: the kinds of results to write, of `RESULT_FILES`.
+      kinds: the kinds of results to write, such as "tracks" and "overlay": keys of
+        `RESULT_FILES`.
 
     Raises:
       InputError: the folder cannot be written, another process is writing to it, or it
@@ -87,7 +88,8 @@ def open_library_outputs(
       folder: path of the folder of the prediction, in the folder of the library.
       reader: the reader of the video.
       every: N if only each Nth frame is predicted.
-      kinds: the kinds of results to write, of `RESULT_FILES`.
+      kinds: the kinds of results to write, such as "tracks" and "overlay": keys of
+        `RESULT_FILES`.
       record: the contents of `prediction.json`, to which the number of frames is added.
 
     Raises:

@@ -50,7 +50,8 @@ class PredictionWriter:
       folder: path of an empty folder, in which the files are created.
       reader: the reader of the video.
       every: N if only each Nth frame is predicted.
-      kinds: the kinds of results to write, of `RESULT_FILES`.
+      kinds: the kinds of results to write, such as "tracks" and "overlay": keys of
+        `RESULT_FILES`.
 
     Attributes:
       frames: number of frames that were added.

@@ -174,6 +174,9 @@ def of_split(split: str | None) -> str:
 
 
 def _is_poor(behaviour: BehaviourCounts) -> bool:
-    """Whether more of its labels are wrong than right, or nobody knows."""
+    """Return whether a label of this behaviour is to be doubted.
+
+    It is if fewer than half of such labels were right, or the behaviour was not tested.
+    """
     precision = behaviour.counts.precision
     return not behaviour.is_tested or precision is None or precision < _ENOUGH

@@ -47,7 +47,12 @@ _TICK_SECONDS = (
 
 
 class _Tick(NamedTuple):
-    """A mark of the timeline: its position, percent of the width, and its time."""
+    """A mark of the timeline.
+
+    Attributes:
+      left: position of the mark, percent of the width, as text.
+      time: time of the mark, as text.
+    """
 
     left: str
     time: str
@@ -77,10 +82,10 @@ class _TimelineRow(NamedTuple):
     """A track on the timeline.
 
     Attributes:
-      name: of the track.
-      score: of the track.
+      name: number of the track, and the name or actor of its individual.
+      score: mean score of the track.
       changes_actor: whether bouts have different actors; bars then show the actor.
-      bouts: its bars.
+      bouts: a bar for each bout.
     """
 
     name: str

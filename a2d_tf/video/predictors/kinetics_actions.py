@@ -127,7 +127,16 @@ def box_means(values: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 
 def _weights(first: np.ndarray, last: np.ndarray, cells: int) -> np.ndarray:
-    """Return the weight of each cell of a side in the means of spans, [N, cells]."""
+    """Return the weights of a map's cells, along one axis, in the means of N spans.
+
+    Args:
+      first: [N], starts of the spans in shares of the axis.
+      last: [N], ends of the spans.
+      cells: number of cells along the axis.
+
+    Returns:
+      [N, cells]; the weights of a span add up to 1.
+    """
     shares = (np.arange(_POINTS) + 0.5) / _POINTS
     places = first[:, None] + (last - first)[:, None] * shares
     places = np.clip(places * cells - 0.5, 0, cells - 1)

@@ -97,8 +97,8 @@ class Predictor(ServedFeatureNetwork):
           clip: the features of the 2L + 1 frames around the key frame, in order, as
             `features` returns them.
           size: (height, width) of the frame in the video, pixels.
-          motion: motion maps of the key frame, {name: float32 [h, w, C]}; None if the
-            network reads none.
+          motion: motion maps of the key frame, the motion in each part of it: {name:
+            float32 [h, w, C]}; None if the network reads none.
 
         Returns:
           the instances in pixels of the video, by descending p(actor).

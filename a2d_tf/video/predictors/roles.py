@@ -33,8 +33,8 @@ class InstanceFinder(FeatureNetwork, Protocol):
         Args:
           clip: the features of the 2L + 1 frames around the key frame, in order.
           size: (height, width) of the key frame, pixels of the video.
-          motion: motion maps of the key frame, {name: float32 [h, w, C]}; None if the
-            network reads none.
+          motion: motion maps of the key frame, the motion in each part of it: {name:
+            float32 [h, w, C]}; None if the network reads none.
 
         Returns:
           the instances in pixels of the video.

@@ -95,7 +95,7 @@ class ServedFeatureNetwork:
         """Compute the features of one frame by the first signature.
 
         Args:
-          rgb: the frame at the stored size, RGB uint8 [h, w, 3].
+          rgb: the frame, RGB uint8 [h, w, 3], scaled as the frames in the records.
           flow: float32 [h, w, 2], displacement of each pixel from the previous frame,
             in pixels of that size.
 
@@ -156,7 +156,14 @@ def _load_functions(
     settings: dict[str, Any],
     signatures: FrameSignatures,
 ) -> FrameFunctions:
-    """Load the functions of an exported SavedModel or of a run."""
+    """Load the functions of an exported SavedModel or of a run.
+
+    Args:
+      path: path of the folder, or the name of a packed model.
+      checkpoint: weights of a run, "last" or "best".
+      settings: {name: value} of settings for a run.
+      signatures: names of the functions.
+    """
     folder = os.path.normpath(path)
     if not os.path.isdir(folder) and folder in packed.names():
         folder = packed.find(folder)

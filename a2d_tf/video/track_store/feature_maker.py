@@ -49,8 +49,10 @@ class FeatureMaker:
     def features(self, rgb: np.ndarray, flow: np.ndarray) -> FrameFeatures:
         """Place a frame on the network's canvas, and return the pixels as its features.
 
+        The canvas is an image of fixed size, in which the network sees each frame.
+
         Args:
-          rgb: the frame at the stored size, RGB uint8 [h, w, 3].
+          rgb: the frame, RGB uint8 [h, w, 3], scaled as the frames in the records.
           flow: float32 [h, w, 2], which no feature depends on.
 
         Returns:
