@@ -19,7 +19,10 @@ _ROUNDING = 6e-4  # seconds; BORIS rounds to milliseconds
 
 
 class BoutFrames:
-    """Finds the frames of a video that show coded bouts.
+    """Finds the frames of a video that show coded bouts, by seconds or image names.
+
+    A bout is a period in which a subject does one thing. The video is decoded at the
+    first request.
 
     Args:
       path: the video file, or the folder of images.
@@ -33,11 +36,15 @@ class BoutFrames:
     def check_rates(
         self, observations: Iterable[Observation], fps: float | None
     ) -> None:
-        """Raise InputError if observations of one folder of images state several rates.
+        """Raise InputError if observations of a folder of images state different rates.
+
+        For a video file there is nothing to check. Observations that count images, or
+        that come from a prediction, are ignored.
 
         Args:
-          observations: the observations of the video.
-          fps: images a second that the user states; None if he does not.
+          observations: the coded times of the video, one observation for each coding of
+            it.
+          fps: the images a second that the user states; None if he does not.
         """
         if not self._path.is_dir():
             return
@@ -60,12 +67,15 @@ class BoutFrames:
     def of_observation(
         self, observation: Observation, fps: float | None
     ) -> Iterator[tuple[CodedBout, range]]:
-        """Yield each bout of an observation with the 1-based numbers of its frames.
+        """Yield each coded bout of an observation with the frames that show it.
 
         Args:
-          observation: an observation of the video.
-          fps: images a second of a folder of images, if the user states it; it wins
-            over the rate of the observation.
+          observation: coded times of the video.
+          fps: images a second of a folder of images, if the user states it; None for
+            the rate that the observation states.
+
+        Yields:
+          the bout, and the range of the 1-based numbers of its frames, at least one.
 
         Raises:
           InputError: a bout is not within the video, the video is not as long as the

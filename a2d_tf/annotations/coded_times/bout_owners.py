@@ -1,4 +1,4 @@
-"""The individuals that do what was coded in the bouts of a video."""
+"""The annotated individuals that do what was coded in the bouts of a video."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from a2d_tf.core.errors import join_names, quoted
 
 
 class OwnedBout(NamedTuple):
-    """A bout, and the annotated individuals that its subject means.
+    """A coded bout of a video, and the annotated individuals that its subject means.
 
     Attributes:
-      bout: the action, its start and its end.
-      frames: 1-based numbers of the annotated frames of the bout.
+      bout: the subject, its action, and the start and the end of the action.
+      frames: the 1-based numbers of the annotated frames that show the bout.
       individuals: the individuals that the subject means. If it is known by sight
         alone, these are the individuals that are seen during the bout. An individual
         whose track has gaps may count as several, one after the other.
-      by_sight: whether the subject is known by sight alone.
+      by_sight: whether the subject is known by sight alone, since no annotation has its
+        name: it is the individual that is seen alone during the bout.
       doubt: if several individuals are seen at once, when and who, as text; else ''. A
         bout in doubt gives no individual its action.
     """
@@ -34,7 +35,11 @@ class OwnedBout(NamedTuple):
     doubt: str = ""
 
     def is_shown(self, annotated: AnnotatedIndividuals) -> bool:
-        """Return whether one of its frames shows one of its individuals."""
+        """Return whether a frame of the bout shows an individual of its subject.
+
+        Args:
+          annotated: the annotated individuals of the video.
+        """
         return any(
             annotated.count_shown(number, self.individuals) for number in self.frames
         )
@@ -47,10 +52,10 @@ def find_owners(
     annotated: AnnotatedIndividuals,
     individuals: Mapping[str, set[Individual]],
 ) -> list[OwnedBout]:
-    """Find the individuals and the annotated frames of each bout of a video.
+    """Find the individuals and the annotated frames of each coded bout of a video.
 
     Args:
-      observations: the observations of the video.
+      observations: the coded times of the video.
       fps: images a second, if the video is a folder of images and the user states its
         rate; None for the rate that the observations state.
       bout_frames: finds the frames of the video that show a bout.
@@ -58,6 +63,9 @@ def find_owners(
       individuals: {subject: the individuals that it means}. A subject that is missing
         here is known by sight: it is the individual that is seen alone during its
         bouts.
+
+    Returns:
+      the bouts in the order of the observations.
 
     Raises:
       InputError: a bout is not within the video, the video is not as long as the coded
@@ -111,7 +119,14 @@ def _owned_by_sight(
 
 
 def doubts_of(vid: str, owned_bouts: Iterable[OwnedBout]) -> list[str]:
-    """Return a sentence for each subject with bouts that may be of several."""
+    """Return a sentence for each subject whose bouts may be of several individuals.
+
+    It names the first of these bouts, and says that all of them are left out.
+
+    Args:
+      vid: the name of the video.
+      owned_bouts: the bouts of the video with their individuals.
+    """
     bouts_of_subject: dict[str, list[OwnedBout]] = {}
     for owned in owned_bouts:
         if owned.doubt:

@@ -12,14 +12,15 @@ from a2d_tf.annotations.coded_times.observations import CodedBout, Observation
 
 
 def mean_bout_seconds(coding: Coding, videos: Iterable[str]) -> dict[str, float]:
-    """Return the mean length of the bouts of each action in coded videos, in seconds.
+    """Return the mean length of the coded bouts of each action, in seconds.
 
-    A bout of `coding.outside` lasts from the end of a subject's bout to the start of
-    its next one. Point events and images without a known rate do not count.
+    The action `coding.outside`, if the user states one, has as bouts the times between
+    two bouts of a subject. Point events and images without a known rate do not count,
+    nor do subjects and actions that the user leaves out.
 
     Args:
-      coding: the coded times.
-      videos: names of the videos whose observations count.
+      coding: the coded times, and the user's settings for them.
+      videos: the names of the videos whose bouts count.
 
     Returns:
       {action: seconds}, in alphabetical order; rounded to milliseconds, as BORIS does.

@@ -1,4 +1,4 @@
-"""Videos whose instances get their actions from coded times."""
+"""Videos whose instances get their actions from times coded in BORIS or alike."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from a2d_tf.core.errors import InputError, join_names, quoted
 
 
 class CodedVideos(NamedTuple):
-    """The result of `code_videos`.
+    """The result of `code_videos`: annotations in which coded actions stand.
 
     Attributes:
-      annotations: {video: its annotations}; videos without a frame left are missing.
-      left_out: {video: {reason: the number of frames that were left out for it}}.
-      lost_behaviours: {coded behaviour that no instance shows: its length as text}.
-      notes: sentences on the coding, for the user.
-      doubts: sentences on bouts that may be of several individuals.
+      annotations: {name of a video: its annotations}; videos without a frame left are
+        missing.
+      left_out: {name of a video: {reason: the number of frames that were left out}}.
+      lost_behaviours: {coded behaviour that no instance shows: its total length as
+        text}.
+      notes: sentences for the user on what the coding gave, and what was not used.
+      doubts: sentences for the user on bouts that may be of several individuals.
     """
 
     annotations: Mapping[str, VideoAnnotations]
@@ -41,18 +43,21 @@ def code_videos(
     names: Names,
     open_video: Callable[[str], BoutFrames],
 ) -> CodedVideos:
-    """Give the instances of videos their coded actions, see `give_actions`.
+    """Give the annotated instances of videos the actions coded for their times.
+
+    Frames in which an instance has no action are left out.
 
     Args:
       videos: {name of a video: its annotations}.
       coding: the coded times, and the user's settings for them.
-      names: maps labels to actors and actions.
-      open_video: takes a video's name; returns what finds its frames.
+      names: maps labels of the tool to actors and actions.
+      open_video: a function that takes a video's name, and returns what finds the
+        frames of its bouts.
 
     Raises:
-      InputError: coded times contradict the annotations, see `give_actions`; no
-        annotated frame is within the coded times of a subject or a behaviour; or no
-        frame has an action for each of its instances.
+      InputError: coded times contradict the annotations or each other; no annotated
+        frame is within the coded times of a subject or a behaviour; or no frame has an
+        action for each of its instances.
     """
     if not any(coding.of_video(vid) for vid in videos):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Coded times, and the user's settings for them."""
+"""Coded times: when a subject shows which behaviour, and settings for them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from a2d_tf.core.errors import InputError, quoted
 class Coding:
     """Coded times of videos, and how they give actions to annotated instances.
 
+    A person has coded, in BORIS for example, which subject shows which behaviour when.
+
     Attributes:
-      observations: the observations; they may be of videos without annotations.
+      observations: the coded times, one observation for each coding of a video; videos
+        may lack annotations.
       wins: whether a coded action replaces an annotated one; otherwise only instances
         without an action get the coded one.
       outside: the action of an individual between its coded times; None if these frames
@@ -38,10 +41,10 @@ class Coding:
     by_sight: bool = False
 
     def with_videos(self, folder: VideoFolder) -> Coding:
-        """Return the coding with the names of videos as a folder spells them.
+        """Return the coding with the names of videos spelled as in a folder.
 
         Args:
-          folder: the folder with the videos.
+          folder: the folder of the user's videos.
 
         Raises:
           InputError: `subjects` names a video that is not in the folder.
@@ -67,7 +70,7 @@ class Coding:
 
     @property
     def coded_subjects(self) -> set[str]:
-        """The names of all coded subjects."""
+        """The names of all coded subjects; '' stands for no one in particular."""
         subjects: set[str] = set()
         for observation in self.observations:
             subjects.update(bout.subject for bout in observation.bouts)
@@ -82,11 +85,20 @@ class Coding:
         return behaviours
 
     def of_video(self, vid: str) -> list[Observation]:
-        """Return the observations of a video."""
+        """Return the observations, the coded times, of a video.
+
+        Args:
+          vid: the name of the video.
+        """
         return [one for one in self.observations if one.video == vid]
 
     def leaves_out(self, name: str, vid: str) -> bool:
-        """Return whether the user leaves out a subject or a behaviour in a video."""
+        """Return whether the user leaves out a subject or a behaviour in a video.
+
+        Args:
+          name: the coded name of the subject or the behaviour.
+          vid: the name of the video.
+        """
         return targets_of(self.subjects, name, vid) == []
 
 

@@ -40,12 +40,15 @@ def _coded_names(coding: Coding, videos: Iterable[str]) -> list[_CodedName]:
 def check_all_shown(
     coding: Coding, videos: Iterable[str], shown: set[CodedBout]
 ) -> None:
-    """Raise InputError if no annotated frame shows a coded subject or behaviour.
+    """Raise InputError if a coded subject or behaviour is shown in no annotated frame.
+
+    Names that the user leaves out do not count. The error says from when to when a
+    frame should be annotated.
 
     Args:
-      coding: the coded times.
+      coding: the coded times, and the user's settings for them.
       videos: the names of the annotated videos.
-      shown: the bouts that an annotated frame shows.
+      shown: the bouts of which an annotated frame shows an individual.
     """
     missing = []
     for coded in _coded_names(coding, videos):
@@ -74,16 +77,16 @@ def lost_behaviours(
     coded_videos: Mapping[str, VideoAnnotations],
     names: Names,
 ) -> dict[str, str]:
-    """Return the coded behaviours that no instance shows.
+    """Return the behaviours that were coded, but that no annotated instance shows.
 
     Args:
-      coding: the coded times.
+      coding: the coded times, and the user's settings for them.
       videos: the names of the annotated videos.
-      coded_videos: {video: its annotations}, with the coded actions.
-      names: maps labels to actors and actions.
+      coded_videos: {name of a video: its annotations}, with the coded actions.
+      names: maps labels of the tool to actors and actions.
 
     Returns:
-      {behaviour: the total length of its bouts, as text}.
+      {behaviour: the total length of its bouts, as text such as '2.5 s'}.
     """
     actions = set()
     for instance in instances_of(coded_videos):

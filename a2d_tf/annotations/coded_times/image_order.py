@@ -12,10 +12,10 @@ from a2d_tf.core.errors import InputError
 
 
 class CodedImages:
-    """The images of a folder.
+    """Finds the images of a folder that show coded bouts, which count images.
 
     Args:
-      names: their file names, in the order of their numbers.
+      names: the file names of the images, in the order of their numbers.
     """
 
     def __init__(self, names: Sequence[str]) -> None:

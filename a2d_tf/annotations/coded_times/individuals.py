@@ -11,12 +11,12 @@ from a2d_tf.annotations.labels.names import Names
 
 
 class AnnotatedIndividuals(NamedTuple):
-    """The annotated individuals of a video.
+    """The annotated individuals of one video, and the frames that show them.
 
     Attributes:
       by_frame: {1-based number of an annotated frame: the individual of each of its
-        instances}.
-      first_frame: {individual: the 1-based number of its first frame}.
+        instances, in their order}.
+      first_frame: {individual: the 1-based number of the first frame that shows it}.
     """
 
     by_frame: dict[int, list[Individual]]
@@ -26,11 +26,11 @@ class AnnotatedIndividuals(NamedTuple):
     def of(
         cls, frames: Mapping[int, AnnotatedFrame], names: Names
     ) -> AnnotatedIndividuals:
-        """Collect the individuals of a video.
+        """Collect the individuals of a video from its annotated frames.
 
         Args:
-          frames: {1-based number: annotated frame}.
-          names: maps labels to actors.
+          frames: {1-based number of a frame: its annotation}.
+          names: maps labels of the tool to actors.
         """
         by_frame: dict[int, list[Individual]] = {}
         first_frame: dict[Individual, int] = {}
@@ -43,15 +43,19 @@ class AnnotatedIndividuals(NamedTuple):
         return cls(by_frame, first_frame)
 
     def count_shown(self, frame: int, individuals: set[Individual]) -> int:
-        """Count the instances of a frame that show one of some individuals.
+        """Return how many instances of a frame show one of some individuals.
 
         Args:
           frame: the 1-based number of an annotated frame.
+          individuals: the individuals that count.
         """
         return sum(individual in individuals for individual in self.by_frame[frame])
 
     def words(self) -> list[str]:
-        """Return all actors, names and numbers, in lower case, sorted."""
+        """Return all words by which a subject may mean an individual of the video.
+
+        They are the actors, the names and the user's numbers, in lower case and sorted.
+        """
         words: set[str] = set()
         for individual in self.first_frame:
             words.add(individual.actor.casefold())

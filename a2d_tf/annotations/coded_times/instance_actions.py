@@ -1,4 +1,4 @@
-"""The actions of the instances of a video, from coded times.
+"""The actions of a video's instances, from times coded in BORIS or alike.
 
 What an individual did when a frame was shown becomes its action in that frame.
 """
@@ -32,14 +32,15 @@ _NOBODYS = "frames with an individual that is not coded in its video"
 
 
 class CodedFrames(NamedTuple):
-    """The result of `give_actions`.
+    """The result of `give_actions`: the frames of a video with coded actions.
 
     Attributes:
-      frames: {1-based number: frame} of the frames whose instances all have an action.
+      frames: {1-based number: annotated frame} of the frames whose instances all have
+        an action.
       left_out: {reason: the number of frames that were left out for it}.
       shown: the bouts of which an annotated frame shows an individual.
-      not_coded: {individual that is coded nowhere and has no action, as text: the
-        number of its frames}.
+      not_coded: {text for an individual that is not coded in the video and has no
+        annotated action: the number of its frames that were left out}.
       doubts: a sentence for each subject with bouts that may be of several individuals.
     """
 
@@ -70,9 +71,9 @@ def give_actions(
       vid: the name of the video.
       frames: {1-based number: annotated frame}.
       coding: the coded times, and the user's settings for them.
-      names: maps labels to actors and actions.
+      names: maps labels of the tool to actors and actions.
       bout_frames: finds the frames of the video that show a bout.
-      actors: the actors of all videos, in lower case.
+      actors: the names of the actors in all videos, in lower case.
 
     Raises:
       InputError: two observations contradict each other; a subject fits two individuals

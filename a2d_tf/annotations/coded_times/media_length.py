@@ -19,16 +19,17 @@ def check_media_length(
     fps: float | None,
     has_images: bool,
 ) -> None:
-    """Raise InputError if the coded video has another length than this video.
+    """Raise InputError if the video that was coded has another length than this one.
 
-    The two may have different rates.
+    Then the coded times may be those of other frames. The two may have different rates.
 
     Args:
-      observation: the observation of the coded video.
+      observation: the coded times, with the length of the video that was coded. If it
+        states none, nothing is checked.
       seconds: the length of this video, as the observation counts time.
-      video: its path or name, for the error.
-      fps: its frames a second; None if it has one frame.
-      has_images: whether it is a folder of images.
+      video: the path or the name of this video, for the error.
+      fps: the frames a second of this video; None if it has one frame.
+      has_images: whether this video is a folder of images.
     """
     coded = observation.media_seconds
     if coded is None or _are_alike(seconds, coded):

@@ -15,16 +15,16 @@ PAST_END = 1.0
 
 
 class CodedBout(NamedTuple):
-    """A period in which a subject does one thing.
+    """A coded period in which a subject does one thing.
 
     Attributes:
       subject: the name of the subject; '' for no one in particular.
-      action: the behaviour.
+      action: the name of the behaviour.
       start, end: seconds in the video; equal for a point event. If the observation
         counts images, the indices of two images, from 1: `end` is the first image
         without the action.
       where: the file and the place in it, for errors.
-      start_image, end_image: file names of these images; None if the file does not
+      start_image, end_image: the file names of these images; None if the file does not
         say.
     """
 
@@ -39,15 +39,15 @@ class CodedBout(NamedTuple):
 
 @dataclasses.dataclass
 class Observation:
-    """The coded times of a video.
+    """One coding of a video: what a person, or a prediction, saw in it, and when.
 
     Attributes:
-      name: the name of the observation.
+      name: the name of the observation in the file.
       video: the name of the video's file without its suffix, or of its folder of
         images; if the file does not say it, the name of the observation.
-      file: the file that holds the observation.
-      folder: path of the folder that holds the video; '' if the file does not say.
-      fps: frames a second of the video; None if the file does not say.
+      file: the path of the file that holds the observation.
+      folder: the path of the folder that holds the video; '' if the file does not say.
+      fps: the frames a second of the video; None if the file does not say.
       has_assumed_times: whether the seconds come from a prediction of images whose rate
         nobody stated, so that `fps` was assumed.
       from_first_frame: whether the seconds come from a prediction. They count from the
@@ -56,8 +56,9 @@ class Observation:
       media_seconds: the length of the coded video, in seconds; None if the file does
         not say.
       counts_images: whether bouts have indices of images instead of seconds.
-      bouts: the bouts, in the order in which they end in the file.
-      modifiers: the number of events with modifiers, which are ignored.
+      bouts: the coded bouts, in the order in which they end in the file.
+      modifiers: the number of events with modifiers, BORIS's details of a behaviour,
+        which are ignored.
     """
 
     name: str
@@ -75,19 +76,23 @@ class Observation:
     def rate_of_images(
         self, fps: float | None, otherwise: float | None = None
     ) -> float | None:
-        """Return the number of images a second; None if it is unknown.
+        """Return the number of images a second by which seconds become images.
 
         Args:
-          fps: the rate that the user states. It wins over that of the file, unless the
-            seconds come from a prediction, which used its own rate.
+          fps: the rate that the user states; None if he does not. It wins over that of
+            the file, unless the seconds come from a prediction, which used its own
+            rate.
           otherwise: the rate if neither the user nor the file states one.
+
+        Returns:
+          the rate; None if it is unknown.
         """
         if self.from_first_frame and self.fps:
             return self.fps
         return fps or self.fps or otherwise
 
     def check_times_of_video(self, video: str) -> None:
-        """Raise InputError if the times are of images, so that they do not fit a video.
+        """Raise InputError if the times are of images, and do not fit a video file.
 
         Args:
           video: the path of the video file, for the error.
@@ -104,7 +109,11 @@ class Observation:
             )
 
     def time_text(self, bouts: Sequence[CodedBout]) -> str:
-        """Return how long bouts are in all: '2.5 s', '3 images', 'point events: 2'."""
+        """Return the length of bouts in all: '2.5 s', '3 images' or 'point events: 2'.
+
+        Args:
+          bouts: bouts of this observation.
+        """
         total = math.fsum(bout.end - bout.start for bout in bouts)
         if not total:
             return f"point events: {len(bouts)}"
@@ -112,7 +121,11 @@ class Observation:
 
 
 def check_order(bout: CodedBout) -> None:
-    """Raise InputError if a bout stops before it starts."""
+    """Raise InputError if a bout stops before it starts.
+
+    Args:
+      bout: a coded bout.
+    """
     if bout.end < bout.start:
         raise InputError(
             f"{bout.where}: stops at {bout.end:.3f} s, before it starts at"
@@ -121,7 +134,11 @@ def check_order(bout: CodedBout) -> None:
 
 
 def by_video(observations: Iterable[Observation]) -> dict[str, list[Observation]]:
-    """Return {video: its observations}."""
+    """Return {name of a video: its observations}.
+
+    Args:
+      observations: codings of any videos.
+    """
     observations_of: dict[str, list[Observation]] = collections.defaultdict(list)
     for observation in observations:
         observations_of[observation.video].append(observation)
@@ -129,7 +146,14 @@ def by_video(observations: Iterable[Observation]) -> dict[str, list[Observation]
 
 
 def check_observations(observations: Iterable[Observation]) -> None:
-    """Raise InputError if observations of one name are of two videos or two coders."""
+    """Raise InputError if observations of one video contradict each other.
+
+    They do if they name two folders, so that two videos have one name, or if they code
+    one subject in overlapping times, as two persons would.
+
+    Args:
+      observations: codings of any videos.
+    """
     for observations_of_one in by_video(observations).values():
         _check_folders(observations_of_one)
         _check_coders(observations_of_one)

@@ -41,17 +41,18 @@ def find_individuals(
 
     Args:
       vid: the name of the video.
-      observations: its observations.
-      annotated: its annotated individuals.
-      subjects: what the user says of subjects.
-      actors: the actors of all videos, in lower case. A subject that is one of them
-        stands for no single individual.
-      by_sight: whether a subject that no annotation has may be known by sight, see
-        `Coding`.
+      observations: the coded times of the video.
+      annotated: the annotated individuals of the video.
+      subjects: what the user says in --subjects of subjects: which individuals they
+        mean, or that they are left out.
+      actors: the names of the actors in all videos, in lower case. A subject that is
+        one of them stands for no single individual.
+      by_sight: whether a subject whose name no annotation has may be known by sight: it
+        is the individual that is seen alone during its bouts.
 
     Returns:
-      {subject: its individuals}: none for a subject that the user leaves out. Subjects
-      that are known by sight are missing.
+      {subject: the individuals that it means}. A subject that the user leaves out has
+      none. Subjects that are known by sight are missing.
 
     Raises:
       InputError: a subject fits no individual, or only numbers that a tool chose; or a

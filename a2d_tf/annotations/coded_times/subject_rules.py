@@ -22,15 +22,15 @@ def individuals_called(
     where: str,
     others: Collection[str],
 ) -> set[Individual]:
-    """Return the individuals that a subject names, calls by actor, or numbers.
+    """Return the individuals that a subject means by its name, its actor or its number.
 
     A name wins over an actor, and an actor over a number.
 
     Args:
-      annotated: the individuals of the video.
-      subject: the coded subject.
-      where: the place where it is coded, for the error.
-      others: the other coded subjects of the video.
+      annotated: the annotated individuals of the video.
+      subject: the name of the coded subject.
+      where: the file and the place in it where the subject is coded, for the error.
+      others: the names of the other coded subjects of the video.
 
     Raises:
       InputError: the subject is an actor, and also the number of an individual of
@@ -76,7 +76,14 @@ def _with_number(
 
 
 def individuals_named(individuals: Iterable[Individual], word: str) -> set[Individual]:
-    """Return the individuals with a name: in any case, if none has exactly this one."""
+    """Return the individuals that have a name.
+
+    Upper and lower case count only if an individual has exactly this name.
+
+    Args:
+      individuals: the individuals to choose from.
+      word: the name: a subject, or a word in --subjects.
+    """
     names = {one: normalized(one.name) for one in individuals if one.name}
     exactly = {one for one, name in names.items() if name == word}
     if exactly:
@@ -91,9 +98,13 @@ def only_individual(annotated: AnnotatedIndividuals, subject: str) -> set[Indivi
     subject without a number. Otherwise any subject fits a single track; several tracks
     of a tool may be several individuals.
 
+    Args:
+      annotated: the annotated individuals of the video.
+      subject: the name of the only coded subject.
+
     Returns:
-      the tracks; none if the video shows several individuals, or the subject does not
-      fit.
+      the individual, once for each of its tracks; none if the video shows several
+      individuals, or the subject does not fit.
     """
     everybody = set(annotated.first_frame)
     identities = {(one.actor, one.name, one.number) for one in everybody}
@@ -112,9 +123,14 @@ def only_individual(annotated: AnnotatedIndividuals, subject: str) -> set[Indivi
 
 
 def may_be_unnamed(annotated: AnnotatedIndividuals, subject: str) -> bool:
-    """Return whether a subject may be an individual to which nobody gave a name.
+    """Return whether a subject may mean an individual to which nobody gave a name.
 
-    A number means a track, and so does a name if the user has named individuals.
+    A subject with a number means a track. If the user has named individuals, a subject
+    with a name means one of these.
+
+    Args:
+      annotated: the annotated individuals of the video.
+      subject: the name of the coded subject; '' for no one in particular.
     """
     if number_in(subject) is not None:
         return False
@@ -125,10 +141,15 @@ def may_be_unnamed(annotated: AnnotatedIndividuals, subject: str) -> bool:
 def tracks_numbered_by_tool(
     annotated: AnnotatedIndividuals, subject: str
 ) -> list[Individual]:
-    """Return the tracks that a numeric subject may mean, if a tool numbered them.
+    """Return the tracks that a subject with a number may mean, if a tool numbered them.
+
+    Args:
+      annotated: the annotated individuals of the video.
+      subject: the name of the coded subject: '3' or 'mouse 3'.
 
     Returns:
-      the tracks, by file and number; none if the subject is not numeric.
+      the individuals of these tracks, by file and number; none if the subject has no
+      number.
     """
     number = number_in(subject)
     if number is None:
@@ -143,17 +164,26 @@ def tracks_numbered_by_tool(
 
 
 class Target(NamedTuple):
-    """The user's word for an individual, and the individuals that it may mean."""
+    """The user's word for an individual, and the individuals that it may mean.
+
+    Attributes:
+      individuals: the annotated individuals among which the word is looked up.
+      word: a name, a number of a track, or an actor.
+    """
 
     individuals: set[Individual]
     word: str
 
 
 def split_target(annotated: AnnotatedIndividuals, target: str) -> Target:
-    """Split 'file:word' into the individuals of the file and the word.
+    """Split 'file:word' in --subjects into the individuals of the file and the word.
+
+    Args:
+      annotated: the annotated individuals of the video.
+      target: the user's text for an individual, with or without a file.
 
     Returns:
-      both; or all annotated individuals and the whole target, if it has no colon or no
+      both; or all annotated individuals and the whole text, if it has no colon or no
       individual is in such a file.
     """
     file, colon, word = target.rpartition(":")

@@ -25,7 +25,9 @@ _REMEDY = 'write {"subject": "track id or name"}'
 
 
 def load_subjects(argument: str | os.PathLike) -> Subjects:
-    """Read `Subjects` from JSON.
+    """Read what --subjects says about coded subjects, from JSON.
+
+    It is {subject: individual}, or {subject: {video: individual}}, see `Subjects`.
 
     Args:
       argument: the JSON, or the path of a file that contains it.
@@ -48,7 +50,7 @@ def targets_of(subjects: Subjects, name: str, vid: str) -> list[str] | None:
     """Return the user's words for a subject, or for a behaviour, in a video.
 
     Args:
-      subjects: what the user says.
+      subjects: the content of --subjects.
       name: the coded name of the subject or the behaviour.
       vid: the name of the video.
 

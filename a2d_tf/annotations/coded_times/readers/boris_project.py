@@ -42,7 +42,10 @@ _REMEDY = "save the project again from BORIS"
 
 
 def read(path: str | os.PathLike) -> list[Observation]:
-    """Read the observations of a project.
+    """Read the observations, codings of videos, of a BORIS project.
+
+    Args:
+      path: the .boris file.
 
     Raises:
       InputError: the project is malformed, a state event does not stop, or an

@@ -44,7 +44,13 @@ _NO_TIME = (*BORIS.blanks, "NaN", "nan")
 
 
 def of_aggregated_events(lines: Iterable[Line]) -> list[Observation]:
-    """Return the observations of a table with a line for each bout.
+    """Return the observations of BORIS's aggregated events, a line for each bout.
+
+    Args:
+      lines: the lines of the table, which has the columns `AGGREGATED`.
+
+    Returns:
+      the codings of videos, in the order of their first lines.
 
     Raises:
       InputError: a cell is malformed, a bout ends before it starts, or an observation
@@ -78,7 +84,13 @@ def of_aggregated_events(lines: Iterable[Line]) -> list[Observation]:
 
 
 def of_tabular_events(lines: Iterable[Line]) -> list[Observation]:
-    """Return the observations of a table with a line for each start and stop.
+    """Return the observations of BORIS's tabular events, a line for each start or stop.
+
+    Args:
+      lines: the lines of the table, which has the columns `TABULAR`.
+
+    Returns:
+      the codings of videos, in the order of their first lines.
 
     Raises:
       InputError: a cell is malformed, a start has no stop, or an observation has

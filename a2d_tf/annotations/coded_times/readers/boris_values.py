@@ -17,16 +17,17 @@ SEVERAL_VIDEOS = "observation spans several videos; split it"
 
 
 class Event(NamedTuple):
-    """An event of BORIS.
+    """An event of BORIS: the start or the stop of a behaviour, or a point in time.
 
     Attributes:
       kind: START, STOP, POINT, or STATE, which is either a start or a stop.
       subject: the name of the subject; '' for no one in particular.
-      action: the behaviour.
+      action: the name of the behaviour.
       modifiers: the modifiers as in the file; a start and its stop have equal ones.
       time: the second in the video, or the index of an image, from 1.
       where: the file and the place in it, for errors.
-      image: the file name of the image; None if the event has a second.
+      image: the file name of the image; None if the event has a second, or if the file
+        names no image.
     """
 
     kind: str
@@ -39,17 +40,30 @@ class Event(NamedTuple):
 
 
 class Media(NamedTuple):
-    """The video of an observation: its name and its folder, see `Observation`."""
+    """The video of an observation.
+
+    Attributes:
+      video: the name of the video: its file's without suffix, or that of its folder of
+        images.
+      folder: the path of the folder that holds the file or the folder of images; '' if
+        the file does not say.
+    """
 
     video: str
     folder: str = ""
 
 
 def bouts_of_events(events: Iterable[Event]) -> list[CodedBout]:
-    """Pair the starts with the stops, and return the bouts in the order of the stops.
+    """Pair the starts of behaviours with their stops.
+
+    Args:
+      events: the events of one observation, in the order of the file.
+
+    Returns:
+      the bouts in the order of the stops; a point event is a bout without length.
 
     Raises:
-      InputError: a start has no stop, or a stop no start.
+      InputError: a start has no stop, a stop no start, or a stop is before its start.
     """
     starts: dict[tuple, Event] = {}
     bouts = []
@@ -92,9 +106,9 @@ def _unpaired_error(event: Event, problem: str) -> InputError:
 
 
 def media_of(paths: Sequence[str], observation: str, where: str) -> Media:
-    """Return the video of an observation.
+    """Return the video of an observation that was coded from a video file.
 
-    Without a file the video has the name of the observation.
+    If BORIS names no file, the video has the name of the observation.
 
     Args:
       paths: the files as BORIS writes them: '/a/clip1.mp4', or for two cameras 'player
@@ -119,10 +133,10 @@ def media_of(paths: Sequence[str], observation: str, where: str) -> Media:
 
 
 def images_of(folders: Sequence[str], observation: str, where: str) -> Media:
-    """Return the video of an observation of images: the folder with the images.
+    """Return the video of an observation that was coded from a folder of images.
 
     Args:
-      folders: the folders as BORIS writes them.
+      folders: the paths of folders as BORIS writes them.
       observation: the name of the observation, which the video has without a folder.
       where: the file and the place in it, for errors.
 
@@ -153,9 +167,13 @@ def _only_path(paths: Sequence[str], where: str) -> str:
 
 
 def subject_name(text: str | None) -> str:
-    """Return a subject without spaces around it; '' for no one in particular.
+    """Return the name of a subject without spaces around it, with composed accents.
 
-    Accents are composed, as in `names`.
+    Args:
+      text: the subject as in the file; None if the table has no such column.
+
+    Returns:
+      the name; '' for no one in particular, which BORIS calls 'No focal subject'.
     """
     if text is None or text in BORIS.blanks:
         return ""
@@ -163,9 +181,14 @@ def subject_name(text: str | None) -> str:
 
 
 def action_name(text: str, where: str) -> str:
-    """Return a behaviour without spaces around it; InputError if it is no name.
+    """Return the name of a behaviour without spaces around it, with composed accents.
 
-    Accents are composed, as in `names`.
+    Args:
+      text: the behaviour as in the file.
+      where: the file and the place in it, for errors.
+
+    Raises:
+      InputError: the text is not a valid name of an action.
     """
     name = normalized(text)
     if not is_name(name):
@@ -176,11 +199,12 @@ def action_name(text: str, where: str) -> str:
 
 
 def second_in_video(time: Any, offset: Any, column: str, where: str) -> float:
-    """Return the second in the video, which is the time minus the offset.
+    """Return the second in the video, which is the coded time minus the offset.
 
     Args:
-      time, offset: the cells or fields of the file, in seconds; an offset may be None
-        or ''.
+      time: the time of the event as in the file, in seconds.
+      offset: the observation's time offset as in the file, in seconds; None, '' or 0 if
+        there is none.
       column: the name of the time's column, for errors.
       where: the file and the place in it, for errors.
 
@@ -207,7 +231,16 @@ def _seconds(value: Any, field: str, where: str) -> float:
 
 
 def image_index(value: Any, column: str, where: str) -> float:
-    """Return a value as the index of an image, from 1; InputError if it is not one."""
+    """Return the index of an image, a whole number from 1, that a cell or field states.
+
+    Args:
+      value: the cell or field as in the file.
+      column: the name of the column, for errors.
+      where: the file and the place in it, for errors.
+
+    Raises:
+      InputError: the value is no such index.
+    """
     try:
         index = float(value)  # BORIS writes 3 or 3.0
         if index >= 1 and index.is_integer():
@@ -221,17 +254,28 @@ def image_index(value: Any, column: str, where: str) -> float:
 
 
 def image_name(path: Any) -> str | None:
-    """Return the file name of an image; None if the file states no path."""
+    """Return the file name of the image that an event states.
+
+    Args:
+      path: the path of the image as in the file.
+
+    Returns:
+      the last part of the path; None if the file states no path.
+    """
     if not isinstance(path, str) or path in BORIS.blanks:
         return None
     return re.split(r"[\\/]", path)[-1]
 
 
 def stated_number(value: Any) -> float | None:
-    """Return a rate or a duration that BORIS states; None if it states none.
+    """Return a rate or a duration that BORIS states, a number above 0.
 
     Args:
-      value: '30.000', or for two cameras '30.000|25.000', of which the first counts.
+      value: the cell or field: '30.000', or for two cameras '30.000|25.000', of which
+        the first counts.
+
+    Returns:
+      the number; None if the value is empty or no such number.
     """
     try:
         number = float(str(value).partition("|")[0])

@@ -24,7 +24,14 @@ _NO_TEXT = {  # {first two bytes: what the file is, with the remedy}
 
 
 def read(path: str | os.PathLike) -> list[Observation]:
-    """Read the observations of a file.
+    """Read coded times from a file of any known format.
+
+    Args:
+      path: a project of BORIS, its table of tabular or aggregated events as CSV or TSV,
+        or the summary.csv of a prediction.
+
+    Returns:
+      the observations, one for each coding of a video.
 
     Raises:
       InputError: the file is of no known format, a value is malformed, a state event

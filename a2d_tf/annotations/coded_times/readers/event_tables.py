@@ -12,12 +12,12 @@ from a2d_tf.core.errors import InputError
 
 
 class Line(NamedTuple):
-    """A line of a table.
+    """A line of a table of coded events.
 
     Attributes:
-      cells: {column: cell}.
-      path: the file.
-      where: the file and the line, for errors.
+      cells: {name of a column: the text of the cell, '' if it is missing}.
+      path: the path of the file.
+      where: the file and the number of the line, for errors.
     """
 
     cells: Mapping[str, str]
@@ -26,22 +26,27 @@ class Line(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The names of the columns of a table, and the lines below them."""
+    """A table of coded events that was read.
+
+    Attributes:
+      columns: the names of its columns.
+      lines: the lines below the head.
+    """
 
     columns: set[str]
     lines: list[Line]
 
 
 def read_table(path: str | os.PathLike, text: str, needed: Collection[str]) -> Table:
-    """Read a table.
+    """Read a table of coded events, separated by commas, tabs or semicolons.
 
     Args:
-      path: the file, for errors.
-      text: its content.
-      needed: columns whose cells are missing only if the file was cut off.
+      path: the path of the file, for errors.
+      text: the content of the file.
+      needed: the names of columns whose cells are missing only if the file was cut off.
 
     Raises:
-      InputError: the table is malformed, or was cut off.
+      InputError: the table is malformed, was cut off, or is of BORIS 6.
     """
     # Spreadsheets of many languages separate cells by semicolons.
     separator = max("\t;,", key=text.partition("\n")[0].count)

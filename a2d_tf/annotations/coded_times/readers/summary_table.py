@@ -34,14 +34,15 @@ _VIDEO_INFO = {
 def observations_of(
     path: str | os.PathLike, lines: Iterable[Line]
 ) -> list[Observation]:
-    """Return an observation for each video of a `summary.csv`.
+    """Return the predicted bouts of a `summary.csv`, as an observation for each video.
 
-    The table of a library has a column of the videos' names. For a single prediction,
-    `video.json` beside the table names the video.
+    The table of a library of predictions has a column of the videos' names. For a
+    single prediction, `video.json` beside the table names the video. The numbers of
+    tracks become subjects.
 
     Args:
-      path: the table.
-      lines: its lines.
+      path: the path of the table.
+      lines: the lines of the table.
 
     Raises:
       InputError: a cell is malformed, a bout ends before it starts, or `video.json` is
