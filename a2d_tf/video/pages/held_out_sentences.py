@@ -9,7 +9,7 @@ from a2d_tf.runs.held_out_scores import HeldOutScores, SecondsScores, TrackScore
 def of_model(held_out: HeldOutScores) -> str:
     """Say how many annotated objects, or coded seconds, a model labels right.
 
-    All behaviours are counted together.
+    Objects are counted for all behaviours together, seconds also for each behaviour.
 
     Args:
       held_out: scores of the model in videos that were held out.

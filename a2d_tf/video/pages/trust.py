@@ -162,13 +162,13 @@ def of_unsure(held_out: HeldOutScores | None) -> str:
 
 
 def of_split(split: str | None) -> str:
-    """Say what follows from what a video was to the model.
+    """Say what it means for a page what its video was to the model.
 
     Args:
       split: "trained", "held out" or "new"; None or "" if it is unknown.
 
     Returns:
-      a clause without a full stop; "" if the split is unknown.
+      text without the last full stop; "" if the split is unknown.
     """
     return _OF_SPLIT.get(split or "", "")
 

@@ -72,7 +72,7 @@ class VideoPredictor(Protocol):
     def description(self) -> str:
         """Say which model predicts, and which instances it reports, for the user.
 
-        For example "model_20000, p(actor) >= 0.7".
+        For example "ckpt-20000, p(actor) >= 0.7".
         """
 
     def frames(
