@@ -92,10 +92,10 @@ class AnnotatedVideos:
         Args:
           exports: the files, folders and zips of the annotations.
           folder: the folder of the videos.
-          label_space: the label space that the user states. None: it is derived from
-            the annotations (see `derive_label_space`), after those of `earlier_labels`.
-          earlier_labels: the label space of earlier records, all of whose labels must
-            stay; None if there are no such records.
+          label_space: the label space, all actors and actions, that the user states.
+            None: it is derived from the annotations, and begins with `earlier_labels`.
+          earlier_labels: the label space of the records of an earlier training, all of
+            whose labels must stay; None if there are no such records.
           names: maps labels of the tool to actors and actions.
           options: how files are read, and which frames and shapes count as annotated.
           coding: coded times, which give the instances their actions; None if all
@@ -103,9 +103,9 @@ class AnnotatedVideos:
           selection: which annotated frames are used, and for which split.
 
         Raises:
-          InputError: a file cannot be read or is of no known format, a label has no
-            actor and action, no video fits a frame, a test video is not annotated, or
-            `label_space` lacks some of `earlier_labels`.
+          InputError: a file cannot be read or is of no known format, no frame is
+            annotated, a label has no actor and action, no video fits a frame, a test
+            video is not annotated, or `label_space` lacks some of `earlier_labels`.
         """
         used = read_annotations(
             exports,

@@ -89,7 +89,7 @@ class UsedAnnotations:
 
     @property
     def documents(self) -> list[Document]:
-        """The documents of all exports."""
+        """The documents of all exports: the annotations of each file."""
         return documents_of(self.exports)
 
 
@@ -109,10 +109,10 @@ def read_annotations(
     Args:
       exports: the files, folders and zips of the annotations.
       folder: the folder of the videos.
-      label_space: the label space that the user states; None to derive it from the
-        annotations and `earlier_labels`.
-      earlier_labels: the label space of earlier records, all of whose labels must stay;
-        None if there are no such records.
+      label_space: the label space, all actors and actions, that the user states. None:
+        it is derived from the annotations, and begins with `earlier_labels`.
+      earlier_labels: the label space of earlier training records, all of whose labels
+        must stay; None if there are no such records.
       names: maps labels of the tool to actors and actions.
       options: how files are read, and which frames and shapes count as annotated.
       coding: coded times, which give the instances their actions; None if all actions

@@ -12,7 +12,9 @@ from a2d_tf.core.errors import InputError
 
 
 class CodedImages:
-    """Finds the images of a folder that show coded bouts, which count images.
+    """Finds the images of a folder that show a coded bout, by their indices or names.
+
+    BORIS and the folder may have the images in different orders.
 
     Args:
       names: the file names of the images, in the order of their numbers.

@@ -18,7 +18,7 @@ Either polygons [[x1, y1, x2, y2, ...], ...], or an RLE {'size', 'counts'}.
 
 @dataclasses.dataclass(frozen=True)
 class Instance:
-    """One annotated instance of a frame.
+    """One actor in one annotated frame: its label, its shape, its individual.
 
     Attributes:
       label: the tool's name of the class: an actor, or 'actor-action'.
@@ -37,9 +37,11 @@ class Instance:
         It is the `name` if that is a number. Otherwise it is the track, if a person or
         our own export numbered the tracks of the file. A number that a tool chose does
         not count: CVAT numbers the parts of all tracks from 0, anew in each export.
-      coded: the action that was coded for the time of the frame; None if none was.
+      coded: the action that was coded for the time of the frame, in BORIS or alike;
+        None if none was.
       coded_at: the file with the coded time and the place in it; None without one.
-      fields: {name: value as in the file} of the fields in `instance_fields.FIELDS`.
+      fields: {name: value as in the file} of further data of the instance, whose names
+        are those of `instance_fields.FIELDS`.
     """
 
     label: str

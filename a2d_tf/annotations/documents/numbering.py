@@ -28,8 +28,7 @@ class Numbering(NamedTuple):
     Attributes:
       kind: what the number of a frame counts.
       explanation: a sentence that explains the numbers to the user, such as 'CVAT
-        counts
-        from 0: its frame 5 is frame 6 of the video'.
+        counts from 0: its frame 5 is frame 6 of the video'.
     """
 
     kind: Counted

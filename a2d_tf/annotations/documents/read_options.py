@@ -15,9 +15,8 @@ class ReadOptions:
     Attributes:
       format_name: the name of the export's format, one of `readers.formats.FORMATS`;
         None to find it out from the content of the files.
-      first_frame: the number of the first frame of a video file, 0 or 1, if the file
-        numbers frames by images' names or is of MOT; None for the format's own, mostly
-        1.
+      first_frame: 0 or 1, the number of the first frame of a video file, where images'
+        names number frames and in tracks of MOT; None for the format's own, mostly 1.
       interpolated: whether a frame counts as annotated if the tool interpolated all its
         shapes.
       empty_frames: whether a frame that the file lists without shapes counts as

@@ -18,8 +18,9 @@ def label_space_of(instances: Iterable[Instance], names: Names) -> LabelSpace:
     Args:
       instances: all annotated instances.
       names: maps the labels of the instances to pairs of actor and action. If it has a
-        label space, that one is returned; if it `grows`, with the pairs that it lacks.
-        Otherwise the label space follows from the pairs, see `derive_label_space`.
+        label space, that one is returned, and if it `grows`, with the pairs that it
+        lacks. If it has none, the label space follows from the pairs by
+        `derive_label_space`.
 
     Raises:
       InputError: labels have no actor and action, all of which are listed with counts;

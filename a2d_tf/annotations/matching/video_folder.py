@@ -45,9 +45,9 @@ class VideoFiles:
 
     @functools.cached_property
     def extent(self) -> VideoExtent | None:
-        """The size and the length of the first path, which is decoded once for it.
+        """The size and length of the first of `paths`; None if that is no whole video.
 
-        It is None if the path is no complete video.
+        It is decoded at the first request.
         """
         path = self.paths[0]
         try:
@@ -57,12 +57,14 @@ class VideoFiles:
 
 
 class VideoFolder:
-    """The videos of a folder, found by the names that tools give them.
+    """The videos of a folder, found by the names that users and tools give them.
 
-    Args, which are also attributes:
+    Args:
       path: the folder.
       videos: {name of a video: its files}. The name is that of the file without its
         suffix, or that of the folder of images.
+
+    Both are attributes, too.
     """
 
     def __init__(self, path: pathlib.Path, videos: Mapping[str, VideoFiles]) -> None:

@@ -65,7 +65,11 @@ class NameForms(NamedTuple):
 
     @classmethod
     def of(cls, name: str) -> NameForms:
-        """Return the two forms of a video's name."""
+        """Return the two forms of a video's name.
+
+        Args:
+          name: the name, as a folder or a tool spells it.
+        """
         text = unicodedata.normalize("NFC", name).lower()
         separated = re.sub(r"(?:[^\w+]|_)+", "_", text)
         omissible = r"[\s_()\[\]'\u2019]+"

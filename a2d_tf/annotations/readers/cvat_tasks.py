@@ -64,7 +64,8 @@ class Task:
         """Return the 1-based number of a frame in the video.
 
         Args:
-          frame: the number of the frame in the file, from 0, with the task's `offset`.
+          frame: the number of the frame in the file. It counts from 0, and the export
+            of a project adds `offset`.
 
         Raises:
           ValueError: the task does not show the frame. The message does not name the

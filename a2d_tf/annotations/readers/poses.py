@@ -42,7 +42,9 @@ class Pose(NamedTuple):
 
 
 def boxes_around(points: np.ndarray) -> np.ndarray:
-    """Return the boxes around the points of poses, enlarged by `MARGIN` on each side.
+    """Return the boxes around the points of poses, with a margin on each side.
+
+    The margin is `MARGIN`, a tenth, of the longer side of the box.
 
     Args:
       points: float64 [..., P, 2], the x and y of the P points of each pose in pixels;

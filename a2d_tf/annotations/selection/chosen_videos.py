@@ -24,8 +24,8 @@ class ChosenVideos(NamedTuple):
       splits: {name of a video: 'train' or 'test'}, as its files or earlier records
         state, or as it was chosen. It does not regard the test videos that the user
         names.
-      candidates: all annotated videos with their splits, for which test videos that the
-        user names count most.
+      candidates: all annotated videos with their final splits. If the user names test
+        videos, all others are for training.
       videos: the candidates that have used frames.
     """
 

@@ -54,9 +54,9 @@ def notes_on_new(splits: Mapping[str, str], selection: Selection) -> list[str]:
       selection: what the user says of splits, with the splits of earlier records.
 
     Returns:
-      at most three sentences: on the new videos of which the user was asked to annotate
-        frames, on other new training videos, and on new test videos. There are none
-        without earlier records.
+      a list of at most three sentences, which name the new training videos whose frames
+      `a2d next` asked the user to annotate, the other new training videos, and the new
+      test videos. It is empty without earlier records.
     """
     if not selection.earlier:
         return []
@@ -88,7 +88,8 @@ def notes_on_sides(splits: Mapping[str, str], earlier: Mapping[str, str]) -> lis
 
     Args:
       splits: {name of a video: 'train' or 'test'}.
-      earlier: the same of earlier records, which may have other videos.
+      earlier: {name of a video: its split} in earlier records, which may have other
+        videos.
 
     Returns:
       a list of one sentence; an empty list if no video has changed its split.

@@ -77,17 +77,18 @@ def split_by_pairs(
 ) -> dict[str, str]:
     """Assign videos to 'train' and 'test', so that both show each pair if possible.
 
-    Only videos without a stated or an earlier split move. They all begin in training.
-    First the video moves to the other split that removes most faults (see `_Faults`),
-    again and again until no move removes any. Then videos move in the order of a hash
-    of their names until about a fifth of them is tested, if the move makes no new
-    fault. The result is the same on every machine and in every order of the videos.
+    A pair is an actor with its action. Only videos without a stated or an earlier split
+    move; they begin in training. First the video moves to the other split that removes
+    most faults, again and again until no move removes any. The faults are, the most
+    important first: there is no test video; a pair has no training video; a pair of two
+    videos or more has no test video. Then videos move in the order of a hash of their
+    names until about a fifth of them is tested, if the move makes no new fault. The
+    result is the same on every machine and in every order of the videos.
 
     Args:
       stated: {name of a video: the split that its annotation files state, or None}.
-      videos_of_pairs: for each pair of actor and action, the names of the videos that
-        show it.
-      earlier: {name of a video: its split} of earlier records, which may have other
+      videos_of_pairs: for each pair, the names of the videos that show it.
+      earlier: {name of a video: its split} in earlier records, which may have other
         videos, too.
 
     Returns:

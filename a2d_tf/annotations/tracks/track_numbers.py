@@ -11,7 +11,7 @@ from a2d_tf.annotations.tracks.track_identities import TrackIdentities
 def page_numbers(
     frames: Iterable[AnnotatedFrame], identities: TrackIdentities
 ) -> dict[int, int]:
-    """Return the numbers by which pages call the tracks of a video.
+    """Return the numbers by which a prediction's pages call the tracks of a video.
 
     A track has the number that the user gave to its individual. Otherwise it has the
     annotation tool's number, plus 1 if the tool counts from 0. If another track has

@@ -14,8 +14,8 @@ from a2d_tf.annotations.writers.tracked_video import Shape, TrackedVideo
 def keep_key_frames(video: TrackedVideo, every: int) -> TrackedVideo:
     """Return a video with its key frames only, between which a tool interpolates.
 
-    Key frames have all their shapes. Between two of them the tool may interpolate a
-    track, up to `Shape.until`.
+    Key frames keep all their shapes. `Shape.until` is set, so that a tool does not
+    interpolate over frames in which a track is missing.
 
     Args:
       video: the tracks in all frames.
