@@ -1,6 +1,7 @@
-"""Checkpoints of a run folder: written, found and read.
+"""Write, find and read the checkpoints of a run folder.
 
-An older checkpoint stays until the new one is complete.
+A checkpoint is the files `ckpt-<step>.*` with the weights, and while training with the
+optimizer's state. An older checkpoint stays until the new one is complete.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ logger = logging.getLogger(__name__)
 
 
 def save(folder: str, parts: dict[str, Any], step: int, keep: int = 1) -> None:
-    """Write `ckpt-<step>`, and remove older ones.
+    """Write the checkpoint `ckpt-<step>`, and then remove older ones.
 
     Args:
-      folder: of checkpoints.
-      parts: {name: trackable}.
-      step: of the training.
-      keep: how many checkpoints up to this step remain. With 1, all others are
-        removed.
+      folder: the folder of the checkpoints.
+      parts: {name: object that TensorFlow can track, such as the network}.
+      step: the number of training steps that are done.
+      keep: the number of checkpoints up to this step that remain. With 1, all others
+        are removed, later ones too.
 
     Raises:
-      InputError: it cannot be written; the older ones stay.
+      InputError: the checkpoint cannot be written; the older ones stay.
     """
     with writing(folder, step):
         tf.train.Checkpoint(**parts).write(os.path.join(folder, f"ckpt-{step}"))
@@ -56,7 +57,16 @@ def save(folder: str, parts: dict[str, Any], step: int, keep: int = 1) -> None:
 
 @contextlib.contextmanager
 def writing(folder: str, step: int) -> Iterator[None]:
-    """Turn TensorFlow's errors while a run's folder is written into InputError."""
+    """Turn TensorFlow's errors inside a `with` block into one clear InputError.
+
+    Args:
+      folder: the folder that the block writes; partial checkpoints are removed from it
+        after an error.
+      step: the training step to name in the message.
+
+    Raises:
+      InputError: TensorFlow could not write, as on a full disk.
+    """
     try:
         yield
     except tf.errors.OpError as error:
@@ -78,10 +88,16 @@ def sweep(folder: str) -> None:
 
 
 def newest(folder: str) -> str | None:
-    """Return the path, without suffix, of a folder's newest whole checkpoint, or None.
+    """Find the newest whole checkpoint in a folder.
 
     A damaged checkpoint, such as a full disk or a power failure leaves, is skipped with
     a warning: every tensor is read, and TensorFlow compares its checksum.
+
+    Args:
+      folder: the folder of the checkpoints.
+
+    Returns:
+      the path of the checkpoint without suffix; None if the folder has none.
 
     Raises:
       InputError: there are checkpoints, but all are damaged, or at such a path that
@@ -110,10 +126,16 @@ def newest(folder: str) -> str | None:
 
 
 def find(run: str) -> str:
-    """Return the path, without suffix, of a run folder's newest whole checkpoint.
+    """Find the newest whole checkpoint of a run.
+
+    Args:
+      run: the run folder.
+
+    Returns:
+      the path of the checkpoint without suffix.
 
     Raises:
-      InputError: no checkpoint there, or damaged ones alone.
+      InputError: the run has no checkpoint, or only damaged ones.
     """
     folder = run_folder.checkpoint_folder(run)
     path = newest(folder)
@@ -123,16 +145,17 @@ def find(run: str) -> str:
 
 
 def restore(network: Network, run: str) -> str:
-    """Load the weights of a run folder's newest checkpoint into the network.
+    """Load the weights of a run's newest checkpoint into a network.
 
     Args:
-      network: a Network of the run's own ModelConfig and label space.
+      network: a network with the run's own `ModelConfig` and label space.
+      run: the run folder.
 
     Returns:
-      the checkpoint's path.
+      the path of the checkpoint without suffix.
 
     Raises:
-      InputError: no checkpoint there, or one of another network.
+      InputError: the run has no checkpoint, or that of another network.
     """
     path = find(run)
     load(path, {"network": network})
@@ -140,14 +163,15 @@ def restore(network: Network, run: str) -> str:
 
 
 def load(path: str, parts: dict[str, Any]) -> None:
-    """Load trackables out of a checkpoint, which may hold more than these.
+    """Load some parts of a checkpoint, which may hold more than these.
 
     Args:
-      path: of `newest`.
-      parts: {name: trackable}, each of which must be there to the last variable.
+      path: the path of the checkpoint without suffix, as `newest` returns it.
+      parts: {name: object that TensorFlow can track, such as the network}; the
+        checkpoint must have each of their variables. Their values are replaced.
 
     Raises:
-      InputError: a checkpoint of another network.
+      InputError: the checkpoint is one of another network.
     """
     tensorflow_logger = tf.get_logger()
     level = tensorflow_logger.level

@@ -15,11 +15,11 @@ from a2d_tf.core.errors import InputError
 from a2d_tf.core.files import write_json
 
 DEFAULT = 0.7
-"""The authors' choice, for a run without a validation split."""
+"""The threshold of the paper's authors, for a run without a validation split."""
 KIND = {"score_threshold": number(0, 1)}
-"""What a JSON file with a chosen threshold holds."""
+"""The fields of a JSON file with a chosen threshold, as a kind of `check_json`."""
 FILE = "score_threshold.json"
-"""Its name in a run folder, or in a packed model."""
+"""The file with the chosen threshold, in a run folder or a packed model."""
 _METRICS = ({"box_f1": float}, {"segmentation": {"joint": {"miou": float}}})
 """The figures of a validation, as a kind of `check_json`."""
 _AS_GOOD = 1.0  # percent below the best figure
@@ -28,10 +28,13 @@ logger = logging.getLogger(__name__)
 
 
 def choose(figures: Mapping[float, float]) -> float:
-    """Choose the threshold nearest to the default of those as good as the best.
+    """Choose a threshold of p(actor) by the figures of a validation.
+
+    Of the thresholds that are as good as the best one, the nearest to DEFAULT is
+    chosen.
 
     Args:
-      figures: {threshold: percent}, of a validation.
+      figures: {threshold: figure in percent, such as the joint mIoU}.
     """
     return min(
         as_good_as_best(figures),
@@ -40,13 +43,26 @@ def choose(figures: Mapping[float, float]) -> float:
 
 
 def as_good_as_best(figures: Mapping[float, float]) -> list[float]:
-    """Return the thresholds within 1 percent of the best figure, ascending."""
+    """Return the thresholds whose figure is at most 1 point below the best one.
+
+    Args:
+      figures: {threshold: figure in percent}.
+
+    Returns:
+      the thresholds in ascending order, the best one among them.
+    """
     least = max(figures.values()) - _AS_GOOD
     return sorted(threshold for threshold in figures if figures[threshold] >= least)
 
 
 def read(workdir: str | os.PathLike) -> float:
-    """Read the threshold that a run's last validation chose; without one, the default.
+    """Read the threshold that a run's last validation chose.
+
+    Args:
+      workdir: a run folder or a packed model.
+
+    Returns:
+      the threshold; DEFAULT, with a warning, if no validation chose one.
 
     Raises:
       InputError: the file is damaged.
@@ -60,7 +76,14 @@ def read(workdir: str | os.PathLike) -> float:
 
 
 def read_metrics(workdir: str | os.PathLike) -> dict | None:
-    """Read the metrics of a run's last validation; return None without one.
+    """Read the metrics of a run's last validation.
+
+    Args:
+      workdir: a run folder.
+
+    Returns:
+      the metrics that `save` wrote, named as in `metrics.json`; None without a
+      validation.
 
     Raises:
       InputError: the file is damaged.
@@ -84,11 +107,16 @@ def save(
     metrics: dict,
     figures: Mapping[float, float],
 ) -> None:
-    """Write the threshold that a validation chose, and what it chose it by.
+    """Write the threshold that a validation chose, and the figures that decided.
+
+    The file is `score_threshold.json`.
 
     Args:
-      metrics: of the validation split, at this threshold.
-      figures: as of `choose`.
+      workdir: the run folder.
+      threshold: the chosen threshold of p(actor).
+      metrics: the metrics of the validation split at this threshold, named as in
+        `metrics.json`.
+      figures: {threshold: figure in percent} by which it was chosen.
     """
     fields = {
         "score_threshold": threshold,
@@ -99,14 +127,18 @@ def save(
 
 
 def describe_choice(workdir: str | os.PathLike, threshold: float) -> str:
-    """Describe how alike the thresholds were in a run's last validation.
+    """Say that a run's last validation could hardly tell thresholds apart, if so.
 
     Args:
-      threshold: the one that is used.
+      workdir: the run folder.
+      threshold: the threshold of p(actor) that is used.
 
     Returns:
-      a line with the figure of each threshold; "" if it chose another one, or most of
-      them are worse than the best.
+      a line with the figure of each threshold; "" if the validation chose another
+      threshold, or if at most half of the thresholds are as good as the best.
+
+    Raises:
+      InputError: the file is damaged.
     """
     path = os.path.join(workdir, FILE)
     if not os.path.isfile(path):

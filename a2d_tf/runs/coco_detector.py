@@ -1,4 +1,4 @@
-"""Load a detector of COCO's classes, as its public weights are, as if it was a run."""
+"""Load a public detector of COCO's classes in the form of a run, without a training."""
 
 from __future__ import annotations
 
@@ -23,19 +23,22 @@ logger = logging.getLogger(__name__)
 def load(
     path: str, settings: dict[str, Any] | None = None, actors: Sequence[str] = ()
 ) -> Run:
-    """Load a network with COCO's weights alone.
+    """Load a network with the public weights of a detector of COCO's classes.
 
-    It finds COCO's classes, and knows no actions.
+    It finds objects of these classes, and knows no actions: every instance has the
+    action `UNDEFINED`.
 
     Args:
-      path: of a detector's imported weights, or a name of `pretrained`.
-      settings: {setting of inference or computing: value}.
-      actors: the classes to find, each as CLASS or NAME=CLASS; several may have one
-        name. Without any, all classes by their own names.
+      path: a file of imported weights of a detector, or a name of public weights such
+        as "coco".
+      settings: {name of a setting of inference or computing: value}, in place of the
+        defaults.
+      actors: the classes to find, each as CLASS or NAME=CLASS, by which it gets another
+        name; several may have one name. If empty, all classes by their own names.
 
     Raises:
-      InputError: no such file, or not a detector's; or an actor that is none of its
-        classes.
+      InputError: there is no such file, or its weights are not a detector's; or an
+        actor is none of the detector's classes.
     """
     path = cache.resolve(path)
     weights = Weights.read(path)

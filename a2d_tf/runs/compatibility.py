@@ -1,4 +1,4 @@
-"""Checks that settings, labels and records are those of a run, with one clear error."""
+"""Checks that settings, labels and records fit a run; else they raise InputError."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def compare(
     values: Mapping[str, Any],
     remedy: str,
 ) -> None:
-    """Check that values are those of a run.
+    """Check that fields have the same values as in a run.
 
     Args:
-      path: of what holds the differing value, for the message.
-      run_values: {field: its value in the run}.
-      values: {field: value}, with at least the run's fields.
-      remedy: end of the message.
+      path: the file or folder that an error names: the one with the other values.
+      run_values: {name of a field: its value in the run}.
+      values: {name of a field: value to check}, with at least the run's fields.
+      remedy: the end of the error's message, which says what to do.
 
     Raises:
-      InputError: the first field that differs.
+      InputError: a field differs; the message names the first one.
     """
     for name, run_value in run_values.items():
         if values[name] != run_value:
@@ -42,16 +42,16 @@ def compare(
 def check_settings(
     path: str, run_section: Any, section: Any, names: Iterable[str]
 ) -> None:
-    """Check that settings are those of a run.
+    """Check that settings have the same values as in a run.
 
     Args:
-      path: of the run's flags.txt, for the message.
-      run_section, section: the run's settings, and those to check: dataclasses such as
-        `Config.training`.
-      names: of the settings that are compared.
+      path: the path of the run's flags.txt, which an error names.
+      run_section: the run's settings, a dataclass such as `Config.training`.
+      section: the settings to check, of the same dataclass.
+      names: the names of the settings to compare.
 
     Raises:
-      InputError: the first setting that differs.
+      InputError: a setting differs; the message names the first one.
     """
     run_values = {}
     values = {}
@@ -62,10 +62,15 @@ def check_settings(
 
 
 def check_model(workdir: str, run_config: Config, config: Config) -> None:
-    """Raise InputError unless a run's network has these settings.
+    """Check that the settings of the network are those of a run.
 
     Args:
+      workdir: the run folder.
       run_config: the settings of the run.
+      config: the settings to check.
+
+    Raises:
+      InputError: a setting of `Config.model` differs.
     """
     names = [field.name for field in dataclasses.fields(config.model)]
     path = run_folder.flags_path(workdir)
@@ -75,10 +80,16 @@ def check_model(workdir: str, run_config: Config, config: Config) -> None:
 def check_network(
     workdir: str, run_config: Config, config: Config, labels: LabelSpace
 ) -> None:
-    """Raise InputError unless a run's network has these settings and labels.
+    """Check that the settings of the network and its labels are those of a run.
 
     Args:
+      workdir: the run folder.
       run_config: the settings of the run.
+      config: the settings to check.
+      labels: the label space to check.
+
+    Raises:
+      InputError: a setting of `Config.model` or the label space differs.
     """
     check_model(workdir, run_config, config)
     path = run_folder.labels_path(workdir)
@@ -94,11 +105,13 @@ def check_network(
 def check_known(
     path: str | os.PathLike, labels: LabelSpace, run_labels: LabelSpace, remedy: str
 ) -> None:
-    """Check that labels are those of a run, or more.
+    """Check that a label space has all labels of a run; it may have more.
 
     Args:
-      path: of what has the labels, for the message.
-      remedy: end of the message.
+      path: the file or folder with the labels, which an error names.
+      labels: the label space to check.
+      run_labels: the label space of the run.
+      remedy: the end of the error's message, which says what to do.
 
     Raises:
       InputError: a label of the run is missing.
@@ -109,7 +122,16 @@ def check_known(
 
 
 def check_made_alike(facts: Mapping[str, Any], manifest: Manifest) -> None:
-    """Raise InputError unless records are made as those that a network learned from."""
+    """Check that records were made in the same way as those of a network's training.
+
+    Args:
+      facts: {name of `manifest.INPUT_SETTINGS`, such as "clip_stride": its value in the
+        records that the network learned from}.
+      manifest: the manifest of the records to check.
+
+    Raises:
+      InputError: one of these values differs.
+    """
     compare(
         manifest.directory,
         {name: facts[name] for name in INPUT_SETTINGS},
@@ -121,13 +143,19 @@ def check_made_alike(facts: Mapping[str, Any], manifest: Manifest) -> None:
 def check_motion_weights(
     manifest: Manifest, sha256: str, origin: str, remedy: str
 ) -> None:
-    """Raise InputError unless motion maps are by the weights that a network has.
+    """Check that the motion maps of records come from a network's own weights.
+
+    Motion maps are features of the motion around key frames, which an action backbone
+    such as I3D computes; records store them.
 
     Args:
-      manifest: of records with maps of an action backbone.
-      sha256: of the weights of the network's action backbone.
-      origin: what has these weights, for the message.
-      remedy: end of the message.
+      manifest: the manifest of records with such maps.
+      sha256: the digest of the weights of the network's action backbone.
+      origin: the run or file with these weights, which an error names.
+      remedy: the end of the error's message, which says what to do.
+
+    Raises:
+      InputError: the maps were computed with other weights.
     """
     motion = manifest.motion
     assert motion is not None

@@ -1,4 +1,4 @@
-"""Create a run folder for a training, or check that the run in it can go on."""
+"""Make the run folder of a training, or check that the run in it can be resumed."""
 
 from __future__ import annotations
 
@@ -34,12 +34,22 @@ logger = logging.getLogger(__name__)
 
 
 def create(workdir: str, config: Config, manifest: Manifest) -> None:
-    """Make the run folder of a training, or let the run that is there go on.
+    """Make the run folder of a training, or prepare it to be resumed.
 
-    A run without checkpoints begins anew.
+    It writes `flags.txt`, `labels.json`, `records.json` and, for an action backbone,
+    `NOTICE`. If the folder has no checkpoint, the training begins anew, and what an
+    earlier one has left is removed. If it has, the settings that a run must keep are
+    checked, and those that may change, such as the number of steps, are written.
+
+    Args:
+      workdir: the run folder.
+      config: the settings of the training.
+      manifest: the manifest of the records to train on.
 
     Raises:
-      InputError: the folder holds a run of another network or of other records.
+      InputError: the folder holds a run of another network, of other records, or with
+        other values of settings that cannot change; or with --init_run, the records
+        were made in another way than those of the first run.
     """
     if run_folder.is_new(workdir):
         _begin(workdir, config, manifest)

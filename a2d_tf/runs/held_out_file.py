@@ -1,4 +1,7 @@
-"""`held_out.json` of a run or of a packed model: scores in videos held out."""
+"""The file `held_out.json` of a run or a packed model: its scores in held-out videos.
+
+Held-out videos are annotated, but were not trained on.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,25 @@ from a2d_tf.runs import run_folder
 from a2d_tf.runs.held_out_scores import KIND, HeldOutScores
 
 FILE = "held_out.json"
-"""Its field `weights` is the digest of the weights that were scored."""
+"""The name of the file.
+
+Beside the scores it has a field "weights", the digest of the weights that were scored.
+"""
 _REMEDY = "delete it; a2d start with the same flags writes it again"
 
 
 def read(run: str | os.PathLike) -> HeldOutScores | None:
-    """Read the scores of a run or of a packed model.
+    """Read the scores of a model in held-out videos.
+
+    Args:
+      run: a run folder or a packed model.
 
     Returns:
-      None if its newest weights were not scored.
+      the scores; None if there is no file, or if it has the scores of older weights
+      than the newest ones of the run.
 
     Raises:
-      InputError: a damaged file.
+      InputError: the file is damaged.
     """
     path = os.path.join(run, FILE)
     if not os.path.isfile(path):
@@ -34,7 +44,12 @@ def read(run: str | os.PathLike) -> HeldOutScores | None:
 
 
 def write(run: str | os.PathLike, scores: HeldOutScores) -> None:
-    """Write the scores of the newest weights of a run."""
+    """Write `held_out.json`, with the digest of the newest weights.
+
+    Args:
+      run: a run folder or a packed model.
+      scores: the scores of its newest weights in held-out videos.
+    """
     fields = {"weights": _newest_weights(run), **scores.to_json()}
     write_json(os.path.join(run, FILE), fields)
 

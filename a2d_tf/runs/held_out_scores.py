@@ -1,4 +1,8 @@
-"""How good a model is in videos that its training, or its fit, had not seen.
+"""How good a model is in videos that it has not learned from.
+
+A model is a trained network, or a fit of labels to the features of given tracks. The
+counts of a behaviour, an actor with an action, are numbers of objects in annotated
+frames, or of coded seconds.
 
 A run keeps these scores in `held_out.json`, an export as `held_out` in its
 `a2d_tf.json`, and each prediction, without the names of videos, in `video.json`:
@@ -57,17 +61,18 @@ KIND = {
     "trained_on?": [str],
     "tested_on?": [str],
 }
-"""What the fields must be, as for `check_json`."""
+"""The fields of the JSON object of `HeldOutScores`, as a kind of `check_json`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrackScores:
-    """What tracks found in the annotated frames of videos held out of a training.
+    """Annotated objects that predicted tracks find, in videos held out of a training.
 
     Attributes:
-      videos: number of these videos.
-      frames: number of their annotated frames.
-      behaviours: counts of objects.
+      videos: the number of these videos.
+      frames: the number of their annotated frames.
+      behaviours: the annotated, predicted and right objects of each behaviour.
+      unit: "objects", what is counted.
     """
 
     videos: int
@@ -82,12 +87,12 @@ class TrackScores:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> TrackScores:
-        """Return the scores that JSON holds."""
+        """Read the scores from a JSON object with "videos", "frames", "behaviours"."""
         behaviours = _behaviours_from_json(fields["behaviours"])
         return cls(fields["videos"], fields["frames"], behaviours)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields that `from_json` reads."""
+        """Return the scores as a JSON object that `from_json` reads."""
         return {
             "videos": self.videos,
             "frames": self.frames,
@@ -97,13 +102,14 @@ class TrackScores:
 
 @dataclasses.dataclass(frozen=True)
 class SecondsScores:
-    """How many coded seconds got their behaviour, in videos left out of a fit in turn.
+    """Coded seconds that are predicted right, each video by a fit to the other videos.
 
     Attributes:
-      videos: number of the videos.
-      seconds: how many were coded in them.
-      right: how many of these got the coded behaviour.
-      behaviours: counts of seconds.
+      videos: the number of coded videos.
+      seconds: the number of their coded seconds.
+      right: the number of these whose predicted behaviour is the coded one.
+      behaviours: the coded, predicted and right seconds of each behaviour.
+      unit: "seconds", what is counted.
     """
 
     videos: int
@@ -114,7 +120,10 @@ class SecondsScores:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> SecondsScores:
-        """Return the scores that JSON holds."""
+        """Read the scores from a JSON object with "videos" and "behaviours".
+
+        "seconds" and "right" are 0 if they are missing.
+        """
         return cls(
             videos=fields["videos"],
             seconds=fields.get("seconds", 0),
@@ -123,7 +132,7 @@ class SecondsScores:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields that `from_json` reads."""
+        """Return the scores as a JSON object that `from_json` reads."""
         return {
             "videos": self.videos,
             "seconds": self.seconds,
@@ -134,13 +143,13 @@ class SecondsScores:
 
 @dataclasses.dataclass(frozen=True)
 class CrossValidationScores:
-    """The scores of further models with the same settings.
+    """The scores of a cross-validation: of further models with the same settings.
 
-    Each was trained without the videos of one fold, and scored in these.
+    Each of them was trained without the videos of one fold, and scored in these.
 
     Attributes:
-      folds: how many folds there are.
-      tracks: scores in the videos of all folds.
+      folds: the number of folds.
+      tracks: the scores in the videos of all folds together.
     """
 
     folds: int
@@ -148,20 +157,23 @@ class CrossValidationScores:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> CrossValidationScores:
-        """Return the scores that JSON holds."""
+        """Read the scores from a JSON object: "folds", and those of `TrackScores`."""
         return cls(fields["folds"], TrackScores.from_json(fields))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields that `from_json` reads."""
+        """Return the scores as a JSON object that `from_json` reads."""
         return {"folds": self.folds, **self.tracks.to_json()}
 
 
 @dataclasses.dataclass(frozen=True)
 class UnsureLimit:
-    """Which labels are rather wrong than right, see `own_labels.unsure`.
+    """The limit of scores below which a label is more likely wrong than right.
+
+    `own_labels.unsure` computes it.
 
     Attributes:
-      below: labels with a score below it; None if too few were compared to say it.
+      below: the limit, 0 to 1; None if too few labels were compared with the truth to
+        compute it.
     """
 
     below: float | None
@@ -169,17 +181,18 @@ class UnsureLimit:
 
 @dataclasses.dataclass(frozen=True)
 class HeldOutScores:
-    """What a model says of its labels in new videos.
+    """All that a model keeps of how good its labels are in new videos.
 
     Attributes:
-      scores: in videos that it had not seen.
-      unsure: which labels are unsure; None for models of earlier versions, which do not
-        say it.
-      before: counts of objects of the model that this one goes on from, in the same
-        frames; None without such a model.
-      folds: of the cross-validation; None without one.
-      trained_on: names of the videos that the model learned from; None if unknown.
-      tested_on: names of the videos that were held out; None if unknown.
+      scores: the scores in the held-out videos: of objects for a trained network, of
+        coded seconds for a fit.
+      unsure: the limit below which labels are unsure; None for models of earlier
+        versions, which have none.
+      before: the counts of objects, in the same frames, of the model whose weights this
+        one started from (the round before); None without such a model.
+      folds: the scores of a cross-validation; None without one.
+      trained_on: the names of the videos that the model learned from; None if unknown.
+      tested_on: the names of the held-out videos; None if unknown.
     """
 
     scores: TrackScores | SecondsScores
@@ -191,17 +204,19 @@ class HeldOutScores:
 
     @property
     def unsure_below(self) -> float | None:
-        """The score below which a label is unsure; None if that is unknown."""
+        """The score below which a label is unsure; None if there is no such limit."""
         return None if self.unsure is None else self.unsure.below
 
     def split_of(self, video: str) -> str | None:
-        """Return what a video was to the model, of `video_splits.SPLITS`.
+        """Return whether the model learned from a video, held it out, or never saw it.
 
         Args:
-          video: its name, see `video_names`.
+          video: the name of the video, that of its file without suffix, or of its
+            folder.
 
         Returns:
-          None if the model does not name its videos.
+          one of `video_splits.SPLITS`: "trained", "held out" or "new"; None if the
+          names of the model's videos are unknown.
         """
         if video in (self.trained_on or ()):
             return TRAINED
@@ -210,15 +225,16 @@ class HeldOutScores:
         return None if self.trained_on is None else NEW
 
     def without_names(self) -> HeldOutScores:
-        """Return the scores without the names of the model's videos."""
+        """Return the scores without the names of videos, for files of predictions."""
         return dataclasses.replace(self, trained_on=None, tested_on=None)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> HeldOutScores:
-        """Return the scores that JSON holds.
+        """Read the scores from a JSON object, such as that of `held_out.json`.
 
         Args:
-          fields: of KIND.
+          fields: the JSON object, checked against KIND. The scores are of objects if it
+            has "frames", else of seconds.
         """
         scores: TrackScores | SecondsScores
         if "frames" in fields:
@@ -244,7 +260,7 @@ class HeldOutScores:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields that `from_json` reads."""
+        """Return the scores as a JSON object that `from_json` reads."""
         fields = self.scores.to_json()
         if self.unsure is not None:
             fields["unsure_below"] = self.unsure.below
@@ -260,16 +276,16 @@ class HeldOutScores:
 
 
 def video_facts(scores: HeldOutScores, video: str) -> dict[str, Any]:
-    """Return how good a model is, as fields of the `video.json` of a prediction.
+    """Return the fields of a prediction's `video.json` on how good the model is.
 
     Args:
-      scores: the model's scores in videos held out.
-      video: name of the predicted video, see `video_names`.
+      scores: the model's scores in held-out videos.
+      video: the name of the predicted video, that of its file without suffix, or of its
+        folder.
 
     Returns:
-      {"held_out": the scores as JSON, without the names of videos, "split": what the
-      video was to the model, of `video_splits.SPLITS`}; no "split" if the model does
-      not say.
+      {"held_out": the scores as a JSON object, without the names of videos; "split":
+      one of `video_splits.SPLITS`, see `HeldOutScores.split_of`, absent if unknown}.
     """
     facts: dict[str, Any] = {"held_out": scores.without_names().to_json()}
     split = scores.split_of(video)

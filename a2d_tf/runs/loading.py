@@ -1,4 +1,4 @@
-"""Load the network of a run folder or of a packed model, and its settings."""
+"""Load the network of a run folder or of a packed model, with its settings."""
 
 from __future__ import annotations
 
@@ -31,15 +31,20 @@ class Run:
     """A loaded network with its settings: of a run, a packed model or a detector.
 
     Attributes:
-      config: the settings, with those given to `load` and the resolved score_threshold.
-      network: with its weights.
-      records: {name in `manifest.INPUT_SETTINGS`: its value in the training records}.
-      checkpoint: path of the weights.
-      trained_on: names of the videos of its training split.
-      motion: the motion maps of its records; None without any.
-      labels_only: whether its detector is not trained: it labels given tracks alone.
-      bout_seconds: of its records, as of `Manifest`.
-      held_out: how good its labels were in videos held out; None if unknown.
+      config: the settings, with those that were given to `load`; `score_threshold` is
+        the threshold in use, never negative.
+      network: the network with its weights.
+      records: {name in `manifest.INPUT_SETTINGS`, such as "clip_stride": its value in
+        the records that the network learned from}.
+      checkpoint: the path of the weights.
+      trained_on: the names of the videos that it was trained on.
+      motion: the facts of the motion maps in its records (features of the motion around
+        key frames); None without motion maps.
+      labels_only: whether the network finds no objects, because its detector is not
+        trained, but labels given tracks.
+      bout_seconds: {action: seconds that its coded bouts last}, see
+        `Manifest`; empty without coded bouts.
+      held_out: how good its labels were in held-out videos; None if unknown.
     """
 
     config: Config
@@ -53,9 +58,16 @@ class Run:
     held_out: HeldOutScores | None = None
 
     def check_records(self, manifest: Manifest) -> None:
-        """Raise InputError unless the network learned from records of this kind.
+        """Check that records are of the kind that the network learned from.
 
-        These may have more labels.
+        They may have more labels than the network.
+
+        Args:
+          manifest: the manifest of the records.
+
+        Raises:
+          InputError: they were made with other settings, lack a label of the network,
+            or have no motion maps, or others, while the network reads these.
         """
         compatibility.check_made_alike(self.records, manifest)
         model = self.config.model
@@ -80,10 +92,11 @@ class Run:
 
 
 def facts_without_records(image_height: int, image_width: int) -> dict[str, Any]:
-    """Return `Run.records` of a network of single frames that no records taught.
+    """Return `Run.records` for a network of single frames that learned from no records.
 
     Args:
-      image_height, image_width: the most that its frames have, pixels.
+      image_height: the largest height of its frames in pixels.
+      image_width: the largest width of its frames in pixels.
     """
     return {
         "flow_method": "dis",
@@ -99,12 +112,16 @@ def load(
     """Load the network of a run folder or of a packed model.
 
     Args:
-      workdir: the folder.
-      settings: {setting of inference or computing: value}, over the run's own.
-      kind: of run_folder.CHECKPOINTS; "best" has the threshold of its own validation.
+      workdir: the run folder or packed model.
+      settings: {name of a setting of inference or computing: value}, in place of the
+        run's own. A negative score_threshold, which is the default, means the one that
+        a validation chose.
+      kind: which checkpoint to load, a key of `run_folder.CHECKPOINTS`: "last", or
+        "best" for that of the best validation, with this validation's threshold.
 
     Raises:
-      InputError: no run folder, a damaged one, or a setting out of range.
+      InputError: the folder is no run folder, or is damaged; or a setting is out of
+        range.
     """
     config = run_folder.read_loadable_config(workdir)
     config = config.with_settings(**(settings or {})).checked()

@@ -1,6 +1,6 @@
-"""What a network is loaded from: chosen by flags, and identified.
+"""The folder or file that a network is loaded from: its choice by flags, its identity.
 
-Neither needs the network, or TensorFlow.
+Neither needs the network or TensorFlow.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from a2d_tf.runs import held_out_file, packed
 
 
 class ModelSource(NamedTuple):
-    """What a network is loaded from.
+    """The folder or file that a network is loaded from, and the flag that names it.
 
     Attributes:
-      flag: the name of the flag that names it.
-      path: its folder or file, or the name of weights.
+      flag: the name of the flag, such as "workdir", "model" or "saved_model"; it says
+        what kind of source it is.
+      path: the path of the folder or file, or the name of public weights.
     """
 
     flag: str
@@ -28,16 +29,16 @@ class ModelSource(NamedTuple):
 
 
 def of_flags(checkpoint_given: bool, **sources: str | None) -> ModelSource:
-    """Check the flags that choose a network.
+    """Return the source that a command's flags choose, and check these flags.
 
     Args:
-      checkpoint_given: whether --checkpoint is among the flags.
-      sources: {flag: its value} of those that name a network, `workdir` and `model`
-        among them.
+      checkpoint_given: whether the flag --checkpoint is given.
+      **sources: {name of a flag that can name a network: its value, None or "" if it is
+        not given}; workdir and model are among them.
 
     Raises:
-      InputError: not one of them is given, --checkpoint is without --workdir, or there
-        is no such packed model.
+      InputError: none or several of these flags are given, --checkpoint is given
+        without --workdir, or there is no such packed model.
     """
     values = {flag: value for flag, value in sources.items() if value}
     if len(values) != 1:
@@ -55,15 +56,17 @@ def of_flags(checkpoint_given: bool, **sources: str | None) -> ModelSource:
 
 
 def identity(path: str) -> dict[str, str]:
-    """Identify a model.
+    """Compute the identity of a model, by which predictions say what made them.
 
     Args:
-      path: an exported folder, a run folder, a packed model or a file of weights.
+      path: the path of an export, a run folder, a packed model or a file of weights, or
+        the name of public weights.
 
     Returns:
-      its name, and a digest: of a file, or of a folder's facts, graph and settings, and
-      of the indices of its variables, which hold their checksums. How good a run is
-      does not count: it is known after predictions.
+      {"model": the last part of the path, "model_sha256": a digest}. The digest is that
+      of the file, or of a folder's settings, facts and graph, and of the indices of its
+      variables, which hold their checksums. `held_out.json` does not count, because it
+      is written after predictions.
     """
     digest = hashlib.sha256()
     if os.path.isdir(path):

@@ -11,16 +11,21 @@ import pathlib
 from a2d_tf.core.errors import InputError
 
 MODELS = pathlib.Path(__file__).resolve().parents[1] / "pretrained" / "models"
+"""The folder of the packed models that come with the package."""
 WEIGHTS = "weights.npz"
+"""The file of weights in a packed model: {layer/weight: float16}."""
 
 
 def names() -> list[str]:
-    """Return the names of the packed models that are there, sorted."""
+    """Return the names of the packed models that come with the package, sorted."""
     return sorted(path.parent.name for path in MODELS.glob(f"*/{WEIGHTS}"))
 
 
 def find(name: str) -> str:
-    """Return the folder of a packed model by its name or path.
+    """Return the folder of a packed model.
+
+    Args:
+      name: the name of one that comes with the package, or the path of any other.
 
     Raises:
       InputError: no packed model has this name or path.
@@ -36,5 +41,5 @@ def find(name: str) -> str:
 
 
 def is_packed(folder: str) -> bool:
-    """Return whether a folder is a packed model."""
+    """Return whether a folder is a packed model: whether it has the file of weights."""
     return os.path.isfile(os.path.join(folder, WEIGHTS))

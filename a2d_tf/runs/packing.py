@@ -1,6 +1,7 @@
-"""Pack a run: its network in a small folder (see `run_folder`).
+"""Pack the network of a run into a small folder, for `a2d export --pack`.
 
-`loading` loads it, and `packed` finds it by its name or path.
+The docstring of `run_folder` lists the files of such a packed model. `loading` loads
+it, and `packed` finds it by its name or path.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from a2d_tf.runs import (
 
 
 class PackedModel(NamedTuple):
-    """What a packed model amounts to.
+    """The size of a packed model.
 
     Attributes:
-      parameters: number of its weights.
-      bytes: size of its folder.
+      parameters: the number of its weights.
+      bytes: the size of its folder in bytes.
     """
 
     parameters: int
@@ -40,20 +41,23 @@ class PackedModel(NamedTuple):
 
 
 def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> PackedModel:
-    """Write a run as a packed model, whole or not at all; an older one is replaced.
+    """Write a run as a packed model, with its weights as float16.
 
-    Scores of the test split, and how good it is in videos held out, are copied if they
-    are those of the newest weights.
+    The scores of the test split (`metrics.json`) and of held-out videos
+    (`held_out.json`) are copied if they are those of the newest weights, and these are
+    packed.
 
     Args:
       workdir: the run folder.
-      output: the folder to write.
-      kind: of run_folder.CHECKPOINTS.
-      notes: text of its card.md.
+      output: the folder to write, whole or not at all; an older packed model there is
+        replaced.
+      kind: which checkpoint to pack, a key of `run_folder.CHECKPOINTS`: "last" or
+        "best".
+      notes: the text of its `card.md`.
 
     Raises:
-      InputError: no run there, a weight beyond float16, something else is at `output`,
-        or it cannot be written.
+      InputError: there is no run; a weight is too large for float16; something else is
+        at `output`; or it cannot be written.
     """
     folders.check_output_folder(
         output, [packed.WEIGHTS, run_folder.FLAGS, run_folder.LABELS], "a packed model"

@@ -48,59 +48,86 @@ from a2d_tf.data.record_folder.manifest import BOUT_SECONDS_KIND, INPUT_SETTINGS
 from a2d_tf.data.record_folder.motion_facts import MOTION_KIND, MotionFields
 
 FLAGS = "flags.txt"
+"""The file with the settings."""
 LABELS = "labels.json"
+"""The file with the label space."""
 RECORDS = "records.json"
+"""The file with the `RecordFacts`."""
 SHEETS = "annotations"
 """A folder with sheets of annotated frames, 1.png and so on, which a2d start makes."""
 FINISHED = "finished.json"
+"""The file that marks a training as finished: {"steps": its last step}."""
 WEIGHTS = "weights.txt"
-"""What was loaded before the first step, for people."""
+"""A text, for people, that says how each variable was initialised."""
 EVENTS = "events.out.tfevents.*"
-"""Files of TensorBoard, in `tensorboard/` and its folders."""
+"""A pattern of TensorBoard's files, in `tensorboard/` and its folders."""
 CHECKPOINTS = {"last": "checkpoints", "best": "best"}
-"""Kind of a checkpoint -> its folder in a run folder."""
+"""{kind of a checkpoint: its folder in a run folder}."""
 BEST = "validation.json"
-"""In `best/`: {"step", "score" in percent, "score_threshold"} of that validation."""
+"""The file in `best/` on the best validation: {"step", "score", "score_threshold"}.
+
+The score is in percent.
+"""
 
 
 class RecordFacts(TypedDict, total=False):
-    """The contents of records.json: how the records of a run were made."""
+    """The contents of `records.json`: how the records of a run were made.
 
-    schema: int  # format of records, runs and exports
-    written_by: str  # version of a2d_tf
-    flow_method: str  # of --flow_method
-    image_height: int  # pixels, the most that stored frames have
+    Attributes:
+      schema: the version of the format of records, runs and exports.
+      written_by: the version of a2d_tf that wrote the file.
+      flow_method: the method of optical flow, a value of --flow_method.
+      image_height: the largest height of stored frames in pixels.
+      image_width: the largest width of stored frames in pixels.
+      clip_stride: the number of source frames from one frame of a clip to the next.
+      source: the digest of the videos and annotations that the records were made of.
+      videos: the names of the videos that this run, or a run before it, was trained on.
+      motion: the facts of the motion maps; absent without motion maps.
+      bout_seconds: how long coded bouts last, see `Manifest`; absent without them.
+    """
+
+    schema: int
+    written_by: str
+    flow_method: str
+    image_height: int
     image_width: int
-    clip_stride: int  # source frames from one of a clip to the next
-    source: str  # digest of what the records were made of
-    videos: list[str]  # names of those that the run or one before it was trained on
-    motion: MotionFields  # absent without motion maps
-    bout_seconds: dict[str, float]  # absent without coded bouts, see `Manifest`
+    clip_stride: int
+    source: str
+    videos: list[str]
+    motion: MotionFields
+    bout_seconds: dict[str, float]
 
 
 def flags_path(run: Path) -> str:
-    """Return the path of a run's settings."""
+    """Return the path of `flags.txt`, the settings, in a run folder."""
     return os.path.join(run, FLAGS)
 
 
 def labels_path(run: Path) -> str:
-    """Return the path of a run's label space."""
+    """Return the path of `labels.json`, the label space, in a run folder."""
     return os.path.join(run, LABELS)
 
 
 def sheets(run: Path) -> list[pathlib.Path]:
-    """Return the sheets of the frames that a run learns from, in their order."""
+    """Return the paths of the sheets of annotated frames in a run folder, in order.
+
+    They are PNGs that `a2d start` makes; there may be none.
+    """
     paths = pathlib.Path(run, SHEETS).glob("*.png")
     return sorted(paths, key=lambda path: int(path.stem))
 
 
 def read_config(run: Path) -> Config:
-    """Read the settings of a run; errors as of `Config.read`."""
+    """Read the settings of a run or packed model from its `flags.txt`.
+
+    Raises:
+      InputError: the file is missing or damaged.
+    """
     return Config.read(flags_path(run))
 
 
 def read_loadable_config(workdir: str) -> Config:
-    """Read the settings of a run or packed model that this version can load.
+    """Read the settings of a run or packed model, and check that it can be loaded.
 
     Raises:
       InputError: the folder is neither, or its network is of an earlier version.
@@ -121,12 +148,20 @@ def read_loadable_config(workdir: str) -> Config:
 
 
 def read_labels(run: Path) -> LabelSpace:
-    """Read the label space of a run; errors as of `LabelSpace.from_json`."""
+    """Read the label space of a run or packed model from its `labels.json`.
+
+    Raises:
+      InputError: the file is missing or damaged.
+    """
     return LabelSpace.from_json(labels_path(run))
 
 
 def record_facts(workdir: str) -> RecordFacts:
-    """Read records.json; raise InputError unless it is there, whole and current."""
+    """Read `records.json` of a run or packed model: how its records were made.
+
+    Raises:
+      InputError: the file is missing or damaged, or of another version of the format.
+    """
     fields = load_current(
         os.path.join(workdir, RECORDS),
         kind={
@@ -143,14 +178,20 @@ def record_facts(workdir: str) -> RecordFacts:
 
 
 def checkpoint_folder(workdir: str | os.PathLike, kind: str = "last") -> str:
-    """Return the folder of a run's checkpoints of a kind."""
+    """Return the folder of a run's checkpoints.
+
+    Args:
+      workdir: the run folder.
+      kind: a key of CHECKPOINTS: "last" or "best".
+    """
     return os.path.join(workdir, CHECKPOINTS[kind])
 
 
 def checkpoint_steps(folder: str | os.PathLike) -> list[int]:
-    """Return the steps of the checkpoints in a folder, whole or not, in order.
+    """Return the training steps of the checkpoints in a folder, in ascending order.
 
-    A user's copy under a name of its own, such as ckpt-best, is none of them.
+    Damaged checkpoints count, too. A user's copy with a name of its own, such as
+    ckpt-best, does not.
     """
     steps = []
     for path in pathlib.Path(folder).glob("ckpt-*.index"):
@@ -161,9 +202,12 @@ def checkpoint_steps(folder: str | os.PathLike) -> list[int]:
 
 
 def check_weights_path(path: str | os.PathLike[str]) -> None:
-    """Raise InputError if TensorFlow cannot read weights at a path.
+    """Check that TensorFlow can read weights at a path.
 
-    It writes there, but reads [ and \\ as parts of a pattern.
+    It would write there, but it reads [ and \\ as parts of a pattern.
+
+    Raises:
+      InputError: the path has one of these characters.
     """
     if "[" in str(path) or "\\" in str(path):
         raise InputError(
@@ -173,12 +217,16 @@ def check_weights_path(path: str | os.PathLike[str]) -> None:
 
 
 def is_new(workdir: str) -> bool:
-    """Return whether a run has no checkpoint yet, so starts from initial weights."""
+    """Return whether a run folder has no checkpoint, so that its training begins."""
     return not checkpoint_steps(checkpoint_folder(workdir))
 
 
 def is_finished(workdir: str, step: int) -> bool:
-    """Return whether a run was marked as finished at a step.
+    """Return whether a training was marked as finished after a number of steps.
+
+    Args:
+      workdir: the run folder.
+      step: the number of training steps.
 
     Raises:
       InputError: the mark, finished.json, is damaged.

@@ -1,6 +1,7 @@
-"""What the scores of a run were computed from, and whether the run is still the same.
+"""Folders of scores of a run: what scores were computed from, and whether they hold.
 
-Without TensorFlow: the commands that start trainings leave that to their processes.
+The module does without TensorFlow: the commands that start trainings leave that to
+their processes.
 """
 
 from __future__ import annotations
@@ -18,25 +19,36 @@ from a2d_tf.runs import chosen_threshold, run_folder
 METRICS = "metrics.json"
 """In a folder of scores: all figures."""
 TRUTH = "truth.json"
-"""In a folder of scores: the true instances."""
+"""In a folder of scores: the true instances, as COCO JSON."""
 ORIGIN = "origin.json"
-"""In a folder of scores: the `origin` of its `metrics.json`."""
+"""In a folder of scores: what the scores were computed from, see `origin`."""
 TEST = "test"
-"""The split whose scores are a run's result."""
+"""The name of the split whose scores are a run's result."""
 
 
 def folder_of(run: str | os.PathLike, split: str = TEST) -> pathlib.Path:
-    """Return the folder of a run's scores of a split."""
+    """Return the folder of a run's scores on a split, `evaluation/<split>`.
+
+    Args:
+      run: the run folder.
+      split: "train", "val" or "test".
+    """
     return pathlib.Path(run, "evaluation", split)
 
 
 def origin(checkpoint: str, config: Config, records: str) -> dict[str, Any]:
-    """Return what scores are computed from: weights, settings and records.
+    """Return what scores are computed from, as the contents of `origin.json`.
 
     Args:
-      checkpoint: path of the weights; its index holds their checksums.
-      config: with the resolved score_threshold.
-      records: `source` of their manifest.
+      checkpoint: the path of the weights without suffix.
+      config: the settings of the run; `score_threshold` is the threshold in use, not a
+        negative number.
+      records: the digest of what the records were made of, `Manifest.source`.
+
+    Returns:
+      {"weights": the digest of the checkpoint's index, which holds the checksums of the
+      weights, None without an index; "settings": {name: value} of network, inference
+      and computing; "records": the argument}.
     """
     index = f"{checkpoint}.index"
     weights = None
@@ -57,18 +69,19 @@ def origin(checkpoint: str, config: Config, records: str) -> dict[str, Any]:
 def are_current(
     workdir: str | os.PathLike, folder: str | os.PathLike, records: str
 ) -> bool:
-    """Return whether scores are those of a run as it is now, and of these records.
+    """Return whether stored scores are those of a run as it is now.
 
-    The scores are of the run's newest weights and its own settings then. A finished run
-    whose weights were deleted is still the same.
+    They are if they were computed with the run's newest weights and its own settings,
+    on the same records. If the weights of a finished run were deleted, they need not be
+    compared.
 
     Args:
       workdir: the run folder.
-      folder: of the scores.
-      records: `source` of the manifest.
+      folder: the folder of the scores.
+      records: the digest of what the records are made of, `Manifest.source`.
 
     Raises:
-      InputError: a damaged file.
+      InputError: a file is damaged.
     """
     origin_path = os.path.join(folder, ORIGIN)
     if not os.path.isfile(origin_path):

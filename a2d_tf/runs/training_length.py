@@ -1,6 +1,6 @@
-"""Whether a network was trained long enough to be believed.
+"""A warning of networks that were trained for too few steps to be believed.
 
-Without TensorFlow.
+The module does without TensorFlow.
 """
 
 from __future__ import annotations
@@ -12,19 +12,24 @@ from a2d_tf.core.checked_json import load_json
 from a2d_tf.runs import run_folder
 
 LEAST_STEPS = 100
-"""Training steps; fewer teach a network next to nothing."""
+"""The least number of training steps; fewer teach a network next to nothing."""
 
 _EXPORT = "a2d_tf.json"  # of an export, which names the weights
 
 
 def warning(path: str) -> str:
-    """Return what to say of a network that was hardly trained; "" of any other.
+    """Return a warning for people if a network was hardly trained.
 
     Args:
-      path: the folder of a run or of its export; anything else has no number of steps.
+      path: the run folder or the folder of an export; for anything else the number of
+        steps is unknown.
+
+    Returns:
+      the warning; "" if the last training had LEAST_STEPS or more, or if that is
+      unknown.
 
     Raises:
-      InputError: a damaged file.
+      InputError: a file is damaged.
     """
     steps = _steps(path)
     if steps is None or steps >= LEAST_STEPS:

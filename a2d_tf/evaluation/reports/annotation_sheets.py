@@ -1,4 +1,7 @@
-"""Sheets of annotated frames of records, to look at before they are learned from."""
+"""Sheets of annotated frames of records, to look at before a training.
+
+They show whether masks lie on their objects. A sheet is a picture of up to 12 frames.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,13 @@ _HEIGHT = 320  # pixels of a frame, so that names on it can be read
 
 
 class AnnotatedFrame(NamedTuple):
-    """A frame that may be shown: its video, its number and the codes in it."""
+    """An annotated frame that a sheet may show.
+
+    Attributes:
+      video: the VID of its video.
+      frame: its number in the video, from 1.
+      codes: the codes of the actors and actions in it.
+    """
 
     video: str
     frame: int
@@ -37,7 +46,7 @@ class AnnotatedFrame(NamedTuple):
 
     @classmethod
     def of(cls, truth: ClipTruth) -> AnnotatedFrame:
-        """Return the key frame of a record."""
+        """Return the key frame of a record, by the record's ground truth."""
         return cls(truth.video, truth.frame, frozenset(truth.codes.tolist()))
 
 
@@ -46,10 +55,12 @@ def write(
     manifest: Manifest,
     annotated_frames: Sequence[AnnotatedFrame],
 ) -> None:
-    """Write the sheets 1.png, 2.png and so on, which replace those of a folder.
+    """Choose frames, and write the sheets `1.png`, `2.png` and so on.
 
     Args:
-      annotated_frames: those of the records.
+      folder: the folder of the sheets, replaced as a whole.
+      manifest: the manifest of the records, from which the pictures are read.
+      annotated_frames: the key frames of all records.
 
     Raises:
       InputError: records are damaged, or the folder cannot be written.
@@ -76,10 +87,16 @@ def write(
 
 
 def choose(annotated_frames: Sequence[AnnotatedFrame]) -> list[AnnotatedFrame]:
-    """Choose a frame of each video, or a dozen frames of fewer videos.
+    """Choose frames to show: one of each video, 12 at least and 60 at most.
 
-    The next one is of a video that is shown least, then with a pair that is shown
-    least, then far from frames of its video that are shown.
+    The next one is of a video with the fewest chosen frames; of these it shows the pair
+    that is shown least, and is far from chosen frames of its video.
+
+    Args:
+      annotated_frames: the frames to choose from.
+
+    Returns:
+      the chosen frames, in the order of their choice.
     """
     videos = {annotated.video for annotated in annotated_frames}
     count = max(_LEAST, min(len(videos), _MOST))
@@ -123,7 +140,10 @@ def draw_key_frame(
     """Draw the key frame of a record with its instances, enlarged if it is small.
 
     Args:
-      fields: as of `clip_records.parse`.
+      fields: {name: array}, the decoded record as `clip_records.parse` returns it: the
+        frames "rgb", uint8 [T, h, w, 3], and "boxes", "codes" and "masks" of the key
+        frame's instances.
+      label_space: the label space of the codes, which names and colours them.
 
     Returns:
       RGB uint8 [H, W, 3].

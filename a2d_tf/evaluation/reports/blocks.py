@@ -1,4 +1,8 @@
-"""Reports as lists of blocks, written in HTML and in Markdown."""
+"""Reports as lists of blocks, written in HTML and in Markdown.
+
+A block is a heading, a paragraph, a table or a picture. Its `kind` tells the HTML
+template how to show it.
+"""
 
 from __future__ import annotations
 
@@ -13,36 +17,48 @@ from a2d_tf.evaluation.reports.templates import data_url, render
 
 @dataclasses.dataclass(frozen=True)
 class Heading:
-    """A heading of a section."""
+    """A block that is the heading of a section.
+
+    Attributes:
+      text: the words of the heading.
+      kind: "heading".
+    """
 
     text: str
     kind: ClassVar = "heading"
 
     def markdown(self) -> str:
-        """Return a heading of the second level."""
+        """Return the block in Markdown, as a heading of the second level."""
         return f"## {self.text}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-    """A paragraph."""
+    """A block that is a paragraph.
+
+    Attributes:
+      text: the paragraph, without Markdown or HTML.
+      kind: "text".
+    """
 
     text: str
     kind: ClassVar = "text"
 
     def markdown(self) -> str:
-        """Return `text`."""
+        """Return the block in Markdown, which is the text itself."""
         return self.text
 
 
 @dataclasses.dataclass(frozen=True)
 class TableBlock:
-    """Rows of cells under headings.
+    """A block that is a table.
 
     Attributes:
-      heads: the headings.
-      rows: lists of cells; the first names the row.
-      ours: indices of the rows that are bold.
+      heads: the headings of the columns.
+      rows: lists of cells, strings; the first cell names the row.
+      ours: indices of the rows that are printed bold: this package's results, beside
+        published ones.
+      kind: "table".
     """
 
     heads: tuple
@@ -51,7 +67,7 @@ class TableBlock:
     kind: ClassVar = "table"
 
     def markdown(self) -> str:
-        """Return a table."""
+        """Return the block in Markdown, with numbers aligned to the right."""
         lines = [_markdown_row(self.heads)]
         alignments = ["---"] + ["---:"] * (len(self.heads) - 1)
         lines.append(_markdown_row(alignments))
@@ -65,7 +81,14 @@ class TableBlock:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A picture; `name` is its file name without `.png`."""
+    """A block that is a picture with a caption.
+
+    Attributes:
+      name: the name of its file, without `.png`.
+      png: the bytes of the PNG.
+      caption: the text below it.
+      kind: "picture".
+    """
 
     name: str
     png: bytes
@@ -74,11 +97,11 @@ class Picture:
 
     @property
     def url(self) -> str:
-        """The picture as a data URL."""
+        """The picture as a data URL, which embeds it in HTML."""
         return data_url(self.png)
 
     def markdown(self) -> str:
-        """Return a picture, with its caption below."""
+        """Return the block in Markdown: a link to the PNG in `report/`, the caption."""
         return f"![{self.caption}](report/{self.name}.png)\n\n*{self.caption}*"
 
 
@@ -89,7 +112,13 @@ Block = Union[Heading, Text, TableBlock, Picture]
 def write(folder: str | os.PathLike, title: str, blocks: list[Block]) -> None:
     """Write a report in Markdown and in HTML.
 
-    `report.md` has its pictures in `report/`; `report.html` embeds them.
+    The files are `report.md`, its pictures in `report/`, and `report.html`, which
+    embeds the pictures.
+
+    Args:
+      folder: the folder of the files.
+      title: the title of the report.
+      blocks: the contents, in order.
     """
     parts = [f"# {title}"]
     for block in blocks:

@@ -14,7 +14,17 @@ _COLOURS = "#33658a", "#9fb8c9", "#f26419"
 
 
 def label_axes(axes: Axes, title: str = "", x: str = "", y: str = "") -> Axes:
-    """Set the title and labels of a chart in the common style; return the axes."""
+    """Set the title and the axis labels of a chart in the common style.
+
+    Args:
+      axes: the chart.
+      title: the title of the chart.
+      x: the label of the horizontal axis.
+      y: the label of the vertical axis.
+
+    Returns:
+      `axes`.
+    """
     axes.set_title(title, fontsize=10, loc="left", fontweight="bold", parse_math=False)
     axes.set_xlabel(x, fontsize=8)
     axes.set_ylabel(y, fontsize=8)
@@ -24,7 +34,7 @@ def label_axes(axes: Axes, title: str = "", x: str = "", y: str = "") -> Axes:
 
 
 def figure_png(figure: Figure) -> bytes:
-    """Render a Matplotlib figure as a PNG, without a screen."""
+    """Render a Matplotlib figure, without a screen, as the bytes of a PNG."""
     file = io.BytesIO()
     figure.savefig(file, format="png", facecolor="white")
     return file.getvalue()
@@ -37,12 +47,16 @@ def _figure(width: float, height: float) -> Figure:
 def bars(
     groups: Mapping[str, Sequence[float | None]], names: Sequence[str], title: str
 ) -> bytes:
-    """Draw grouped vertical bars of percentages.
+    """Draw percentages as groups of vertical bars, a group above each name.
 
     Args:
-      groups: {label: a figure for each name, None if there is none}; three at most.
-      names: below the bars.
-      title: of the chart.
+      groups: {label in the legend: the percentage for each name, or None}; three labels
+        at most.
+      names: the names below the groups of bars.
+      title: the title of the chart.
+
+    Returns:
+      the bytes of a PNG.
     """
     figure = _figure(min(max(6, 0.3 * len(names) * len(groups) + 2), 13), 3.6)
     axes = label_axes(figure.subplots(), title, y="%")
@@ -81,7 +95,7 @@ def curves(
     y: str,
     ticks: Mapping[int, str] | None = None,
 ) -> bytes:
-    """Draw percentages as lines over a number, and return the picture as a PNG.
+    """Draw percentages as lines over a number.
 
     Args:
       lines: {label in the legend: (number, percentage) of each point}.
@@ -90,6 +104,9 @@ def curves(
       x, y: titles of the horizontal and the vertical axis.
       ticks: {number: the text below it} for a linear horizontal axis. By default the
         axis is logarithmic, as suits numbers that double.
+
+    Returns:
+      the bytes of a PNG.
     """
     figure = _figure(6, 3.6)
     axes = label_axes(figure.subplots(), title, x, y)
@@ -117,11 +134,11 @@ def curves(
 
 
 class Panel(NamedTuple):
-    """A picture of a sheet.
+    """A picture on a sheet.
 
     Attributes:
-      text: below it.
-      picture: uint8 [H, W, 3].
+      text: the text below it.
+      picture: RGB uint8 [H, W, 3].
     """
 
     text: str
@@ -139,10 +156,15 @@ def confusion(
     """Draw a confusion matrix: counts, shaded by their share of the row.
 
     Args:
-      matrix: [n, n].
-      names: of its rows, what is true, and of its columns, what is said.
-      title: of the chart.
-      columns, rows: what they are.
+      matrix: [n, n], counts or seconds; a row for each true class, a column for each
+        predicted one.
+      names: the n names of the rows, which are also those of the columns.
+      title: the title of the chart.
+      columns: the label of the horizontal axis.
+      rows: the label of the vertical axis.
+
+    Returns:
+      the bytes of a PNG.
     """
     side = 2.5 + 0.5 * len(names)
     figure = _figure(side, side)
@@ -152,11 +174,14 @@ def confusion(
 
 
 def draw_matrix(axes: Axes, matrix: np.ndarray, names: Sequence[str]) -> None:
-    """Draw what is not 0 of a matrix, shaded by its share of the row.
+    """Draw a confusion matrix into a chart, cells shaded by their share of the row.
+
+    Cells that are not 0 have their number.
 
     Args:
-      matrix: [n, n].
-      names: of its rows and columns.
+      axes: the chart.
+      matrix: [n, n], counts or seconds.
+      names: the n names of the rows, which are also those of the columns.
     """
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1e-9)
     if len(names):
@@ -181,12 +206,16 @@ def sheet(
     width: float = 4.4,
     heads: Sequence[str] = (),
 ) -> bytes:
-    """Draw pictures row after row.
+    """Draw a sheet of pictures, row after row.
 
     Args:
-      across: pictures in a row.
-      width: of each picture, inches.
-      heads: headings of the columns.
+      panels: the pictures with the texts below them, one at least.
+      across: the number of pictures in a row.
+      width: the width of each picture in inches, at 100 pixels per inch.
+      heads: the headings of the columns; empty for none.
+
+    Returns:
+      the bytes of a PNG.
     """
     heights = []
     for first in range(0, len(panels), across):

@@ -31,22 +31,22 @@ from a2d_tf.runs.scores import METRICS, TRUTH
 
 _SIDE = 320  # longest side of a picture, pixels
 _QUALITY = 80  # of JPEGs
-# Kinds of errors of a pixel: name and colour.
 ERRORS = {
     "missed": (47, 126, 216),
     "false alarm": (250, 204, 21),
     "wrong actor": (214, 40, 57),
     "wrong action": (249, 115, 22),
 }
+"""{kind of error of a pixel: its colour on the page, (red, green, blue)}."""
 
 
 class Page(NamedTuple):
-    """A rendered page.
+    """The page of an evaluated split.
 
     Attributes:
-      text: its HTML.
-      shown_count: number of frames on it.
-      frame_count: number of frames in the split.
+      text: the HTML of the page.
+      shown_count: the number of frames on the page.
+      frame_count: the number of frames in the split.
     """
 
     text: str
@@ -159,19 +159,22 @@ def page(
     split: str,
     limit: int,
 ) -> Page:
-    """Render the worst frames of an evaluated split as HTML.
+    """Render the worst frames of an evaluated split as HTML, for `a2d browse`.
 
-    They are those with most objects missed, then with most other mistakes, of which
-    `metrics.json` tells for own labels, and then of the lowest joint mIoU. After `a2d
-    score objects` mistakes and pictures are those of tracks. Where not all instances of
-    a frame have masks, it has no true label map: boxes are filled.
+    With a user's own labels, for which `metrics.json` lists mistakes, the worst frames
+    are those with the most missed objects, and then with the most mistakes. With equal
+    numbers, and with A2D's labels, they are those with the lowest joint mIoU. After
+    `a2d score objects` mistakes and pictures are those of tracks. If an instance of a
+    frame has no mask, there is no true label map, and the true boxes are filled
+    instead.
 
     Args:
-      folder: of the scores.
-      labels: of the split.
-      manifest: of records that hold the frames.
-      split: of the frames.
-      limit: their maximal number.
+      title: the title of the page.
+      folder: the folder of scores that `a2d evaluate` wrote.
+      labels: the label space of the split.
+      manifest: the manifest of the records, which hold the frames.
+      split: the split that was evaluated: "train", "val" or "test".
+      limit: the largest number of frames on the page.
 
     Raises:
       InputError: the split was not evaluated; a label map is damaged; the records do

@@ -21,7 +21,12 @@ _FILES = pathlib.Path(__file__).parent
 
 
 def data_url(data: bytes, kind: str = "png") -> str:
-    """Return the bytes of a picture as a data URL; kind: "png" or "jpeg"."""
+    """Return a picture as a data URL, which embeds it in HTML.
+
+    Args:
+      data: the bytes of the picture's file.
+      kind: the format of the file, "png" or "jpeg".
+    """
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
@@ -39,13 +44,17 @@ def jpeg_url(rgb: np.ndarray, side: int, quality: int) -> str:
 
 
 def render(name: str, title: str, folder: pathlib.Path = _FILES, **values: Any) -> str:
-    """Render a page from the template of that name, base.html or one that extends it.
+    """Render a page from a template.
 
     Args:
-      title: of the page.
-      folder: of the template, and of the styles and scripts that it includes, beside
-        those here.
-      **values: what the template shows; `data` is for the page's script.
+      name: the name of the template, base.html or one that extends it.
+      title: the title of the page.
+      folder: the folder of the template, and of the styles and scripts that it
+        includes. Those beside this module can be included, too.
+      **values: {name in the template: value to show}; `data` is for the page's script.
+
+    Returns:
+      the HTML of the page.
     """
     page = _environment(folder).get_template(name).render(title=title, **values)
     return page.encode(errors="surrogateescape").decode(errors="replace")
