@@ -1,1 +1,5 @@
-"""What predictions say of behaviour: bouts, time budgets, plots; BORIS."""
+"""Behaviour in predictions: bouts, time budgets and plots; comparison with BORIS.
+
+A bout is a period in which an individual does one thing. Coding is to note these
+periods while watching a video, as with the tool BORIS.
+"""

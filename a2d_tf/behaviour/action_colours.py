@@ -1,4 +1,4 @@
-"""Colours of actions and of actors, alike in all plots and on all pages."""
+"""Colours of actions and of actors, the same in all plots and on all pages."""
 
 from __future__ import annotations
 
@@ -24,11 +24,15 @@ _NO_ACTION = "#8f979e"
 
 
 def colours(actions: Iterable[str], labels: LabelSpace | None = None) -> dict[str, str]:
-    """Return {action: '#rrggbb'} of actions, in the order of a label space.
+    """Choose a colour for each action.
 
     Args:
-      actions: those that occur.
-      labels: gives the order; None: that of the alphabet. Actions that it lacks follow.
+      actions: the actions that occur.
+      labels: the label space, in whose order the actions get their colours; actions
+        that it lacks follow. With None the order is that of the alphabet.
+
+    Returns:
+      {action: "#rrggbb"}, in this order.
     """
     occurring = set(actions)
     order = list(labels.actions) if labels else []
@@ -44,7 +48,15 @@ def colours(actions: Iterable[str], labels: LabelSpace | None = None) -> dict[st
 
 
 def actor_colours(actors: Iterable[str], labels: LabelSpace) -> dict[str, str]:
-    """Return {actor: '#rrggbb'} of actors; the colours of actions come before these."""
+    """Choose a colour for each actor, other than those of the actions.
+
+    Args:
+      actors: the actors that occur.
+      labels: the label space of actors and actions.
+
+    Returns:
+      {actor: "#rrggbb"}, in the order of the alphabet.
+    """
     occurring = set(actors)
     order = list(labels.actors) + sorted(occurring - set(labels.actors))
     first = len(labels.actions)

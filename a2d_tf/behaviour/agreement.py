@@ -1,4 +1,8 @@
-"""How far predicted bouts agree with those that a person coded in BORIS."""
+"""Compare predicted bouts with those that a person coded in BORIS.
+
+A bout is a period in which an individual does one thing. An observation of BORIS holds
+the coded bouts of a video.
+"""
 
 from __future__ import annotations
 
@@ -36,19 +40,27 @@ def compare(
     fps: float | None = None,
     lengths: BoutLengths = ANY_LENGTHS,
 ) -> Comparison:
-    """Compare bouts action by action, whichever individual they are of.
+    """Compare coded with predicted bouts, action by action.
 
-    At each moment the smaller of the two numbers of individuals agrees. A coded and a
-    predicted bout match if their IoU in time is at least .5, each at most once. Only
-    what was segmented counts.
+    It does not matter which individual a bout is of. Of the individuals that do an
+    action at a moment, the smaller of the two numbers agrees. A coded and a predicted
+    bout match if their IoU in time is at least .5, each at most once. Only the part of
+    a video that was predicted counts.
 
     Args:
-      fps: the rate of folders of images; by default as BORIS says, else the prediction.
-      lengths: how short predicted bouts and their gaps may be.
+      observations: the coded bouts.
+      predictions: the predictions, of all coded videos at least.
+      fps: images per second, for videos that are folders of images; by default the rate
+        that BORIS says, or else the prediction.
+      lengths: the least lengths of predicted bouts and of the gaps between them.
+
+    Returns:
+      the comparison of all videos, and of the videos of each split.
 
     Raises:
-      InputError: observations contradict each other; a coded video has no prediction;
-        no behaviour is an action of the network; or nothing says the rate of images.
+      InputError: observations contradict each other; a coded video has no prediction,
+        or one of another length; no coded behaviour is an action of the network; or the
+        rate of images is unknown.
     """
     check_observations(observations)
     pairs = _pair_up(observations, predictions, fps)

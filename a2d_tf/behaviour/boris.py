@@ -1,7 +1,8 @@
-"""Predictions written as events and projects of BORIS, the coding tool of ethology.
+"""Write predictions as events or projects of BORIS, the coding tool of ethology.
 
-An observation is a video, a subject a track ('dog 3', also while it is taken for a
-cat), a behaviour an action of it.
+An observation of BORIS is a video here, a subject is a track, and a behaviour is an
+action of the track. A subject keeps its name, such as 'dog 3', while the track is taken
+for a cat.
 
 Source: olivierfriard/BORIS, `boris/config.py`, `boris/export_observation.py` and
   `tests/files/test.boris`, format 7.0.
@@ -86,10 +87,14 @@ def _events(prediction: Prediction) -> list[_Event]:
 
 
 def write_project(path: str | os.PathLike, predictions: Sequence[Prediction]) -> None:
-    """Write a project that BORIS opens, or imports observations from.
+    """Write predictions as a project file, which BORIS can open or import.
 
-    BORIS toggles a state at each event. Dates are empty, which BORIS takes for unknown:
-    a prediction does not say when its video was made.
+    Each bout is a start and a stop of a state event. Dates are empty, which BORIS takes
+    for unknown: a prediction does not say when its video was made.
+
+    Args:
+      path: the file to write, with the suffix .boris.
+      predictions: predictions of video files.
 
     Raises:
       InputError: a video is a folder of images, which a project does not name.
@@ -166,9 +171,14 @@ def _observation(prediction: Prediction, events: Sequence[_Event]) -> dict[str, 
 
 
 def write_events(path: str | os.PathLike, predictions: Iterable[Prediction]) -> None:
-    """Write bouts as BORIS writes its tabular events: a row for each start and stop.
+    """Write predictions as a table like BORIS's tabular events.
 
-    Cells are separated by tabs if the path ends in .tsv.
+    It has a row for each start and each stop of a bout.
+
+    Args:
+      path: the file to write; cells are separated by tabs if it ends in .tsv, else by
+        commas.
+      predictions: predictions of video files or of folders of images.
     """
     table: list[Sequence] = [_TABULAR]
     for prediction in predictions:

@@ -1,7 +1,8 @@
-"""Who did what from when to when in predictions: read, and added up.
+"""Read the bouts of predictions, and add them up.
 
 A bout is a period in which a track does one thing, as ethology calls it (Martin and
-Bateson, Measuring Behaviour).
+Bateson, Measuring Behaviour). A track is one individual, followed through a video; its
+actor is the kind of individual, such as mouse.
 """
 
 from __future__ import annotations
@@ -49,11 +50,14 @@ _TRACK = {
 
 
 class Bout(NamedTuple):
-    """An action of a track.
+    """A period in which a track does one thing.
 
     Attributes:
-      start, end: seconds in the video.
-      score: mean p(actor) p(action) of its frames.
+      actor: the actor that the track is taken for in it.
+      action: the action.
+      start: the start in seconds from the first frame of the video.
+      end: the end in seconds from the first frame of the video.
+      score: the mean of p(actor) * p(action) over its frames.
     """
 
     actor: str
@@ -64,19 +68,20 @@ class Bout(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """The length of the bout in seconds."""
         return self.end - self.start
 
 
 class TrackBouts(NamedTuple):
-    """An actor while it is followed.
+    """A track with its bouts.
 
     Attributes:
-      number: its id in the video.
-      actor: what it was in most frames; a bout has its own.
-      score: mean over its frames.
-      bouts: at least one, in order of time.
-      name: of the individual; None if it has none.
+      number: the number of the track in its video, from 1.
+      actor: the actor that the track is taken for in most frames; each bout has its
+        own.
+      score: the mean score over the frames of the track.
+      bouts: the bouts in order of time, at least one.
+      name: the name of the individual; None if it has none.
     """
 
     number: int
@@ -87,21 +92,22 @@ class TrackBouts(NamedTuple):
 
     @property
     def subject(self) -> str:
-        """What tables of individuals call it: its name, or actor and number."""
+        """The text that names the track in tables: its name, or actor and number."""
         return self.name or f"{self.actor} {self.number}"
 
     @property
     def changes_actor(self) -> bool:
-        """Whether its bouts are of several actors."""
+        """Whether the track is taken for different actors in different bouts."""
         return len({bout.actor for bout in self.bouts}) > 1
 
 
 class Prediction(NamedTuple):
-    """A prediction by the name of its video.
+    """The prediction of one video: the video and the bouts of its tracks.
 
     Attributes:
-      name: as names of frames contain it, see `video_names.name_of`.
-      tracks: in order of their starts.
+      name: the name of the video, that of its file without suffix, or of its folder.
+      video: the facts of the video and of its prediction.
+      tracks: the tracks in the order of their starts.
     """
 
     name: str
@@ -109,7 +115,11 @@ class Prediction(NamedTuple):
     tracks: list[TrackBouts]
 
     def at_rate(self, fps: float) -> Prediction:
-        """Return the prediction in the seconds of another rate of its images."""
+        """Return the prediction with all times changed to another rate of images.
+
+        Args:
+          fps: images per second; what was predicted for an image stays there.
+        """
         scale = self.video.fps / fps
         if scale == 1:
             return self
@@ -132,9 +142,13 @@ class Prediction(NamedTuple):
         return Prediction(self.name, video, tracks)
 
     def tidied(self, lengths: BoutLengths) -> Prediction:
-        """Return the prediction as `a2d predict` writes it with lengths of bouts.
+        """Return the prediction without short bouts and short gaps between bouts.
 
-        Tracks without a bout that is long enough are left out.
+        The result is that of `a2d predict --min_bout --merge_gap`. Tracks without a
+        bout that is long enough are left out.
+
+        Args:
+          lengths: the least lengths of bouts and of gaps.
         """
         tracks = []
         for track in self.tracks:
@@ -145,12 +159,17 @@ class Prediction(NamedTuple):
 
 
 def spans_of_actions(track: TrackBouts, lengths: BoutLengths) -> list[LabelledSpan]:
-    """Return from when to when a track does what, whatever actor it is taken for.
+    """Return the periods in which a track does one action.
 
-    Spans are labelled by actions.
+    The actor does not matter: bouts that follow each other and differ only in the actor
+    are one period.
 
     Args:
-      lengths: how short these and the gaps between them may be.
+      track: the track with its bouts.
+      lengths: the least lengths of periods and of the gaps between them.
+
+    Returns:
+      the periods in order of time, each labelled with its action.
     """
     spans = []
     for bout in track.bouts:
@@ -195,14 +214,18 @@ def _mean_score(bouts: Sequence[Bout]) -> float:
 
 
 def read(folder: str | os.PathLike, min_score: float = 0.0) -> list[TrackBouts]:
-    """Read the tracks of a prediction, in the order of their starts.
+    """Read the bouts of a prediction from its `tracks.json`.
 
     Args:
-      folder: of `a2d predict`, with a `tracks.json`.
+      folder: the folder of a prediction, which `a2d predict` wrote.
       min_score: tracks with a lower mean score are left out.
 
+    Returns:
+      the tracks with their bouts, in the order of their starts.
+
     Raises:
-      InputError: the file is missing, or names the field that is missing or malformed.
+      InputError: the file is missing, or a field is missing or malformed; the message
+        names it.
     """
     tracks = []
     for row in read_tracks(folder, _TRACK):
@@ -239,11 +262,15 @@ def _in_order_of_starts(tracks: Iterable[TrackBouts]) -> list[TrackBouts]:
 def read_all(
     folders: Iterable[str | os.PathLike], min_score: float = 0.0
 ) -> list[Prediction]:
-    """Read predictions of different videos; tracks below a mean score are left out.
+    """Read the predictions of different videos.
+
+    Args:
+      folders: the folders of the predictions.
+      min_score: tracks with a lower mean score are left out.
 
     Raises:
-      InputError: a file is missing or damaged, or two predictions are of videos of one
-        name.
+      InputError: a file is missing or damaged, two predictions are of videos with the
+        same name, or a video's name is no file name.
     """
     folder_of: dict[str, pathlib.Path] = {}  # by name of the video
     predictions = []
@@ -266,11 +293,11 @@ class BoutTotals(NamedTuple):
     """The totals of several bouts.
 
     Attributes:
-      bouts: how many there are.
-      seconds: how long they last together.
-      start: where the first one starts, seconds in the video.
-      score: the mean of their scores, weighted by their seconds; of moments alone the
-        plain mean.
+      bouts: the number of bouts.
+      seconds: their length together, in seconds.
+      start: the start of the first one, in seconds of the video.
+      score: the mean of their scores, weighted by their seconds; if all have length 0,
+        the plain mean.
     """
 
     bouts: int
@@ -282,9 +309,10 @@ class BoutTotals(NamedTuple):
 def total_by_pair(
     tracks: Iterable[TrackBouts],
 ) -> dict[tuple[str, str], BoutTotals]:
-    """Add up the bouts of tracks for each (actor, action).
+    """Add up the bouts of tracks for each pair of an actor and an action.
 
-    The pairs are in the order of their first bouts.
+    Returns:
+      {(actor, action): totals}, in the order in which tracks and bouts come.
     """
     bouts_of: dict[tuple[str, str], list[Bout]] = collections.defaultdict(list)
     for track in tracks:
@@ -304,9 +332,17 @@ def total_by_pair(
 def transitions(
     predictions: Iterable[Prediction], actions: Sequence[str]
 ) -> list[list[int]]:
-    """Count how often a track went from one action (row) to another (column).
+    """Count how often a track went from one action to another.
 
-    Bouts that differ only in the actor are one, so that the diagonal is 0.
+    Bouts that follow each other and differ only in the actor are one.
+
+    Args:
+      predictions: the predictions whose tracks are counted.
+      actions: the names of all actions that occur, in the order of rows and columns.
+
+    Returns:
+      a row of numbers for each first action, a column for each following one; the
+      diagonal is 0.
     """
     index = {action: i for i, action in enumerate(actions)}
     counts = np.zeros((len(actions), len(actions)), int)

@@ -1,4 +1,4 @@
-"""How far two coders of the same videos agree."""
+"""Compare the codings of the same videos by two people."""
 
 from __future__ import annotations
 
@@ -29,19 +29,23 @@ def compare_coders(
     others: Sequence[Observation],
     fps: float | None = None,
 ) -> Comparison:
-    """Compare the bouts of two coders as `agreement.compare` does those of predictions.
+    """Compare the coded bouts of two people, action by action.
 
-    Behaviours are those that either of them has coded.
-    A video lasts as long as the files say, or else until the last bout ends.
+    The rules are those of `agreement.compare`, with the second coder in the place of
+    the prediction. The actions are those that either of them has coded. A video lasts
+    as long as the files say, or else until the last bout ends.
 
     Args:
-      observations: of the first coder, whose videos are compared.
-      others: of the second coder, who stands for what is predicted.
-      fps: frames a second of the videos; by default as the files say, else 25.
+      observations: the observations of the first coder; the videos of these are
+        compared.
+      others: the observations of the second coder, of these videos and maybe others.
+      fps: frames per second of the videos; by default the rate that the files say, or
+        else 25.
 
     Raises:
       InputError: observations of a coder contradict each other; the second coder has
-        none of a video; or the two have coded videos that differ.
+        not coded a video; one counts images and the other one seconds, and nothing says
+        the rate; or the two have coded videos of different lengths.
     """
     check_observations(observations)
     check_observations(others)

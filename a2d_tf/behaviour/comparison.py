@@ -1,4 +1,8 @@
-"""Two codings of the same videos, compared bout by bout and frame by frame."""
+"""Compare two codings of the same videos, bout by bout and frame by frame.
+
+The first coding is that of a person; the second one is a prediction, or that of another
+person. In names and figures, "coded" is the first one, "predicted" the second one.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from a2d_tf.evaluation.metrics.tables import Table
 from a2d_tf.runs.video_splits import HELD_OUT, NEW, SPLITS, TRAINED
 
 SpansByAction = dict[str, list[TimeSpan]]
-"""Action -> its bouts of all individuals of a video."""
+"""{action: its bouts in a video, those of all individuals together}."""
 
 _OF_SPLIT = {
     TRAINED: " that the model was trained on, which says little about others",
@@ -57,18 +61,22 @@ class _ActionCounts:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What `compare` says; its fields are those of the metrics file.
+    """How far two codings agree; its fields are those of the file of metrics.
 
     Attributes:
-      videos: names of the coded videos.
-      left_out: coded behaviours that the network does not know.
-      not_coded: predicted ones that no video has in BORIS.
-      actions: {action: {figure: value}}: coded, predicted and agreed seconds and bouts,
-        and their F1 in percent, None of what is not coded.
-      bouts: {coded action: {figure: value}}: precision, recall and F1 of its bouts.
-      frames: of `FrameCounts.figures`, of the coded actions.
-      splits: {what videos were to the model: the comparison of these}, of
-        `video_splits.SPLITS`; empty if nobody says.
+      videos: the names of the coded videos.
+      left_out: the coded behaviours that the network does not know.
+      not_coded: the predicted actions that are coded in no video.
+      actions: {action: figures}: "agreed_seconds", "coded_seconds",
+        "predicted_seconds", "f1_seconds", and likewise for "bouts"; an F1 is in
+        percent, None if the action is not coded.
+      bouts: {coded action that the network knows: {"precision", "recall", "f1"}}, of
+        its bouts, in percent.
+      frames: the figures of single frames for these actions, as `FrameCounts.figures`
+        returns them.
+      splits: {one of `video_splits.SPLITS`: the comparison of the videos that are
+        "trained", "held out" or "new" to the model}; empty if that is unknown of all
+        videos.
     """
 
     videos: list[str]
@@ -80,7 +88,11 @@ class Comparison:
     splits: dict[str, Comparison] = dataclasses.field(default_factory=dict)
 
     def frame_table(self) -> Table:
-        """Return precision, recall, F1 and kappa of frames, and those of bouts."""
+        """Make a table of frames and bouts, with a row for each coded action.
+
+        Its columns are precision, recall, F1 and kappa of frames, and precision and
+        recall of bouts.
+        """
         rows = {}
         for action, figures in self.frames["actions"].items():
             rows[action] = {**figures, "kappa": _percent(figures["kappa"])}
@@ -101,10 +113,13 @@ class Comparison:
         )
 
     def tables(self, second: str = "predicted") -> list[Table]:
-        """Return all figures; those of several splits apart, not together.
+        """Make the tables of all figures.
+
+        If it is known what each video was to the model, there are tables for each
+        split, and none for all videos together.
 
         Args:
-          second: says what the bouts beside the coded ones are.
+          second: the word for the second coding in headings, such as "predicted".
         """
         tables = []
         known = sum(len(comparison.videos) for comparison in self.splits.values())
@@ -116,11 +131,11 @@ class Comparison:
         return tables
 
     def table(self, second: str = "predicted", which: str = "") -> Table:
-        """Return the figures of bouts.
+        """Make a table of seconds and bouts, with a row for each action.
 
         Args:
-          second: as of `tables`.
-          which: says of which videos.
+          second: the word for the second coding in headings, such as "predicted".
+          which: words at the end of the title that say which videos these are.
         """
         notes = []
         if self.left_out:
@@ -145,12 +160,16 @@ class Comparison:
 
 
 class ComparedVideo(NamedTuple):
-    """A video with two codings, the second one of a prediction or of a coder.
+    """A video with two codings.
 
     Attributes:
-      split: of `video_splits.SPLITS`, what it was to a model; None if nobody says.
-      limits: the part that counts; bouts of the second coding are within it.
-      fps: frames a second.
+      name: the name of the video.
+      coded: the bouts of the first coding, by action.
+      predicted: the bouts of the second coding, by action; they are within `limits`.
+      limits: the part of the video that counts.
+      fps: frames per second.
+      split: one of `video_splits.SPLITS`: whether the model was trained on the video;
+        None if that is unknown.
     """
 
     name: str
@@ -164,9 +183,15 @@ class ComparedVideo(NamedTuple):
 def compare_splits(
     videos: Sequence[ComparedVideo], actions: set[str], behaviours: set[str]
 ) -> Comparison:
-    """Compare two codings of videos, in all and of each split.
+    """Compare two codings of all videos, and of the videos of each split.
 
-    Args are those of `compare_videos`.
+    Args:
+      videos: the videos with both codings.
+      actions: the actions that the second coding may have.
+      behaviours: the behaviours of the first coding.
+
+    Returns:
+      the comparison of all videos, with those of `splits` filled in.
     """
     splits = {}
     for split in SPLITS:
@@ -180,11 +205,12 @@ def compare_splits(
 def compare_videos(
     videos: Sequence[ComparedVideo], actions: set[str], behaviours: set[str]
 ) -> Comparison:
-    """Compare two codings of videos.
+    """Compare two codings of videos, without looking at their splits.
 
     Args:
-      actions: those that the second coding may have.
-      behaviours: those of the first coding.
+      videos: the videos with both codings.
+      actions: the actions that the second coding may have.
+      behaviours: the behaviours of the first coding.
     """
     counts: dict[str, _ActionCounts] = collections.defaultdict(_ActionCounts)
     frames = FrameCounts.empty(sorted(actions & behaviours))

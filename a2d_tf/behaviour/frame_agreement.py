@@ -1,7 +1,7 @@
-"""How far two codings of the same videos agree, frame by frame.
+"""Compare two codings of the same videos, frame by frame.
 
-A confusion matrix counts frames: a row for each behaviour of the first coding, a column
-for each of the second one, and one of both for no behaviour.
+A confusion matrix counts frames. It has a row for each behaviour of the first coding, a
+column for each behaviour of the second one, and a last row and column for no behaviour.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from a2d_tf.core.counts import NONE, Counts
 
 @dataclasses.dataclass
 class FrameCounts:
-    """The confusion matrix of several videos.
+    """The confusion matrix of several videos; make it with `empty`, then `add` videos.
 
     Attributes:
-      behaviours: names of its rows and columns but for the last ones, which are none.
-      matrix: float64 [B + 1, B + 1], frames.
+      behaviours: the names of the first B rows and columns.
+      matrix: float64 [B + 1, B + 1], numbers of frames; the last row and the last
+        column are no behaviour.
     """
 
     behaviours: Sequence[str]
@@ -30,7 +31,11 @@ class FrameCounts:
 
     @classmethod
     def empty(cls, behaviours: Sequence[str]) -> FrameCounts:
-        """Return a matrix without frames."""
+        """Return a matrix without frames.
+
+        Args:
+          behaviours: the names of its rows and columns.
+        """
         side = len(behaviours) + 1
         return cls(behaviours, np.zeros((side, side)))
 
@@ -49,9 +54,10 @@ class FrameCounts:
         does anything counts once.
 
         Args:
-          first, second: {behaviour: its bouts of all individuals}.
+          first: {behaviour: its bouts in the first coding, of all individuals}.
+          second: {behaviour: its bouts in the second coding, of all individuals}.
           limits: the part of the video that counts.
-          fps: frames a second; a frame shows what is done in its middle.
+          fps: frames per second; a frame shows what is done in the middle of its time.
         """
         count = round((limits.end - limits.start) * fps)
         middles = limits.start + (np.arange(count) + 0.5) / fps
@@ -81,7 +87,14 @@ class FrameCounts:
         return counts
 
     def figures(self) -> dict[str, Any]:
-        """Return the matrix and what follows from it, as in the metrics file."""
+        """Return the matrix and the figures that follow from it.
+
+        Returns:
+          {"count": number of frames; "kappa": Cohen's kappa of all behaviours; "names":
+          the names of rows and columns, `NONE` last; "confusion": the matrix as lists;
+          "actions": {behaviour: {"precision", "recall", "f1" in percent, "kappa"}}}.
+          The second coding is scored against the first one.
+        """
         actions = {}
         for i, behaviour in enumerate(self.behaviours):
             agreed = self.matrix[i, i]
@@ -104,18 +117,20 @@ class FrameCounts:
 
 
 def cohens_kappa(matrix: np.ndarray) -> float | None:
-    """Return the agreement of two coders beyond chance; 1 is all, 0 is chance.
+    """Compute Cohen's kappa, the agreement of two coders beyond chance.
 
+    It is 1 for full agreement and 0 for chance:
     kappa = (p_o - p_e) / (1 - p_e): p_o is the share of the diagonal, p_e the sum of
     the products of the shares of row and column of each category (Cohen, "A
     coefficient of agreement for nominal scales", Educational and Psychological
     Measurement 1960).
 
     Args:
-      matrix: [n, n], how often one coder says the row and the other one the column.
+      matrix: [n, n], how often one coder says the category of the row and the other one
+        that of the column.
 
     Returns:
-      None where it says nothing: without counts, or if all are of one category.
+      kappa; None if there are no counts, or if both coders say one category alone.
     """
     total = matrix.sum()
     if total == 0:

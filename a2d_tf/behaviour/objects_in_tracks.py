@@ -1,4 +1,4 @@
-"""Which annotated objects the tracks of predictions find, as their pages show them.
+"""Score predicted tracks by the annotated objects that they find.
 
 A predicted object is a track in a frame: its label there, at any score, with the mask
 or the box that it has there. `object_matching` says which objects it finds.
@@ -65,20 +65,25 @@ class _Row(NamedTuple):
 def score(
     truth: Truth, library: str | os.PathLike, labels: LabelSpace, folder: pathlib.Path
 ) -> ObjectScores:
-    """Score the tracks of predictions in annotated frames, and write their label maps.
+    """Score the predicted tracks in annotated frames, and write their label maps.
 
-    Where not every frame is answered, the nearest one that is stands for an annotated
-    one. Annotated frames outside of what was predicted do not count.
+    The maps are `track_maps/<VID>/<frame>.png` in the folder of scores. If only every
+    Nth frame was predicted, the nearest of these stands for an annotated frame.
+    Annotated frames outside of the predicted part of a video do not count.
 
     Args:
-      truth: objects on the frames of some videos.
-      library: folder of predictions, of these videos and maybe others.
-      labels: of the truth.
-      folder: of the scores, for the label maps in `TRACK_MAPS`.
+      truth: the annotated objects on the frames of some videos.
+      library: a folder with a prediction for each of these videos, in a folder with the
+        video's name; it may have more.
+      labels: the label space of the truth.
+      folder: the folder of scores.
+
+    Returns:
+      the counts of annotated, found and predicted objects, pair by pair.
 
     Raises:
       InputError: a video has no prediction, or one that lacks tracks or detections, or
-        that has other labels.
+        one with labels that `labels` lacks.
     """
     objects = ObjectCounts()
     answers = []

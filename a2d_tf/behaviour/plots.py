@@ -1,4 +1,4 @@
-"""Plots of who did what: time budget, transitions, timelines."""
+"""Plots of behaviour: time budgets, transitions between actions, timelines."""
 
 from __future__ import annotations
 
@@ -45,10 +45,13 @@ def _chart(
 def time_budget(
     tracks: Sequence[bouts.TrackBouts], colours: Mapping[str, str]
 ) -> Figure:
-    """Draw what share of its time each kind of actor spent in which action.
+    """Draw the share of its time that each actor spent in each action.
+
+    Actors are kinds of individuals, such as mouse; a row is for all tracks of one.
 
     Args:
-      colours: {action: colour}, of all that occur.
+      tracks: the tracks with their bouts.
+      colours: {action: colour, '#rrggbb'} of all actions that occur.
     """
     totals_of_pairs = bouts.total_by_pair(tracks)
     actors = sorted({actor for actor, _ in totals_of_pairs}, reverse=True)
@@ -73,12 +76,14 @@ def time_budget(
 
 
 def transitions(counts: Sequence[Sequence[int]], actions: Sequence[str]) -> Figure:
-    """Draw how often an action was followed by which.
+    """Draw how often each action was followed by each other one, as a matrix.
 
-    The shade is the share of the row.
+    The shade of a cell is its share of the row.
 
     Args:
-      counts: of `bouts.transitions`; actions: names of its rows and columns.
+      counts: the numbers, a row for each first action and a column for each following
+        one, as `bouts.transitions` returns them.
+      actions: the names of the rows and columns.
     """
     side = 2 + 0.36 * max(len(actions), 2)
     figure = Figure((side, side), dpi=120, layout="constrained")
@@ -91,9 +96,14 @@ def transitions(counts: Sequence[Sequence[int]], actions: Sequence[str]) -> Figu
 
 
 def timeline(prediction: bouts.Prediction, colours: Mapping[str, str]) -> Figure:
-    """Draw the ethogram of a prediction: a row for each track, coloured by action.
+    """Draw the ethogram of a video: a row for each track, a bar for each bout.
 
-    Where a track changes its actor, the edges of its bars show which it is.
+    The colour of a bar is that of the action. If a track changes its actor, the edges
+    of its bars have the colours of the actors.
+
+    Args:
+      prediction: the prediction of the video.
+      colours: {action: colour, '#rrggbb'} of all actions that occur.
     """
     tracks = prediction.tracks
     actors: set[str] = set()

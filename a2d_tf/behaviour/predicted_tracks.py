@@ -1,4 +1,4 @@
-"""The tracks of a prediction as a `TrackedVideo`, for writers of annotations."""
+"""Read the tracks of a prediction as a `TrackedVideo`, for exports of annotations."""
 
 from __future__ import annotations
 
@@ -26,19 +26,22 @@ from a2d_tf.core.files import is_file_name
 def read_tracked_video(
     folder: str | os.PathLike, min_score: float = 0.0, source: str | None = None
 ) -> TrackedVideo:
-    """Read the tracks of a prediction.
+    """Read the tracks of a prediction, with their masks and labels.
 
-    Their labels are steadier than those of the detections. A track has one actor: where
-    its actor changes, another one begins, of the same number. Masks without a pixel are
-    left out.
+    The labels are those of the tracks, which are steadier than those of single
+    detections. In the result each track has one actor: a track that is taken for
+    several actors becomes one track for each of them. Masks without a pixel are left
+    out.
 
     Args:
-      folder: with `tracks.json`, `detections.json`, `label_maps` and `video.json`.
+      folder: the folder of a prediction, with `tracks.json`, `detections.json`,
+        `label_maps` and `video.json`.
       min_score: tracks with a lower mean score are left out.
-      source: name of the video's file; by default as in `video.json`.
+      source: the name of the video's file; by default that in `video.json`.
 
     Raises:
-      InputError: a file is missing or damaged; names the field.
+      InputError: a file is missing or damaged; the message names the field. Or the name
+        of the video is no file name.
     """
     frames = answered_frames(folder)
     info = read_video_info(folder)

@@ -1,4 +1,7 @@
-"""The folder of a prediction: the names of its files, and how they are read back."""
+"""The folder of a prediction, which `a2d predict` writes: its files, and their reading.
+
+A library is a folder with the predictions of many videos, each in a folder of its own.
+"""
 
 from __future__ import annotations
 
@@ -28,17 +31,24 @@ RESULT_FILES = {
     "frames": "frames.csv",
     "page": "index.html",
 }
-"""Kind of result, as `--results` names it -> its file or folder."""
+"""{kind of result, as `--results` names it: its file or folder}."""
 VIDEO_FILE = "video.json"
+"""The file with facts of the video and its prediction, see `VideoInfo`."""
 RESULTS = (*RESULT_FILES.values(), VIDEO_FILE)
+"""All files and folders of a prediction."""
 RECORD_FILE = "prediction.json"  # of a video of a library, see `library_request`
 PART_FILE = "part.json"  # of a video of a library, see `library_part`
 VIDEOS_FILE = "videos.csv"  # of a whole library: its videos
 SECONDS = number(0, 1e9)
+"""Seconds in a JSON file, as a kind of `check_json`."""
 REMEDY = "predict the video again"
+"""The end of messages on damaged JSON files."""
 CSV_REMEDY = "remove it, and predict again"
+"""The end of messages on damaged CSV files."""
 LEFT_OUT = "left_out"
+"""Labels come from a fit without the coded times of the video (`VideoInfo.coded`)."""
 SEEN = "seen"
+"""Labels come from a fit to coded times, those of the video among them."""
 _VIDEO_INFO = {
     "name": str,
     "images": ([str], None),
@@ -68,34 +78,40 @@ _VIDEO_INFO = {
 
 @dataclasses.dataclass(frozen=True)
 class VideoInfo:
-    """What `video.json` says of a prediction's video.
+    """The facts of a video and its prediction, from `video.json`.
 
     Attributes:
-      name: of its file, or of its folder of images.
-      images: file names of its images, in order; None for a video file.
-      frames: number of its frames; None if unknown.
-      size: (height, width), pixels.
-      span: (start, end) of what was segmented, seconds in the video.
-      seconds: how long the video lasts, or was read if that is unknown.
-      fps: frames a second, on average.
-      fps_is_assumed: whether nobody said at which rate a folder of images was taken.
+      name: the name of the video's file, or of its folder of images.
+      images: the file names of its images, in order; None for a video file.
+      frames: the number of its frames; None if unknown.
+      size: (height, width) of its frames in pixels.
+      span: (start, end) of the predicted part, in seconds of the video.
+      seconds: the length of the video in seconds; if that is unknown, the length of the
+        part that was read.
+      fps: frames per second, on average.
+      fps_is_assumed: whether the rate of a folder of images is unknown, and `fps` was
+        assumed.
       labels: the label space of the network.
-      boxes_only: whether the network finds no masks: those there fill their boxes.
-      max_tracks: the number of individuals, as of `a2d predict`; None: any.
-      given_tracks: whether the tracks were given to the prediction.
-      detector: the name of what found the tracks that were given; None if nobody says.
-      kinetics: whether the actions are those that I3D knows of Kinetics-400.
-      held_out: how good the model is in new videos; None if it does not say.
-      coded: LEFT_OUT if the labels are by a fit without the coded times of this video,
-        SEEN if by one with them; None if none of its times are coded, or nobody knows.
-      model_split: of `video_splits.SPLITS`, what the video was to the model; None if
-        that does not say.
-      unsure_frames: number of frames with instances of which none has a track.
-      frames_with_extra: number of frames with a sure instance beyond `max_tracks`,
+      boxes_only: whether the network finds no masks; the masks of the prediction fill
+        their boxes.
+      max_tracks: the largest number of individuals, as --max_tracks of `a2d predict`
+        takes it; None for any number.
+      given_tracks: whether the tracks were given to the prediction, by a tracker.
+      detector: the name of the detector that found the given tracks; None if unknown.
+      kinetics: whether the actions are those of Kinetics-400, which I3D knows.
+      held_out: how good the model is in held-out videos; None if unknown.
+      coded: LEFT_OUT if the labels come from a fit without the coded times of this
+        video, SEEN if from a fit with them; None if it has no coded times, or if that
+        is unknown.
+      model_split: one of `video_splits.SPLITS`, whether the model was trained on the
+        video; None if the model does not say it.
+      unsure_frames: the number of frames with instances of which none has a track.
+      frames_with_extra: the number of frames with a sure instance beyond `max_tracks`,
         which has no track.
-      damaged_frames: number of damaged frames, as far as the file or its decoder says.
-      first_frame_time: time of the first frame in a player, in seconds. All times of a
-        prediction count from the first frame.
+      damaged_frames: the number of damaged frames, as far as the file or its decoder
+        says.
+      first_frame_time: the time of the first frame in a player, in seconds. All times
+        of a prediction count from the first frame.
     """
 
     name: str
@@ -122,17 +138,21 @@ class VideoInfo:
 
     @property
     def video_name(self) -> str:
-        """The name of the video, in records, too: without the suffix of its file."""
+        """The name of the video, without the suffix of its file, as in records."""
         return name_of(self.name, is_folder=self.images is not None)
 
     @property
     def unsure_below(self) -> float | None:
-        """The score below which a bout is unsure; None if nobody says."""
+        """The score below which a bout is unsure; None if there is no such limit."""
         return None if self.held_out is None else self.held_out.unsure_below
 
     @property
     def split(self) -> str | None:
-        """What the video was to what labelled it, of `video_splits.SPLITS`."""
+        """One of `video_splits.SPLITS`: whether the labels were learned from the video.
+
+        With a fit to coded times it is the fit that counts, else the model. None if
+        nothing is known.
+        """
         if self.coded == LEFT_OUT:
             return video_splits.HELD_OUT
         if self.coded == SEEN:
@@ -143,7 +163,14 @@ class VideoInfo:
 
 
 def read_video_info(folder: str | os.PathLike) -> VideoInfo:
-    """Read `video.json`; InputError if it is missing or damaged."""
+    """Read `video.json` of a prediction.
+
+    Args:
+      folder: the folder of the prediction.
+
+    Raises:
+      InputError: the file is missing or damaged.
+    """
     path = os.path.join(folder, VIDEO_FILE)
     fields = load_json(path, _VIDEO_INFO, REMEDY)
     try:
@@ -181,7 +208,13 @@ def read_video_info(folder: str | os.PathLike) -> VideoInfo:
 
 
 def answered_frames(folder: str | os.PathLike) -> list[int]:
-    """Return the 1-based numbers of the frames that have a label map, ascending.
+    """Return the numbers of the predicted frames, in ascending order.
+
+    These are the frames that have a label map: every frame, or with --every=N each Nth
+    one. Numbers count from 1.
+
+    Args:
+      folder: the folder of the prediction.
 
     Raises:
       InputError: there are no label maps.
@@ -196,12 +229,17 @@ def answered_frames(folder: str | os.PathLike) -> list[int]:
 
 
 def frame_times(folder: str | os.PathLike) -> dict[int, float]:
-    """Return {1-based number: second at which it begins} of the answered frames.
+    """Return the times of the predicted frames.
 
-    They ascend.
+    Args:
+      folder: the folder of the prediction.
+
+    Returns:
+      {number of a frame, from 1: the second of the video at which it begins}, in
+      ascending order.
 
     Raises:
-      InputError: there are no label maps, or no times in `video.json`.
+      InputError: there are no label maps, or `video.json` has no time for each.
     """
     frames = answered_frames(folder)
     path = os.path.join(folder, VIDEO_FILE)
@@ -213,10 +251,14 @@ def frame_times(folder: str | os.PathLike) -> dict[int, float]:
 
 
 def folders_of(paths: Iterable[str]) -> list[pathlib.Path]:
-    """Return the folders of predictions among paths, and those in libraries, by name.
+    """Return the folders of the predictions at some paths.
 
-    Of a whole library only those that its VIDEOS_FILE lists: others are of videos that
-    it has no more.
+    A prediction is one itself; a library has one for each video, sorted by name. If the
+    library is complete, those that its VIDEOS_FILE lists count: other folders are of
+    videos that it no longer has.
+
+    Args:
+      paths: folders of predictions, or of libraries.
 
     Raises:
       InputError: a path is neither a prediction nor a library.
@@ -243,25 +285,29 @@ def folders_of(paths: Iterable[str]) -> list[pathlib.Path]:
 
 
 def read_tracks(folder: str | os.PathLike, kind: Any) -> Iterator[dict]:
-    """Yield the tracks of `tracks.json`.
+    """Yield the tracks of a prediction, the JSON objects in `tracks.json`.
 
     Args:
-      kind: what a track must hold, as for `check_json`.
+      folder: the folder of the prediction.
+      kind: the fields that a track must have, as a kind of `check_json`.
 
     Raises:
-      InputError: the file is missing or damaged; names the field.
+      InputError: the file is missing or damaged; the message names the field.
     """
     return _read_items(folder, "tracks", kind)
 
 
 def read_detections(folder: str | os.PathLike, kind: Any) -> Iterator[dict]:
-    """Yield the detections of `detections.json`.
+    """Yield the detections of a prediction, the JSON objects in `detections.json`.
+
+    A detection is an instance in one frame, with its mask.
 
     Args:
-      kind: what a detection must hold, as for `check_json`.
+      folder: the folder of the prediction.
+      kind: the fields that a detection must have, as a kind of `check_json`.
 
     Raises:
-      InputError: the file is missing or damaged; names the field.
+      InputError: the file is missing or damaged; the message names the field.
     """
     return _read_items(folder, "detections", kind)
 

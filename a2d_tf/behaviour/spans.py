@@ -1,4 +1,4 @@
-"""Spans of time, of coded and of predicted bouts, and how far they agree."""
+"""Spans of time, in which bouts are coded or predicted, and how far these agree."""
 
 from __future__ import annotations
 
@@ -10,19 +10,32 @@ _LEAST_IOU = 0.5  # in time, of a coded and a predicted bout that match
 
 
 class TimeSpan(NamedTuple):
-    """A part of a video, in seconds."""
+    """A part of a video, such as a bout.
+
+    Attributes:
+      start: the start in seconds of the video.
+      end: the end in seconds of the video.
+    """
 
     start: float
     end: float
 
 
 def total_seconds(spans: Iterable[TimeSpan]) -> float:
-    """Return how long spans last together."""
+    """Return the sum of the lengths of spans, in seconds; overlaps count twice."""
     return math.fsum(span.end - span.start for span in spans)
 
 
 def cut(spans: Iterable[TimeSpan], limits: TimeSpan) -> list[TimeSpan]:
-    """Return the parts of spans that are within limits."""
+    """Cut spans to limits.
+
+    Args:
+      spans: the spans to cut.
+      limits: the part of the video that remains.
+
+    Returns:
+      the parts of the spans within the limits, without empty ones.
+    """
     parts = []
     for span in spans:
         part = TimeSpan(max(span.start, limits.start), min(span.end, limits.end))
@@ -32,7 +45,15 @@ def cut(spans: Iterable[TimeSpan], limits: TimeSpan) -> list[TimeSpan]:
 
 
 def agreed_seconds(coded: Sequence[TimeSpan], predicted: Sequence[TimeSpan]) -> float:
-    """Integrate over time the smaller of the two numbers of individuals."""
+    """Return for how many seconds two codings of one action agree.
+
+    At each moment, of the individuals that do the action, the smaller of the two
+    numbers agrees; the result is the integral of this number over time.
+
+    Args:
+      coded: the bouts of the action in one coding, those of all individuals.
+      predicted: the bouts of the action in the other coding.
+    """
     times: set[float] = set()
     for span in (*coded, *predicted):
         times.update(span)
@@ -57,7 +78,15 @@ class _Pair(NamedTuple):
 
 
 def count_matches(coded: Sequence[TimeSpan], predicted: Sequence[TimeSpan]) -> int:
-    """Count pairs of a coded and a predicted bout, the best first, each bout once."""
+    """Count the bouts of an action that match between two codings.
+
+    Two bouts match if their IoU in time is at least .5. The pairs with the highest IoU
+    are matched first, and each bout is matched once at most.
+
+    Args:
+      coded: the bouts of the action in one coding, those of all individuals.
+      predicted: the bouts of the action in the other coding.
+    """
     pairs = []
     for i, one in enumerate(coded):
         for k, other in enumerate(predicted):

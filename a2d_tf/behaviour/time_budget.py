@@ -1,4 +1,4 @@
-"""The time budget: how long each individual did what, as a table of several videos."""
+"""The time budget: a table of how long each individual did what, in several videos."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ from typing import NamedTuple
 from a2d_tf.behaviour.bouts import Prediction, total_by_pair
 
 TIME_BUDGET = "time_budget.csv"
+"""The file with the table."""
 
 
 class Row(NamedTuple):
-    """A row of the time budget: an actor and an action of a track.
+    """A row of the time budget: the bouts of a track with one actor and one action.
 
     Attributes:
-      video_seconds, fps: of the video.
-      individual: name of the video and number of the track, as in clip_1.
-      seconds: how long the bouts last together.
-      share: of the time in which the track was followed, 0 to 1.
-      bouts: how many there are.
-      first_second: where the first one starts, in the video.
+      video: the name of the video.
+      video_seconds: the length of the video in seconds.
+      fps: frames per second of the video.
+      individual: the name of the video and the number of the track, as in clip_1.
+      actor: the actor that the track is taken for in these bouts.
+      action: the action.
+      seconds: the length of the bouts together, in seconds.
+      share: the share of these seconds in all bouts of the track, 0 to 1.
+      bouts: the number of bouts.
+      first_second: the start of the first bout, in seconds of the video.
+      mean_bout_seconds: the mean length of the bouts in seconds.
     """
 
     video: str
@@ -37,12 +43,17 @@ class Row(NamedTuple):
 
 
 COLUMNS = Row._fields
+"""The columns of the table."""
 VIDEO_COLUMNS = COLUMNS[:4]
-"""First columns of all tables of several videos."""
+"""The first columns of all tables of several videos."""
 
 
 def rows(predictions: Iterable[Prediction]) -> list[Row]:
-    """Return the rows of predictions, track by track."""
+    """Return the rows of the time budget, video by video and track by track.
+
+    Args:
+      predictions: the predictions of the videos.
+    """
     result = []
     for prediction in predictions:
         video = prediction.video

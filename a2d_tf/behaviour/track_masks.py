@@ -1,4 +1,7 @@
-"""The masks of tracks: `detections.json` has them, `tracks.json` the labels."""
+"""Read the masks of a prediction's tracks.
+
+They are in `detections.json`; `tracks.json` has the labels of the tracks.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,8 @@ class TrackMasks:
     """The masks of a prediction's tracks; make it with `read`.
 
     Attributes:
-      path: of the file, for messages.
-      masks: {(frame, number of a track): RLE of its mask}.
+      path: the path of `detections.json`, for messages.
+      masks: {(number of a frame, number of a track): COCO RLE of its mask}.
     """
 
     path: str
@@ -34,15 +37,15 @@ class TrackMasks:
         size: tuple[int, int],
         frames: Container[int] | None = None,
     ) -> TrackMasks:
-        """Read the masks of a prediction.
+        """Read the masks of a prediction from its `detections.json`.
 
         Args:
-          folder: of the prediction.
-          size: (height, width) of its frames.
-          frames: numbers of the frames that are read; by default all.
+          folder: the folder of the prediction.
+          size: (height, width) of its frames in pixels.
+          frames: the numbers of the frames whose masks are kept; None for all.
 
         Raises:
-          InputError: the file is missing or damaged; names the field.
+          InputError: the file is missing or damaged; the message names the field.
         """
         height, width = size
         path = os.path.join(folder, RESULT_FILES["detections"])
@@ -61,7 +64,18 @@ class TrackMasks:
         return cls(path, masks)
 
     def of(self, frame: int, track_id: int) -> dict[str, Any]:
-        """Return the RLE of a track in a frame; InputError if it has no detection."""
+        """Return the mask of a track in a frame.
+
+        Args:
+          frame: the number of the frame.
+          track_id: the number of the track.
+
+        Returns:
+          a COCO RLE, {"size": [height, width], "counts": str}.
+
+        Raises:
+          InputError: the track has no detection in this frame.
+        """
         if (frame, track_id) not in self.masks:
             raise InputError(
                 f"{self.path}: track {track_id} has no detection in frame {frame};"

@@ -42,8 +42,8 @@ class Run:
         key frames); None without motion maps.
       labels_only: whether the network finds no objects, because its detector is not
         trained, but labels given tracks.
-      bout_seconds: {action: seconds that its coded bouts last}, see
-        `Manifest`; empty without coded bouts.
+      bout_seconds: {action: mean length in seconds of its coded bouts in the training
+        videos}; empty without coded bouts.
       held_out: how good its labels were in held-out videos; None if unknown.
     """
 

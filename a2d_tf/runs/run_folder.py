@@ -83,7 +83,8 @@ class RecordFacts(TypedDict, total=False):
       source: the digest of the videos and annotations that the records were made of.
       videos: the names of the videos that this run, or a run before it, was trained on.
       motion: the facts of the motion maps; absent without motion maps.
-      bout_seconds: how long coded bouts last, see `Manifest`; absent without them.
+      bout_seconds: {action: mean length in seconds of its coded bouts in the training
+        videos}; absent without coded bouts.
     """
 
     schema: int
