@@ -94,8 +94,8 @@ class AnnotatedVideos:
           folder: the folder of the videos.
           label_space: the label space, all actors and actions, that the user states.
             None: it is derived from the annotations, and begins with `earlier_labels`.
-          earlier_labels: the label space of the records of an earlier training, all of
-            whose labels must stay; None if there are no such records.
+          earlier_labels: the label space of earlier training records, all of whose
+            labels must stay; None if there are no such records.
           names: maps labels of the tool to actors and actions.
           options: how files are read, and which frames and shapes count as annotated.
           coding: coded times, which give the instances their actions; None if all

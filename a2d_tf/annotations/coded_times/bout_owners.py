@@ -93,12 +93,13 @@ def _owned_by_sight(
     annotated: AnnotatedIndividuals,
     with_subject: set[Individual],
 ) -> OwnedBout:
-    """Return a bout of a subject that is known by sight alone.
-
-    Its individuals are those that are seen during it.
+    """Return a bout whose subject is known by sight alone, with the individuals seen.
 
     Args:
-      frames: 1-based numbers of the annotated frames of the bout.
+      observation: the coded times with the bout.
+      bout: the bout.
+      frames: the 1-based numbers of the annotated frames that show the bout.
+      annotated: the annotated individuals of the video.
       with_subject: the individuals of other subjects, which do not count as seen.
     """
     seen: set[Individual] = set()

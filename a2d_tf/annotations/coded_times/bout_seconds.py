@@ -52,7 +52,11 @@ def mean_bout_seconds(coding: Coding, videos: Iterable[str]) -> dict[str, float]
 
 
 def _images_a_second(observation: Observation, fps: float | None) -> float | None:
-    """Return the number by which a time of an observation is divided for seconds.
+    """Return the number by which a coded time is divided to get seconds.
+
+    Args:
+      observation: the coded times of a video.
+      fps: images a second that the user states; None if he does not.
 
     Returns:
       the images a second, None if unknown; 1 if the times are seconds.

@@ -14,7 +14,14 @@ from a2d_tf.core.errors import InputError, join_names, quoted
 
 
 class _CodedName(NamedTuple):
-    """A subject or a behaviour, its first observation, and its bouts in all videos."""
+    """A coded subject or behaviour with its bouts in all videos.
+
+    Attributes:
+      kind: 'subject' or 'behaviour'.
+      name: its coded name.
+      observation: the first observation that has it.
+      bouts: its bouts in all videos.
+    """
 
     kind: str
     name: str
@@ -23,7 +30,12 @@ class _CodedName(NamedTuple):
 
 
 def _coded_names(coding: Coding, videos: Iterable[str]) -> list[_CodedName]:
-    """Return the subjects and behaviours that are coded in videos and not left out."""
+    """Return the coded subjects and behaviours that the user does not leave out.
+
+    Args:
+      coding: the coded times, and the user's settings for them.
+      videos: the names of the videos.
+    """
     coded: dict[tuple[str, str], _CodedName] = {}
     for vid in videos:
         for observation in coding.of_video(vid):

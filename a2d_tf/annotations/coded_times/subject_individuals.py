@@ -118,14 +118,18 @@ def _called_by_annotations(
     time: _CodedTime,
     annotated: AnnotatedIndividuals,
 ) -> set[Individual]:
-    """Return the individuals that the annotations call by a subject's name.
+    """Return the individuals that the annotations call as a subject is called.
 
     Args:
+      vid: the name of the video.
+      subject: the name of the subject.
       others: the other coded subjects of the video.
+      time: the times at which the subject is coded, for errors.
+      annotated: the annotated individuals of the video.
 
     Raises:
-      InputError: as `individuals_called`, or individuals of one number
-        are in several files.
+      InputError: the subject is an actor and the number of another one, or individuals
+        of its number are in several files.
     """
     fitting = individuals_called(annotated, subject, time.where, others)
     word = subject.casefold()
@@ -142,7 +146,10 @@ def _meant_by_user(
     A name wins over the number of a track, and this over an actor.
 
     Args:
+      vid: the name of the video.
+      subject: the name of the subject, for the error.
       targets: the user's words, as `targets_of` returns them.
+      annotated: the annotated individuals of the video.
 
     Raises:
       InputError: a track of this number is in several files.
@@ -184,7 +191,11 @@ def _unknown_subjects_error(
     """Return the error that coded subjects fit no individual.
 
     Args:
+      vid: the name of the video.
       unknown: these subjects.
+      times: {subject: the times at which it is coded}.
+      annotated: the annotated individuals of the video.
+      subjects: what the user says in --subjects.
     """
     names = [quoted(subject) for subject in unknown]
     coded = [f"{quoted(subject)} {times[subject].text}" for subject in unknown]
@@ -216,8 +227,13 @@ def _check_files(
 ) -> None:
     """Raise InputError if individuals of one number are in several files.
 
+    Each file may number its tracks by itself, so that they may be different
+    individuals.
+
     Args:
+      vid: the name of the video.
       where: the place where the subject is coded, for the error.
+      subject: the name of the subject.
       track: the number, or 'actor number'.
       individuals: the individuals that have it.
     """

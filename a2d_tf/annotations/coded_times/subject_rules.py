@@ -54,11 +54,16 @@ def individuals_called(
 def _with_number(
     annotated: AnnotatedIndividuals, subject: str, others: Collection[str]
 ) -> set[Individual]:
-    """Return the individuals that have the number of a subject.
+    """Return the individuals that have the number in a subject's name.
 
     The annotations may take one individual for a dog in one frame and for a cat in
     another. So 'dog 3' is also the individual 'cat 3', unless one frame shows both, or
     'cat 3' is another subject.
+
+    Args:
+      annotated: the annotated individuals of the video.
+      subject: the name of the subject.
+      others: the names of the other coded subjects of the video.
     """
     word = subject.casefold()
     other_words = {other.casefold() for other in others}

@@ -153,7 +153,8 @@ def parse_from_0(name: str, certain: bool) -> FrameName | None:
     Args:
       name: the path of the image.
       certain: whether the file surely counts from 0, see `has_number_0`. Otherwise the
-        result says that the number is one less if the images of the video begin at 1.
+        images of the video may begin at 1, where the image is frame 5; the `numbering`
+        of the result says so.
 
     Returns:
       the video, the frame's number from 1, and the folder; None if the name does not

@@ -86,7 +86,11 @@ def _check_spelling(
 
 
 def _no_pair_error(instances: Sequence[Instance]) -> InputError:
-    """Return the error of instances whose labels tell no actor and action."""
+    """Return the error that labels tell no actor and action; it lists them with counts.
+
+    Args:
+      instances: the instances with these labels, at least one.
+    """
     counts = collections.Counter(instance.label for instance in instances)
     labels = ", ".join(f"{quoted(label)} ({n})" for label, n in sorted(counts.items()))
     first = instances[0]
@@ -98,10 +102,11 @@ def _no_pair_error(instances: Sequence[Instance]) -> InputError:
 
 
 def derive_label_space(pairs: Iterable[Pair]) -> LabelSpace:
-    """Return a label space with these valid pairs; A2D's own if they are A2D's pairs.
+    """Return a label space, actors, actions and valid pairs, with certain valid pairs.
 
-    Names are in alphabetical order, but 'none', the action that action mAP leaves out,
-    comes last.
+    If they are exactly those of the data set A2D, it is A2D's own label space.
+    Otherwise names are in alphabetical order, but 'none', the action that action mAP
+    leaves out, comes last.
 
     Args:
       pairs: the (actor, action) of each valid pair, as names.

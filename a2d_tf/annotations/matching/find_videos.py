@@ -113,7 +113,14 @@ def _check_single_path(video: str, folder: VideoFolder) -> None:
 def _no_video_error(
     documents: Sequence[Document], taken: set[str], folder: VideoFolder, flag: str
 ) -> InputError:
-    """Return the error of documents of which each fits no video, or several."""
+    """Return the error that documents fit no video, or several.
+
+    Args:
+      documents: these documents, at least one.
+      taken: the names of the videos that other documents annotate.
+      folder: the folder of the user's videos.
+      flag: the name of the flag that lists the exports.
+    """
     document, *others = documents
     fitting = videos_of_size(document, taken, folder)
     candidates = fitting or sorted(set(folder.videos) - taken)

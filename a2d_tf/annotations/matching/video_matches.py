@@ -88,7 +88,13 @@ def taken_videos(matches: Iterable[VideoMatch]) -> set[str]:
 def _match_by_names(
     export: Export, documents: Sequence[Document], folder: VideoFolder
 ) -> list[VideoMatch]:
-    """Return the matches of an export, by the names and paths that it contains."""
+    """Return the matches of an export's documents, as far as names and paths tell them.
+
+    Args:
+      export: the export, whose video the user may have named.
+      documents: the annotations of each of its files.
+      folder: the folder of the user's videos.
+    """
     matches = [_match_document(export, document, folder) for document in documents]
     if export.video is None:
         return matches
@@ -111,7 +117,13 @@ def _match_by_names(
 def _match_document(
     export: Export, document: Document, folder: VideoFolder
 ) -> VideoMatch:
-    """Return the match of a document, by the names in it and by its path."""
+    """Return the match of a document, as far as the names in it and its path tell it.
+
+    Args:
+      export: the export that contains the document.
+      document: the annotations of one file.
+      folder: the folder of the user's videos.
+    """
     match = VideoMatch(document, {}, [], is_named=False)
     for name in dict.fromkeys(frame.video for frame in document.frames):
         if name and export.video is None and not is_file_name(name):
@@ -151,7 +163,12 @@ def _names_in_path(export: Export, document: Document) -> list[str]:
 
 
 def _video_named(names: Iterable[str], folder: VideoFolder) -> str | None:
-    """Return the video after which the first of some files and folders is named."""
+    """Return the first video after which a file or a folder is named; None without any.
+
+    Args:
+      names: the names of files and folders, with or without suffixes.
+      folder: the folder of the user's videos.
+    """
     for name in names:
         video = name
         while video not in folder.videos:
@@ -165,7 +182,14 @@ def _video_named(names: Iterable[str], folder: VideoFolder) -> str | None:
 
 
 def _video_of_task(names: Iterable[str], folder: VideoFolder) -> str | None:
-    """Return the only video that is called like the task of a file CVAT has named."""
+    """Return the video with the name of the task in a file's name; None without any.
+
+    CVAT puts the task into the names of its exports.
+
+    Args:
+      names: the names of files and folders.
+      folder: the folder of the user's videos.
+    """
     for name in names:
         task = name_in_download(name)
         if task is not None:
@@ -176,7 +200,12 @@ def _video_of_task(names: Iterable[str], folder: VideoFolder) -> str | None:
 
 
 def _match_by_size(matches: Sequence[VideoMatch], folder: VideoFolder) -> None:
-    """Match the names that are left to the only free video of the document's size."""
+    """Match documents without a video to the only free one of their size and length.
+
+    Args:
+      matches: the documents with the videos found so far; they are changed.
+      folder: the folder of the user's videos.
+    """
     taken = taken_videos(matches)
     for match in matches:
         if not match.unmatched_names:

@@ -163,7 +163,10 @@ def _instance(
     """Return the instance of an annotation; None if it has neither mask nor box.
 
     Args:
-      left_out: counts the shapes that are left out.
+      annotation: the annotation.
+      file: the file, for the place in errors.
+      dialect: how the tool writes boxes and tracks.
+      left_out: counts the shapes that are left out; it is changed.
     """
     attributes = annotation.attributes
     segmentation = annotation.segmentation

@@ -1,4 +1,4 @@
-"""DeepLabCut's tables of a tracked video, as CSV or as pandas stores them in HDF5.
+"""Reader of DeepLabCut's tables of poses in a video: CSV, or HDF5 of pandas.
 
 ```
 clip1DLC_resnet50_mice_el.csv     scorer,DLC_resnet50_mice,DLC_resnet50_mice,…
@@ -130,7 +130,11 @@ def read(file: File, options: ReadOptions) -> list[Document]:
 
 
 def _read_csv(text: str) -> _Table:
-    """Return the table in a CSV; ValueError, without a file's name, if broken."""
+    """Return the table in a CSV.
+
+    Raises:
+      ValueError: a row is broken. The message does not name the file.
+    """
     levels: dict[str, list[str]] = {}
     frames = []
     rows = []
@@ -191,10 +195,13 @@ def _stored_frame(hdf5: h5py.File) -> h5py.Group | None:
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Reads lists, dictionaries, texts and numbers, but no objects, which run code."""
+    """Reads a pickle of lists, dictionaries, texts and numbers.
+
+    It refuses objects of classes, which could run code.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
-        """Raise ValueError, because the pickle contains an object."""
+        """Raise ValueError, since the pickle contains an object of a class."""
         raise ValueError(f"contains {module}.{name}, not names alone")
 
 
@@ -221,7 +228,15 @@ def _video(file: File, table: _Table) -> str | None:
 
 
 def _points(file: File, table: _Table, individual: str | None) -> np.ndarray:
-    """Return the points of an individual, float64 [rows, P, 2], NaN where missing."""
+    """Return the points of an individual, float64 [rows, P, 2] of x, y in pixels.
+
+    A missing point is NaN.
+
+    Args:
+      file: the file, for errors.
+      table: its table.
+      individual: the name of the individual; None in a project of a single animal.
+    """
     columns_of_part: dict[str, dict[str, int]] = {}  # by coordinate
     for index, column in enumerate(table.columns):
         if column.get("individuals") == individual:
@@ -235,7 +250,12 @@ def _points(file: File, table: _Table, individual: str | None) -> np.ndarray:
 
 
 def _points_of_part(values: np.ndarray, columns: Mapping[str, int]) -> np.ndarray:
-    """Return the points of a body part, float64 [rows, 2]."""
+    """Return the points of a body part, float64 [rows, 2] of x, y; NaN if missing.
+
+    Args:
+      values: the values of the table, float64 [rows, columns].
+      columns: {'x', 'y' or 'likelihood': index of the column}.
+    """
     points = values[:, [columns["x"], columns["y"]]]
     if "likelihood" in columns:
         is_found = values[:, columns["likelihood"]] >= LIKELIHOOD

@@ -1,4 +1,4 @@
-"""LabelMe's JSON, one file for each image.
+"""Reader of LabelMe's JSON, one file for each image.
 
 Polygons, masks and circles are masks. Rectangles are boxes; a rotated one is the
 upright box around it. Shapes of one label and one `group_id` are one instance. A file

@@ -285,7 +285,7 @@ def _check_objects(
 
 
 def _read_pixels(file: File, name: str) -> np.ndarray:
-    """Return the object of each pixel of a PNG, uint8 or uint16 [H, W].
+    """Return the pixels of a PNG, numbers of objects: uint8 or uint16 [H, W].
 
     Raises:
       InputError: it is damaged, or an RGB image.

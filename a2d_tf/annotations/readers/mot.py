@@ -1,4 +1,4 @@
-"""MOT Challenge's CSV of a video: a row for each box of a track in a frame.
+"""Reader of MOT Challenge's CSV of a video: a row for each box of a track.
 
 ```
 clip1.txt         1,3,120.5,80,40,60,1,-1,-1,-1
@@ -154,7 +154,13 @@ def _class_names(file: File) -> dict[str, str] | None:
 def _label(
     row: _Row, class_names: Mapping[str, str] | None, options: ReadOptions
 ) -> ToolLabel:
-    """Return the label of a row: the name of its class, or else that of `options`."""
+    """Return the label of a row: the name of its class, or the user's actor.
+
+    Args:
+      row: the row.
+      class_names: {number of a class as text: name}; None if the file has no names.
+      options: states the actor. Without one the label is the number of the class.
+    """
     if row.class_number is None or class_names is None:
         return options.label(row.class_number)
     return ToolLabel(class_names[row.class_number])

@@ -1,4 +1,4 @@
-"""Reader of SLEAP's files, labels (.slp) and analysis (.h5), by sleap-io.
+"""Reader of SLEAP's files of poses: labels (.slp) and analysis (.h5), by sleap-io.
 
 Frames count from 0. Instances that a person drew or corrected replace the predictions
 of the same track. Individuals have the names of their tracks.

@@ -76,7 +76,13 @@ def _in_splits(
     splits: Mapping[str, str],
     test_videos: Collection[str],
 ) -> tuple[Video, ...]:
-    """Return the annotated videos; test videos that the user names win over splits."""
+    """Return all annotated videos with their splits.
+
+    Args:
+      annotations: {name of a video: its annotations}.
+      splits: {name of a video: 'train' or 'test'}.
+      test_videos: the test videos that the user names; they replace those of `splits`.
+    """
     videos = []
     for vid, video_annotations in annotations.items():
         count = len(video_annotations.frames)
@@ -87,7 +93,12 @@ def _in_splits(
 def _with_frames(
     videos: Sequence[Video], annotations: Mapping[str, VideoAnnotations]
 ) -> tuple[Video, ...]:
-    """Return the videos that still have annotated frames, with the number of these."""
+    """Return the videos that have used frames, with the numbers of these.
+
+    Args:
+      videos: all annotated videos.
+      annotations: {name of a video: its annotations, with the frames that are used}.
+    """
     remaining = []
     for video in videos:
         count = len(annotations[video.vid].frames)

@@ -107,7 +107,12 @@ def _tool_names(labels: Iterable[ToolLabel], names: Names) -> _ToolNames:
 
 
 def _names_of_tool_without(name: str, uses: Iterable[_Use]) -> frozenset[str]:
-    """Return the names that a tool lists without `name`, which it uses; else none."""
+    """Return the names in a tool's list if it lacks a name that is used; else none.
+
+    Args:
+      name: the name of an actor or an action.
+      uses: the instances with the name.
+    """
     for use in uses:
         if use.tool_names and name not in use.tool_names:
             return use.tool_names
@@ -117,7 +122,13 @@ def _names_of_tool_without(name: str, uses: Iterable[_Use]) -> frozenset[str]:
 def _commoner_names(
     kind: str, name: str, uses: Mapping[tuple[str, str], Sequence[_Use]]
 ) -> list[str]:
-    """Return the names of a kind that are much commoner, and about as long."""
+    """Return the much commoner names that differ in length by at most one letter.
+
+    Args:
+      kind: 'actor' or 'action'.
+      name: the name that may be misspelled; there are none if it contains a digit.
+      uses: {(kind, name): the instances with the name}.
+    """
     if any(letter.isdigit() for letter in name):  # numbers tell individuals apart
         return []
     commoner = []
@@ -130,10 +141,14 @@ def _commoner_names(
 
 
 def _is_much_rarer(uses: Sequence[_Use], other_uses: Sequence[_Use]) -> bool:
-    """Return whether a name is much rarer than another one.
+    """Return whether a name is so much rarer than another that it may be misspelled.
 
     It is in fewer videos, or in as many and in fewer instances; and in only one video,
     or in at most a tenth of the other's instances.
+
+    Args:
+      uses: the instances with the name.
+      other_uses: the instances with the other name.
     """
     videos = len({use.video for use in uses})
     other_videos = len({use.video for use in other_uses})

@@ -1,4 +1,4 @@
-"""Notes for the user on the annotations that are used, one sentence each."""
+"""Sentences for the user on the annotations that records are made of."""
 
 from __future__ import annotations
 

@@ -117,7 +117,14 @@ def _of_actors(
     names: Names,
     left_out: collections.Counter[str],
 ) -> VideoAnnotations:
-    """Return the annotations without instances of other actors, which are counted."""
+    """Return a video's annotations without instances of unknown actors.
+
+    Args:
+      annotations: the annotations of the video.
+      actors: the actors that the network knows.
+      names: maps labels of the detector to actors.
+      left_out: {actor: the number of instances that are left out}; it is changed.
+    """
     frames = {}
     for number, frame in annotations.frames.items():
         instances = []

@@ -1,4 +1,4 @@
-"""Identities of tracks in the records of a video.
+"""Identities of tracks: which instances in a video's frames are one individual.
 
 Each file numbers its tracks by itself, so the same number in two files may mean two
 individuals. A name means the same individual in all files of a video.
@@ -72,7 +72,11 @@ class TrackIdentities:
 def _offsets(
     frames: Iterable[AnnotatedFrame],
 ) -> tuple[dict[pathlib.PurePath, int], int]:
-    """Return {file: number to add to its tracks}, and the first free identity."""
+    """Return what to add to the numbers of tracks, so that no two files share a number.
+
+    Returns:
+      ({file: the number to add to its tracks}, the first identity that is free).
+    """
     highest: dict[pathlib.PurePath, int] = {}
     for frame in frames:
         highest.setdefault(frame.path, -1)
@@ -88,7 +92,7 @@ def _offsets(
 
 
 def _names_in_one_frame(frames: Iterable[AnnotatedFrame]) -> set[str]:
-    """Return the names that a frame has twice, which name no single individual."""
+    """Return the names that two instances of one frame have; they name nobody."""
     repeated = set()
     for frame in frames:
         names: set[str] = set()

@@ -1,4 +1,4 @@
-"""The numbers of tracks on pages."""
+"""The numbers by which the pages of a prediction call tracks."""
 
 from __future__ import annotations
 

@@ -105,7 +105,12 @@ def _changes(shapes: Sequence[Shape]) -> list[int]:
 
 
 def _interpolated(shapes: Sequence[Shape], min_iou: float) -> list[Shape]:
-    """Return the shapes of a track; those between key frames get interpolated boxes."""
+    """Return the shapes of a track; those between key frames get interpolated boxes.
+
+    Args:
+      shapes: the shapes of the track, in the order of frames.
+      min_iou: the IoU, 0 to 1, that an interpolated box must exceed.
+    """
     boxes = np.array([shape.box() for shape in shapes])
     frames = np.array([shape.frame for shape in shapes])
     result = list(shapes)

@@ -149,7 +149,14 @@ def images_of(folders: Sequence[str], observation: str, where: str) -> Media:
 
 
 def _only_path(paths: Sequence[str], where: str) -> str:
-    """Return the path of the first camera, with slashes; '' if there is none.
+    """Return the path that the first camera recorded; '' if BORIS states none.
+
+    Args:
+      paths: the cells or fields with paths; of several cameras, the first counts.
+      where: the file and the place in it, for errors.
+
+    Returns:
+      the path with slashes instead of backslashes.
 
     Raises:
       InputError: a camera has several paths.
@@ -231,7 +238,7 @@ def _seconds(value: Any, field: str, where: str) -> float:
 
 
 def image_index(value: Any, column: str, where: str) -> float:
-    """Return the index of an image, a whole number from 1, that a cell or field states.
+    """Return the index of an image that a cell or field states: a whole number from 1.
 
     Args:
       value: the cell or field as in the file.
