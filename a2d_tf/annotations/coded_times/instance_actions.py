@@ -63,9 +63,10 @@ def give_actions(
 
     An action holds from the frame that is shown when it starts to the last frame that
     begins before it stops. The action of a point event holds in the frame that is shown
-    at its time. The action is that of the individuals that `find_individuals` returns
-    for the subject; if the subject is known by sight alone, that of the individual that
-    is seen.
+    at its time. It is the action of the annotated individuals that the coded subject
+    means, see `find_individuals`. If no annotation has the subject's name, and
+    `coding.by_sight`, it is the action of the individual that is seen alone during the
+    time.
 
     Args:
       vid: the name of the video.
@@ -73,7 +74,11 @@ def give_actions(
       coding: the coded times, and the user's settings for them.
       names: maps labels of the tool to actors and actions.
       bout_frames: finds the frames of the video that show a bout.
-      actors: the names of the actors in all videos, in lower case.
+      actors: the names of the actors in all videos, in lower case. A subject that is
+        one of them stands for no single individual.
+
+    Returns:
+      the frames whose instances all have an action, and counts of the others.
 
     Raises:
       InputError: two observations contradict each other; a subject fits two individuals

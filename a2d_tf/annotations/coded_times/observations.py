@@ -124,7 +124,7 @@ def check_order(bout: CodedBout) -> None:
     """Raise InputError if a bout stops before it starts.
 
     Args:
-      bout: a coded bout.
+      bout: a coded period in which a subject does one thing.
     """
     if bout.end < bout.start:
         raise InputError(
@@ -134,10 +134,10 @@ def check_order(bout: CodedBout) -> None:
 
 
 def by_video(observations: Iterable[Observation]) -> dict[str, list[Observation]]:
-    """Return {name of a video: its observations}.
+    """Return {name of a video: its observations}, in their order.
 
     Args:
-      observations: codings of any videos.
+      observations: the observations, each one coding of one video.
     """
     observations_of: dict[str, list[Observation]] = collections.defaultdict(list)
     for observation in observations:
@@ -152,7 +152,8 @@ def check_observations(observations: Iterable[Observation]) -> None:
     one subject in overlapping times, as two persons would.
 
     Args:
-      observations: codings of any videos.
+      observations: the observations, each one coding of one video; videos may have
+        several.
     """
     for observations_of_one in by_video(observations).values():
         _check_folders(observations_of_one)

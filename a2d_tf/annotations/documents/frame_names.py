@@ -133,10 +133,10 @@ def parse_cvat(name: str) -> FrameName | None:
 
 
 def has_number_0(names: Iterable[str]) -> bool:
-    """Return whether the name of an image has the number 0, so that names count from 0.
+    """Return whether a file numbers images from 0, since one of them has the number 0.
 
     Args:
-      names: the paths of all images in a file.
+      names: the paths of all images in the file.
     """
     for name in names:
         video_and_number = split_frame_name(name)

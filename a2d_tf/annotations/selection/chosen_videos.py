@@ -49,7 +49,8 @@ def choose_videos(
       annotations: {name of a video: its annotations}.
       names: maps labels of the tool to pairs of actor and action.
       selection: what the user says of splits, and of the number of frames. If he limits
-        it, frames of training videos that differ most are kept; tests keep all frames.
+        the number, only the training frames that differ most are kept; test videos keep
+        all frames.
 
     Raises:
       InputError: a test video that the user names is not annotated.

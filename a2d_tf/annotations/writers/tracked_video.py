@@ -68,9 +68,10 @@ class TrackShapes:
 
     @property
     def number(self) -> int:
-        """The number of the track on pages, in the overlay and in summary.csv.
+        """The number of the track on a prediction's pages and in its summary.csv.
 
-        Parts of a track of several actors have one number.
+        If a track of several actors was split into parts of one actor each, all parts
+        have its number.
         """
         return self.id if self.split_from is None else self.split_from
 
