@@ -27,10 +27,13 @@ _REMEDY = 'write {"subject": "track id or name"}'
 def load_subjects(argument: str | os.PathLike) -> Subjects:
     """Read what --subjects says about coded subjects, from JSON.
 
-    It is {subject: individual}, or {subject: {video: individual}}, see `Subjects`.
-
     Args:
       argument: the JSON, or the path of a file that contains it.
+
+    Returns:
+      {subject: individual}, or {subject: {video: individual}}. An individual is its
+      name, the number of its track, its actor, or a list of these; None leaves out the
+      subject or behaviour.
 
     Raises:
       InputError: the file is missing, or the JSON is malformed.

@@ -44,8 +44,9 @@ def number_in_video(
 ) -> int:
     """Return the 1-based number of an annotated frame in its video.
 
-    If names of images number the frames, the first image is frame 1. The number
-    in its name is that in the folder of images, or `first_frame` for a video file.
+    A file may number frames as their images are named, from 0 or from 1. Which of the
+    two counts follows from the first image in the video's folder of images, or for a
+    video file from `first_frame`.
 
     Args:
       frame: the annotated frame.

@@ -32,7 +32,8 @@ def read_shape(
     Args:
       element: the XML element of the shape, whose tag is one of `WITH_AREA`.
       label: the label of the shape, or of its track.
-      key: the group of the shape, or its track; None if it has neither.
+      key: what the parts of one instance have in common: ('group', number) or ('track',
+        number); None if the shape is in no group and on no track.
       where: the file and the place in it, for errors.
       size: (height, width) of the frame in pixels; None if unknown.
 
