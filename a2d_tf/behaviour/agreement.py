@@ -1,7 +1,7 @@
-"""Compare predicted bouts with those that a person coded in BORIS.
+"""Compare predicted bouts, periods with one action, with those coded in BORIS.
 
-A bout is a period in which an individual does one thing. An observation of BORIS holds
-the coded bouts of a video.
+To code is to note the bouts while watching a video. An observation of BORIS holds the
+coded bouts of a video.
 """
 
 from __future__ import annotations

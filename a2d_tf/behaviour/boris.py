@@ -89,7 +89,8 @@ def _events(prediction: Prediction) -> list[_Event]:
 def write_project(path: str | os.PathLike, predictions: Sequence[Prediction]) -> None:
     """Write predictions as a project file, which BORIS can open or import.
 
-    Each bout is a start and a stop of a state event. Dates are empty, which BORIS takes
+    Each bout, a period with one action of a track, becomes the start and the stop of a
+    state event. Dates are empty, which BORIS takes
     for unknown: a prediction does not say when its video was made.
 
     Args:
@@ -173,7 +174,8 @@ def _observation(prediction: Prediction, events: Sequence[_Event]) -> dict[str, 
 def write_events(path: str | os.PathLike, predictions: Iterable[Prediction]) -> None:
     """Write predictions as a table like BORIS's tabular events.
 
-    It has a row for each start and each stop of a bout.
+    It has a row for each start and each stop of a bout, a period with one action of a
+    track.
 
     Args:
       path: the file to write; cells are separated by tabs if it ends in .tsv, else by

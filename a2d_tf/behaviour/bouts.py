@@ -1,4 +1,4 @@
-"""Read the bouts of predictions, and add them up.
+"""Read the bouts of predictions, periods with one action, and add them up.
 
 A bout is a period in which a track does one thing, as ethology calls it (Martin and
 Bateson, Measuring Behaviour). A track is one individual, followed through a video; its

@@ -29,7 +29,7 @@ def compare_coders(
     others: Sequence[Observation],
     fps: float | None = None,
 ) -> Comparison:
-    """Compare the coded bouts of two people, action by action.
+    """Compare the bouts, periods with one action, that two people coded.
 
     The rules are those of `agreement.compare`, with the second coder in the place of
     the prediction. The actions are those that either of them has coded. A video lasts

@@ -74,9 +74,8 @@ class Comparison:
         its bouts, in percent.
       frames: the figures of single frames for these actions, as `FrameCounts.figures`
         returns them.
-      splits: {one of `video_splits.SPLITS`: the comparison of the videos that are
-        "trained", "held out" or "new" to the model}; empty if that is unknown of all
-        videos.
+      splits: {"trained", "held out" or "new", see `video_splits`: the comparison of the
+        videos that are this to the model}; empty if it is unknown of all videos.
     """
 
     videos: list[str]
@@ -115,8 +114,8 @@ class Comparison:
     def tables(self, second: str = "predicted") -> list[Table]:
         """Make the tables of all figures.
 
-        If it is known what each video was to the model, there are tables for each
-        split, and none for all videos together.
+        If it is known of each video whether the model was trained on it, there are
+        tables for the videos trained on, held out and new, and none for all together.
 
         Args:
           second: the word for the second coding in headings, such as "predicted".
@@ -168,8 +167,8 @@ class ComparedVideo(NamedTuple):
       predicted: the bouts of the second coding, by action; they are within `limits`.
       limits: the part of the video that counts.
       fps: frames per second.
-      split: one of `video_splits.SPLITS`: whether the model was trained on the video;
-        None if that is unknown.
+      split: "trained", "held out" or "new": whether the model learned from the video,
+        was scored there, or neither; None if that is unknown.
     """
 
     name: str
@@ -183,7 +182,7 @@ class ComparedVideo(NamedTuple):
 def compare_splits(
     videos: Sequence[ComparedVideo], actions: set[str], behaviours: set[str]
 ) -> Comparison:
-    """Compare two codings of all videos, and of the videos of each split.
+    """Compare two codings of all videos, and of those trained on, held out and new.
 
     Args:
       videos: the videos with both codings.
@@ -205,7 +204,7 @@ def compare_splits(
 def compare_videos(
     videos: Sequence[ComparedVideo], actions: set[str], behaviours: set[str]
 ) -> Comparison:
-    """Compare two codings of videos, without looking at their splits.
+    """Compare two codings of videos, without regard to what the model learned from.
 
     Args:
       videos: the videos with both codings.

@@ -103,8 +103,8 @@ class VideoInfo:
       coded: LEFT_OUT if the labels come from a fit without the coded times of this
         video, SEEN if from a fit with them; None if it has no coded times, or if that
         is unknown.
-      model_split: one of `video_splits.SPLITS`, whether the model was trained on the
-        video; None if the model does not say it.
+      model_split: "trained", "held out" or "new": whether the model learned from the
+        video, was scored there, or neither; None if that is unknown.
       unsure_frames: the number of frames with instances of which none has a track.
       frames_with_extra: the number of frames with a sure instance beyond `max_tracks`,
         which has no track.
@@ -148,10 +148,10 @@ class VideoInfo:
 
     @property
     def split(self) -> str | None:
-        """One of `video_splits.SPLITS`: whether the labels were learned from the video.
+        """Whether the labels were learned from this video: "trained".
 
-        With a fit to coded times it is the fit that counts, else the model. None if
-        nothing is known.
+        It is "held out" if they were scored there, and else "new"; None if nothing is
+        known. If labels come from a fit to coded times, the fit counts, else the model.
         """
         if self.coded == LEFT_OUT:
             return video_splits.HELD_OUT
@@ -254,7 +254,7 @@ def folders_of(paths: Iterable[str]) -> list[pathlib.Path]:
     """Return the folders of the predictions at some paths.
 
     A prediction is one itself; a library has one for each video, sorted by name. If the
-    library is complete, those that its VIDEOS_FILE lists count: other folders are of
+    library is complete, those that its `videos.csv` lists count: other folders are of
     videos that it no longer has.
 
     Args:

@@ -78,7 +78,7 @@ class _Pair(NamedTuple):
 
 
 def count_matches(coded: Sequence[TimeSpan], predicted: Sequence[TimeSpan]) -> int:
-    """Count the bouts of an action that match between two codings.
+    """Count the bouts of one action that match between two codings.
 
     Two bouts match if their IoU in time is at least .5. The pairs with the highest IoU
     are matched first, and each bout is matched once at most.

@@ -73,9 +73,10 @@ class Validation:
 
     @property
     def score(self) -> float:
-        """The figure at the chosen threshold, in percent.
+        """The figure that validations maximize, at the chosen threshold, in percent.
 
-        A training keeps the weights whose validation has the highest one.
+        It is the joint mIoU, or the F1 of boxes if there are no label maps. A training
+        keeps the weights whose validation has the highest one.
         """
         return self.figures[self.threshold]
 
@@ -102,7 +103,9 @@ class Evaluator:
         self._ahead = 2 * config.training.evaluation_batch
 
     def scored(self, frame_makers: Iterable[FrameMaker]) -> Iterator[Frame]:
-        """Make frames in threads, and compare their label maps at each of THRESHOLDS.
+        """Make frames in threads, and count the pixels of their label maps.
+
+        They are counted at each threshold of p(actor) from .1 to .9 (THRESHOLDS).
 
         Args:
           frame_makers: functions that return a frame each, of `NetworkFrames.makers`.
@@ -202,9 +205,9 @@ class Evaluator:
 
         The folder gets `metrics.json`, all figures; `truth.json`, the true instances as
         COCO JSON; `detections.npz`, every RoI (see `ScoredRois`); `instances.json`, the
-        instances as COCO results, those with a p(actor) of FLOOR or more, or of the
-        threshold if that is lower; `label_maps/<VID>/<frame>.png`, the predicted label
-        maps; `label_truth/<VID>/<frame>.png`, the true ones of frames whose every
+        instances as COCO results, those with a p(actor) of .05 (FLOOR) or more, or of
+        the threshold if that is lower; `label_maps/<VID>/<frame>.png`, the predicted
+        label maps; `label_truth/<VID>/<frame>.png`, the true ones of frames whose every
         instance has a mask; `origin.json`, if there is an `origin`; and with labels
         other than A2D's `behaviours.csv` and `confusion.png`.
 

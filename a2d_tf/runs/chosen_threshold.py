@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 def choose(figures: Mapping[float, float]) -> float:
     """Choose a threshold of p(actor) by the figures of a validation.
 
-    Of the thresholds that are as good as the best one, the nearest to DEFAULT is
-    chosen.
+    Of the thresholds whose figure is at most 1 point below the best one, the nearest to
+    .7 (DEFAULT) is chosen.
 
     Args:
       figures: {threshold: figure in percent, such as the joint mIoU}.
@@ -62,7 +62,7 @@ def read(workdir: str | os.PathLike) -> float:
       workdir: a run folder or a packed model.
 
     Returns:
-      the threshold; DEFAULT, with a warning, if no validation chose one.
+      the threshold; .7 (DEFAULT), with a warning, if no validation chose one.
 
     Raises:
       InputError: the file is damaged.
@@ -135,7 +135,7 @@ def describe_choice(workdir: str | os.PathLike, threshold: float) -> str:
 
     Returns:
       a line with the figure of each threshold; "" if the validation chose another
-      threshold, or if at most half of the thresholds are as good as the best.
+      threshold, or if at most half of the thresholds come within 1 point of the best.
 
     Raises:
       InputError: the file is damaged.

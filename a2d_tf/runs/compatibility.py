@@ -125,8 +125,8 @@ def check_made_alike(facts: Mapping[str, Any], manifest: Manifest) -> None:
     """Check that records were made in the same way as those of a network's training.
 
     Args:
-      facts: {name of `manifest.INPUT_SETTINGS`, such as "clip_stride": its value in the
-        records that the network learned from}.
+      facts: {"flow_method", "image_height", "image_width", "clip_stride": value in the
+        records that the network learned from}; further fields do not matter.
       manifest: the manifest of the records to check.
 
     Raises:

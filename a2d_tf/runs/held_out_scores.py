@@ -87,12 +87,21 @@ class TrackScores:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> TrackScores:
-        """Read the scores from a JSON object with "videos", "frames", "behaviours"."""
+        """Read the scores from a JSON object that `to_json` returned.
+
+        Args:
+          fields: the object, with "videos", "frames", "behaviours" and perhaps more.
+        """
         behaviours = _behaviours_from_json(fields["behaviours"])
         return cls(fields["videos"], fields["frames"], behaviours)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the scores as a JSON object that `from_json` reads."""
+        """Return the scores as a JSON object that `from_json` reads.
+
+        Returns:
+          {"videos", "frames": numbers, "behaviours": {name: {"objects": number of
+          annotated ones, "right", "predicted", and if known "videos", "taken_for"}}}.
+        """
         return {
             "videos": self.videos,
             "frames": self.frames,
@@ -120,9 +129,11 @@ class SecondsScores:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> SecondsScores:
-        """Read the scores from a JSON object with "videos" and "behaviours".
+        """Read the scores from a JSON object that `to_json` returned.
 
-        "seconds" and "right" are 0 if they are missing.
+        Args:
+          fields: the object, with "videos" and "behaviours"; "seconds" and "right" are
+            0 if they are missing.
         """
         return cls(
             videos=fields["videos"],
@@ -132,7 +143,13 @@ class SecondsScores:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the scores as a JSON object that `from_json` reads."""
+        """Return the scores as a JSON object that `from_json` reads.
+
+        Returns:
+          {"videos", "seconds", "right": numbers, "behaviours": {name: {"seconds":
+          number of coded ones, "right", "predicted", and if known "videos",
+          "taken_for"}}}.
+        """
         return {
             "videos": self.videos,
             "seconds": self.seconds,
@@ -157,11 +174,19 @@ class CrossValidationScores:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> CrossValidationScores:
-        """Read the scores from a JSON object: "folds", and those of `TrackScores`."""
+        """Read the scores from a JSON object that `to_json` returned.
+
+        Args:
+          fields: the object, with "folds", "videos", "frames" and "behaviours".
+        """
         return cls(fields["folds"], TrackScores.from_json(fields))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the scores as a JSON object that `from_json` reads."""
+        """Return the scores as a JSON object that `from_json` reads.
+
+        Returns:
+          {"folds": number of folds, and the fields of `TrackScores.to_json`}.
+        """
         return {"folds": self.folds, **self.tracks.to_json()}
 
 
@@ -208,15 +233,15 @@ class HeldOutScores:
         return None if self.unsure is None else self.unsure.below
 
     def split_of(self, video: str) -> str | None:
-        """Return whether the model learned from a video, held it out, or never saw it.
+        """Say whether the model learned from a video, was scored there, or neither.
 
         Args:
           video: the name of the video, that of its file without suffix, or of its
             folder.
 
         Returns:
-          one of `video_splits.SPLITS`: "trained", "held out" or "new"; None if the
-          names of the model's videos are unknown.
+          "trained" if the model learned from the video, "held out" if it was scored
+          there, else "new"; None if the names of the model's videos are unknown.
         """
         if video in (self.trained_on or ()):
             return TRAINED
@@ -260,7 +285,12 @@ class HeldOutScores:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the scores as a JSON object that `from_json` reads."""
+        """Return the scores as a JSON object that `from_json` reads.
+
+        Returns:
+          the fields of `scores`, and if known "unsure_below", "trained_on",
+          "tested_on", "before" and "folds".
+        """
         fields = self.scores.to_json()
         if self.unsure is not None:
             fields["unsure_below"] = self.unsure.below
@@ -285,7 +315,7 @@ def video_facts(scores: HeldOutScores, video: str) -> dict[str, Any]:
 
     Returns:
       {"held_out": the scores as a JSON object, without the names of videos; "split":
-      one of `video_splits.SPLITS`, see `HeldOutScores.split_of`, absent if unknown}.
+      "trained", "held out" or "new", see `HeldOutScores.split_of`, absent if unknown}.
     """
     facts: dict[str, Any] = {"held_out": scores.without_names().to_json()}
     split = scores.split_of(video)

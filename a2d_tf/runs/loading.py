@@ -92,7 +92,9 @@ class Run:
 
 
 def facts_without_records(image_height: int, image_width: int) -> dict[str, Any]:
-    """Return `Run.records` for a network of single frames that learned from no records.
+    """Return the `Run.records` of a network that learned from no records.
+
+    They are those of a network of single frames: without flow and clips.
 
     Args:
       image_height: the largest height of its frames in pixels.
@@ -116,8 +118,8 @@ def load(
       settings: {name of a setting of inference or computing: value}, in place of the
         run's own. A negative score_threshold, which is the default, means the one that
         a validation chose.
-      kind: which checkpoint to load, a key of `run_folder.CHECKPOINTS`: "last", or
-        "best" for that of the best validation, with this validation's threshold.
+      kind: which checkpoint to load: "last", or "best" for that of the best validation,
+        with this validation's threshold.
 
     Raises:
       InputError: the folder is no run folder, or is damaged; or a setting is out of

@@ -51,8 +51,7 @@ def pack(workdir: str, output: str, kind: str = "last", notes: str = "") -> Pack
       workdir: the run folder.
       output: the folder to write, whole or not at all; an older packed model there is
         replaced.
-      kind: which checkpoint to pack, a key of `run_folder.CHECKPOINTS`: "last" or
-        "best".
+      kind: which checkpoint to pack: "last", or "best" for that of the best validation.
       notes: the text of its `card.md`.
 
     Raises:

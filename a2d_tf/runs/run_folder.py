@@ -183,7 +183,7 @@ def checkpoint_folder(workdir: str | os.PathLike, kind: str = "last") -> str:
 
     Args:
       workdir: the run folder.
-      kind: a key of CHECKPOINTS: "last" or "best".
+      kind: "last" for the newest weights, "best" for those of the best validation.
     """
     return os.path.join(workdir, CHECKPOINTS[kind])
 

@@ -25,8 +25,8 @@ def warning(path: str) -> str:
         steps is unknown.
 
     Returns:
-      the warning; "" if the last training had LEAST_STEPS or more, or if that is
-      unknown.
+      the warning; "" if the last training had 100 steps (LEAST_STEPS) or more, or if
+      the number is unknown.
 
     Raises:
       InputError: a file is damaged.

@@ -56,14 +56,14 @@ class Curve(NamedTuple):
 
 
 def average_precision(curve: Curve) -> Any:
-    """Compute the average precision of VOC2007, the mean over RECALL_LEVELS.
+    """Compute the average precision of VOC2007.
 
-    At each level it takes the best precision at this or a higher recall. The levels are
-    those of VOC's MATLAB code: a recall of exactly 6/10 reaches level 0.6, one of 3/10
-    does not reach level 0.3.
+    It is the mean, over the recalls 0, .1, …, 1, of the best precision at this or a
+    higher recall. The levels of recall are those of VOC's MATLAB code: a recall of
+    exactly 6/10 reaches level 0.6, one of 3/10 does not reach level 0.3.
 
     Args:
-      curve: the curve of one class.
+      curve: the curve of precision over recall of one class.
 
     Returns:
       a number in [0, 1], or [S] for a curve of S samples; 0 without true boxes.
@@ -81,7 +81,7 @@ def area_under_curve(curve: Curve) -> Any:
     The precision at a recall is the best one at this or a higher recall.
 
     Args:
-      curve: the curve of one class.
+      curve: the curve of precision over recall of one class.
 
     Returns:
       a number in [0, 1], or [S] for a curve of S samples; 0 without true boxes.
@@ -126,7 +126,7 @@ class ClassScorer:
         weights: np.ndarray | None = None,
         measure: Callable[[Curve], Any] = average_precision,
     ) -> ClassScorer:
-        """Prepare to score boxes of the same RoIs.
+        """Prepare to score RoIs, boxes that a network proposed, in one class or more.
 
         Args:
           truth: the true boxes of all classes.
@@ -151,7 +151,7 @@ class ClassScorer:
         )
 
     def ap(self, boxes: np.ndarray, scores: np.ndarray, of_class: np.ndarray) -> Any:
-        """Compute the AP of one class.
+        """Compute the AP of one class, with non-maximum suppression in each frame.
 
         Args:
           boxes: float32 [R, 4], the box of each RoI for this class, (y1, x1, y2, x2) in

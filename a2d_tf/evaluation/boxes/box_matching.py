@@ -33,7 +33,7 @@ def match(ious: np.ndarray) -> np.ndarray:
     """Match found instances to true ones, each to one at most.
 
     The found instances choose in order. Each takes the true instance with the highest
-    IoU that no earlier one has taken, if that IoU is MATCH_IOU or more.
+    IoU that no earlier one has taken, if that IoU is 0.5 or more.
 
     Args:
       ious: float [N, T], the IoU of each found instance, the best first, with each true

@@ -66,7 +66,9 @@ class _Planes(NamedTuple):
 
 
 def suppress(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Suppress boxes that overlap a better box of their frame, if that one is kept.
+    """Suppress boxes that have an IoU above 3/10 with a better box that is kept.
+
+    Frames do not affect each other.
 
     Args:
       boxes: float32 [F, N, 4], the boxes of F frames, (y1, x1, y2, x2) in pixels.

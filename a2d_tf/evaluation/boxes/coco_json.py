@@ -254,7 +254,9 @@ def coco_box(box: np.ndarray) -> list[float]:
 
 
 def check_bbox(value: Any) -> None:
-    """Check a box of COCO JSON; a kind for `check_json`.
+    """Check a box of COCO JSON.
+
+    `check_json` calls it, if a kind, its description of JSON, has it for a field.
 
     Args:
       value: what the JSON has as "bbox".

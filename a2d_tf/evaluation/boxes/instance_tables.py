@@ -159,7 +159,7 @@ class Results(InstanceTable):
     def load(
         cls, path: str | os.PathLike, truth: Truth, label_space: LabelSpace
     ) -> Results:
-        """Read COCO results, which any method may have written, on known frames.
+        """Read COCO results, instances that any method found on the truth's frames.
 
         The sizes of masks are those of the ground truth; if that has none, the
         segmentations are ignored.

@@ -72,7 +72,11 @@ class ScoredRois:
             )
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the file that `load` reads, compressed, whole or not at all."""
+        """Write the RoIs to a compressed NumPy archive, whole or not at all.
+
+        The archive has the arrays of this class by their names, without those that are
+        None; boxes are turned to (x1, y1, x2, y2). `load` reads it.
+        """
         arrays = {}
         for name in _array_names():
             array = getattr(self, name)
@@ -83,6 +87,9 @@ class ScoredRois:
     @classmethod
     def load(cls, path: str | os.PathLike) -> ScoredRois:
         """Read RoIs from a NumPy archive such as `detections.npz`.
+
+        The archive has the arrays of this class by their names, with boxes as (x1, y1,
+        x2, y2).
 
         Raises:
           InputError: the file, or a field that it needs, is missing or damaged.

@@ -67,7 +67,9 @@ class Frame:
         """Return one frame of a batch, with its boxes in pixels of the video.
 
         Args:
-          batch: {name: array [B, ...]} of FIELDS.
+          batch: {name: array [B, ...]} of the clips: "record", the serialized records;
+            "rgb" and "flow", their frames; "size", the height and width of the frames
+            inside the network's input.
           outputs: the network's answer for the batch, with the `table` of every RoI.
           in_true_boxes: the network's answer of `infer_boxes` in the true boxes; None
             if these were not labelled.

@@ -50,7 +50,7 @@ class ClassFrame(NamedTuple):
 def tracking_scores(
     videos: Sequence[Sequence[ComparedFrame]], labels: LabelSpace
 ) -> dict:
-    """Compute HOTA and IDF1 of videos, for objects, actors, actions and pairs.
+    """Compute HOTA and IDF1 of videos, for actors, actions, pairs and all objects.
 
     The figures of a kind are means over its classes with true objects. In the kind
     "any" all objects are of one class, so that labels do not count.
@@ -60,8 +60,9 @@ def tracking_scores(
       labels: the label space of the codes.
 
     Returns:
-      {"videos": their number, "frames": their number, and each of TRACK_KINDS: {each of
-      NAMES: percent, None if there is no true object}}.
+      {"videos": their number, "frames": their number, and each of "any", "actor",
+      "action" and "joint": {"hota", "det_a", "ass_a", "loc_a", "idf1", "idp", "idr":
+      percent, None if there is no true object}}.
     """
     scores: dict = {"videos": len(videos), "frames": sum(map(len, videos))}
     for kind in TRACK_KINDS:
@@ -82,11 +83,12 @@ def figures_by_class(
 
     Args:
       videos: the frames of each video, in order.
-      kind: one of TRACK_KINDS.
+      kind: which classes: "actor", "action", "joint" (their pairs), or "any".
       labels: the label space of the codes.
 
     Returns:
-      {number of a class, see `classes_of`: {each of NAMES: percent}}.
+      {number of a class, see `classes_of`: {"hota", "det_a", "ass_a", "loc_a", "idf1",
+      "idp", "idr": percent}}.
     """
     present: set[int] = set()
     for frames in videos:
@@ -111,7 +113,7 @@ def of_class(
 
     Args:
       frames: the frames of the video, in order.
-      kind: one of TRACK_KINDS.
+      kind: which classes: "actor", "action", "joint" (their pairs), or "any".
       number: the number of the class, see `classes_of`.
       labels: the label space of the codes.
 
@@ -157,7 +159,8 @@ def class_figures(videos: Iterable[Sequence[ClassFrame]]) -> dict[str, float]:
       videos: for each video the objects of the class in its frames, see `of_class`.
 
     Returns:
-      {each of NAMES: percent}.
+      {"hota", "det_a", "ass_a", "loc_a" (HOTA and its parts), "idf1", "idp", "idr"
+      (IDF1, its precision, its recall): percent}.
     """
     hota_counts = HotaCounts()
     identities = IdentityCounts()
@@ -234,7 +237,8 @@ class HotaCounts:
     def add(self, frames: Sequence[ClassFrame]) -> None:
         """Match the true to the predicted objects of a video, and add to the counts.
 
-        One assignment in each frame serves all of ALPHAS. It prefers two objects whose
+        The counts are of matches at each least IoU of .05, .1, …, .95 (ALPHAS). One
+        assignment in each frame serves all of these. It prefers two objects whose
         tracks overlap much in the whole video: their score is their IoU times the
         alignment of the two tracks.
 
@@ -266,7 +270,12 @@ class HotaCounts:
         self.associated += (together**2 / either).sum(axis=(1, 2))
 
     def figures(self) -> dict[str, float]:
-        """Return {"hota", "det_a", "ass_a", "loc_a": percent}, means over ALPHAS."""
+        """Compute HOTA and its parts from the counts.
+
+        Returns:
+          {"hota", "det_a" (detection), "ass_a" (association), "loc_a" (location):
+          percent}, means over the least IoUs .05, .1, …, .95.
+        """
         everything = self.matched + self.missed + self.extra
         detection = self.matched / np.maximum(everything, 1)
         association = self.associated / np.maximum(self.matched, 1)
@@ -303,8 +312,9 @@ class IdentityCounts:
     def add(self, frames: Sequence[ClassFrame]) -> None:
         """Pair the true with the predicted tracks of a video, and add to the counts.
 
-        A track is paired with one other at most, so that as many objects as possible
-        are right.
+        A track is paired with one other at most. The pairs are chosen so that as many
+        true objects as possible are right: lie, with an IoU of .5 or more, on the
+        predicted track that is paired with their own.
 
         Args:
           frames: the objects of the class in the frames of the video, at least one

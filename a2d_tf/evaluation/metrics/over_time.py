@@ -190,7 +190,10 @@ class OverTime(Metric):
 
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:
-        """Return a table of HOTA and IDF1 and one of mAPs, a row for each kind.
+        """Return a table of HOTA and IDF1, and one of frame-mAP and video-mAP.
+
+        Their rows are for actors, actions and pairs; the first also has one for all
+        objects, whatever their labels.
 
         Args:
           metrics: the content of `metrics.json`; any part may be missing.

@@ -31,7 +31,8 @@ def computable(need: str) -> list[type[Metric]]:
     """Return the metrics that can be computed from one kind of data.
 
     Args:
-      need: the kind, such as PIXELS or ROIS of `metric.py`.
+      need: the kind of data: "pixels" of label maps, "instances" or "tracks" of frames,
+        or "rois" or "results" (instances) of the whole split.
     """
     return [metric for metric in METRICS if need in metric.needs]
 

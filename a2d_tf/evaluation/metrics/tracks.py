@@ -19,7 +19,7 @@ def classes_of(kind: str, codes: np.ndarray, labels: LabelSpace) -> np.ndarray:
     """Return the class of each code.
 
     Args:
-      kind: one of TRACK_KINDS.
+      kind: which classes: "actor", "action", "joint" (their pairs), or "any".
       codes: int [...], codes of an actor and an action, 0 for background.
       labels: the label space of the codes.
 

@@ -98,12 +98,12 @@ class _Tubes:
 
 
 def video_maps(videos: Sequence[Sequence[ComparedFrame]], labels: LabelSpace) -> dict:
-    """Compute the video-mAP of actors, actions and pairs at each of THRESHOLDS.
+    """Compute the video-mAP of actors, actions and pairs at IoU .2 and .5.
 
     A track is a tube of each class in which it has a score, in the frames in which it
     has one. Tubes choose in the order of their scores. Each takes, of the true tubes of
     its class and video that are left, the one with the highest IoU; it is a hit if that
-    IoU reaches the threshold.
+    IoU reaches .2 or .5.
 
     Args:
       videos: the frames of each video, in order; their objects have boxes.
@@ -111,7 +111,7 @@ def video_maps(videos: Sequence[Sequence[ComparedFrame]], labels: LabelSpace) ->
 
     Returns:
       {"videos": their number, "frames": their number, and "actor", "action" and
-      "joint": {each key of THRESHOLDS: percent}}. "joint" also has
+      "joint": {"video_map20", "video_map50": percent}}. "joint" also has
       "frame_map50_tracks", the frame-mAP at IoU .5 when each box has the mean score of
       its track. All are means over the classes with true objects; None without any.
     """

@@ -59,9 +59,11 @@ class ConfusionMatrix(NamedTuple):
         """Make the matrix from the scores of the pairs and the mistakes in each frame.
 
         Args:
-          pairs: {name of a pair: its scores}, of all pairs of the label space.
-          mistakes: {name of a frame: [(true code, predicted code)]}, 0 for none, see
-            `MatchedFrame`.
+          pairs: {name of a pair of an actor and an action: its scores}, of all pairs of
+            the label space.
+          mistakes: {name of a frame: [(true code, predicted code)]}, the wrong
+            predictions and the missed objects; the true code is 0 if no object is
+            there, the predicted code if the object is missed.
           labels: the label space of the codes.
         """
         names: list[str] = []
@@ -91,9 +93,11 @@ def write(
 
     Args:
       folder: the folder of scores.
-      pairs: {name of a pair: its scores}, of all pairs of the label space.
-      mistakes: {name of a frame: [(true code, predicted code)]}, 0 for none, see
-        `MatchedFrame`.
+      pairs: {name of a pair of an actor and an action: its scores}, of all pairs of the
+        label space.
+      mistakes: {name of a frame: [(true code, predicted code)]}, the wrong predictions
+        and the missed objects; the true code is 0 if no object is there, the predicted
+        code if the object is missed.
       labels: the label space of the codes.
     """
     from a2d_tf.evaluation.reports import charts  # Matplotlib loads for a second

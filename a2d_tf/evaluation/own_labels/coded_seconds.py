@@ -59,6 +59,9 @@ class CodedSeconds:
     ) -> CodedSeconds:
         """Add up the seconds of coded instances by behaviour and by video.
 
+        An instance is an individual in a frame. Somebody who watched the video coded
+        its behaviour, and a fit that has not seen the video predicted it.
+
         Args:
           names: the names of the behaviours.
           videos: the name of the video of each instance.
@@ -95,9 +98,10 @@ class CodedSeconds:
         return cls(tuple(behaviours), tuple(of_videos))
 
     def total(self) -> SecondsScores:
-        """Return the scores that a model keeps, in `held_out.json`.
+        """Return the scores that a model keeps in `held_out.json`.
 
-        They are those of the behaviours, and the coded and right seconds of all videos.
+        They are the seconds of each behaviour, and the coded and right seconds of all
+        videos together.
         """
         return SecondsScores(
             videos=len(self.videos),

@@ -25,7 +25,7 @@ _COLUMNS = ("behaviour", "coded", "predicted", "right", "videos")
 
 
 def lines(scores: CodedSeconds) -> list[str]:
-    """Say how well each behaviour was found, and what to code or look at next.
+    """Say how well each behaviour was predicted, and what to code or look at next.
 
     Args:
       scores: the coded and right seconds of behaviours and videos.

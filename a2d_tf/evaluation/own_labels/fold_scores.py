@@ -1,7 +1,6 @@
-"""Cross-validation: how well each behaviour is found in folds of the videos.
+"""Cross-validation: scores of folds, parts of the videos that are left out in turn.
 
-A fold is a part of the videos. Each fold in turn is left out of a training or fit, and
-then predicted.
+A fold is left out of a training or a fit, and then predicted by it.
 """
 
 from __future__ import annotations
@@ -79,7 +78,8 @@ class FoldScores(NamedTuple):
         """Return the figures of the behaviours that the fold shows, and their means.
 
         Returns:
-          {name of a behaviour, and MEAN: percentages}.
+          {name of a behaviour: its percentages}, and as "mean" their means over the
+          behaviours.
         """
         figures = {}
         for behaviour, counts in self.counts.items():
@@ -103,7 +103,7 @@ def mean_figures(figures: Iterable[Figures]) -> Figures:
 
 
 def together(folds: Sequence[FoldScores]) -> FoldScores:
-    """Add up the counts of all folds as those of one fold, named ALL."""
+    """Add up the counts of all folds, as those of one fold with the name "all"."""
     totals: dict[str, Counts] = {}
     for fold in folds:
         for behaviour, counts in fold.counts.items():
@@ -115,7 +115,8 @@ def means(folds: Sequence[FoldScores]) -> dict[str, Figures]:
     """Average the figures of each behaviour over the folds that show it.
 
     Returns:
-      {name of a behaviour, and MEAN: means of percentages}.
+      {name of a behaviour: means of its percentages}; likewise as "mean" the means of
+      each fold's mean over behaviours.
     """
     of_folds = [fold.figures() for fold in folds]
     figures = {}

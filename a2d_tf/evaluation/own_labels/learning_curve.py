@@ -58,7 +58,8 @@ class Point(NamedTuple):
 
     Attributes:
       videos: the number of videos that were learned from.
-      f1: {name of a behaviour, or MEAN: F1 in unseen videos, percent}.
+      f1: {name of a behaviour: F1 in unseen videos, percent}; perhaps also "mean", the
+        mean over behaviours.
     """
 
     videos: int
@@ -86,7 +87,7 @@ def with_means(points: Sequence[Point]) -> list[Point]:
     """Add to each point the mean F1 over the behaviours that all points have.
 
     Args:
-      points: one point or more; a MEAN that one has is replaced.
+      points: one point or more; a "mean" that a point has is replaced.
     """
     common = set.intersection(*(set(point.f1) - {MEAN} for point in points))
     result = []

@@ -93,8 +93,9 @@ class ObjectScores:
       videos: the names of the videos.
       frames: the number of their annotated frames.
       pairs: {name of a pair: its scores}, of all pairs of the label space.
-      mistakes: {name of a frame: [[true code, predicted code]]}, 0 for none, see
-        `MatchedFrame`.
+      mistakes: {name of a frame: [[true code, predicted code]]}, the wrong predictions
+        and the missed objects; the true code is 0 if no object is there, the predicted
+        code if the object is missed.
       answers: [[mean score of the bout that the object belongs to, whether the object
         is right]], one for each predicted object.
     """
@@ -107,7 +108,12 @@ class ObjectScores:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> ObjectScores:
-        """Read the scores from the contents of `objects.json`."""
+        """Read the scores from the contents of `objects.json`.
+
+        Args:
+          fields: {"videos", "frames", "behaviours", "mistakes", "answers"}, as
+            `to_json` returns them.
+        """
         return cls(
             videos=fields["videos"],
             frames=fields["frames"],
@@ -117,7 +123,12 @@ class ObjectScores:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the contents of `objects.json`, which `from_json` reads."""
+        """Return the contents of `objects.json`, which `from_json` reads.
+
+        Returns:
+          {"videos", "frames", "behaviours": {name of a pair: the JSON object of its
+          scores}, "mistakes", "answers"}, see the attributes.
+        """
         return {
             "videos": self.videos,
             "frames": self.frames,
@@ -147,14 +158,14 @@ class ObjectScores:
         return cls(videos, frames, pairs, mistakes, answers)
 
     def track_scores(self) -> TrackScores:
-        """Return the scores that a model keeps, in `held_out.json`.
+        """Return the scores that a model keeps in `held_out.json`.
 
-        They are those of the pairs, and the numbers of videos and frames.
+        They are the counts of each pair, and the numbers of videos and frames.
         """
         return TrackScores(len(self.videos), self.frames, self.behaviours())
 
     def behaviours(self, unknown: Collection[str] = ()) -> tuple[PairScores, ...]:
-        """Return the scores of the pairs that a model can predict.
+        """Return the scores of the pairs of actor and action that a model can predict.
 
         Args:
           unknown: names of the pairs that it cannot predict, because it was not trained
@@ -164,11 +175,11 @@ class ObjectScores:
         return tuple(known)
 
     def unsure_below(self) -> float | None:
-        """Return the score below which labels of tracks are unsure, by the answers.
+        """Compute the score below which labels of tracks are more likely wrong.
 
         Returns:
-          what the function `unsure_below` returns, when each answer counts the same;
-          None if there are too few.
+          a score from 0 to 1, by the function `unsure_below` with equal weights; None
+          if fewer than 20 objects were predicted.
         """
         return unsure_below(
             np.array([score for score, _ in self.answers]),

@@ -1,7 +1,7 @@
-"""Two rounds of one user on the same held-out frames, side by side.
+"""Compare two rounds, results of `a2d start`, on the same held-out frames.
 
-A round is what one `a2d start` makes from its annotations. A pair is an actor with an
-action.
+The later round has more annotations, and perhaps more labels. A pair is an actor with
+an action.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COLUMNS = {
 
 
 class NewPairs(NamedTuple):
-    """The pairs that a round knows, and the round before it did not know.
+    """The pairs of actor and action that a round knows, unlike the round before it.
 
     Attributes:
       labels: the label space of the round.
@@ -40,7 +40,7 @@ class NewPairs(NamedTuple):
 
     @classmethod
     def of(cls, labels: LabelSpace, before: LabelSpace, truth: Truth) -> NewPairs:
-        """Return the pairs that one label space has, and an earlier one has not.
+        """Find the pairs of actor and action that an earlier label space lacks.
 
         Args:
           labels: the label space of the round.
@@ -82,11 +82,12 @@ _NO_NEW_PAIRS = NewPairs(A2D, frozenset(), frozenset())
 def compare(
     before: ObjectScores, now: ObjectScores, new_pairs: NewPairs = _NO_NEW_PAIRS
 ) -> Table:
-    """Make a table of the counts of two rounds, with notes on what changed.
+    """Make a table of the objects that two rounds find, with notes on what changed.
 
-    A pair is better or worse by its F1; if that is equal, by its wrong predictions. The
-    round before could not know new pairs: in frames that show them, wrong predictions
-    of other pairs do not count in the table.
+    It has a row for each pair of an actor and an action. A pair is better or worse by
+    its F1; if that is equal, by its wrong predictions. The round before could not know
+    new pairs: in frames that show them, wrong predictions of other pairs do not count
+    in the table.
 
     Args:
       before: the scores of the round before, in the label space of this one.

@@ -21,7 +21,8 @@ def unsure_below(
     """Compute the limit of scores that best tells right answers from wrong ones.
 
     If answers with a score below the limit are called wrong and the others right, this
-    is true for at least as many seconds as with any other limit.
+    is true for at least as many seconds as with any other limit. An answer is a
+    predicted label.
 
     Args:
       scores: float [N], the scores of N predicted labels in held-out videos, 0 to 1.
@@ -30,7 +31,7 @@ def unsure_below(
 
     Returns:
       one of the scores, rounded down to four digits; 0 to call all labels right, 1 to
-      call all wrong; None if there are fewer than LEAST_ANSWERS labels.
+      call all wrong; None if there are fewer than 20 labels (LEAST_ANSWERS).
     """
     if len(scores) < LEAST_ANSWERS:
         return None
