@@ -289,7 +289,8 @@ def read_tracks(folder: str | os.PathLike, kind: Any) -> Iterator[dict]:
 
     Args:
       folder: the folder of the prediction.
-      kind: the fields that a track must have, as a kind of `check_json`.
+      kind: {name of a field that a track must have: what its value must be}, as
+        `check_json` takes it.
 
     Raises:
       InputError: the file is missing or damaged; the message names the field.
@@ -304,7 +305,8 @@ def read_detections(folder: str | os.PathLike, kind: Any) -> Iterator[dict]:
 
     Args:
       folder: the folder of the prediction.
-      kind: the fields that a detection must have, as a kind of `check_json`.
+      kind: {name of a field that a detection must have: what its value must be}, as
+        `check_json` takes it.
 
     Raises:
       InputError: the file is missing or damaged; the message names the field.

@@ -41,7 +41,7 @@ class Coco(Metric):
     needs = (RESULTS,)
 
     def result(self, split: SplitData, earlier: dict) -> dict:
-        """Return {"coco": the APs of `coco_aps`}."""
+        """Return {"coco": {"box", "mask": COCO's APs in percent, see `coco_aps`}}."""
         assert split.results is not None
         return {"coco": coco_aps(split.results, split.truth)}
 

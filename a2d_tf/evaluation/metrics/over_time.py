@@ -128,9 +128,10 @@ class OverTime(Metric):
         has an identity; for "over_time" each also needs a mask.
 
         Returns:
-          {"video_map": what `video_maps` returns, and in its "joint" also
-          "frame_map50", of `frame_map`; "over_time": what `tracking_scores` returns};
-          empty if no such video has a true object.
+          {"video_map": video-mAPs of actors, actions and pairs, see `video_maps`, and
+          in its "joint" also the frame-mAP as "frame_map50"; "over_time": HOTA, IDF1
+          and their parts, see `tracking_scores`}; empty if no such video has a true
+          object.
         """
         videos = list(self._complete_videos())
         object_count = 0

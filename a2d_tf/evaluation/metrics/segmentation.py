@@ -53,12 +53,18 @@ class Segmentation(Metric):
         )
 
     def update(self, frame: Frame) -> None:
-        """Add the pixel counts of a frame at each threshold; it may have none."""
+        """Add the pixel counts of a frame at each threshold of p(actor).
+
+        A frame has none if its true label map is incomplete.
+        """
         for threshold, counts in frame.pixel_counts.items():
             self.confusions[threshold].add(counts)
 
     def at(self, threshold: float) -> float | None:
-        """Return the joint mIoU in percent; None if true label maps show no object."""
+        """Return the joint mIoU in percent at a threshold of p(actor).
+
+        It is None if the true label maps show no object.
+        """
         confusion = self._confusion(threshold)
         if confusion is None:
             return None
@@ -68,11 +74,12 @@ class Segmentation(Metric):
         """Return the figures at the split's threshold.
 
         Returns:
-          {"segmentation": what `Confusion.metrics` returns}, empty if true label maps
-          show no object. If pixels were also counted at the default threshold,
-          "joint_miou_at_default" is the joint mIoU there, by which networks compare
-          that have thresholds of their own. With labels other than A2D's, the IoU of
-          each class is added, see `Confusion.ious`.
+          {"segmentation": {"actor", "action", "joint": {"ave", "glo", "miou"}}}, see
+          `Confusion.metrics`; empty if true label maps show no object. If pixels were
+          also counted at the default threshold, .7, "joint_miou_at_default" is the
+          joint mIoU there: networks that have thresholds of their own compare by it.
+          With labels other than A2D's, the IoU of each class is added, see
+          `Confusion.ious`.
         """
         confusion = self._confusion(split.threshold)
         if confusion is None:
@@ -196,12 +203,13 @@ class Confusion:
         """Compare the label maps of a frame, and add their pixels.
 
         Args:
-          truth: the true codes, integers [H, W].
-          predicted: the predicted codes, integers [H, W].
+          truth: integers [H, W], the code of the true actor and action of each pixel; 0
+            for background.
+          predicted: integers [H, W], the predicted codes, likewise.
 
         Raises:
           InputError: a map is no integer codes of 16 bits, the sizes differ, or a true
-            code is no valid pair.
+            code is no valid pair of an actor and an action.
         """
         self.add(count_pixels(truth, predicted))
 
@@ -209,7 +217,8 @@ class Confusion:
         """Add the pixels of a frame.
 
         Args:
-          counts: the pixels by their codes, of `count_pixels`.
+          counts: the numbers of pixels by their true and predicted codes, as
+            `count_pixels` returns them.
 
         Raises:
           InputError: a true code is no valid pair of the label space.
@@ -227,7 +236,7 @@ class Confusion:
         """Return the confusion matrix of the classes of one kind.
 
         Args:
-          kind: one of KINDS.
+          kind: "actor", "action" or "joint", whose classes are pairs of both.
 
         Returns:
           int64 [C, C + 1], numbers of pixels; a row is a true class, a column a
@@ -310,8 +319,9 @@ def count_pixels(truth: np.ndarray, predicted: np.ndarray) -> PixelCounts:
     """Count the pixels of two label maps of a frame by their codes.
 
     Args:
-      truth: the true codes, integers [H, W].
-      predicted: the predicted codes, integers [H, W].
+      truth: integers [H, W], the code of the true actor and action of each pixel; 0 for
+        background.
+      predicted: integers [H, W], the predicted codes, likewise.
 
     Raises:
       InputError: a map is no integer codes of 16 bits [H, W], or the sizes differ.

@@ -42,8 +42,9 @@ class ZeroShot(Metric):
         """Return the AP of each actor, and the zero-shot figures if one was withheld.
 
         Returns:
-          {"zero_shot_actor_ap": what `actor_aps` returns, "zero_shot": what `figures`
-          returns}; "zero_shot" only if the action labels of an actor were withheld.
+          {"zero_shot_actor_ap": {number of an actor: mean AP of its pairs, percent},
+          "zero_shot": the figures of Fig. 4, see `figures`}; "zero_shot" only if the
+          action labels of an actor were withheld from training.
         """
         aps = actor_aps(earlier["per_pair_ap"], self.labels)
         if not split.zero_shot_actor:

@@ -70,8 +70,8 @@ def points_of_fits(scores: Mapping[int, FoldScores]) -> list[Point]:
     """Return the points of a curve over the number of coded videos.
 
     Args:
-      scores: {number of coded videos: the scores of all videos, each predicted by a fit
-        to this number of other ones}.
+      scores: {number of coded videos: the scores of all videos, when labels of each are
+        fitted to this number of other ones}.
     """
     points = []
     for number, of_number in sorted(scores.items()):
@@ -164,8 +164,9 @@ def sentence(scores: Mapping[int, FoldScores]) -> str:
     """Say whether more coded videos are likely to help.
 
     Args:
-      scores: {number of coded videos: the scores of all videos, each predicted by a fit
-        to this number of other ones}, for two numbers or more; the two largest count.
+      scores: {number of coded videos: the scores of all videos, when labels of each are
+        fitted to this number of other ones}, for two numbers or more; the two largest
+        count.
     """
     *_, before, last = sorted(scores)
     first_f1 = scores[before].figures()[MEAN].f1 or 0.0

@@ -172,13 +172,15 @@ def overlaps(truth: TrueObjects, predicted: PredictedObjects) -> np.ndarray:
 def match_frame(
     true_codes: np.ndarray, codes: np.ndarray, ious: np.ndarray
 ) -> MatchedFrame:
-    """Match the predicted objects of a frame with the true ones.
+    """Match the predicted objects of a frame with the true ones of the same pair.
+
+    An object is found by the best predicted one with an IoU of 0.5 or more.
 
     Args:
       true_codes: int [T], the codes of the true objects.
       codes: int [N], the codes of the predicted objects, the best first.
-      ious: float [N, T], the IoU of each predicted with each true object, see
-        `overlaps`.
+      ious: float [N, T], the IoU of each predicted with each true object: of masks, or
+        of boxes, see `overlaps`.
     """
     matches = match(ious * (codes[:, None] == true_codes))
     missed = np.setdiff1d(np.arange(len(true_codes)), matches)
