@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from a2d_tf.core.labels import LabelSpace
 from a2d_tf.ops.visualize import track_colours
 
-# Those of Okabe and Ito (Color Universal Design, 2008), which the colour-blind can tell
-# apart, but for black; and two more.
+# The colours of Okabe and Ito (Color Universal Design, 2008), which the colour-blind
+# can tell apart, without black; and two more.
 _FIRST_COLOURS = (
     "#e69f00",
     "#56b4e9",

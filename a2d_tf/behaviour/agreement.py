@@ -90,7 +90,12 @@ def compare(
 
 
 class _CodedVideo(NamedTuple):
-    """A video that was coded and predicted, in seconds of one rate."""
+    """A video that was coded and predicted, with the times of both at one rate.
+
+    Attributes:
+      prediction: its prediction.
+      coded: its coded bouts by action.
+    """
 
     prediction: Prediction
     coded: SpansByAction
@@ -130,11 +135,11 @@ def _pair_up(
 def _rate(
     prediction: Prediction, observations: Iterable[Observation], fps: float | None
 ) -> float:
-    """Return the rate that turns the frames of a prediction into the coded seconds.
+    """Return the frames per second at which a prediction's times are the coded times.
 
     Raises:
-      InputError: the seconds are of images, and nothing, or several things, say at
-        which rate they come; or an observation is not of the prediction's video.
+      InputError: the video is a folder of images whose rate is unknown, or files state
+        different rates; or an observation is not of the prediction's video.
     """
     video = prediction.video
     stated_rate = None if video.fps_is_assumed else video.fps
@@ -165,7 +170,7 @@ def _rate(
 def _check_length(observation: Observation, video: VideoInfo) -> None:
     """Raise InputError if an observation is of a video of another length."""
     if observation.counts_images or video.frames is None:
-        return  # of an unknown end, what was read may be less than the video
+        return  # if its length is unknown, less than the whole video may have been read
     seconds = video.seconds
     if not observation.from_first_frame:
         seconds += video.first_frame_time

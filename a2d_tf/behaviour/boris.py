@@ -45,11 +45,11 @@ class _Event(NamedTuple):
     """The start or the stop of a bout.
 
     Attributes:
-      second: as a player of the video counts.
-      rank: of events at once: 0 for a stop, which comes first; 1 for a start, and for
-        the stop of a bout without length.
-      subject: of `TrackBouts`.
-      number: among all events, bout by bout.
+      second: the time in seconds, as a player of the video counts.
+      rank: the order of events at the same time: 0 for a stop, which comes first; 1 for
+        a start, and for the stop of a bout of length 0.
+      subject: the name of the track, `TrackBouts.subject`.
+      number: the number of the event, counted bout by bout.
       behaviour: the action.
       is_start: whether it is the start.
     """
@@ -198,7 +198,7 @@ def write_events(path: str | os.PathLike, predictions: Iterable[Prediction]) -> 
 
 
 def _row_of_observation(prediction: Prediction) -> dict[str, Any]:
-    """Return {column: cell} of what is the same for all events of a prediction."""
+    """Return {column: cell} for the columns that all events of a prediction share."""
     video = prediction.video
     row: dict[str, Any] = dict.fromkeys(_TABULAR, "")
     row["Observation id"] = prediction.name
@@ -225,9 +225,10 @@ def _row_of_observation(prediction: Prediction) -> dict[str, Any]:
 
 
 def _image_of(event: _Event, video: VideoInfo) -> dict[str, Any]:
-    """Return the cells of the image that is shown at an event, which count from 1.
+    """Return {column: cell} of the image that is shown at an event.
 
-    A bout may stop after the last image: there, the index has no image.
+    Images count from 1. A bout may stop after the last image; then the index has no
+    image.
     """
     images = video.images or ()
     index = round(event.second * video.fps) + 1

@@ -181,7 +181,7 @@ def spans_of_actions(track: TrackBouts, lengths: BoutLengths) -> list[LabelledSp
 
 
 def _tidied_bouts(track: TrackBouts, lengths: BoutLengths) -> tuple[Bout, ...]:
-    """Return the bouts of a track without short gaps and short ones.
+    """Return the bouts of a track without short gaps and short bouts.
 
     If only the actor changes, both bouts are judged by their joint length. The score of
     a bout with filled gaps is the mean of those of its parts.

@@ -21,7 +21,7 @@ from a2d_tf.behaviour.comparison import (
 from a2d_tf.behaviour.spans import TimeSpan
 from a2d_tf.core.errors import InputError, quoted
 
-_USUAL_FPS = 25.0  # of videos whose rate no file says
+_USUAL_FPS = 25.0  # assumed for videos whose rate is in no file
 
 
 def compare_coders(
@@ -85,11 +85,10 @@ def compare_coders(
 def _rate_of_coders(
     name: str, observations: Sequence[Observation], fps: float | None
 ) -> float:
-    """Return how many frames a second a video shows that two coders have coded.
+    """Return the frames per second of a video that two coders have coded.
 
     Raises:
-      InputError: one counts images and the other one seconds, and nothing says how many
-        come a second.
+      InputError: one counts images and the other one seconds, and the rate is unknown.
     """
     rates = [observation.fps for observation in observations if observation.fps]
     rate = fps or next(iter(rates), None)

@@ -30,7 +30,12 @@ _OF_SPLIT = {
 
 @dataclasses.dataclass
 class _ActionCounts:
-    """How much of an action was coded and predicted, in seconds and in bouts."""
+    """The coded, predicted and agreed amounts of one action.
+
+    Attributes:
+      seconds: counts of seconds.
+      bouts: counts of bouts.
+    """
 
     seconds: Counts = Counts()
     bouts: Counts = Counts()
@@ -122,7 +127,7 @@ class Comparison:
         """
         tables = []
         known = sum(len(comparison.videos) for comparison in self.splits.values())
-        if known < len(self.videos):  # of some nobody says
+        if known < len(self.videos):  # the splits of some videos are unknown
             tables = [self.table(second), self.frame_table()]
         for split, comparison in self.splits.items():
             tables.append(comparison.table(second, _OF_SPLIT[split]))

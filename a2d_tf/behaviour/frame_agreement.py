@@ -66,7 +66,8 @@ class FrameCounts:
         agreed = np.minimum(first_counts, second_counts)
         first_rest = first_counts - agreed
         second_rest = second_counts - agreed
-        # Of both codings as many individuals are left; some do nothing in one of them.
+        # Both codings have equally many individuals left: those that one coding lacks
+        # do nothing in it.
         left = np.maximum(first_rest.sum(axis=1), second_rest.sum(axis=1))
         first_rest[:, -1] = left - first_rest.sum(axis=1)
         second_rest[:, -1] = left - second_rest.sum(axis=1)
@@ -78,7 +79,11 @@ class FrameCounts:
     def _individuals(
         self, spans: Mapping[str, Sequence[TimeSpan]], middles: np.ndarray
     ) -> np.ndarray:
-        """Return how many do each behaviour in each frame: float64 [frames, B + 1]."""
+        """Count the individuals that do each behaviour in each frame.
+
+        Returns:
+          float64 [frames, B + 1]; the last column is 0.
+        """
         counts = np.zeros((len(middles), len(self.behaviours) + 1))
         for i, behaviour in enumerate(self.behaviours):
             for span in spans.get(behaviour, ()):

@@ -50,9 +50,14 @@ _TIMES = {
 
 
 class _Row(NamedTuple):
-    """A track in a frame: its label there, its score, and its place.
+    """A track in one frame.
 
-    `bout_score` is the mean score of the bout, by which pages call it unsure.
+    Attributes:
+      code: the code of its actor and action there, in the labels of the truth.
+      score: its score there.
+      bout_score: the mean score of its bout, by which pages call the bout unsure.
+      bbox: its box, COCO's [x, y, width, height].
+      mask: its mask, a COCO RLE.
     """
 
     code: int
@@ -134,7 +139,7 @@ def _frames_of_videos(truth: Truth) -> dict[str, dict[int, int]]:
 
 
 def _true_objects(truth: Truth, frame: int) -> TrueObjects:
-    """Return what was annotated in the frame of an index."""
+    """Return the annotated objects of a frame, by the index of the frame."""
     rows = np.flatnonzero(truth.box_frame == frame)
     masks = [None for _ in rows]
     if truth.masks is not None:
@@ -150,7 +155,7 @@ def _true_objects(truth: Truth, frame: int) -> TrueObjects:
 def _answered_frames(
     prediction: pathlib.Path, frames: Collection[int]
 ) -> dict[int, int]:
-    """Return {frame: the nearest one that was answered}, of those that have one."""
+    """Return {annotated frame: nearest predicted frame}, without frames outside."""
     facts = load_json(prediction / VIDEO_FILE, _TIMES, REMEDY)
     every = facts["every"]
     # Earlier versions do not say it. It is right if the frame rate is constant.
@@ -173,8 +178,10 @@ def _rows_of_frames(
     """Return {frame: its tracks, the best first}.
 
     Args:
-      info: of the prediction's video.
-      labels: those of the codes in the result.
+      prediction: the folder of the prediction.
+      info: the facts of its video.
+      frames: the numbers of the frames to read.
+      labels: the label space of the codes in the result.
     """
     masks = TrackMasks.read(prediction, info.size, frames)
     code_of = _codes(prediction, info.labels, labels)
@@ -220,10 +227,15 @@ def _bout_score(bouts: Sequence[Mapping[str, Any]], frame: int) -> float:
 def _codes(
     prediction: pathlib.Path, predicted_labels: LabelSpace, labels: LabelSpace
 ) -> dict[int, int]:
-    """Return {code in a prediction: that of the same pair in these labels}.
+    """Return {code in a prediction: code of the same pair in other labels}.
+
+    Args:
+      prediction: the folder of the prediction, for messages.
+      predicted_labels: the label space of the prediction.
+      labels: the other label space.
 
     Raises:
-      InputError: these labels lack a pair of the prediction.
+      InputError: the other label space lacks a pair of the prediction.
     """
     code_of_name = {labels.name(code): code for code in labels.codes}
     codes = {}

@@ -19,9 +19,13 @@ _LABELLED = 60  # rows of a timeline that can have names
 def _chart(
     height: float, colours: Mapping[str, str], title: str, x_label: str
 ) -> tuple[Figure, Axes]:
-    """Return a figure with one chart, and the names of the colours above it.
+    """Return a figure with one chart, and its axes; a legend of colours is above it.
 
-    `height` is that of the chart's rows, in inches.
+    Args:
+      height: the height of the chart's rows in inches.
+      colours: {text in the legend: colour}.
+      title: the title of the chart.
+      x_label: the label of the horizontal axis.
     """
     legend_height = 0.2 * (len(colours) // 6)
     figure = Figure((10, 1.3 + height + legend_height), dpi=120, layout="constrained")

@@ -85,7 +85,7 @@ class _Tracks(NamedTuple):
 def _read_tracks(
     folder: str | os.PathLike, info: VideoInfo, min_score: float
 ) -> _Tracks:
-    """Read the tracks of at least a mean score."""
+    """Read the tracks whose mean score is `min_score` or more."""
     labels = info.labels
     code = kind_of(
         lambda value: type(value) is int and labels.knows(value), "a code of its labels"
@@ -117,10 +117,10 @@ def _read_tracks(
 
 
 def _one_actor_each(found: _Tracks) -> tuple[TrackShapes, ...]:
-    """Return a track for each (track, actor), by id.
+    """Split tracks with several actors into tracks with one actor each, sorted by id.
 
-    The first actor of a track keeps its id, in the order of the alphabet; others get a
-    free one.
+    Of the actors of a track, the first in the order of the alphabet keeps the id; each
+    other one gets a free id.
     """
     shapes = found.shapes
     largest_id = max((track_id for track_id, _ in shapes), default=0)

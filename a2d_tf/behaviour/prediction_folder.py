@@ -36,9 +36,15 @@ VIDEO_FILE = "video.json"
 """The file with facts of the video and its prediction, see `VideoInfo`."""
 RESULTS = (*RESULT_FILES.values(), VIDEO_FILE)
 """All files and folders of a prediction."""
-RECORD_FILE = "prediction.json"  # of a video of a library, see `library_request`
-PART_FILE = "part.json"  # of a video of a library, see `library_part`
-VIDEOS_FILE = "videos.csv"  # of a whole library: its videos
+RECORD_FILE = "prediction.json"
+"""In a library, the file of a video that says how it was predicted.
+
+`library_request` reads it.
+"""
+PART_FILE = "part.json"
+"""In a library, the file of a video with its part of the tables, see `library_part`."""
+VIDEOS_FILE = "videos.csv"
+"""The file of a complete library with the list of its videos."""
 SECONDS = number(0, 1e9)
 """Seconds in a JSON file, as a kind of `check_json`."""
 REMEDY = "predict the video again"
@@ -189,7 +195,7 @@ def read_video_info(folder: str | os.PathLike) -> VideoInfo:
         span=(float(fields["begin"]), float(fields["until"])),
         seconds=float(fields["seconds"]),
         fps=float(fields["fps"]),
-        # Earlier versions knew no rate of images.
+        # Predictions of earlier versions have no rate of images.
         fps_is_assumed=fields.get("fps_is_assumed", images is not None),
         labels=labels,
         boxes_only=fields.get("boxes_only", False),
@@ -322,11 +328,13 @@ def _read_items(folder: str | os.PathLike, result: str, kind: Any) -> Iterator[d
     program may have written it, is read at once.
 
     Args:
-      result: kind of result, of RESULT_FILES.
-      kind: what an item must hold, as for `check_json`.
+      folder: the folder of the prediction.
+      result: the kind of result, a key of RESULT_FILES.
+      kind: {name of a field that an item must have: what its value must be}, as
+        `check_json` takes it.
 
     Raises:
-      InputError: the file is missing or damaged; names the field.
+      InputError: the file is missing or damaged; the message names the field.
     """
     path = pathlib.Path(folder, RESULT_FILES[result])
     try:

@@ -70,7 +70,13 @@ def _count_at(spans: Iterable[TimeSpan], time: float) -> int:
 
 
 class _Pair(NamedTuple):
-    """A coded and a predicted bout, by index; pairs are sorted, the best one first."""
+    """A coded and a predicted bout; sorting pairs puts the best one first.
+
+    Attributes:
+      negative_iou: minus their IoU in time.
+      coded: the index of the coded bout.
+      predicted: the index of the predicted bout.
+    """
 
     negative_iou: float
     coded: int

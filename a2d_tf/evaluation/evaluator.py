@@ -35,13 +35,22 @@ from a2d_tf.model.network import Network
 from a2d_tf.runs import chosen_threshold, scores
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-# Least p(actor) of instances: below every threshold, yet it bounds the number of masks.
+"""The thresholds of p(actor) among which a validation chooses."""
 FLOOR = 0.05
+"""The least p(actor) of an instance.
+
+It is below every threshold, yet high enough to limit the number of masks.
+"""
 _MARKS = (scores.METRICS, scores.TRUTH)  # a folder of scores has these
 
 
 class _WrittenFrame(NamedTuple):
-    """A frame whose label maps are written, and its instances as COCO results."""
+    """A frame whose label maps are written.
+
+    Attributes:
+      frame: the frame.
+      entries: its instances as entries of COCO's results.
+    """
 
     frame: Frame
     entries: list[dict]
@@ -135,7 +144,14 @@ class Evaluator:
         truth: Truth,
         instances: Results | None = None,
     ) -> SplitData:
-        """Return what metrics read of a split whose frames have all been seen."""
+        """Return the data of a split from which metrics compute their results.
+
+        Args:
+          threshold: the least p(actor) of an instance in label maps and tracks.
+          rois: every RoI of the split.
+          truth: the true instances of the split.
+          instances: the predicted instances; None in a validation.
+        """
         return SplitData(
             threshold=threshold,
             joint=self.network.label_mode.is_joint,
@@ -243,7 +259,7 @@ class Evaluator:
         folder: pathlib.Path,
         notes: dict | None,
     ) -> dict:
-        """Evaluate into a folder beside the final one."""
+        """Score frames, and write the files of `evaluate` into a temporary folder."""
         collected = Collected(self.network.label_mode.columns)
         metrics = [metric(self.labels) for metric in METRICS]
         instances: list[dict] = []

@@ -190,7 +190,7 @@ def load(path: str, parts: dict[str, Any]) -> None:
 
 
 def _read(path: str, parts: Mapping[str, Any]) -> str:
-    """Read trackables out of a checkpoint; return what does not fit, in words."""
+    """Read objects from a checkpoint; return words on what does not fit, or ""."""
     try:
         # Partial only lest TensorFlow tells of a mismatch in a line per variable.
         status = tf.train.Checkpoint(**parts).read(path).expect_partial()

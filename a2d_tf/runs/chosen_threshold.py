@@ -22,7 +22,7 @@ FILE = "score_threshold.json"
 """The file with the chosen threshold, in a run folder or a packed model."""
 _METRICS = ({"box_f1": float}, {"segmentation": {"joint": {"miou": float}}})
 """The figures of a validation, as a kind of `check_json`."""
-_AS_GOOD = 1.0  # percent below the best figure
+_AS_GOOD = 1.0  # points below the best figure, which is in percent
 
 logger = logging.getLogger(__name__)
 

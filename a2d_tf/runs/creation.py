@@ -73,7 +73,7 @@ def _begin(workdir: str, config: Config, manifest: Manifest) -> None:
 
 
 def _resume(workdir: str, config: Config, manifest: Manifest) -> None:
-    """Check that a run goes on as it began, and write what may change."""
+    """Check that a run is resumed as it began; write the settings that may change."""
     # Read first: a run of another version may have other settings.
     facts = run_folder.record_facts(workdir)
     flags_path = run_folder.flags_path(workdir)
@@ -113,14 +113,14 @@ def _write_data_facts(workdir: str, manifest: Manifest, trained_on: set[str]) ->
 
 
 def _is_done(workdir: str, config: Config) -> bool:
-    """Return whether a run is finished after as many steps as it is to have."""
+    """Return whether a run is finished, after all steps that the settings ask for."""
     steps = run_folder.checkpoint_steps(run_folder.checkpoint_folder(workdir))
     newest = max(steps, default=0)
     return newest >= config.training.steps and run_folder.is_finished(workdir, newest)
 
 
 def _forget(workdir: str) -> None:
-    """Remove what an earlier training has left whose checkpoints are gone."""
+    """Remove the files of an earlier training whose checkpoints are gone."""
     shutil.rmtree(run_folder.checkpoint_folder(workdir, "best"), ignore_errors=True)
     names = (
         run_folder.FINISHED,
@@ -139,8 +139,8 @@ def _with_start(config: Config, run_config: Config, path: str) -> Config:
 
     Args:
       config: the settings of this call.
-      run_config: those of the run.
-      path: of the run's flags.txt.
+      run_config: the settings of the run.
+      path: the path of the run's flags.txt, for the warning.
     """
     start = {name: getattr(run_config.training, name) for name in STARTS}
     for name, first_value in start.items():

@@ -327,7 +327,7 @@ def video_facts(scores: HeldOutScores, video: str) -> dict[str, Any]:
 def _behaviours_from_json(
     rows: Mapping[str, Mapping[str, Any]],
 ) -> tuple[BehaviourCounts, ...]:
-    """Return the behaviours of "behaviours" or "before", in their order there."""
+    """Return the counts in "behaviours" or "before", in the order of the JSON."""
     behaviours = []
     for name, row in rows.items():
         annotated = row.get("objects", row.get("seconds", 0))
@@ -341,10 +341,11 @@ def _behaviours_from_json(
 def _behaviours_to_json(
     behaviours: Iterable[BehaviourCounts], unit: str
 ) -> dict[str, dict[str, Any]]:
-    """Return what `_behaviours_from_json` reads.
+    """Return the JSON object that `_behaviours_from_json` reads.
 
     Args:
-      unit: of the counts, "objects" or "seconds".
+      behaviours: the counts of each behaviour.
+      unit: what is counted, "objects" or "seconds".
     """
     rows = {}
     for behaviour in behaviours:

@@ -173,11 +173,12 @@ def _assign_packed(network: Network, path: str) -> None:
 
 
 class _FoundWeights(NamedTuple):
-    """Weights to be loaded.
+    """The weights to load.
 
     Attributes:
-      path: of a checkpoint, or of the folder of a packed model.
-      score_threshold: that of their own validation; None for the run's.
+      path: the path of a checkpoint, or of the folder of a packed model.
+      score_threshold: the threshold of the validation of these weights; None to use the
+        run's.
     """
 
     path: str

@@ -82,7 +82,7 @@ def identity(path: str) -> dict[str, str]:
 
 
 def _identifying_files(folder: str) -> list[str]:
-    """Return the paths of a model's files, sorted, of which its identity is made."""
+    """Return the paths of the files that make a model's identity, sorted."""
     paths = glob.glob(
         os.path.join(glob.escape(folder), "**", "*.index"), recursive=True
     )

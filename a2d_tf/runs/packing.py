@@ -103,7 +103,7 @@ def _halve(name: str, values: np.ndarray) -> np.ndarray:
 def _without_start(config: Config) -> Config:
     """Return settings without the paths of the weights that the run started from.
 
-    Another phase than the joint one would need its first run there.
+    The phase becomes the joint one, because others need the path of their first run.
     """
     without_paths: dict[str, Any] = dict.fromkeys(creation.STARTS, "")
     training = dataclasses.replace(

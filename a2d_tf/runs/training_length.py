@@ -14,7 +14,7 @@ from a2d_tf.runs import run_folder
 LEAST_STEPS = 100
 """The least number of training steps; fewer teach a network next to nothing."""
 
-_EXPORT = "a2d_tf.json"  # of an export, which names the weights
+_EXPORT = "a2d_tf.json"  # the file of an export that names its checkpoint
 
 
 def warning(path: str) -> str:

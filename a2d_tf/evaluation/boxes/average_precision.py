@@ -180,13 +180,17 @@ class ClassScorer:
         return 100 * self.measure(curve)
 
     def _by_frame(self, selected: np.ndarray) -> np.ndarray:
-        """Return the selected RoIs, a mask [R], as indices in the order of frames."""
+        """Return the indices of the selected RoIs, a mask [R], sorted by frame."""
         return self.roi_order[selected[self.roi_order]]
 
     def _suppress(
         self, candidates: np.ndarray, boxes: np.ndarray, scores: np.ndarray
     ) -> np.ndarray:
-        """Return which of the candidates, a mask [R], suppression keeps: bool [R]."""
+        """Return which of the candidates, a mask [R], remain after suppression.
+
+        Returns:
+          bool [R].
+        """
         kept = np.zeros(len(scores), bool)
         rois = self._by_frame(candidates)
         _, starts, counts = np.unique(
@@ -217,7 +221,8 @@ class ClassScorer:
     ) -> np.ndarray:
         """Return which RoIs are true positives: bool [R].
 
-        They are the best of the kept ones on each true box of the class.
+        For each true box of the class, that is the best RoI with an IoU of MATCH_IOU or
+        more, among those that suppression has kept (`kept`, a mask [R]).
         """
         hits = np.zeros(len(scores), bool)
         rois = self._by_frame(kept)
@@ -238,15 +243,17 @@ class ClassScorer:
         hits: np.ndarray,
         of_class: np.ndarray,
     ) -> Curve:
-        """Return the `Curve` of the samples.
+        """Return the curve of each sample of the frames.
 
         Args:
-          ranked: int [N], the RoIs that count, the best first.
+          weights: float [S, F'], how often each frame of the truth is in each sample.
+          ranked: int [N], the indices of the RoIs that count, the best first.
           hits: bool [N], which of these are true positives.
+          of_class: bool [G], whether each true box is of the class.
         """
         frames = self.frame_in_truth[self.roi_frame[ranked]]
-        # How many detections of each frame lie between one true positive and the next;
-        # the last column is of those behind the last true positive.
+        # The number of detections of each frame between one true positive and the next;
+        # the last column counts the detections behind the last true positive.
         between = np.zeros((weights.shape[1], hits.sum() + 1))
         np.add.at(between, (frames, np.cumsum(hits) - hits), 1)
         true = np.cumsum(weights[:, frames[hits]], axis=1)
@@ -269,6 +276,6 @@ def curve_of_hits(hits: np.ndarray, positives: Any) -> Curve:
 
 
 def _positions(names: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Return the index of each name among others; -1 if it is not there."""
+    """Return the index of each name in `among`; -1 if it is not there: int [names]."""
     index = {name: i for i, name in enumerate(among.tolist())}
     return np.array([index.get(name, -1) for name in names.tolist()], int)

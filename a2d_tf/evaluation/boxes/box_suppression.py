@@ -12,15 +12,15 @@ import numpy as np
 
 NMS_IOU = 3, 10
 """The fraction 3/10, the IoU above which the worse of two boxes is suppressed."""
-_STEPS = 32  # until the boxes that are left are moved together
+_STEPS = 32  # after so many steps the boxes that are left move to the front
 
 
 class _Planes(NamedTuple):
     """The boxes of F frames, one plane for each edge, and their weighted areas.
 
     Attributes:
-      top, left, bottom, right: float32 [F, N].
-      area: [F, N], times the numerator of NMS_IOU.
+      top: float32 [F, N], the upper edges; left, bottom and right likewise.
+      area: [F, N], the areas of the boxes, times the numerator of NMS_IOU.
     """
 
     top: np.ndarray

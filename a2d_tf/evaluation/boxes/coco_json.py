@@ -284,7 +284,13 @@ def corner_boxes(entries: list[dict]) -> np.ndarray:
 
 
 def _read_mask(segmentation: Any, size: tuple[int, int], where: str) -> dict:
-    """Return a segmentation, polygons or RLE, as an RLE; errors start with `where`."""
+    """Return a segmentation, polygons or RLE, as an RLE.
+
+    Args:
+      segmentation: the value in the JSON.
+      size: (height, width) of the image in pixels.
+      where: the place in the file, at the beginning of an error's message.
+    """
     if segmentation == []:
         return encode_mask(np.zeros(size, bool))
     # Results may be empty, unlike what was drawn.

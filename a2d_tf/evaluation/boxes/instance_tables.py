@@ -205,9 +205,10 @@ class Results(InstanceTable):
 
 
 def _columns(entries: list[dict], index: Mapping[int | str, int]) -> dict[str, Any]:
-    """Return the fields of annotations or results that every `InstanceTable` has.
+    """Return the fields of an `InstanceTable` that annotations and results both have.
 
     Args:
+      entries: the JSON objects of annotations or results.
       index: {id of an image: index of its frame}.
     """
     frames = [index[entry["image_id"]] for entry in entries]

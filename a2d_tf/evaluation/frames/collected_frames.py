@@ -74,6 +74,6 @@ class Collected:
 
 
 def _part_of_item(parts: Sequence) -> np.ndarray:
-    """Return which part each item of all parts is in: int64 [number of items]."""
+    """Return the index of its part for each item of all parts: int64 [items]."""
     lengths = [len(part) for part in parts]
     return np.repeat(np.arange(len(parts)), lengths)

@@ -168,7 +168,12 @@ def _scaled(values: Any, ratio: np.ndarray) -> Any:
 
 
 def _labels(outputs: Inference, row: int) -> LabelledBoxes:
-    """Return the `LabelledBoxes` of a row of the outputs of `infer_boxes`."""
+    """Return the labels of the true boxes of one frame.
+
+    Args:
+      outputs: the network's answer for a batch, of `infer_boxes`.
+      row: the index of the frame in the batch.
+    """
     assert outputs.table is not None  # an evaluation asks for it
     valid = outputs.valid[row]
     return LabelledBoxes(

@@ -139,11 +139,13 @@ def _codes(
     path: str | os.PathLike,
     label_space: LabelSpace,
 ) -> np.ndarray:
-    """Return the codes of a PNG, whose arguments are as of `image_files.decode_png`.
+    """Return the code of each pixel of a PNG.
 
     Args:
-      image: [H, W], or [H, W, 3 or 4], BGR.
-      indices: [H, W] of a paletted image, or None.
+      image: the decoded image, [H, W], or [H, W, 3 or 4] in the order blue, green, red.
+      indices: [H, W], the indices of a paletted image; None for another image.
+      path: the file, for messages.
+      label_space: says which codes and colours there are.
     """
     if image.ndim == 2:
         return image
@@ -169,10 +171,10 @@ def _codes(
 
 
 def _codes_of_colours(label_space: LabelSpace) -> dict[int, int]:
-    """Return {24-bit RGB: code}.
+    """Return the code of each colour of a label space: {24-bit RGB: code}.
 
-    A colour that only one valid pair has is that of this pair, whatever other codes
-    have it. A colour of two valid pairs is left out.
+    If one valid pair and some invalid pairs have a colour, it stands for the valid one.
+    A colour of two valid pairs is left out.
     """
     all_codes = label_space.encode(*np.indices(label_space.valid.shape)).ravel()
     valid = [0, *label_space.codes]

@@ -118,7 +118,7 @@ class NetworkFrames:
                 with clip_records.reporting_damage(directory):
                     given = BatchBoxes.of(batch)
             outputs, in_true_boxes = traced(inputs, given)
-            # What is on the host is not copied.
+            # Arrays that are on the host already are not copied.
             arrays, outputs, in_true_boxes = tf.nest.map_structure(
                 lambda x: None if x is None else np.asarray(x),
                 ({name: batch[name] for name in FIELDS}, outputs, in_true_boxes),
@@ -133,7 +133,10 @@ class NetworkFrames:
         in_true_boxes: Inference | None,
         row: int,
     ) -> Frame:
-        """Return the frame of a row of a batch, as of `Frame.of`, in the own labels."""
+        """Return a frame of a batch with answers in the labels of the records.
+
+        The arguments are those of `Frame.of`.
+        """
         frame = Frame.of(batch, outputs, in_true_boxes, row)
         if self._wider_labels is not None:
             return self._wider_labels.of_frame(frame)

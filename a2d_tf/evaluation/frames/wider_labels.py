@@ -55,7 +55,10 @@ class WiderLabels:
         )
 
     def _table(self, table: RoiTable) -> RoiTable:
-        """Widen what is read of RoIs; the classes of the actor head stay."""
+        """Widen the columns of RoIs that metrics read.
+
+        The classes of the actor head stay as they are.
+        """
         joint_boxes = table.joint_boxes
         if joint_boxes is not None:
             joint_boxes = self._pairs(joint_boxes)
@@ -97,18 +100,24 @@ class WiderLabels:
 
 
 def _columns(narrow: Sequence[str], wide: Sequence[str]) -> np.ndarray:
-    """Return where each wide name is among the narrow ones; their number if nowhere."""
+    """Return the index of each wide name among the narrow names.
+
+    A name that is not among them gets the index behind the last one.
+    """
     places = {name: index for index, name in enumerate(narrow)}
     return np.array([places.get(name, len(narrow)) for name in wide])
 
 
 def _numbers(narrow: Sequence[str], wide: Sequence[str]) -> np.ndarray:
-    """Return the wide number, from 1, of each narrow number; 0 stays 0."""
+    """Return the number in the wide label space for each number in the narrow one.
+
+    Numbers count from 1; 0 stays 0.
+    """
     return np.array([0, *(wide.index(name) + 1 for name in narrow)], np.int32)
 
 
 def _pick(values: np.ndarray, columns: np.ndarray, axis: int) -> np.ndarray:
-    """Pick columns along an axis; the one behind the last is 0."""
+    """Take columns of an array along an axis; the column behind the last one is 0."""
     padding = [(0, 0)] * values.ndim
     padding[axis] = (0, 1)
     return np.take(np.pad(values, padding), columns, axis)

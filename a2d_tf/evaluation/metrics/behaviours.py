@@ -39,15 +39,17 @@ _WORST = 2  # confusions of two classes in the notes
 
 
 class _KeptFrame(NamedTuple):
-    """What is kept of a frame: T true instances, and N instances, the best first.
+    """A frame with T true instances and N predicted ones, the best first.
 
     Attributes:
-      name: of the frame.
-      true_codes: int [T].
-      codes: int [N].
-      scores: float [N], p(actor).
-      near: bool [T, N], whether the boxes have an IoU of 0.5 or more.
-      ious: float [N, T], of masks, or of boxes if the true instance has no mask.
+      name: the name of the frame, `<VID>/<frame>`.
+      true_codes: int [T], the codes of the true instances.
+      codes: int [N], the codes of the predicted instances.
+      scores: float [N], p(actor) of the predicted instances.
+      near: bool [T, N], whether the boxes of a true and a predicted instance have an
+        IoU of 0.5 or more.
+      ious: float [N, T], the IoU of a predicted and a true instance: of the masks, or
+        of the boxes if the true instance has no mask.
     """
 
     name: str
@@ -63,7 +65,7 @@ class _Class(NamedTuple):
 
     Attributes:
       kind: "actor", "action" or "pair".
-      number: 1-based, or the code of a pair.
+      number: the number of the actor or action, from 1, or the code of the pair.
     """
 
     kind: str
@@ -76,8 +78,9 @@ class _Totals:
 
     Attributes:
       frames: {class: number of frames that show it}.
-      confusions: {(class, number of the class that it is taken for): frames}.
-      objects: which are found.
+      confusions: {(class, number of the class that it is taken for): number of frames};
+        that number is 0 if the instance is not found.
+      objects: the counts of true, found and predicted objects.
     """
 
     frames: Counter = dataclasses.field(default_factory=Counter)
@@ -89,9 +92,9 @@ class _Confusion(NamedTuple):
     """Two classes that are confused, an entry of "confusions".
 
     Attributes:
-      name: of the true class.
-      taken_for: name of the class that it is taken for; None if it is not found.
-      percent: of the frames with the true class.
+      name: the name of the true class.
+      taken_for: the name of the class that it is taken for; None if it is not found.
+      percent: the percentage of the frames with the true class in which this happens.
     """
 
     name: str
@@ -194,10 +197,12 @@ class Behaviours(Metric):
     def _row(
         self, key: _Class, totals: _Totals, earlier: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Return the figures of a class, as in "behaviours".
+        """Return the figures of a class, a value of "behaviours" in `metrics.json`.
 
         Args:
-          earlier: has the AP and the IoU of each class.
+          key: the class.
+          totals: the counts over all frames.
+          earlier: the entries of `metrics.json` with the AP and the IoU of each class.
         """
         frames = totals.frames[key]
         row: dict[str, Any] = {"frames": frames, **dict.fromkeys(_FIGURES)}
@@ -224,10 +229,12 @@ class Behaviours(Metric):
     def _count_confusions(
         self, totals: _Totals, frame: _KeptFrame, counted: np.ndarray
     ) -> None:
-        """Count the classes of a frame, and those that are confused.
+        """Count the classes that a frame shows, and those that it confuses.
 
         Args:
-          counted: bool [N], the instances that reach the threshold.
+          totals: the counts to add to.
+          frame: the frame.
+          counted: bool [N], whether each predicted instance reaches the threshold.
         """
         true_codes = set(frame.true_codes.tolist())
         totals.frames.update(_Class("pair", code) for code in true_codes)
@@ -294,12 +301,16 @@ def _class_names(labels: LabelSpace) -> dict[_Class, str]:
 def _count_classes(
     totals: _Totals, kind: str, true_numbers: np.ndarray, numbers: np.ndarray
 ) -> None:
-    """Count the frame for each of its classes, and for each two that are confused.
+    """Count a frame for each of its classes, and for each two classes it confuses.
 
-    An action is not confused with background: the actor's confusion tells it.
+    An action is not confused with background, because the actor's confusion says so
+    already.
 
     Args:
-      true_numbers, numbers: int [T], of each true instance and of its answer, 0 for
+      totals: the counts to add to.
+      kind: "actor" or "action".
+      true_numbers: int [T], the class of each true instance.
+      numbers: int [T], the class that each true instance is taken for, 0 for
         background.
     """
     totals.frames.update(_Class(kind, number) for number in set(true_numbers.tolist()))

@@ -116,6 +116,10 @@ def _precisions(evaluation: Any) -> dict:
 
 
 def _mean_precision(precision: np.ndarray) -> float | None:
-    """Return the mean in percent, None if every class is one without truth, -1."""
+    """Return the mean of precisions in percent.
+
+    pycocotools gives -1 for a class without true objects; these do not count. The mean
+    is None if there are no others.
+    """
     values = precision[precision > -1]
     return 100 * float(values.mean()) if values.size else None

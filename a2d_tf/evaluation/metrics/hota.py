@@ -176,8 +176,9 @@ class _Alignment(NamedTuple):
 
     Attributes:
       jaccard: float64 [N, M], the Jaccard index of soft matches over the video.
-      true_lengths: float64 [N], in how many frames each true track is seen.
-      predicted_lengths: float64 [M], likewise.
+      true_lengths: float64 [N], the number of frames that show each true track.
+      predicted_lengths: float64 [M], the number of frames that show each predicted
+        track.
     """
 
     jaccard: np.ndarray
@@ -249,7 +250,7 @@ class HotaCounts:
         alignment = _Alignment.of(frames)
         matched = _zeros()
         located = _zeros()
-        # In how many frames two tracks are matched.
+        # The number of frames in which two tracks are matched, at each of ALPHAS.
         together = np.zeros((len(ALPHAS), *alignment.jaccard.shape))
         for frame in frames:
             pairs = np.ix_(frame.true_tracks, frame.predicted_tracks)

@@ -38,12 +38,13 @@ _MAPS = {
 
 
 class _KeptFrame(NamedTuple):
-    """What is kept of a frame until its video is complete.
+    """A frame as it is kept until its video is complete.
 
     Attributes:
-      truth: its true objects.
-      instances: all its instances, without the probabilities of their masks.
-      masks: RLEs of these.
+      truth: the true objects.
+      instances: the N instances that the network found, without the probabilities of
+        their masks.
+      masks: N COCO RLEs, the masks of these instances.
     """
 
     truth: Objects
@@ -56,12 +57,12 @@ class _Instances:
     """N instances of a frame, as the tracker reads them.
 
     Attributes:
-      boxes: float [N, 4], y1, x1, y2, x2.
-      codes: int [N].
-      scores: float [N].
-      actor_scores: float [N, |X|], p(actor).
-      action_scores: float [N, |Y|], p(action).
-      masks: N RLEs.
+      boxes: float [N, 4], (y1, x1, y2, x2) in pixels of the video.
+      codes: int [N], the code of each instance's actor and action.
+      scores: float [N], the score of this pair.
+      actor_scores: float [N, |X|], p(actor) of every actor.
+      action_scores: float [N, |Y|], p(action) of every action.
+      masks: N COCO RLEs.
     """
 
     boxes: np.ndarray
@@ -150,7 +151,7 @@ class OverTime(Metric):
         return figures
 
     def _complete_videos(self) -> Iterator[list[_KeptFrame]]:
-        """Yield the frames, in order, of each video that counts."""
+        """Yield the frames in order of each video that is complete, see `result`."""
         for frames in self._videos.values():
             without_gap = len(frames) == max(frames) - min(frames) + 1
             in_order = [frames[number] for number in sorted(frames)]
@@ -161,7 +162,12 @@ class OverTime(Metric):
     def _track(
         self, frames: Sequence[_KeptFrame], split: SplitData
     ) -> list[ComparedFrame]:
-        """Link the instances of a video."""
+        """Link the instances of a video to tracks, frame by frame.
+
+        Args:
+          frames: the frames of the video, in order.
+          split: says the threshold of p(actor), and what p(action) is.
+        """
         answers = []
         for frame in frames:
             instances = _Instances.reaching(split.threshold, frame)
@@ -185,7 +191,7 @@ class OverTime(Metric):
                 boxes=instances.boxes[rows],
                 pair_scores=actors[:, :, None] * actions[:, None] * self.labels.valid,
             )
-            truth = tracked.frame  # what was given beside the instances
+            truth = tracked.frame  # the first of each pair in `answers`
             compared_frames.append(ComparedFrame(truth, predicted))
         return compared_frames
 
@@ -212,7 +218,7 @@ class OverTime(Metric):
 
 
 def _counts(figures: Mapping[str, Any]) -> str:
-    """Say what figures are means over."""
+    """Say for a title how many videos, frames and classes figures are means over."""
     return (
         f"{figures['videos']} videos with {figures['frames']} frames, means over tested"
         " classes"
@@ -220,7 +226,7 @@ def _counts(figures: Mapping[str, Any]) -> str:
 
 
 def _rows(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures of each kind."""
+    """Return the figures of each of TRACK_KINDS that has any."""
     return {kind: figures[kind] for kind in TRACK_KINDS if kind in figures}
 
 

@@ -150,9 +150,10 @@ class _Axes(NamedTuple):
 
     Attributes:
       classes: int64 [C], the code of each row: background and the valid pairs.
-      row_of_code: int32 [_CODES], the row of a true code, -1 of one that is no class.
-      column_of_code: int64 [_CODES], the column of a predicted code.
-      column_count: number of columns.
+      row_of_code: int32 [_CODES], the row of each true code; -1 for a code that is no
+        class.
+      column_of_code: int64 [_CODES], the column of each predicted code.
+      column_count: the number of columns.
     """
 
     classes: np.ndarray

@@ -177,13 +177,24 @@ def label_scores(
 def _ap(
     scores: np.ndarray, of_class: np.ndarray, measure: Callable[[Curve], Any]
 ) -> float:
-    """Return the AP in percent of a class; both [N]: its scores, its boxes."""
+    """Return the AP of a class in percent.
+
+    Args:
+      scores: float [N], the score of each true box in the class.
+      of_class: bool [N], whether each true box is of the class.
+      measure: makes an AP in [0, 1] of a curve.
+    """
     ranked = np.argsort(-scores.astype(np.float64), kind="stable")
     return 100 * float(measure(curve_of_hits(of_class[ranked], of_class.sum())))
 
 
 def _mean_accuracy(true_labels: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean, over classes with truth, of the percentage that is right."""
+    """Return the mean, over classes with true boxes, of the percentage that is right.
+
+    Args:
+      true_labels: int [N], the class of each true box.
+      labels: int [N], the class that it is labelled with.
+    """
     shares = []
     for label in np.unique(true_labels):
         shares.append((labels[true_labels == label] == label).mean())

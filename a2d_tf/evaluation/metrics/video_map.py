@@ -188,9 +188,9 @@ def _aps(true: Sequence[Tube], predicted: Sequence[Tube]) -> dict[str, float]:
 
 
 def _cut_by_frame(tubes: Iterable[Tube]) -> list[Tube]:
-    """Return each box of some tubes as a tube of one frame, which matches within it.
+    """Cut tubes into tubes of a single frame, which match within their frame alone.
 
-    Its score is the mean score of the whole tube.
+    Each has the mean score of the tube that it is cut from.
     """
     cut = []
     for tube in tubes:

@@ -111,7 +111,7 @@ def _sentence(behaviour: BehaviourCounts) -> str:
 
 
 def _picture(scores: CodedSeconds) -> bytes:
-    """Draw the seconds of each behaviour, and what they were taken for."""
+    """Draw the confusion matrix of coded and predicted seconds, as a PNG."""
     from a2d_tf.evaluation.reports import charts  # Matplotlib loads for a second
 
     names = [behaviour.name for behaviour in scores.behaviours]

@@ -174,7 +174,8 @@ def match_frame(
 ) -> MatchedFrame:
     """Match the predicted objects of a frame with the true ones of the same pair.
 
-    An object is found by the best predicted one with an IoU of 0.5 or more.
+    The predicted objects choose in order. Each finds the true object with the highest
+    IoU that no earlier one has found, if that IoU is 0.5 or more.
 
     Args:
       true_codes: int [T], the codes of the true objects.

@@ -38,7 +38,7 @@ def unsure_below(
     order = np.argsort(scores, kind="stable")
     ascending = np.asarray(scores)[order]
     gains = np.where(right, seconds, np.negative(seconds))[order]
-    # Of the answers before each position; the last position is behind all of them.
+    # The gain of all answers before each position; the last position is behind them.
     totals = np.concatenate([[0.0], np.cumsum(gains)])
     for position in range(1, len(ascending)):
         if ascending[position] == ascending[position - 1]:

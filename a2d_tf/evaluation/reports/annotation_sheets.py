@@ -122,10 +122,11 @@ def _order(
     shown_pairs: Mapping[int, int],
     shown_numbers: Mapping[str, Sequence[int]],
 ) -> tuple[float, float, int]:
-    """Return a value that is least for the frame to show next.
+    """Return a key that is least for the frame to show next.
 
     Args:
-      shown_pairs: {code: chosen frames with it}.
+      annotated: a frame that is not chosen yet.
+      shown_pairs: {code of a pair: number of chosen frames with it}.
       shown_numbers: {video: numbers of its chosen frames}.
     """
     numbers = shown_numbers[annotated.video]

@@ -58,9 +58,9 @@ class _Picture(NamedTuple):
     """A picture of a label map.
 
     Attributes:
-      caption: what it shows.
-      url: of the picture, with its data.
-      pairs: (actor, action) of the codes in it.
+      caption: the text below it, "truth" or "prediction".
+      url: the picture as a data URL.
+      pairs: the (actor, action) of each code in it.
     """
 
     caption: str
@@ -69,15 +69,15 @@ class _Picture(NamedTuple):
 
 
 class _Card(NamedTuple):
-    """What the page shows of a frame.
+    """The part of the page for one frame.
 
     Attributes:
-      name: of the frame.
-      description: what is wrong, in words.
-      pictures: of truth and prediction.
-      errors_url: of the picture of the errors.
-      shares: of the pixels of its objects, true or predicted, with each of ERRORS,
-        percent.
+      name: the name of the frame.
+      description: a sentence on what is wrong.
+      pictures: the pictures of the true and of the predicted label map.
+      errors_url: the picture of the errors as a data URL.
+      shares: for each of ERRORS the percentage of the pixels of objects, true or
+        predicted, that have this error.
     """
 
     name: str
@@ -95,14 +95,14 @@ class _Scores(NamedTuple):
 
 
 class _ScoredFrame(NamedTuple):
-    """How bad a frame is.
+    """The scores of a frame, by which the worst frames are found.
 
     Attributes:
-      name: of the frame.
-      missed_count: number of objects missed.
-      mistake_count: number of all mistakes.
-      miou: its joint mIoU in percent.
-      description: what is wrong, in words.
+      name: the name of the frame.
+      missed_count: the number of missed objects.
+      mistake_count: the number of all mistakes.
+      miou: the joint mIoU of the frame in percent.
+      description: a sentence on what is wrong.
     """
 
     name: str
@@ -117,13 +117,13 @@ class _ScoredFrame(NamedTuple):
 
 
 class _Maps(NamedTuple):
-    """Where the label maps of frames are.
+    """The places of the label maps of a split.
 
     Attributes:
-      folder: of the scores.
-      predicted: folder of the predicted ones.
-      labels: of both.
-      truth: the true boxes.
+      folder: the folder of scores.
+      predicted: the folder of the predicted label maps.
+      labels: the label space of the codes.
+      truth: the true instances.
     """
 
     folder: pathlib.Path
@@ -132,7 +132,7 @@ class _Maps(NamedTuple):
     truth: instance_tables.Truth
 
     def read(self, name: str) -> label_maps.LabelMaps:
-        """Read those of a frame; if it has no true one, its boxes are filled."""
+        """Read the label maps of a frame; without a true one, its boxes are filled."""
         path = self.predicted / f"{name}.png"
         predicted = label_maps.read_label_map(path, self.labels)
         true_path = self.folder / "label_truth" / f"{name}.png"
@@ -288,7 +288,7 @@ def _card(
     labels: LabelSpace,
     image: np.ndarray,
 ) -> _Card:
-    """Return what the page shows of a frame, whose picture is `image`."""
+    """Make the part of the page for a frame, whose picture is `image`."""
     pictures = []
     for caption, codes in maps._asdict().items():
         pairs = []

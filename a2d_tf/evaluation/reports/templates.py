@@ -62,9 +62,9 @@ def render(name: str, title: str, folder: pathlib.Path = _FILES, **values: Any) 
 
 @functools.cache
 def _environment(folder: pathlib.Path) -> Any:
-    """Return what reads the templates of a folder and of this one, each of them once.
+    """Return the Jinja environment for the templates of a folder and of this module.
 
-    To compile them takes longer than to fill them in.
+    It is cached, because compiling templates takes longer than filling them in.
     """
     import jinja2  # late, because commands that write no page need not wait for it
 
