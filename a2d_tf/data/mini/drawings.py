@@ -27,10 +27,11 @@ _Points = Union[Sequence[_Point], np.ndarray]
 
 
 class Board:
-    """A drawing board in units of the figure's height.
+    """A drawing board for one figure, with coordinates in units of the figure's height.
 
-    Each shape has a dark outline; `outline` is its width, and 0 means none. Colours are
-    BGR [3].
+    A point is (x, y): x from the figure's middle to the right, y up from the ground.
+    Each shape has a dark outline; `outline` is its width in figure heights, and 0 means
+    none. Colours are BGR [3], 0 to 255.
 
     Args:
       figure_height: height of the figure in pixels.
@@ -48,7 +49,13 @@ class Board:
     def polygon(
         self, points: _Points, colour: np.ndarray, outline: float = 0.012
     ) -> None:
-        """Draw a filled polygon with the corners `points`, (x, y) each."""
+        """Draw a filled polygon.
+
+        Args:
+          points: corners, (x, y) each, in figure heights.
+          colour: colour of the filling, BGR [3].
+          outline: width of the outline, in figure heights; 0 for none.
+        """
         corners = np.asarray(points, np.float64)
         from_top_left = np.stack(
             [corners[:, 0] + _HALF_WIDTH, _ABOVE - corners[:, 1]], axis=1
@@ -71,7 +78,15 @@ class Board:
         angle: float = 0.0,
         outline: float = 0.012,
     ) -> None:
-        """Draw a filled ellipse of half axes `axes`, turned by `angle` degrees."""
+        """Draw a filled ellipse.
+
+        Args:
+          centre: centre, (x, y), in figure heights.
+          axes: half axes along x and y before the turn, in figure heights.
+          colour: colour of the filling, BGR [3].
+          angle: turn about the centre in degrees, from x towards y.
+          outline: width of the outline, in figure heights; 0 for none.
+        """
         self.polygon(_ellipse(centre, axes, angle), colour, outline)
 
     def limb(
@@ -83,15 +98,15 @@ class Board:
         colour: np.ndarray,
         outline: float = 0.012,
     ) -> None:
-        """Draw a limb: two circles and the area between them.
+        """Draw a limb: two circles and the area between them; all in figure heights.
 
         Args:
           start: centre of the first circle, (x, y).
           end: centre of the second circle, (x, y).
           start_width: diameter of the first circle.
           end_width: diameter of the second circle.
-          colour: the limb's colour.
-          outline: width of the outline.
+          colour: the limb's colour, BGR [3].
+          outline: width of the outline; 0 for none.
         """
         circles = [
             _ellipse(start, [start_width / 2] * 2),
@@ -101,7 +116,12 @@ class Board:
         self.polygon(hull, colour, outline)
 
     def eye(self, centre: _Point, radius: float) -> None:
-        """Draw an eye: a white circle with a dark pupil."""
+        """Draw an eye: a white circle with a dark pupil.
+
+        Args:
+          centre: centre of both circles, (x, y), in figure heights.
+          radius: radius of the white circle, in figure heights.
+        """
         pupil = radius * 0.55
         self.ellipse(centre, (radius, radius), np.full(3, 245.0), outline=0)
         self.ellipse(centre, (pupil, pupil), np.full(3, 15.0), outline=0)

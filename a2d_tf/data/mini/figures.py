@@ -124,14 +124,15 @@ class Figure:
     """One actor with its own pose, colours and texture.
 
     Attributes:
-      pivot: (x, y), the mask's centroid in the sprite, in pixels.
+      pivot: (x, y) in pixels of the sprite, the image of the figure: the centroid of
+        its mask, about which it turns.
       radius: mean distance of the mask's pixels from the pivot, in pixels; a turn by
         one radian moves the figure's pixels by so much on average.
 
     Args:
-      actor: an actor of A2D.
+      actor: name of an actor of A2D, such as 'dog'.
       height: height of the figure in pixels.
-      rng: draws pose, colours and texture.
+      rng: random generator that draws pose, colours and texture.
     """
 
     def __init__(self, actor: str, height: float, rng: np.random.Generator) -> None:
@@ -153,10 +154,11 @@ class Figure:
         self.radius = float(np.hypot(x - x.mean(), y - y.mean()).mean())
 
     def sprite(self, swing: float) -> np.ndarray:
-        """Return an image of the figure.
+        """Return an image of the figure with its limbs at one moment of their swing.
 
         Args:
-          swing: how far the limbs have swung, in [-1, 1].
+          swing: how far the limbs have swung, from -1 (fully back) to 1 (fully forth);
+            it is rounded to sixths.
 
         Returns:
           BGRA uint8 [h, w, 4]; the colours are premultiplied by the opacity.

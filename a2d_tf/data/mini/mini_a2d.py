@@ -84,7 +84,16 @@ def _dataset(file: Any, name: str, values: np.ndarray, matlab_class: str) -> Any
 
 
 def write_video(release: str | os.PathLike, video: VideoPlan) -> None:
-    """Draw a clip and write its video and its annotations into a release's folder."""
+    """Draw a clip and write its files into the folder of a mini A2D.
+
+    The files are `clips320H/<VID>.mp4`, and for each annotated frame its annotation,
+    `Annotations/mat/<VID>/<5 digits>.mat`, and the same as a picture in A2D's colours,
+    `Annotations/col/<VID>/<5 digits>.png`.
+
+    Args:
+      release: the folder, which has `clips320H`.
+      video: plan of the clip.
+    """
     release = pathlib.Path(release)
     scene = Scene(video)
     clip = release / "clips320H" / f"{video.vid}.mp4"
@@ -110,16 +119,17 @@ def make_release(
 ) -> pathlib.Path:
     """Draw a mini A2D into the folder `output`/Release.
 
-    An existing release that was made with the same `videos` and `seed` is kept.
+    The folder has the layout of A2D's release: videoset.csv, clips320H, Annotations. An
+    existing one that was made with the same `videos` and `seed` is kept.
 
     Args:
-      output: folder of the release's folder.
+      output: folder in which the folder Release is made.
       videos: number of clips, at least 2.
       seed: seed of all random choices.
       workers: number of processes; the result does not depend on it.
 
     Returns:
-      path of the release's folder.
+      path of the folder Release.
 
     Raises:
       InputError: another release exists there, or the folder cannot be written.

@@ -16,7 +16,7 @@ _VID_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 
 @dataclasses.dataclass(frozen=True)
 class VideoPlan:
-    """The contents of a clip.
+    """What a clip of the mini A2D shows, before it is drawn.
 
     Attributes:
       index: number of the clip, from 0.
@@ -25,7 +25,8 @@ class VideoPlan:
       usage: 0 for the training split, 1 for the test split.
       frames: number of frames of the clip.
       annotated: number of annotated frames, 3 or 5.
-      codes: A2D's code of each actor; videoset.csv has the first one as the clip's.
+      codes: A2D's number of the actor-action pair of each figure, such as 43 for
+        bird-eating; videoset.csv has the first one as the clip's.
     """
 
     index: int
@@ -43,15 +44,19 @@ class VideoPlan:
 
 
 def plan(videos: int, seed: int) -> list[VideoPlan]:
-    """Plan the clips of a mini A2D.
+    """Plan the clips of a mini A2D: which actors do what in which clip and split.
 
-    The test split has 30 % of the clips, rounded up. In each split, first actors get
-    the 43 pairs of A2D in random order, again and again, and so do the other actors. So
-    with 144 clips or more, each split has clips with each pair as the first actor's.
+    The test split has 30 % of the clips, rounded up. In each split, the first figures
+    of the clips get the 43 pairs of A2D in random order, again and again, and so do the
+    other figures. So with 144 clips or more, each split has clips with each pair as the
+    first figure's.
 
     Args:
       videos: number of clips, at least 2.
       seed: seed of all random choices.
+
+    Returns:
+      the plans, in the order of their index.
     """
     rng = np.random.default_rng(seed)
     tests = set(rng.permutation(videos)[: math.ceil(TEST_SHARE * videos)].tolist())

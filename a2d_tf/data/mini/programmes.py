@@ -17,11 +17,12 @@ TURN_RANGE = (5.0, 20.0)  # degrees a frame
 
 
 class Programme(NamedTuple):
-    """How an action moves.
+    """How an action moves a figure from frame to frame.
 
     Attributes:
-      axis: horizontal, vertical or rotation; None if the actor does not move.
-      rule: how the steps change from frame to frame, see `draw_steps`.
+      axis: 'horizontal', 'vertical' or 'rotation'; None if the figure does not move.
+      rule: how the steps change from frame to frame: 'still', 'steady', 'stop-and-go'
+        or 'to-and-fro', see `draw_steps`.
     """
 
     axis: str | None

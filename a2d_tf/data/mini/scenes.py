@@ -95,6 +95,9 @@ class Scene:
     """The background and the figures of a clip, and how they move.
 
     The seed and the index of the clip's plan determine all random choices.
+
+    Args:
+      video: plan of the clip, which lists the pair of each figure.
     """
 
     def __init__(self, video: VideoPlan) -> None:
@@ -197,7 +200,14 @@ class Scene:
         return False
 
     def image(self, index: int) -> np.ndarray:
-        """Draw frame `index`, counted from 0: BGR uint8 [HEIGHT, WIDTH, 3]."""
+        """Draw a frame of the clip.
+
+        Args:
+          index: number of the frame, from 0.
+
+        Returns:
+          BGR uint8 [HEIGHT, WIDTH, 3].
+        """
         x, y = self._camera[index] + _MARGIN
         middle = (float(x + (WIDTH - 1) / 2), float(y + (HEIGHT - 1) / 2))
         image = cv2.getRectSubPix(self._background, SIZE, middle)
@@ -212,10 +222,13 @@ class Scene:
         return image
 
     def owners(self, index: int) -> np.ndarray:
-        """Return the number of each pixel's actor in frame `index`.
+        """Find the figure that each pixel of a frame shows.
+
+        Args:
+          index: number of the frame, from 0.
 
         Returns:
-          uint8 [HEIGHT, WIDTH]; 1 is the actor of the plan's first code, 0 no actor.
+          uint8 [HEIGHT, WIDTH]; 0 is no figure, n the figure of the plan's nth code.
         """
         owners = np.zeros((HEIGHT, WIDTH), np.uint8)
         for layer in self._layers:
@@ -226,11 +239,14 @@ class Scene:
         return owners
 
     def instances(self, index: int) -> dict[int, np.ndarray]:
-        """Return the masks of the actors that are visible in frame `index`.
+        """Return the masks of the figures that are visible in a frame, the truth.
+
+        Args:
+          index: number of the frame, from 0.
 
         Returns:
-          {index of the actor in the plan's codes: mask bool [HEIGHT, WIDTH]}, in
-          ascending order. Masks do not overlap and have at least MIN_VISIBLE pixels.
+          {index of the figure in the plan's codes, from 0: mask bool [HEIGHT, WIDTH]},
+          in ascending order. Masks do not overlap and have at least MIN_VISIBLE pixels.
         """
         owners = self.owners(index)
         masks = {}

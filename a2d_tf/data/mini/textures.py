@@ -11,9 +11,12 @@ import numpy as np
 
 
 class Colours(NamedTuple):
-    """A range of colours: least and largest value of each component.
+    """A range of colours, from which a part of a figure gets its own.
 
-    As in OpenCV, hue is at most 180, saturation and value at most 255.
+    Attributes:
+      hue: least and largest hue, 0 to 180, as in OpenCV.
+      saturation: least and largest saturation, 0 to 255.
+      value: least and largest value (brightness), 0 to 255.
     """
 
     hue: tuple[int, int]
@@ -27,13 +30,14 @@ ANY_COLOUR = Colours((0, 180), (10, 220), (60, 240))
 def noise(
     height: int, width: int, scales: Sequence[float], rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw smooth noise.
+    """Draw a field of smooth random noise.
 
     Args:
       height: height of the field in pixels.
       width: width of the field in pixels.
-      scales: sizes of the noise's features in pixels; their noises are added.
-      rng: draws the noise.
+      scales: sizes of the noise's features in pixels; the noises of all sizes are
+        added.
+      rng: random generator that draws the noise.
 
     Returns:
       float32 [height, width] with mean 0 and standard deviation 1.
@@ -57,10 +61,10 @@ def stripes(
       height: height of the field in pixels.
       width: width of the field in pixels.
       period: distance of the stripes in pixels.
-      rng: draws direction and waves.
+      rng: random generator that draws direction and waves.
 
     Returns:
-      float32 [height, width] in [-1, 1].
+      float [height, width] in [-1, 1], the brightness across the stripes.
     """
     angle = rng.uniform(0, math.pi)
     y, x = np.mgrid[:height, :width].astype(np.float32)
@@ -70,7 +74,12 @@ def stripes(
 
 
 def background(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw a cluttered scene of noise, stripes and blobs.
+    """Draw a cluttered background of noise, stripes and blobs.
+
+    Args:
+      height: height of the image in pixels.
+      width: width of the image in pixels.
+      rng: random generator that draws everything.
 
     Returns:
       BGR uint8 [height, width, 3].
@@ -102,7 +111,10 @@ def background(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def occluder(rng: np.random.Generator) -> np.ndarray:
-    """Draw a textured pole or bush.
+    """Draw a textured pole or bush, which hides parts of the figures behind it.
+
+    Args:
+      rng: random generator that draws kind, size and texture.
 
     Returns:
       BGRA uint8 [h, w, 4]; the colours are premultiplied by the opacity.
@@ -125,7 +137,15 @@ def occluder(rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_colours(ranges: Sequence[Colours], rng: np.random.Generator) -> np.ndarray:
-    """Draw a colour from each range: BGR float32 [N, 3] from 0 to 255."""
+    """Draw a colour from each of N ranges.
+
+    Args:
+      ranges: the ranges of hue, saturation and value.
+      rng: random generator that draws the colours.
+
+    Returns:
+      BGR float32 [N, 3], 0 to 255.
+    """
     hsv = []
     for colours in ranges:
         hsv.append([rng.uniform(least, most) for least, most in colours])
@@ -141,14 +161,14 @@ def add_texture(
     stripe_period: float | None,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Add a random texture to an image.
+    """Add a random texture to an image, and multiply its colours by its opacity.
 
     Args:
-      image: BGR [h, w, 3].
+      image: BGR [h, w, 3], 0 to 255, not premultiplied.
       alpha: opacity of the image [h, w], 0 to 255.
       contrast: contrast of the texture, relative to the colour.
       stripe_period: distance of stripes in pixels; None for no stripes.
-      rng: draws the texture.
+      rng: random generator that draws the texture.
 
     Returns:
       BGRA uint8 [h, w, 4]; the colours are premultiplied by the opacity.

@@ -31,10 +31,10 @@ _LEAST_SIDE = 16  # pixels; the methods need as many for their image pyramids
 
 
 class Flow:
-    """Computes flow between consecutive frames of a video.
+    """Computes optical flow between consecutive frames of a video, by OpenCV.
 
     Args:
-      method: one of METHODS.
+      method: 'dis' (DIS, fast) or 'tvl1' (DualTV-L1, the authors').
 
     Raises:
       InputError: the method is TV-L1, and opencv-contrib-python is not installed.
@@ -61,15 +61,16 @@ class Flow:
     def __call__(
         self, previous: np.ndarray, current: np.ndarray, size: tuple[int, int]
     ) -> np.ndarray:
-        """Compute the flow between two frames.
+        """Compute how far each pixel of a frame has moved since the previous frame.
 
         Args:
-          previous: the previous frame, as `grey` returns it.
-          current: the current frame, as `grey` returns it.
-          size: (height, width) of the stored frames.
+          previous: the previous frame, uint8 [rows, columns], as `grey` returns it.
+          current: the current frame, likewise.
+          size: (height, width) of the stored frames, to which the flow is resized.
 
         Returns:
-          float32 [*size, 2], (u, v) in pixels of that size.
+          float32 [height, width, 2], (u, v): u to the right and v down, in pixels of
+          `size`.
         """
         flow = -self._calculate(current, previous, None)
         rows, columns = current.shape
@@ -79,14 +80,17 @@ class Flow:
 
 
 def grey(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return a grey image of a frame for computing flow, uint8 [rows, columns].
+    """Return a grey image of a frame, on which flow is computed.
 
     It has about `WORKING_PIXELS` pixels, and its sides are at least as long as those of
     the stored frame.
 
     Args:
       frame: the frame at the size of the video, RGB uint8 [H, W, 3].
-      size: (height, width) of the stored frames.
+      size: (height, width) of the stored frames, pixels.
+
+    Returns:
+      uint8 [rows, columns].
     """
     height, width = frame.shape[:2]
     scale = min(1.0, (WORKING_PIXELS / (height * width)) ** 0.5)

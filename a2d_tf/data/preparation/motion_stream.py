@@ -30,12 +30,16 @@ differ from the map's channels, for example if the function returns logits.
 class MotionStream:
     """Computes the motion maps of key frames from the frames of a video.
 
-    It holds at most one block of motion frames in memory, and the maps that were not
-    forgotten. If there are no maps to compute, it needs no frame and is always ready.
+    `add` every frame in order, then `end`; in between, read the `maps` of each key
+    frame that is `ready`. The stream holds at most one block of motion frames (frames
+    resized for an action backbone) in memory, and the maps that were not forgotten. If
+    there are no maps to compute, it needs no frame and is always ready. Each video
+    needs its own.
 
     Args:
-      block_function: computes the maps of an action backbone; None for none of them.
-      flow_histograms: whether to compute flow histograms.
+      block_function: computes the maps of an action backbone for a block of BLOCK
+        frames; None for none of these maps.
+      flow_histograms: whether to compute flow histograms, the other kind of maps.
     """
 
     def __init__(
@@ -55,7 +59,11 @@ class MotionStream:
     def frames_around(self, key: int) -> range:
         """Return the numbers of the frames that the maps of a key frame are made from.
 
-        The range may reach beyond the end of the video.
+        Args:
+          key: number of the key frame, from 0.
+
+        Returns:
+          numbers from 0; the range may reach beyond the start and end of the video.
         """
         if self._block_function is not None:
             blocks = motion_maps.blocks_around(key)
@@ -65,12 +73,12 @@ class MotionStream:
         return motion_maps.frames_around(FLOW_HISTOGRAMS, key)
 
     def add(self, index: int, native: np.ndarray, with_flow: bool = True) -> None:
-        """Take the next frame, RGB uint8 [H, W, 3], as decoded.
+        """Take the next frame of the video, and compute the maps that it completes.
 
         Args:
-          index: number of the frame. Numbers ascend. All `frames_around` each key frame
-            must come, and either all frames of a block or none.
-          native: the frame.
+          index: number of the frame, from 0. Numbers ascend. All `frames_around` each
+            key frame must come, and either all frames of a block or none.
+          native: the frame as decoded, RGB uint8 [H, W, 3].
           with_flow: whether to compute flow histograms if the frame ends a pair. Only
             the pairs around key frames need them.
         """
@@ -123,7 +131,11 @@ class MotionStream:
         self._has_ended = True
 
     def ready(self, key: int) -> bool:
-        """Return whether all frames that a key frame's maps need have come."""
+        """Return whether all frames that a key frame's maps need have come.
+
+        Args:
+          key: number of the key frame, from 0.
+        """
         if self._has_ended:
             return True
         if self._block_function is not None:
@@ -136,9 +148,13 @@ class MotionStream:
     def maps(self, key: int) -> dict[str, np.ndarray]:
         """Return the motion maps of a key frame that is `ready`.
 
+        Args:
+          key: number of the key frame, from 0.
+
         Returns:
-          {name: float32 [h, w, C]}, the mean of the existing maps among
-          `motion_maps.maps_around`. Without a pair of frames, flow histograms are zero.
+          {name: float32 [h, w, C]}, for each kind the mean of the maps of the frames
+          around the key frame that the video has (`motion_maps.maps_around`). Without a
+          pair of frames, flow histograms are zero.
         """
         means = {}
         for name, kept_maps in self._maps.items():
@@ -154,7 +170,12 @@ class MotionStream:
         return means
 
     def forget(self, before_key: int) -> None:
-        """Drop the maps that are needed only by key frames before this one."""
+        """Drop the maps that only earlier key frames need, to save memory.
+
+        Args:
+          before_key: number of the first key frame, from 0, whose maps are still
+            needed.
+        """
         for name, kept_maps in self._maps.items():
             first = motion_maps.maps_around(MAPS[name], before_key).start
             for number in list(kept_maps):

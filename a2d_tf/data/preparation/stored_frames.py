@@ -18,7 +18,7 @@ from a2d_tf.data.preparation.resizing import fitted_size, resize_frame
 
 @dataclasses.dataclass(frozen=True)
 class StoredFrame:
-    """A frame of a video at the stored size.
+    """A frame of a video, resized as records store it.
 
     Attributes:
       native: the frame as decoded, RGB uint8 [H, W, 3].
@@ -30,13 +30,13 @@ class StoredFrame:
 
     @property
     def size(self) -> tuple[int, int]:
-        """The stored (height, width), pixels."""
+        """The (height, width) of the resized frame, pixels."""
         height, width = self.rgb.shape[:2]
         return height, width
 
     @functools.cached_property
     def grey_frame(self) -> np.ndarray:
-        """The grey frame from which flow is computed, see `flow.grey`."""
+        """The grey image on which flow is computed, uint8 [rows, columns]."""
         return grey(self.native, self.size)
 
 
@@ -44,8 +44,9 @@ class FramePreparer:
     """Prepares the frames of videos as records with certain settings hold them.
 
     Args:
-      max_height, max_width: largest size of stored frames, pixels.
-      flow_method: one of `flow.METHODS`; None for flow that is zero.
+      max_height, max_width: largest size of stored frames, pixels; frames keep their
+        aspect ratio.
+      flow_method: 'dis' or 'tvl1', see `flow.METHODS`; None for flow that is zero.
 
     Raises:
       InputError: the flow method is not installed.
@@ -65,7 +66,7 @@ class FramePreparer:
         return StoredFrame(native, resize_frame(native, *size))
 
     def no_flow(self, frame: StoredFrame) -> np.ndarray:
-        """Return the zero flow of a frame, float32 [h, w, 2]."""
+        """Return flow of zeros in the size of a stored frame, float32 [h, w, 2]."""
         return np.zeros((*frame.size, 2), np.float32)
 
     def flow(self, previous: StoredFrame | None, frame: StoredFrame) -> np.ndarray:
@@ -73,11 +74,11 @@ class FramePreparer:
 
         Args:
           previous: the frame before; None for the first frame of a video.
-          frame: the frame.
+          frame: the frame whose pixels the flow belongs to.
 
         Returns:
-          float32 [h, w, 2], (u, v) in pixels of the stored frame; zero if there is no
-          previous frame or no flow method.
+          float32 [h, w, 2], (u, v), u to the right and v down, in pixels of the stored
+          frame; zero if there is no previous frame or no flow method.
         """
         if self._flow is None or previous is None:
             return self.no_flow(frame)

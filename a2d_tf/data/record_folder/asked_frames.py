@@ -18,13 +18,13 @@ FILE = "asked_frames.json"
 
 
 def read(records: str | os.PathLike) -> dict[str, list[int]]:
-    """Read the frames that were asked for.
+    """Read which frames `a2d next` has asked somebody to correct.
 
     Args:
       records: folder of the records.
 
     Returns:
-      {video: numbers of its frames}; empty if there is no such file.
+      {name of a video: numbers of its frames, from 1}; empty if there is no file.
 
     Raises:
       InputError: the file is damaged.
@@ -36,11 +36,14 @@ def read(records: str | os.PathLike) -> dict[str, list[int]]:
 
 
 def add(records: str | os.PathLike, frames: Mapping[str, Collection[int]]) -> None:
-    """Add frames to those that were asked for before.
+    """Add frames to the file of those that `a2d next` has asked somebody to correct.
 
     Args:
-      records: folder of the records.
-      frames: {video: numbers of its frames}.
+      records: folder of the records, in which asked_frames.json is written.
+      frames: {name of a video: numbers of its frames, from 1}.
+
+    Raises:
+      InputError: the earlier file is damaged, or the new one cannot be written.
     """
     asked = read(records)
     for video, numbers in frames.items():

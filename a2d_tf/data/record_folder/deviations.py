@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 
 class Deviations(NamedTuple):
-    """Standard deviations over key frames: roots of the channels' mean variance.
+    """Standard deviations of RGB and flow over key frames, which set `--flow_scale`.
 
-    Filters that were trained on ImageNet expect the deviation of RGB, which is many
-    times that of flow; the setting --flow_scale makes up for this.
+    Each is the root of the channels' mean variance. Filters that were trained on
+    ImageNet expect the deviation of RGB, which is many times that of flow; the setting
+    --flow_scale makes up for this.
 
     Attributes:
       rgb: deviation of RGB, in levels from 0 to 255.
@@ -30,25 +31,29 @@ class Deviations(NamedTuple):
 
 
 class Moments:
-    """Sums the moments of key frames, each of which has the same weight."""
+    """Collects means and mean squares of key frames, and computes deviations from them.
+
+    Each key frame has the same weight, whatever its size. `add` each, then read
+    `deviations`.
+    """
 
     def __init__(self) -> None:
         self._rgb: list[np.ndarray] = []
         self._flow: list[np.ndarray] = []
 
     def add(self, fields: dict[str, np.ndarray], scale: float = 1.0) -> None:
-        """Add the only frame of a record.
+        """Add a key frame with its flow.
 
         Args:
-          fields: fields of the record, as `clip_records.parse` returns them for one
-            frame.
+          fields: fields of a record as `clip_records.parse` returns them for one frame,
+            as arrays; `rgb` and `flow` are used.
           scale: factor that converts flow from pixels of the record to the wanted unit.
         """
         self._rgb.append(_moments(fields["rgb"][0]))
         self._flow.append(_moments(fields["flow"][0] * scale))
 
     def deviations(self) -> Deviations:
-        """Return the deviations of all records added."""
+        """Return the deviations over all key frames that were added, one or more."""
         return Deviations(_deviation(self._rgb), _deviation(self._flow))
 
 
@@ -66,19 +71,24 @@ def _deviation(moments_of_frames: Sequence[np.ndarray]) -> float:
 
 
 def canvas_scale(truth: ClipTruth, canvas: tuple[int, int]) -> float:
-    """Return the factor that converts pixels of a record to pixels of the canvas."""
+    """Return the factor from pixels of a record to pixels of the network's canvas.
+
+    Args:
+      truth: ground truth of the record, which has the size of its stored frames.
+      canvas: (height, width) of the network's input, pixels.
+    """
     return min(canvas[0] / truth.size[0], canvas[1] / truth.size[1])
 
 
 def sample_deviations(
     manifest: Manifest, canvas: tuple[int, int] | None = None, most: int = 256
 ) -> Deviations:
-    """Return the deviations of some of the training split's key frames.
+    """Measure the deviations of RGB and flow in some key frames of the training split.
 
     Args:
       manifest: manifest of the records.
       canvas: (height, width) of the network's input, in whose pixels flow is measured;
-        by default it is measured in pixels of the stored frames.
+        None to measure it in pixels of the stored frames.
       most: about how many records are decoded, spread evenly over the split.
 
     Raises:
@@ -95,14 +105,13 @@ def sample_deviations(
 
 
 def describe_flow(deviations: Deviations, flow_scale: float, rgb_scale: float) -> str:
-    """Return a line that compares flow and RGB, as the network sees them.
-
-    It compares their standard deviations.
+    """Describe in a line how large flow is beside RGB, as the network sees them.
 
     Args:
       deviations: standard deviations of the records' flow, in pixels, and RGB.
-      flow_scale: factor of the flow.
-      rgb_scale: number by which the weights' convention divides RGB.
+      flow_scale: the setting --flow_scale, the factor by which flow enters the network.
+      rgb_scale: number by which the network divides RGB, as its pretrained weights
+        need.
     """
     if not deviations.flow:
         return "flow beside RGB: nothing moves in the key frames"

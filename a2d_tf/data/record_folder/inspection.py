@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass
 class Summary:
-    """Counts over the records of one split.
+    """Counts of what the records of one split show.
 
     Attributes:
-      pair_videos: {code of a pair: names of the videos with an instance of it}.
+      pair_videos: {code, the number of an actor-action pair: names of the videos with
+        an instance of it}.
       per_clip: {number of instances: number of key frames with so many}.
       videos: names of the videos.
     """
@@ -39,7 +40,7 @@ class Summary:
     videos: set[str] = dataclasses.field(default_factory=set)
 
     def add(self, truth: ClipTruth) -> None:
-        """Count a record."""
+        """Count the instances of a record's key frame."""
         for code in truth.codes.tolist():
             self.pair_videos[code].add(truth.video)
         self.per_clip[len(truth.codes)] += 1
@@ -47,11 +48,11 @@ class Summary:
 
     @property
     def clips(self) -> int:
-        """Number of clips."""
+        """Number of clips that were counted; each has one key frame."""
         return sum(self.per_clip.values())
 
     def counts(self) -> str:
-        """Describe the totals in one line."""
+        """Describe the totals, such as '9 videos, 40 clips, 61 instances'."""
         instances = 0
         for number, clips in self.per_clip.items():
             instances += number * clips
@@ -66,29 +67,36 @@ class _CanvasBox(NamedTuple):
 
 
 class Boxes:
-    """Ground-truth boxes on the network's canvas, (height, width)."""
+    """The ground-truth boxes of records, as they lie on the network's canvas.
+
+    Suggested anchor sizes follow from them.
+
+    Args:
+      canvas: (height, width) of the network's input, pixels.
+    """
 
     def __init__(self, canvas: tuple[int, int]) -> None:
         self.canvas = canvas
         self._boxes: list[_CanvasBox] = []
 
     def add(self, truth: ClipTruth) -> None:
-        """Add the boxes of a record."""
+        """Add the boxes of a record's key frame, resized to fit the canvas."""
         frame_size = np.array(fitted_size(*truth.native_size, *self.canvas))
         ratio = np.tile(frame_size / truth.native_size, 2)
         for box in truth.boxes * ratio:
             self._boxes.append(_CanvasBox(box, frame_size))
 
     def sides(self) -> np.ndarray:
-        """Return the square root of each box's area: [N]."""
+        """Return the root of each box's area, in pixels of the canvas: float [N]."""
         boxes = self._arrays()[0]
         return np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
 
     def overlaps(self, sizes: Sequence) -> np.ndarray:
-        """Return each box's largest IoU with an anchor, [N].
+        """Return the largest IoU of each box with any anchor: float [N], 0 to 1.
 
         Args:
-          sizes: sizes of the anchors for each level, as `anchors.generate` takes them.
+          sizes: for each of the pyramid's levels, the sides of its anchors in pixels,
+            as `anchors.generate` takes them.
         """
         boxes, frame_sizes = self._arrays()
         return anchors.best_overlaps(boxes, frame_sizes, anchors.STRIDES, sizes)
@@ -117,11 +125,11 @@ class Contents:
 
 
 def gather(manifest: Manifest, canvas: tuple[int, int]) -> Contents:
-    """Read records once and gather their statistics.
+    """Read all records once and gather the statistics that settings depend on.
 
     Args:
       manifest: manifest of the records.
-      canvas: (height, width) of the network's input.
+      canvas: (height, width) of the network's input, pixels.
 
     Raises:
       InputError: there is no training split, it has no instance, or a shard is damaged.

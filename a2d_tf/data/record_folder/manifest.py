@@ -70,12 +70,14 @@ class _Counts(TypedDict):
 
 
 class SplitCounts(_Counts, total=False):
-    """The contents of a split.
+    """How much a split of the records contains.
 
     Attributes:
-      videos, records, instances: the numbers of these.
-      pairs: {code of a pair, as text: the number of its instances}.
-      boxes_only: the number of instances without masks; absent if all have masks.
+      videos: number of videos that have records.
+      records: number of records, one for each annotated frame.
+      instances: number of annotated instances.
+      pairs: {code of an actor-action pair, as text: number of its instances}.
+      boxes_only: number of instances without masks; absent if all have masks.
     """
 
     boxes_only: int
@@ -85,21 +87,40 @@ NO_COUNTS = SplitCounts(videos=0, records=0, instances=0, pairs={})
 
 
 class SkippedItem(TypedDict):
-    """A file that was left out, by its path in the source, and the reason."""
+    """A file that was left out of the records.
+
+    Attributes:
+      item: path of the file in the folder of the source, or name of its listing.
+      reason: the error message.
+    """
 
     item: str
     reason: str
 
 
 class RepairedItem(TypedDict):
-    """An annotation that was repaired, by its path in the source, and how."""
+    """An annotation with a known fault that was repaired.
+
+    Attributes:
+      item: path of the annotation in the folder of the source.
+      note: what was repaired, and how.
+    """
 
     item: str
     note: str
 
 
 class ShardEntry(TypedDict):
-    """The manifest's entry of a shard; entries of old versions may have no `videos`."""
+    """The manifest's entry of a shard.
+
+    Attributes:
+      name: name of the file in the folder of records.
+      split: 'train' or 'test'.
+      records: number of records in the file.
+      bytes: size of the file.
+      sha256: digest of the file, hexadecimal.
+      videos: names of its videos; entries of old versions may lack this.
+    """
 
     name: str
     split: str
@@ -111,22 +132,25 @@ class ShardEntry(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """The contents of `manifest.json`.
+    """The contents of `manifest.json`: what records there are, and how they were made.
 
     Attributes:
-      flow_method, image_height, image_width, clip_frames, clip_stride: see
-        `clips.ConversionSettings`.
-      counts: {split: its contents}.
+      flow_method: method by which flow was computed, one of `flow.METHODS`.
+      image_height, image_width: largest size of the stored frames, pixels.
+      clip_frames: number of frames of each clip.
+      clip_stride: distance of a clip's neighbouring frames, in frames of the video.
+      counts: {split: how many videos, records and instances it contains}.
       sizes: {'<height>x<width>': number of records}, the sizes of the stored frames.
       native_sizes: {'<height>x<width>': number of videos}, the sizes of the videos that
         have records.
-      files: the shards.
-      skipped: what --on_error=skip left out.
+      files: an entry for each shard.
+      skipped: the files that --on_error=skip left out.
       repaired: annotations whose known faults were repaired.
       labels: the fields of the label space, as in its JSON file.
-      source: hash of the settings and of every file of the release that was read.
-      motion: the motion maps; None for records without motion maps.
-      bout_seconds: see `source.Source`.
+      source: hash of the settings and of every file that the records were made from.
+      motion: which motion maps the records have; None for records without motion maps.
+      bout_seconds: {action: mean length of its coded bouts in training videos,
+        seconds}; empty without coded times.
       directory: the folder that the manifest was loaded from; it is not in the file.
     """
 
@@ -149,11 +173,14 @@ class Manifest:
 
     @classmethod
     def load(cls, records_dir: str | os.PathLike) -> Manifest:
-        """Load the manifest of a folder of records.
+        """Load the manifest of a folder of records, and check that its shards exist.
+
+        Args:
+          records_dir: the folder of records.
 
         Raises:
-          InputError: the manifest is missing or damaged, or a shard is missing or of
-            another size.
+          InputError: the manifest is missing, damaged or of another version, or a shard
+            is missing or of another size.
         """
         folder = pathlib.Path(records_dir)
         remedy = "build the records with a2d records; delete a damaged folder first"
@@ -191,7 +218,11 @@ class Manifest:
         return manifest
 
     def save(self, records_dir: str | os.PathLike) -> None:
-        """Write `manifest.json` atomically, which marks the folder as complete."""
+        """Write `manifest.json` atomically, which marks the folder as complete.
+
+        Args:
+          records_dir: the folder of records.
+        """
         fields = dataclasses.asdict(self)
         del fields["directory"]
         if self.motion is None:
@@ -201,7 +232,7 @@ class Manifest:
         write_json(os.path.join(records_dir, NAME), {**FORMAT, **fields})
 
     def check_kept(self) -> None:
-        """Raise InputError if the folder no longer holds the records that were loaded.
+        """Check that the folder still holds the records whose manifest this is.
 
         Two sets of records are the same if their `source` digests are equal: they were
         made with the same settings from the same files.
@@ -218,24 +249,24 @@ class Manifest:
 
     @property
     def label_space(self) -> LabelSpace:
-        """The label space of the codes."""
+        """The actors, actions and valid pairs of the records."""
         return LabelSpace.from_fields(self.labels)
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The splits that have records."""
+        """The splits that have records, of 'train' and 'test', in this order."""
         splits_of_shards = {file["split"] for file in self.files if file["records"]}
         return tuple(split for split in SPLITS if split in splits_of_shards)
 
     @property
     def trains_masks(self) -> bool:
-        """Whether an instance of the training split has a mask."""
+        """Whether at least one instance of the training split has a mask."""
         counts = self.counts.get("train", NO_COUNTS)
         boxes_only = counts.get("boxes_only", 0)
         return not boxes_only or boxes_only < counts["instances"]
 
     def videos(self, split: str) -> set[str]:
-        """Return the names of a split's videos."""
+        """Return the names of the videos in a split, 'train' or 'test'."""
         videos: set[str] = set()
         for shard in self.files:
             if shard["split"] == split:
@@ -244,7 +275,7 @@ class Manifest:
 
     @property
     def split_of(self) -> dict[str, str]:
-        """The split of each video."""
+        """The split of each video: {name of a video: 'train' or 'test'}."""
         split_of = {}
         for split in SPLITS:
             for video in self.videos(split):
@@ -252,7 +283,14 @@ class Manifest:
         return split_of
 
     def check_frames(self, frames: int) -> None:
-        """Raise an InputError if clips have fewer frames than a network needs."""
+        """Check that the clips are long enough for a network.
+
+        Args:
+          frames: number of frames of a clip that the network needs.
+
+        Raises:
+          InputError: clips have fewer frames.
+        """
         if self.clip_frames < frames:
             raise InputError(
                 f"records have clips of {self.clip_frames} frames, but the network"
@@ -261,10 +299,15 @@ class Manifest:
             )
 
     def check_motion(self, action_backbone: str, flow_histograms: bool) -> None:
-        """Raise an InputError if records lack motion maps that a network needs.
+        """Check that the records have the motion maps that a network needs.
 
         Args:
-          action_backbone, flow_histograms: these settings of the network.
+          action_backbone: name of the network's action backbone, such as 'i3d'; empty
+            if it has none.
+          flow_histograms: whether the network reads flow histograms.
+
+        Raises:
+          InputError: the records lack some of these maps.
         """
         motion = self.motion or NO_MOTION
         missing = []
@@ -281,7 +324,10 @@ class Manifest:
             )
 
     def shards(self, split: str) -> list[str]:
-        """Return the paths of a split's shards; 'val' is a part of 'train'.
+        """Return the paths of the shards that hold a split.
+
+        Args:
+          split: 'train', 'test', or 'val', whose videos are in the shards of 'train'.
 
         Raises:
           InputError: the split has no records.

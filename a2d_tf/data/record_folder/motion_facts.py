@@ -1,4 +1,4 @@
-"""Which motion maps records have, or a network reads."""
+"""Which motion maps (see `ops.motion_maps`) records have, or a network reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOTION_KIND = {
 
 
 class MotionFields(TypedDict):
-    """`MotionFacts` in a JSON file."""
+    """The fields of `MotionFacts` in a JSON file, with the same meanings."""
 
     action_backbone: str
     sha256: str
@@ -26,12 +26,13 @@ class MotionFields(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class MotionFacts:
-    """The motion maps that records have (see `ops.motion_maps`).
+    """Which motion maps records have, or a network reads.
 
     Attributes:
-      action_backbone: a name in `motion_maps.BACKBONE_MAPS`; '' if there are none
-        of its maps.
-      sha256: digest of the backbone's published weights; '' without a backbone.
+      action_backbone: name of the action backbone whose maps they are, such as 'i3d', a
+        key of `motion_maps.BACKBONE_MAPS`; '' if there are none of its maps.
+      sha256: digest of the backbone's published weights, hexadecimal; '' without a
+        backbone.
       flow_histograms: whether there are flow histograms.
     """
 
@@ -41,7 +42,7 @@ class MotionFacts:
 
     @classmethod
     def from_fields(cls, fields: MotionFields) -> MotionFacts:
-        """Return the facts that a JSON file states."""
+        """Return the facts that a JSON file states, from its fields."""
         return cls(
             action_backbone=fields["action_backbone"],
             sha256=fields["sha256"],

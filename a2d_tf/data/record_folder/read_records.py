@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 
 class ReadRecord(NamedTuple):
-    """A record: its split, fields of `clip_records.parse` as arrays, and its truth."""
+    """A record that was read from a shard.
+
+    Attributes:
+      split: 'train' or 'test'.
+      fields: {name: array}, frames, flow and masks as `clip_records.parse` returns
+        them; empty if they were not decoded.
+      truth: ground truth of the key frame, at the size of the video.
+    """
 
     split: str
     fields: dict[str, np.ndarray]
@@ -33,18 +40,19 @@ def read_records(
     every: int = 1,
     wanted: Container[tuple[str, int]] | None = None,
 ) -> Iterator[ReadRecord]:
-    """Yield records, shard after shard.
+    """Read records one by one and yield them, shard after shard.
 
     Args:
       manifest: manifest of the folder of records.
-      splits: the splits to read.
-      limit: largest number of records to yield; None for all.
+      splits: the splits to read, 'train' or 'test'.
+      limit: largest number of records to read; None for all.
       decode: whether to decode frames, flow and masks; otherwise a record has only its
         truth.
       frames: number of frames of each clip to decode, those in its middle; None for
         all.
       every: 1 to read all records, n to read every nth.
-      wanted: (video, number of the key frame) of the records to yield; None for all.
+      wanted: (name of a video, number of the key frame from 1) of the records to yield;
+        None for all.
 
     Raises:
       InputError: there is no such split, or a shard is missing or damaged.

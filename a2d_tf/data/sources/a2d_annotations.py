@@ -32,12 +32,15 @@ from a2d_tf.data.sources.annotation import Annotation, paint
 def read_hdf5(
     path: pathlib.Path, size: tuple[int, int], label_space: LabelSpace
 ) -> Annotation:
-    """Read the annotation of a frame from a `.mat` or `.h5` file.
+    """Read the annotation of a frame from a `.mat` or `.h5` file of A2D.
 
     Args:
       path: the file.
-      size: (height, width) of the frame.
-      label_space: the label space of the codes.
+      size: (height, width) of the frame, pixels.
+      label_space: the label space of the codes, in which each must be.
+
+    Returns:
+      the annotation; its `note` describes repairs.
 
     Raises:
       InputError: the file is missing or a field is broken; names file and field.

@@ -28,15 +28,19 @@ _WITH_INSTANCES = "a2d_annotation_with_instances"
 
 
 class Release:
-    """A release of A2D, one of the sources of annotated videos.
+    """A release of A2D on disk, one of the sources of annotated videos.
 
-    A broken file raises an InputError that names file and field. `source.Source`
-    describes the attributes that are not listed here.
+    It satisfies the protocol `source.Source`, which describes what the attributes and
+    methods mean. A broken file raises an InputError that names file and field.
 
     Attributes:
       root: the folder that holds `videoset.csv`.
+      label_space: label space of the annotations' codes.
+      listing: 'videoset.csv', for messages.
+      skipped: messages about malformed rows of `videoset.csv`, which are left out.
       videos: the videos, in the order of `videoset.csv`.
-      doubts, lost_behaviours, bout_seconds: empty, since annotations are codes.
+      doubts, lost_behaviours, bout_seconds: empty, because annotations have codes and
+        no names or times.
     """
 
     remedy = "restore it, or correct 'frames' in videoset.csv"
@@ -87,7 +91,15 @@ class Release:
             self._annotation_folders = [pathlib.Path(annotations)]
 
     def frames_path(self, vid: str) -> pathlib.Path:
-        """Return the path of a video file, or else of the folder of its frames."""
+        """Return the path of a video's file, or of the folder of its images.
+
+        Args:
+          vid: VID, the name of the video.
+
+        Returns:
+          a path in clips320H or pngs320H; that of a missing mp4 if neither has the
+          video.
+        """
         clips = self.root / "clips320H"
         for folder in (clips, self.root / "pngs320H"):
             path = video_paths.find(folder, vid)
@@ -96,14 +108,23 @@ class Release:
         return clips / f"{vid}.mp4"
 
     def annotation_source(self, vid: str) -> pathlib.Path:
-        """Return the folder of a video's annotations, which need not exist."""
+        """Return the folder of a video's annotations, which need not exist.
+
+        Args:
+          vid: VID, the name of the video.
+        """
         for folder in self._annotation_folders:
             if (folder / vid).is_dir():
                 return folder / vid
         return self._annotation_folders[0] / vid
 
     def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
-        """Return the `.mat` of a frame; its `.h5` if only that exists."""
+        """Return the path of a frame's `.mat`, or of its `.h5` if only that exists.
+
+        Args:
+          vid: VID, the name of the video.
+          frame: number of the frame, from 1.
+        """
         folder = self.annotation_source(vid)
         mat = folder / f"{frame:05d}.mat"
         h5 = folder / f"{frame:05d}.h5"
@@ -112,12 +133,12 @@ class Release:
         return mat
 
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
-        """Return all files that a video's records depend on."""
+        """Return the files of a video's frames and annotations."""
         frame_files = video_paths.files(self.frames_path(vid))
         return (*frame_files, *self._annotation_files(vid))
 
     def annotation_text(self, vid: str) -> str:
-        """Return an empty text, because a video's records depend on its files alone."""
+        """Return '', because a video's records depend on its files alone."""
         return ""
 
     def length(self, vid: str) -> int:
@@ -125,7 +146,9 @@ class Release:
         return self._video_of[vid].frames
 
     def annotated_frames(self, vid: str) -> tuple[int, ...]:
-        """Return the 1-based numbers of a video's annotated frames, ascending.
+        """Return the numbers of a video's annotated frames, from 1, ascending.
+
+        They are the names of its annotation files.
 
         Raises:
           InputError: the name of an annotation is not a frame's number.
@@ -143,12 +166,12 @@ class Release:
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None
     ) -> Annotation:
-        """Read the ground truth of a frame.
+        """Read the ground truth of an annotated frame.
 
         Args:
-          vid: VID of the video.
-          frame: 1-based number of the frame.
-          size: (height, width) of the decoded frames, by default that of
+          vid: VID, the name of the video.
+          frame: number of the frame, from 1.
+          size: (height, width) of the decoded frames in pixels; None for that of
             `videoset.csv`.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The protocol of a source of annotated videos, for conversion and checks."""
+"""The protocol of a source of annotated videos, which conversion and checks use."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ RESTORE = "restore the missing files, or correct that number"
 
 
 class Source(Protocol):
-    """A source of annotated videos.
+    """A source of annotated videos, from which records are made.
 
-    `release.Release` and `annotations.annotated_videos.AnnotatedVideos` satisfy this
-    protocol. A broken file raises an InputError that names file and field. Frames are
-    numbered from 1.
+    `release.Release` (A2D) and `annotations.annotated_videos.AnnotatedVideos` (own
+    videos) satisfy this protocol. A broken file raises an InputError that names file
+    and field. Frames are numbered from 1. A `vid` is the name of one of `videos`.
 
     Attributes:
-      root: folder of the source, which reports name; items in the manifest are paths
-        relative to it.
+      root: folder of the source, which reports name; the manifest of records names
+        files by their paths relative to it.
       label_space: label space of the annotations' codes.
       videos: the videos of both splits; their `frames` is the number in the listing, 0
         if the listing has none.
@@ -32,7 +32,7 @@ class Source(Protocol):
       remedy: what the user can do about a broken video; the end of messages.
       skipped: messages about entries of the listing that are left out.
       doubts: notes about names that may be misspelled.
-      lost_behaviours: {action: time}, actions that were coded, but that no instance
+      lost_behaviours: {action: time}, the actions that were coded, but that no instance
         has, and for how long they were coded, as text.
       bout_seconds: {action: mean length of its coded bouts in training videos,
         seconds}; empty without coded times.
@@ -49,30 +49,40 @@ class Source(Protocol):
     bout_seconds: Mapping[str, float]
 
     def frames_path(self, vid: str) -> pathlib.Path:
-        """Return the video file, or the folder of its frames; it need not exist."""
+        """Return a video's file, or the folder of its images; it need not exist."""
 
     def annotation_source(self, vid: str) -> pathlib.Path:
-        """Return the file or folder that messages name as a video's annotations."""
+        """Return the file or folder of a video's annotations, as messages name it."""
 
     def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
-        """Return the file of a frame's annotation."""
+        """Return the file that holds the annotation of a frame, counted from 1."""
 
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
-        """Return the files that a video's records depend on."""
+        """Return all files that a video's records are made from, frames included."""
 
     def annotation_text(self, vid: str) -> str:
-        """Return further data that a video's records depend on, as text."""
+        """Return what else a video's records depend on, as text to be hashed."""
 
     def length(self, vid: str) -> int:
         """Return the number of frames of a video."""
 
     def annotated_frames(self, vid: str) -> tuple[int, ...]:
-        """Return the numbers of a video's annotated frames, ascending."""
+        """Return the numbers of a video's annotated frames, from 1, ascending."""
 
     def read_annotation(
         self, vid: str, frame: int, size: tuple[int, int] | None = None
     ) -> Annotation:
-        """Read a frame's ground truth; `size` is the decoded (height, width)."""
+        """Read the ground truth of an annotated frame.
+
+        Args:
+          vid: name of the video.
+          frame: number of the frame, from 1.
+          size: (height, width) of the decoded frames, pixels; None if they were not
+            decoded.
+
+        Raises:
+          InputError: the annotation is missing or broken.
+        """
 
 
 Skip = Callable[[pathlib.Path, InputError], None]
@@ -83,12 +93,16 @@ It takes the path of the item and the error that is the reason. It may raise the
 
 
 def usable_frames(source: Source, video: Video, skip: Skip) -> tuple[int, ...]:
-    """Return the numbers of a video's annotated frames that exist, ascending.
+    """Return the numbers of a video's annotated frames that the video has, ascending.
 
     Args:
       source: the source of the video.
       video: the video.
-      skip: reports frames that do not exist, and broken or missing annotations.
+      skip: function that is called with a path and an error for each annotated frame
+        beyond the video's end, and for broken or missing annotations.
+
+    Returns:
+      numbers from 1; none if the annotations or the video cannot be read.
     """
     vid = video.vid
     item = source.annotation_source(vid)

@@ -1,4 +1,4 @@
-"""Check a source: decode every frame and read every annotation."""
+"""Check a source of annotated videos: decode every frame and read every annotation."""
 
 from __future__ import annotations
 
@@ -71,12 +71,13 @@ class CheckReport(NamedTuple):
     """The result of `check`.
 
     Attributes:
-      text: the report, of several lines. It counts the whole videos of each split, and
-        the frames, annotated frames and instances that can be read, also by pair and
-        split. It lists the problems, and notes about pairs with too few videos, names
-        that may be misspelled, repaired items and harmless differences.
-      problems: the problems in the text, a line for each missing or broken item, with
-        its file, field and remedy.
+      text: the report, of several lines. It counts the videos of each split without
+        problems, and the frames, annotated frames and instances that can be read, also
+        by pair and split. It lists the problems, and notes about pairs with too few
+        videos, names that may be misspelled, repaired annotations and harmless
+        differences.
+      problems: the problems in the text, a line for each missing or broken file, with
+        its field and remedy.
     """
 
     text: str
@@ -84,7 +85,9 @@ class CheckReport(NamedTuple):
 
 
 def check(source: Source, workers: int = 2) -> CheckReport:
-    """Decode every frame and read every annotation, in several processes.
+    """Check all videos of a source in several processes, with a progress bar.
+
+    Every frame is decoded and every annotation read; nothing is written.
 
     Args:
       source: the annotated videos.

@@ -31,10 +31,10 @@ class Video:
     """An annotated video, as a row of `videoset.csv` lists it.
 
     Attributes:
-      vid: VID, the name of the video.
-      frames: number of frames.
+      vid: VID, the name of the video, which is that of its file without suffix.
+      frames: number of frames; 0 if the source does not list it.
       annotated: number of annotated frames.
-      split: "train" or "test".
+      split: 'train' or 'test'.
       height, width: size of the annotations in pixels; 0 if they state it themselves.
     """
 
@@ -47,21 +47,34 @@ class Video:
 
 
 class MalformedRow(NamedTuple):
-    """A row of `videoset.csv` that describes no video, and why."""
+    """A row of `videoset.csv` that describes no video.
+
+    Attributes:
+      vid: content of the row's first cell, the name of the video.
+      problem: the error message, with file, line and remedy.
+    """
 
     vid: str
     problem: str
 
 
 class VideoList(NamedTuple):
-    """The rows of `videoset.csv`, in their order."""
+    """The rows of `videoset.csv`, in their order.
+
+    Attributes:
+      videos: the videos that rows describe.
+      malformed_rows: the rows that describe no video.
+    """
 
     videos: tuple[Video, ...]
     malformed_rows: tuple[MalformedRow, ...]
 
 
 def read_videoset(path: pathlib.Path) -> VideoList:
-    """Read `videoset.csv`, with or without a header line.
+    """Read A2D's list of videos, `videoset.csv`, with or without a header line.
+
+    Args:
+      path: the file.
 
     Raises:
       InputError: the file cannot be read, or no row describes a video.
@@ -138,11 +151,11 @@ def _parse_row(where: str, cells: Sequence[str]) -> Video:
 
 
 def keep_only(video_list: VideoList, path: pathlib.Path, videoset: str) -> VideoList:
-    """Return the rows whose VIDs a text file lists.
+    """Return the part of a list of videos that a text file names.
 
     Args:
-      video_list: all rows.
-      path: the text file, with one VID a line.
+      video_list: all videos and malformed rows.
+      path: the text file, with one VID (name of a video) a line.
       videoset: path of the list of all rows, for messages.
 
     Raises:
@@ -177,9 +190,13 @@ def with_tests(
     test_vids: Collection[str],
     malformed_rows: Sequence[MalformedRow] = (),
 ) -> tuple[Video, ...]:
-    """Return videos with this test split; unchanged if no test videos are named.
+    """Divide videos into the splits anew; return them unchanged if no test is named.
 
-    A test video that only a malformed row lists is left out, as the others there.
+    Args:
+      videos: the videos.
+      test_vids: names of the videos to test on; all others are trained on. One that
+        only a malformed row lists is left out, as all malformed rows are.
+      malformed_rows: rows that were left out of `videos`.
 
     Raises:
       InputError: a test video is not listed, or all of them are left out.
