@@ -37,10 +37,7 @@ VIDEO_FILE = "video.json"
 RESULTS = (*RESULT_FILES.values(), VIDEO_FILE)
 """All files and folders of a prediction."""
 RECORD_FILE = "prediction.json"
-"""In a library, the file of a video that says how it was predicted.
-
-`library_request` reads it.
-"""
+"""In a library, the file that marks a video as finished, with its settings."""
 PART_FILE = "part.json"
 """In a library, the file of a video with its part of the tables, see `library_part`."""
 VIDEOS_FILE = "videos.csv"

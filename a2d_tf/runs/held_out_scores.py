@@ -82,7 +82,7 @@ class TrackScores:
 
     @property
     def total(self) -> Counts:
-        """The counts of all behaviours together."""
+        """The annotated, predicted and right objects of all behaviours together."""
         return sum((behaviour.counts for behaviour in self.behaviours), Counts())
 
     @classmethod

@@ -94,7 +94,7 @@ class Run:
 def facts_without_records(image_height: int, image_width: int) -> dict[str, Any]:
     """Return the `Run.records` of a network that learned from no records.
 
-    They are those of a network of single frames: without flow and clips.
+    The network reads single frames, so that flow method and clip stride do not matter.
 
     Args:
       image_height: the largest height of its frames in pixels.

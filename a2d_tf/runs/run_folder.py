@@ -218,7 +218,7 @@ def check_weights_path(path: str | os.PathLike[str]) -> None:
 
 
 def is_new(workdir: str) -> bool:
-    """Return whether a run folder has no checkpoint, so that its training begins."""
+    """Return whether a run folder has no checkpoint, so that a training begins anew."""
     return not checkpoint_steps(checkpoint_folder(workdir))
 
 

@@ -27,6 +27,9 @@ class Fields(NamedTuple):
     def frames(self, frames: Any) -> np.ndarray:
         """Return the names of frames as an array of strings [F].
 
+        Args:
+          frames: F names, each `<VID>/<frame>`: the name of a video and a number.
+
         Raises:
           InputError: a name has not the form `<VID>/<frame>`, or is listed twice.
         """

@@ -150,7 +150,10 @@ def read_masks(truth: TruthJson, source: str) -> list[dict | None] | None:
 
 
 def image_sizes(truth: TruthJson) -> list[tuple[int, int]] | None:
-    """Return the (height, width) of each image in pixels; None if an image lacks it."""
+    """Return the (height, width) in pixels of each image of a COCO JSON.
+
+    The result is None if an image has none.
+    """
     sizes = []
     for image in truth.images:
         height = image.get("height")

@@ -31,16 +31,20 @@ class Collected:
         self.truths: list[clip_records.ClipTruth] = []
 
     def add(self, frame: Frame) -> None:
-        """Keep the RoIs of a frame, and its ground truth without the label map."""
+        """Keep the RoIs and the ground truth of a frame, without its label map.
+
+        Args:
+          frame: the next frame of the split.
+        """
         self.tables.append(
             {field: getattr(frame.table, field) for field in self._fields}
         )
         self.truths.append(dataclasses.replace(frame.truth, label_map=_NO_LABEL_MAP))
 
     def rois(self) -> scored_rois.ScoredRois:
-        """Return the RoIs of all frames, and give up the copies kept here.
+        """Return the RoIs of all frames that were added, as one table.
 
-        It can be called once.
+        Call it once: to save memory, the RoIs are not kept here any longer.
         """
         roi_frame = _part_of_item([table["boxes"] for table in self.tables])
         arrays = {}
@@ -50,7 +54,7 @@ class Collected:
         return scored_rois.ScoredRois(self._names(), roi_frame, **arrays)
 
     def truth(self) -> instance_tables.Truth:
-        """Return the true boxes and masks of all frames."""
+        """Return the true instances of all frames that were added, as one table."""
         codes = [truth.codes for truth in self.truths]
         boxes = [truth.boxes for truth in self.truths]
         masks: list[dict | None] = []

@@ -104,13 +104,19 @@ class Frame:
 
     @functools.cached_property
     def patches(self) -> list[MaskPatch]:
-        """The mask of each instance, resized to its box in pixels of the video."""
+        """The mask of each predicted instance, resized to its box at the video's size.
+
+        They are in the order of `instances`, and are computed once.
+        """
         masks = self.instances.head_results["masks"]
         return list(mask_patches(masks, self.instances.boxes, *self.truth.native_size))
 
     @functools.cached_property
     def rles(self) -> list[dict]:
-        """The mask of each instance, as a COCO RLE of the size of the video."""
+        """The mask of each predicted instance, as a COCO RLE of the video's size.
+
+        They are in the order of `instances`, and are computed once.
+        """
         return [patch.rle(*self.truth.native_size) for patch in self.patches]
 
     def entries(self, image_id: int) -> list[dict]:

@@ -127,7 +127,10 @@ class Behaviours(Metric):
         self._frames: list[_KeptFrame] = []
 
     def update(self, frame: Frame) -> None:
-        """Keep the codes of a frame, and the overlaps of instances with true ones."""
+        """Keep the labels of a frame and the overlaps of its instances, for `result`.
+
+        Overlaps are the IoUs of predicted instances with true ones.
+        """
         if self.labels == A2D:
             return
         truth = frame.truth

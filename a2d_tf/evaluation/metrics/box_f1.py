@@ -34,7 +34,10 @@ class BoxF1(Metric):
         self._scored = [np.zeros((2, 0))]
 
     def update(self, frame: Frame) -> None:
-        """Match the instances of a frame to the true ones, and keep which are right."""
+        """Match the instances of a frame to the true ones, and keep which are right.
+
+        It also keeps their p(actor), so that `at` can count at any threshold.
+        """
         truth = frame.truth
         instances = frame.instances
         same_pair = instances.code[:, None] == truth.codes
@@ -54,7 +57,10 @@ class BoxF1(Metric):
         return float(200 * right[counted].sum() / max(everything, 1))
 
     def result(self, split: SplitData, earlier: dict) -> dict:
-        """Return {"box_f1": percent}; empty if label maps were scored."""
+        """Return {"box_f1": F1 in percent at the split's threshold}.
+
+        It is empty if label maps were scored, because these then count instead.
+        """
         if earlier.get("segmentation"):
             return {}
         return {"box_f1": self.at(split.threshold)}

@@ -47,7 +47,12 @@ class Coco(Metric):
 
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:
-        """Return a table with a row for boxes and one for masks."""
+        """Return a table of COCO's APs with a row for boxes and one for masks.
+
+        Args:
+          metrics: the content of `metrics.json`; any part may be missing, and without
+            COCO's APs there is no table.
+        """
         rows = metrics.get("coco")
         if not rows:
             return []

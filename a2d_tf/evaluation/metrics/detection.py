@@ -28,9 +28,13 @@ class Detection(Metric):
     columns = {f"{kind}_map": kind for kind in KINDS}
 
     def result(self, split: SplitData, earlier: dict) -> dict:
-        """Return what `voc_aps` computes from RoIs.
+        """Score the boxes of the split by VOC2007's AP.
 
-        If the split has instances alone, it is what `voc_aps_of_results` computes.
+        Returns:
+          {"detection": {"actor", "action", "joint": mAP}, "per_pair_ap",
+          "per_actor_ap", "per_action_ap": {number or code: AP}}, in percent, see
+          `voc_aps`. If the split has instances without RoIs, only pairs are scored, see
+          `voc_aps_of_results`.
         """
         if split.rois is not None:
             return voc_aps(split.rois, split.truth, self.labels)

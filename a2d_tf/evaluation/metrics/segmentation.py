@@ -37,7 +37,7 @@ def _columns() -> dict[str, str]:
 
 
 class Segmentation(Metric):
-    """Accuracies and mIoU of the label maps (paper, Tables 1 and 3)."""
+    """Pixel accuracies and mIoU of the label maps (paper, Tables 1 and 3)."""
 
     section = "segmentation"
     needs = (PIXELS,)

@@ -53,7 +53,10 @@ class Table:
 
 
 def figure(value: float | None) -> str:
-    """Format a figure for a table: an int whole, a float with one digit, None as -."""
+    """Format a number for a table.
+
+    An int is printed as it is, a float with one digit after the point, None as "-".
+    """
     if value is None:
         return "-"
     if isinstance(value, int):

@@ -47,7 +47,11 @@ class LabelledBoxes(NamedTuple):
 
     @classmethod
     def of_frames(cls, frames: Iterable[LabelledBoxes]) -> LabelledBoxes:
-        """Concatenate the labels of the boxes of all frames, in order."""
+        """Concatenate the labels of the boxes of several frames, in order.
+
+        Args:
+          frames: the labelled boxes of each frame, at least one frame.
+        """
         return cls._make(np.concatenate(arrays) for arrays in zip(*frames))
 
 
@@ -66,7 +70,7 @@ class TrueBoxes(Metric):
         self._true_codes: list[np.ndarray] = []
 
     def update(self, frame: Frame) -> None:
-        """Keep the labels in the true boxes of a frame, and the true codes."""
+        """Keep the network's labels in the true boxes of a frame, and the true ones."""
         if frame.true_boxes is not None:
             self._boxes.append(frame.true_boxes)
             self._true_codes.append(frame.truth.codes)

@@ -54,7 +54,10 @@ class ZeroShot(Metric):
 
     @classmethod
     def tables(cls, metrics: dict) -> list[Table]:
-        """Return Fig. 4 as a table, or no table if no action labels were withheld."""
+        """Return the paper's Fig. 4 as a table: AP, chance, the full model's AP, ratio.
+
+        There is no table if no action labels were withheld from training.
+        """
         values = metrics.get("zero_shot")
         if not values:
             return []

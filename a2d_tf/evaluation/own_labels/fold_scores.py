@@ -103,7 +103,11 @@ def mean_figures(figures: Iterable[Figures]) -> Figures:
 
 
 def together(folds: Sequence[FoldScores]) -> FoldScores:
-    """Add up the counts of all folds, as those of one fold with the name "all"."""
+    """Add up the counts and the numbers of videos of all folds.
+
+    Returns:
+      the sums, as the scores of one fold with the name "all".
+    """
     totals: dict[str, Counts] = {}
     for fold in folds:
         for behaviour, counts in fold.counts.items():
