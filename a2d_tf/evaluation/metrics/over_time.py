@@ -99,7 +99,7 @@ class OverTime(Metric):
         self._videos: dict[str, dict[int, _KeptFrame | None]] = {}
 
     def update(self, frame: Frame) -> None:
-        """Keep the instances of a frame and the true ones, until the split is complete.
+        """Keep the instances of a frame and the true ones, until all frames are seen.
 
         A frame counts only if each true instance has an identity of its own.
         """

@@ -80,7 +80,7 @@ class TrueBoxes(Metric):
 
         Returns:
           {"true_boxes": mAP and accuracy of actors, actions and pairs, see
-          `label_scores`}; empty if the true boxes were not labelled.
+          `label_scores`}; empty if there are no true boxes, or these were not labelled.
         """
         if not self._boxes:
             return {}
