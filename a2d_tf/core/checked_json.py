@@ -28,9 +28,13 @@ def load_json(path: Path, kind: Any, remedy: str) -> Any:
 
     Args:
       path: the file.
-      kind: what the file must hold, see `check_json`. Fields that it does not name may
-        have any value.
-      remedy: what to do about a missing or damaged file; ends the error.
+      kind: what the file must hold, as `check_json` describes it: a type, list, dict,
+        tuple or function. Fields that it does not name may have any value.
+      remedy: what the user can do about a missing or damaged file, such as 'write it
+        again'; the error message ends with it.
+
+    Returns:
+      the file's content, as `json.loads` returns it.
 
     Raises:
       InputError: the file is missing or damaged; names file, field and remedy.
@@ -45,10 +49,11 @@ def load_json(path: Path, kind: Any, remedy: str) -> Any:
 
 
 def check_json(value: Any, kind: Any, where: str = "") -> None:
-    """Check a value that was read from JSON.
+    """Check that a value that was read from JSON is of a kind.
 
     Args:
-      kind: one of
+      value: the value, as `json.loads` returns it.
+      kind: what the value must be, one of
         - a type; float takes any finite number, int and bool are apart;
         - [kind]: a list of such values;
         - {name: kind}: an object with these fields and perhaps others; 'name?' may be
@@ -57,7 +62,8 @@ def check_json(value: Any, kind: Any, where: str = "") -> None:
         - (kind, ...): one of these; None is null;
         - a function that raises ValueError for a wrong value, such as `kind_of` and
           the functions below it return.
-      where: the value's path inside the file, such as files[0].bytes.
+      where: path of the value inside the file, such as 'files[0].bytes', with which
+        errors begin; empty for the whole content.
 
     Raises:
       ValueError: a value is missing or wrong; names its path.
@@ -75,7 +81,15 @@ def check_json(value: Any, kind: Any, where: str = "") -> None:
 
 
 def kind_of(is_right: Callable[[Any], bool], what: str) -> Callable[[Any], None]:
-    """Return a kind: the values for which `is_right` is true; `what` describes them."""
+    """Return a kind of value for `check_json`, defined by a function.
+
+    Args:
+      is_right: returns whether a value is of the kind.
+      what: description of the kind for errors, such as 'a file name'.
+
+    Returns:
+      a function that raises ValueError for a value of another kind.
+    """
 
     def check(value: Any) -> None:
         if not is_right(value):
@@ -85,7 +99,7 @@ def kind_of(is_right: Callable[[Any], bool], what: str) -> Callable[[Any], None]
 
 
 def whole(least: int = 0, most: int = 2**53) -> Callable[[Any], None]:
-    """Return a kind: integers of a range, its ends included."""
+    """Return the kind of value that is an integer from `least` to `most`, inclusive."""
     return kind_of(
         lambda value: type(value) is int and least <= value <= most,
         f"an integer from {least} to {most}",
@@ -93,7 +107,10 @@ def whole(least: int = 0, most: int = 2**53) -> Callable[[Any], None]:
 
 
 def number(least: float, most: float) -> Callable[[Any], None]:
-    """Return a kind: integers and floats of a range, its ends included."""
+    """Return the kind of value that is a number from `least` to `most`, inclusive.
+
+    Integers and floats are numbers; true, false and NaN are none.
+    """
     return kind_of(
         lambda value: type(value) in (int, float) and least <= value <= most,
         f"a number from {least} to {most}",
@@ -101,7 +118,7 @@ def number(least: float, most: float) -> Callable[[Any], None]:
 
 
 def one_of(*values: Any) -> Callable[[Any], None]:
-    """Return a kind: one of these values."""
+    """Return the kind of value that equals one of these values."""
     description = ", ".join(str(value) for value in values)
     if len(values) > 1:
         description = f"one of {description}"

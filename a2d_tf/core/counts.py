@@ -1,4 +1,4 @@
-"""How many were annotated, predicted and right; recall, precision and F1 of these."""
+"""How much was annotated, predicted and right; recall, precision and F1 of that."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ NONE = "(none)"
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """Numbers of objects, seconds, bouts or frames of one behaviour.
+    """How much of one behaviour is annotated, predicted and right.
+
+    All three are numbers of objects, seconds, bouts or frames, as the caller decides.
 
     Attributes:
-      annotated: how many a person annotated or coded.
-      right: how many of these are predicted, too.
-      predicted: how many are predicted, right or wrong.
+      annotated: the amount that a person annotated or coded.
+      right: the part of it that is also predicted.
+      predicted: the amount that is predicted, right or wrong.
     """
 
     annotated: float = 0
@@ -24,7 +26,7 @@ class Counts:
     predicted: float = 0
 
     def __add__(self, other: Counts) -> Counts:
-        """Add up the counts of different videos."""
+        """Add up the counts of two sets of videos that share no video."""
         return Counts(
             self.annotated + other.annotated,
             self.right + other.right,
@@ -33,7 +35,7 @@ class Counts:
 
     @property
     def wrong(self) -> float:
-        """How many are predicted, but wrong."""
+        """The amount that is predicted, but not annotated."""
         return self.predicted - self.right
 
     @property
@@ -43,12 +45,12 @@ class Counts:
 
     @property
     def recall(self) -> float | None:
-        """Which part of the annotated ones is right, percent; None without any."""
+        """Percentage of the annotated amount that is predicted; None if that is 0."""
         return 100 * self.right / self.annotated if self.annotated else None
 
     @property
     def precision(self) -> float | None:
-        """Which part of the predicted ones is right, percent; None without any."""
+        """Percentage of the predicted amount that is right; None if that is 0."""
         return 100 * self.right / self.predicted if self.predicted else None
 
     @property
@@ -58,20 +60,21 @@ class Counts:
         return 200 * self.right / total if total else None
 
     def figures(self) -> dict[str, float | None]:
-        """Return precision, recall and F1 by these names, as JSON files have them."""
+        """Return {'precision', 'recall', 'f1': percentage or None}, for JSON files."""
         return {"precision": self.precision, "recall": self.recall, "f1": self.f1}
 
 
 @dataclasses.dataclass(frozen=True)
 class BehaviourCounts:
-    """How well one behaviour is told.
+    """How well one behaviour is predicted, a row of a table of all behaviours.
 
     Attributes:
-      name: of an actor and an action, as in sentences, or of an action.
-      counts: of its objects, or of its seconds.
+      name: name of the behaviour: an action, or an actor and its action, such as 'dog
+        running'.
+      counts: counts of its objects, or of its seconds.
       videos: number of the videos that show it; None if that is unknown.
-      taken_for: {another behaviour: how many annotated ones got that in its place};
-        None if that is unknown.
+      taken_for: {another behaviour: the annotated amount of this one that was predicted
+        as that}; None if that is unknown.
     """
 
     name: str
@@ -81,15 +84,15 @@ class BehaviourCounts:
 
     @property
     def is_tested(self) -> bool:
-        """Whether a video shows it."""
+        """Whether the behaviour is annotated at all, so that recall is known."""
         return self.counts.annotated > 0
 
 
 def by_name(behaviours: Iterable[BehaviourCounts]) -> dict[str, BehaviourCounts]:
-    """Return {name: behaviour}."""
+    """Return {name of a behaviour: its counts}, in the same order."""
     return {behaviour.name: behaviour for behaviour in behaviours}
 
 
 def rounded(value: float | None) -> float | None:
-    """Round a count or a figure as tables in files have it; None stays None."""
+    """Round a count or a percentage to three decimals, for tables; None stays None."""
     return None if value is None else round(value, 3)

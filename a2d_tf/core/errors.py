@@ -13,11 +13,20 @@ quoted = _short.repr
 
 
 class InputError(ValueError):
-    """Input that cannot be used; the message names file, field and remedy."""
+    """An error in what the user gave: a file, a flag or a value that cannot be used.
+
+    Its message names file, field and remedy; a command prints it as its last line,
+    without a traceback.
+    """
 
 
 def join_names(names: Sequence[str], most: int = 10) -> str:
-    """Join the first names by commas and count the others; 'none' if there are none."""
+    """Join the first names by commas and count the others, as 'a, b and 7 more'.
+
+    Args:
+      names: the names; 'none' is returned if there are none.
+      most: largest number of names in the text.
+    """
     text = ", ".join(names[:most]) or "none"
     if len(names) > most:
         text += f" and {len(names) - most} more"

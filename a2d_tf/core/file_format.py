@@ -23,13 +23,16 @@ FORMAT = {"schema": SCHEMA, "written_by": a2d_tf.__version__}
 def load_current(
     path: str | os.PathLike, kind: Any, missing: str, remake: str
 ) -> dict[str, Any]:
-    """Read a JSON file with the fields of FORMAT, as `load_json` does.
+    """Read a JSON file of records, a run or an export, and check its format's version.
 
     Args:
-      path: the file.
+      path: the file, which has the fields of FORMAT.
       kind: the kind of its other fields, see `check_json`.
-      missing: what to do about a missing or damaged file; ends the error.
-      remake: what to do about a file of another version; ends the error.
+      missing: what the user can do about a missing or damaged file; ends the error.
+      remake: what the user can do about a file of another version; ends the error.
+
+    Returns:
+      {name of a field: its value}.
 
     Raises:
       InputError: the file is missing, damaged, or of another version.

@@ -39,11 +39,11 @@ UNREADABLE = (
 
 
 def read_text(path: Path) -> str:
-    """Read a text file; a byte order mark is left out.
+    """Read a text file in UTF-8; a byte order mark at its start is left out.
 
     Raises:
       InputError: the file is not UTF-8.
-      OSError: it cannot be read.
+      OSError: the file cannot be read.
     """
     try:
         return pathlib.Path(path).read_bytes().decode("utf-8-sig")
@@ -54,15 +54,19 @@ def read_text(path: Path) -> str:
 
 
 def read_csv(path: Path, remedy: str, count: int | None = None) -> list[list[str]]:
-    """Read the rows below the header of a CSV that `write_csv` wrote.
+    """Read the rows of a CSV that `write_csv` wrote, without its header.
 
     Args:
-      remedy: what to do about a damaged file; ends the error.
-      count: the number of rows that there must be; by default any.
+      path: the file.
+      remedy: what the user can do about a damaged file; the error message ends with it.
+      count: number of rows that the file must have; None for any number.
+
+    Returns:
+      the text of each cell, row by row.
 
     Raises:
       InputError: the file is truncated, or a row has not a cell for each column.
-      OSError: it cannot be read.
+      OSError: the file cannot be read.
     """
     text = read_text(path)
     if not text.endswith("\n"):
@@ -83,14 +87,16 @@ def read_csv(path: Path, remedy: str, count: int | None = None) -> list[list[str
 
 
 def cell_number(cell: str, path: Path, column: str, remedy: str) -> float:
-    """Return the number in a cell of a CSV.
+    """Convert a cell of a CSV to a number.
 
     Args:
-      path, column: of the cell, for the error.
-      remedy: what to do about a damaged file; ends the error.
+      cell: the cell's text.
+      path: the file, for the error message.
+      column: name of the cell's column, for the error message.
+      remedy: what the user can do about a damaged file; the error message ends with it.
 
     Raises:
-      InputError: it is no number.
+      InputError: the text is no number.
     """
     try:
         return float(cell)
@@ -101,7 +107,7 @@ def cell_number(cell: str, path: Path, column: str, remedy: str) -> float:
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read the arrays of an .npz, none of them pickled.
+    """Read all arrays of an .npz file, {name: array}; pickled objects are refused.
 
     Raises:
       one of UNREADABLE: the file is missing, damaged or no .npz.
@@ -111,7 +117,15 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:
-    """Return the digest of a file in hexadecimal, by an algorithm of `hashlib`."""
+    """Return the digest of a file's content, in hexadecimal.
+
+    Args:
+      path: the file, which is read in blocks.
+      algorithm: name of an algorithm of `hashlib`.
+
+    Raises:
+      OSError: the file cannot be read.
+    """
     digest = hashlib.new(algorithm, usedforsecurity=False)
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):
@@ -120,22 +134,30 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
 
 
 def is_file_name(name: str) -> bool:
-    """Return whether a video may have this name, which is part of paths of outputs."""
+    """Return whether a video may have this name, which is part of paths of outputs.
+
+    It must have no slash or control character, and at most `MAX_NAME` bytes.
+    """
     if name in ("", ".", "..") or re.search(r"[/\\\x00-\x1f\x7f\ud800-\udfff]", name):
         return False
     return len(name.encode()) <= MAX_NAME
 
 
 def is_frame_name(name: str) -> bool:
-    """Return whether a name is `<video>/<frame>`, as in `detections.npz`."""
+    """Return whether a name is '<video>/<frame>', as in `detections.npz`."""
     video, _, frame = name.rpartition("/")
     return is_file_name(video) and is_file_name(frame)
 
 
 def write_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Create or replace a file: `write(file)` fills a temporary binary file beside it.
+    """Create or replace a file atomically: readers find the old one or the new one.
 
-    Missing parent folders are made.
+    Missing parent folders are made. The content first goes to a temporary file beside
+    `path`, which is then renamed.
+
+    Args:
+      path: the file.
+      write: function that writes the content to the binary file that it is given.
 
     Raises:
       InputError: the file cannot be written, or the path is of a folder, a pipe or a
@@ -160,23 +182,39 @@ def write_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Create or replace a file; raise errors as `write_file` does."""
+    """Create or replace a file atomically; raise InputError as `write_file` does."""
     write_file(path, lambda file: file.write(content))
 
 
 def write_text(path: Path, text: str) -> None:
-    """Create or replace a UTF-8 text file; raise errors as `write_file` does."""
+    """Create or replace a UTF-8 file atomically; raise errors as `write_file` does."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any, sort_keys: bool = False) -> None:
-    """Create or replace an indented JSON file; raise errors as `write_file` does."""
+    """Create or replace an indented JSON file atomically.
+
+    Args:
+      path: the file.
+      value: the content; NaN and infinity are refused.
+      sort_keys: whether the fields of objects are sorted by name.
+
+    Raises:
+      InputError: the file cannot be written.
+      ValueError: the content has a number that is not finite.
+    """
     text = json.dumps(value, indent=1, sort_keys=sort_keys, allow_nan=False)
     write_text(path, text + "\n")
 
 
 def write_csv(path: Path, rows: Iterable[Iterable[Any]], delimiter: str = ",") -> None:
-    """Create or replace a CSV; raise errors as `write_file` does."""
+    """Create or replace a CSV atomically; raise InputError as `write_file` does.
+
+    Args:
+      path: the file.
+      rows: the cells of each row, the header first.
+      delimiter: character between cells.
+    """
     text = io.StringIO()
     csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(rows)
     write_text(path, text.getvalue())

@@ -23,15 +23,16 @@ _LOCK = "lock"  # held by the process that works in a hidden folder
 def check_output_folder(
     folder: str, marks: Sequence[str] = (), kind: str = "an empty folder"
 ) -> None:
-    """Check that a folder can be made, or replaced by another of its kind.
+    """Check that a folder can be made, or be replaced by one of the same kind.
 
     Args:
-      folder: path; nothing, or an empty folder, may always be there.
-      marks: files that every folder of the kind has; empty if none may be replaced.
-      kind: what messages call such a folder.
+      folder: path of the folder; it may be missing or empty.
+      marks: names of files by which a folder of the kind is known, all of which it has;
+        empty if no folder with content may be replaced.
+      kind: description of such a folder for the error, such as 'a SavedModel'.
 
     Raises:
-      InputError: something else is there.
+      InputError: a file or a folder of another kind is there.
     """
     if not os.path.lexists(folder):
         return
@@ -51,13 +52,13 @@ def whole_folder(folder: str, replace: bool = True) -> Iterator[str]:
     If the caller's code raises an error, `folder` stays as it was.
 
     Args:
-      folder: path of the folder.
+      folder: path of the folder to write.
       replace: whether an existing folder is replaced; otherwise it must be empty or
         missing.
 
     Raises:
-      InputError: the folder cannot be written.
-      OSError: the caller's code raised it about something else than these files.
+      InputError: the folder cannot be written, or is a mount point.
+      OSError: the caller's code raised it, and it concerns other files.
     """
     parent = os.path.dirname(os.path.abspath(folder))
     if os.path.ismount(folder):
@@ -90,7 +91,7 @@ def is_of_writing(error: OSError, *places: str) -> bool:
 
     Args:
       error: the error.
-      places: beginnings of the paths of the files that are written.
+      *places: beginnings of the paths of the files that are written.
     """
     if not isinstance(error.filename, str):
         return error.errno in DISK_ERRORS
@@ -103,11 +104,12 @@ def is_of_writing(error: OSError, *places: str) -> bool:
 
 
 class HiddenFolder(NamedTuple):
-    """A folder that only this process uses; see `hidden_folder`.
+    """A temporary folder that only this process uses, as `hidden_folder` yields it.
 
     Attributes:
-      path: the folder.
-      is_alone: whether no other process uses a hidden folder beside it.
+      path: path of the folder.
+      is_alone: whether no other process has a hidden folder of the same prefix in the
+        same parent.
     """
 
     path: str
@@ -116,13 +118,17 @@ class HiddenFolder(NamedTuple):
 
 @contextlib.contextmanager
 def hidden_folder(parent: str, prefix: str) -> Iterator[HiddenFolder]:
-    """Yield a new folder in `parent`, whose name begins with `prefix`.
+    """Yield a new temporary folder, and remove it at the end.
 
-    The folder is removed at the end. Folders that killed processes have left are
-    removed, too: nobody holds the lock in them.
+    Folders that killed processes have left are removed, too: nobody holds the lock in
+    them.
+
+    Args:
+      parent: folder in which it is made.
+      prefix: beginning of its name, which all hidden folders of one purpose share.
 
     Raises:
-      OSError: it cannot be made.
+      OSError: the folder cannot be made.
     """
     parent = os.path.abspath(parent)  # as mkdtemp names folders from Python 3.12 on
     with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as folder:
@@ -137,17 +143,30 @@ def hidden_folder(parent: str, prefix: str) -> Iterator[HiddenFolder]:
 
 
 def remove_abandoned_folders(parent: str, prefix: str) -> None:
-    """Remove the hidden folders that killed processes have left in `parent`.
+    """Remove the hidden folders that killed processes have left behind.
+
+    Args:
+      parent: folder in which the hidden folders are.
+      prefix: beginning of their names.
 
     Raises:
-      OSError: nothing can be written there.
+      OSError: nothing can be written in `parent`.
     """
     with hidden_folder(parent, prefix):
         pass  # making one removes them
 
 
 def replace_folder(new: str, folder: str, old: str) -> None:
-    """Move `new` to `folder`, and what is there to `old`; undo that if it fails."""
+    """Move a folder to the place of another; move both back if that fails.
+
+    Args:
+      new: path of the new folder.
+      folder: path that the new folder gets.
+      old: path to which the folder that is at `folder`, if there is one, is moved.
+
+    Raises:
+      OSError: a folder cannot be moved.
+    """
     if os.path.isdir(folder):
         os.replace(folder, old)
     try:

@@ -31,7 +31,10 @@ _MAX_CODE = 65535  # of a 16-bit label map
 
 
 def is_name(name: str) -> bool:
-    """Return whether this is a printable name for an actor or an action."""
+    """Return whether an actor or action may have this name.
+
+    It must be a text of 1 to `MAX_NAME` characters without control characters.
+    """
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
         return False
     # Control characters, and halves of characters, which JSON can hold.
@@ -39,12 +42,20 @@ def is_name(name: str) -> bool:
 
 
 def normalized(name: str) -> str:
-    """Return a name as it is compared: without blanks around it, accents composed."""
+    """Return a name in the form in which names are compared.
+
+    Blanks around it are removed, and accents are composed with their letters (NFC).
+    """
     return unicodedata.normalize("NFC", name.strip())
 
 
 class Pair(NamedTuple):
-    """The actor and the action of a code, integers; or of many, arrays of one shape."""
+    """The actor and the action of a code, integers; or of many, arrays of one shape.
+
+    Attributes:
+      actor: index of the actor; `LabelSpace.indices` counts from 0, `split` from 1.
+      action: index of the action, counted likewise.
+    """
 
     actor: Any
     action: Any
@@ -52,14 +63,22 @@ class Pair(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class LabelSpace:
-    """Actors, actions and their valid pairs.
+    """The actors, the actions and the valid pairs of them, each with an integer code.
+
+    code = base * (index of the actor + 1) + index of the action + 1; 0 is background.
 
     Attributes:
-      actors: names of the |X| actors; actor i (0-based) has code digit i + 1.
-      actions: names of the |Y| actions, likewise.
-      codes: the valid pair codes, ascending.
-      none_action: name of the "no action" class, which action mAP leaves out, or None.
-      colours: ((code, (r, g, b)), ...), the colour of each pair in label-map images.
+      actors: names of the actors, in the order of their indices from 0.
+      actions: names of the actions, likewise.
+      codes: the codes of the valid pairs, ascending.
+      none_action: name of the 'no action' class, which action mAP leaves out; None if
+        there is no such class.
+      colours: ((code, (r, g, b)), ...), the colours of pairs in pictures of label maps,
+        0 to 255; pairs that are not listed get one, see `palette`.
+
+    Raises:
+      InputError: names are not distinct, or codes are out of range, not ascending or
+        without an actor and an action.
     """
 
     actors: tuple
@@ -88,12 +107,12 @@ class LabelSpace:
 
     @property
     def base(self) -> int:
-        """K in code = K * actor + action."""
+        """The factor of the actor in a code: 10, or more from ten actions on."""
         return _base(self.actions)
 
     @property
     def max_code(self) -> int:
-        """The largest possible code."""
+        """The code of the last actor and the last action, the largest there can be."""
         return self.base * len(self.actors) + len(self.actions)
 
     @property
@@ -102,14 +121,18 @@ class LabelSpace:
         return np.uint8 if self.max_code <= 255 else np.uint16
 
     def actor_index(self, name: str) -> int:
-        """Return the 0-based index of an actor; raise InputError if there is none."""
+        """Return the index of an actor by its name, from 0.
+
+        Raises:
+          InputError: there is no such actor.
+        """
         if name not in self.actors:
             raise InputError(f"actor '{name}' is not one of {', '.join(self.actors)}")
         return self.actors.index(name)
 
     @functools.cached_property
     def pairs(self) -> np.ndarray:
-        """Valid (actor, action) index pairs, 0-based, in code order: int32 [P, 2]."""
+        """Indices (actor, action) from 0 of the valid pairs, by code: int32 [P, 2]."""
         codes = np.array(self.codes, np.int32)
         return np.stack(np.divmod(codes, self.base), axis=1) - 1
 
@@ -120,23 +143,44 @@ class LabelSpace:
 
     @functools.cached_property
     def valid(self) -> np.ndarray:
-        """The validity of each pair: bool [|X|, |Y|]."""
+        """Whether an actor can do an action: bool [actors, actions], by indices."""
         valid = np.zeros((len(self.actors), len(self.actions)), bool)
         valid[self.pairs[:, 0], self.pairs[:, 1]] = True
         return valid
 
     def encode(self, actor: Any, action: Any) -> Any:
-        """Return the codes of 0-based indices (arrays or integers); see `indices`."""
+        """Return the code of an actor and an action.
+
+        Args:
+          actor: index of the actor, from 0, an integer or an integer array.
+          action: index of the action, likewise.
+
+        Returns:
+          the code, an integer or an array of the same shape.
+        """
         return self.base * (actor + 1) + action + 1
 
     def indices(self, codes: Any) -> Pair:
-        """Return the indices of codes, from 0, as in `actors`; both -1 for code 0."""
+        """Return the actor and the action of codes, counted from 0, as in `actors`.
+
+        Args:
+          codes: an integer or an integer array.
+
+        Returns:
+          both indices in the shape of `codes`; -1 for code 0, the background.
+        """
         return Pair(codes // self.base - 1, codes % self.base - 1)
 
     def split(self, codes: Any) -> Pair:
-        """Return the numbers of codes, from 1, as `indices` plus 1; both 0 for code 0.
+        """Return the actor and the action of codes, counted from 1, as in the codes.
 
         Use `indices` for names and arrays, and this for the two parts of a code.
+
+        Args:
+          codes: an integer or an integer array.
+
+        Returns:
+          both numbers in the shape of `codes`; 0 for code 0, the background.
         """
         return Pair(codes // self.base, codes % self.base)
 
@@ -146,9 +190,14 @@ class LabelSpace:
         return 1 <= actor <= len(self.actors) and 1 <= action <= len(self.actions)
 
     def unknown_in(self, other: LabelSpace) -> list[str]:
-        """Return in words what another label space has that this one has not.
+        """List the labels of another label space that this one lacks.
 
-        A pair is listed if this one knows its actor and its action.
+        Args:
+          other: the other label space.
+
+        Returns:
+          words such as "actor 'dog'", "action 'sit'" or "pair 'dog-sit'". A pair is
+          listed only if this label space has its actor and its action.
         """
         words = []
         for actor in other.actors:
@@ -164,16 +213,17 @@ class LabelSpace:
         return words
 
     def with_pairs(self, pairs: Iterable[tuple[str, str]]) -> LabelSpace:
-        """Return the label space that has these pairs, too.
+        """Return a label space that has further pairs, with their actors and actions.
 
-        Actors and actions keep their places; new ones follow in alphabetical order.
-        Codes are others where ten actions or more change their base.
+        Actors and actions keep their indices; new ones follow in alphabetical order.
+        The codes change if the number of actions becomes so large that it changes
+        `base`.
 
         Args:
-          pairs: names (actor, action).
+          pairs: names (actor, action) of the further pairs.
 
         Raises:
-          InputError: these are more actors and actions than codes can hold.
+          InputError: there are more actors and actions than codes can hold.
         """
         new_pairs = sorted(set(pairs) - set(self.named_pairs))
         if not new_pairs:
@@ -204,16 +254,16 @@ class LabelSpace:
         return dataclasses.replace(wider, colours=tuple(colours))
 
     def name(self, code: int) -> str:
-        """Return the name of a code, such as 'adult-running'."""
+        """Return the name of a code, such as 'adult-running'; 0 is 'background'."""
         if code == 0:
             return "background"
         actor, action = self.indices(int(code))
         return f"{self.actors[actor]}-{self.actions[action]}"
 
     def spoken(self, code: int) -> str:
-        """Return the name of a pair in a sentence, such as 'dog running'.
+        """Return the name of a code's pair for a sentence, such as 'dog running'.
 
-        An actor that is the only one is left out, likewise an action: 'running'.
+        If the label space has only one actor, it is left out; likewise an action.
         """
         actor, action = self.indices(int(code))
         words = []
@@ -227,7 +277,8 @@ class LabelSpace:
     def palette(self) -> np.ndarray:
         """The colour of each code: uint8 [max_code + 1, 3], RGB, black for background.
 
-        Pairs without a given colour get a hue by actor and a brightness by action.
+        Pairs that `colours` does not list get a hue by actor and a brightness by
+        action.
         """
         palette = np.zeros((self.max_code + 1, 3), np.uint8)
         for actor in range(len(self.actors)):
@@ -240,17 +291,20 @@ class LabelSpace:
         return palette
 
     def to_json(self) -> str:
-        """Return the label space as JSON text, as `from_json` reads it."""
+        """Return the label space as the text of a JSON file that `from_json` reads."""
         fields = dataclasses.asdict(self)
         fields["colours"] = {str(code): list(colour) for code, colour in self.colours}
         return json.dumps(fields, indent=1)
 
     @classmethod
     def from_fields(cls, fields: dict) -> LabelSpace:
-        """Return the label space of the fields that `from_json` describes.
+        """Return the label space with these fields of a JSON file.
+
+        Args:
+          fields: {name of a field: value}, as `from_json` describes them.
 
         Raises:
-          ValueError: a field is wrong or unknown.
+          ValueError: a field is missing, wrong or unknown.
         """
         check_json(fields, _FIELDS)
         unknown = set(fields) - {name.rstrip("?") for name in _FIELDS}
@@ -277,11 +331,11 @@ class LabelSpace:
 
     @classmethod
     def from_json(cls, path: str | os.PathLike) -> LabelSpace:
-        """Read a label space.
+        """Read a label space from a JSON file.
 
         The file is one object: `actors` and `actions` (lists of names), `codes` or
-        `pairs` (a list of codes, or of [actor, action] names; all pairs where both are
-        absent), and optionally `none_action` and `colours` ({code: [r, g, b]}).
+        `pairs` (a list of codes, or of [actor, action] names; without either, all pairs
+        are valid), and optionally `none_action` and `colours` ({code: [r, g, b]}).
 
         Raises:
           InputError: the file is missing or malformed, or it names an unknown actor

@@ -17,7 +17,16 @@ MAX_SERVED_FLOW = 1e4
 
 
 def check_size(path: str | os.PathLike, height: int, width: int, remedy: str) -> None:
-    """Raise InputError if an image claims no pixels, or more than MAX_PIXELS."""
+    """Check that an image has pixels, and not too many, before memory is taken for it.
+
+    Args:
+      path: file of the image, for the error message.
+      height, width: size that the file claims, pixels.
+      remedy: what the user can do about it; the error message ends with it.
+
+    Raises:
+      InputError: a side is below 1, or there are more than MAX_PIXELS.
+    """
     if height < 1 or width < 1 or height * width > MAX_PIXELS:
         raise InputError(
             f"{path}: size {height}x{width} (height x width) is zero or more than "

@@ -11,14 +11,15 @@ from a2d_tf.core.errors import InputError
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike[str], wait: bool = True) -> Iterator[bool]:
-    """Hold the lock of a file, and yield whether this process holds it.
+    """Hold the lock of a file in a `with`, and yield whether this process holds it.
 
-    The file is made if it is missing, and stays. Where the file system has no locks,
-    every process holds it.
+    The file is made if it is missing, and stays. On a file system without locks, every
+    process is told that it holds the lock.
 
     Args:
       path: the lock file.
-      wait: wait for another process that holds the lock; else yield False at once.
+      wait: whether to wait while another process holds the lock; otherwise False is
+        yielded at once.
 
     Raises:
       InputError: the file cannot be made.
@@ -45,9 +46,12 @@ def locked(path: str | os.PathLike[str], wait: bool = True) -> Iterator[bool]:
 
 
 def excludes_others(path: str | os.PathLike[str]) -> bool:
-    """Return whether the lock of a file, which is held, keeps others out.
+    """Return whether a lock that this process holds keeps other processes out.
 
-    It does not where the file system has no locks.
+    It does not on a file system without locks.
+
+    Args:
+      path: the lock file, whose lock is held.
     """
     with locked(path, wait=False) as has_second_holder:
         return not has_second_holder

@@ -8,18 +8,21 @@ from a2d_tf.core.command.register import Register
 
 
 def define_workdir(register: Register) -> flags.FlagHolder:
-    """Define `--workdir` for commands that read a run."""
+    """Define `--workdir`, the run folder, for a command that reads a run."""
     return register.define_string("workdir", None, "Run folder of a2d train.")
 
 
 def define_packed_model(register: Register) -> flags.FlagHolder:
-    """Define `--model` for commands that take a packed model in place of a run."""
+    """Define `--model` for a command that takes a packed model in place of a run.
+
+    A packed model is a folder of weights and settings that `a2d export --pack` wrote.
+    """
     text = "Packed model: a name, or a folder of a2d export --pack."
     return register.define_string("model", None, text)
 
 
 def define_checkpoint(register: Register) -> flags.FlagHolder:
-    """Define `--checkpoint` for commands that read a run."""
+    """Define `--checkpoint`, which weights of a run a command uses."""
     text = "Weights of the run to use: the newest, or those of the best validation."
     return register.define_enum("checkpoint", "last", ["last", "best"], text)
 
@@ -27,10 +30,12 @@ def define_checkpoint(register: Register) -> flags.FlagHolder:
 def define_bout_lengths(
     register: Register,
 ) -> tuple[flags.FlagHolder, flags.FlagHolder]:
-    """Define `--min_bout` and `--merge_gap` for commands that say what bouts there are.
+    """Define `--min_bout` and `--merge_gap`, which drop and join short bouts.
+
+    A bout is a period in which an individual does one thing; both are in seconds.
 
     Returns:
-      the two flags.
+      (the flag min_bout, the flag merge_gap).
     """
     min_bout = register.define_float(
         "min_bout",
@@ -52,6 +57,6 @@ def define_bout_lengths(
 
 
 def define_device(register: Register) -> flags.FlagHolder:
-    """Define `--device` for commands that compute."""
+    """Define `--device`, CPU or GPU, for a command that uses TensorFlow."""
     text = "Device to compute on; auto: the GPU if the machine has one, else the CPU."
     return register.define_enum("device", "auto", ["auto", "cpu", "gpu"], text)

@@ -19,7 +19,12 @@ _MORE_HELP = (
 
 
 def wants_help(words: Sequence[str]) -> bool:
-    """Return whether a command line asks for help."""
+    """Return whether a command line asks for help, as by --help or -h.
+
+    Args:
+      words: the program's name, then flags and other words; those after `--` are not
+        looked at.
+    """
     for word in before_dashes(words[1:]):
         if word.startswith("-") and word.lstrip("-") in _HELP:
             return True
@@ -27,9 +32,14 @@ def wants_help(words: Sequence[str]) -> bool:
 
 
 def help_text(module: str, register: Register) -> str:
-    """Return the text of `--help`.
+    """Return the text that a command prints for `--help`.
 
-    It has a module's docstring, the flags of its command, then the settings.
+    It has a module's docstring, the flags of the command itself, then those of the
+    settings, section by section.
+
+    Args:
+      module: name of the imported module whose docstring describes the command.
+      register: the command's flags.
     """
     own_texts = []
     setting_texts = []

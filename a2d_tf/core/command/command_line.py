@@ -26,7 +26,15 @@ _LONGEST = 2000  # characters of a message
 
 
 def command(main: Main, register: Register) -> Callable[..., None]:
-    """Return the entry point of a command: `run`, which may be given the words."""
+    """Return the entry point of a command, which parses the flags and calls `main`.
+
+    Args:
+      main: the command's function.
+      register: register of the command's flags.
+
+    Returns:
+      `run` with these two; a caller may give it the words of a command line.
+    """
     return functools.partial(run, main, register)
 
 
@@ -37,16 +45,21 @@ def run(
     *,
     help_module: str | None = None,
 ) -> None:
-    """Parse a command line, run `main`, and print any error as one line on stderr.
+    """Parse a command line, call `main`, and report any error as one line on stderr.
 
     The exit status is then 1, or 130 after Ctrl-C. An exception that is no InputError
     is a fault of the code or of the machine; `--debug` shows where it arises.
 
     Args:
+      main: the command's function, which is given the words that are no flags and
+        returns the exit status; None is 0.
       register: the register of the command's flags, which gets `--debug`.
-      words: the program's name, then flags and other words; by default `sys.argv`.
-      help_module: name of the module whose docstring `--help` shows; by default the
+      words: the program's name, then flags and other words; None for `sys.argv`.
+      help_module: name of the module whose docstring `--help` shows; None for the
         module of `main`.
+
+    Raises:
+      SystemExit: always at the end, with the exit status.
     """
     process_setup.prepare()
     if words is None:
@@ -64,7 +77,16 @@ def run(
 
 
 def guarded(function: Callable, *arguments: Any, debug: bool = False) -> int | None:
-    """Call a function, print its error as one line, and return the exit status."""
+    """Call a function, print its error as one line, and return the exit status.
+
+    Args:
+      function: the function; its result is the exit status.
+      *arguments: arguments of the function.
+      debug: whether to print the traceback of an error, too.
+
+    Returns:
+      the function's result; 1 after an error, 130 after Ctrl-C.
+    """
     try:
         status = function(*arguments)
         sys.stdout.flush()
@@ -82,11 +104,11 @@ def guarded(function: Callable, *arguments: Any, debug: bool = False) -> int | N
 
 
 def require(argv: list[str], **values: object) -> None:
-    """Check a command line.
+    """Check that a command line has no stray words and that needed flags have values.
 
     Args:
-      argv: the program's name, and nothing else.
-      **values: values of flags that must be given, by name.
+      argv: the words that are no flags: the program's name, and nothing else.
+      **values: {name of a flag: its value}, the flags that must be given.
 
     Raises:
       InputError: there is a stray word, or no value for a flag.
@@ -98,9 +120,14 @@ def require(argv: list[str], **values: object) -> None:
 
 
 def complain(problem: object, debug: bool = False) -> int:
-    """Print one line that starts with 'error: ', and return the exit status, 1.
+    """Print a problem on stderr as one line that starts with 'error: '.
 
-    With `debug`, the traceback comes first.
+    Args:
+      problem: an error, or its message.
+      debug: whether to print the traceback of the present exception first.
+
+    Returns:
+      the exit status, 1.
     """
     sys.stdout.flush()
     if debug:

@@ -23,11 +23,11 @@ if not CONFIGS.is_dir():
 
 
 def parse(words: Sequence[str], register: Register) -> list[str]:
-    """Parse a command line.
+    """Parse a command line and the flagfiles that it names, into a register.
 
     Args:
       words: the program's name, then flags and other words.
-      register: where the flags are defined.
+      register: the flags, which get their values.
 
     Returns:
       the words that are no flags, the program's name first.
@@ -45,7 +45,7 @@ def parse_flags(words: Sequence[str], register: Register) -> list[str]:
 
     Args:
       words: flags and other words, without the program's name.
-      register: where the flags are defined.
+      register: the flags, which get their values.
 
     Returns:
       the words that are no flags; the first is '', in place of the program's name.
@@ -60,10 +60,13 @@ def parse_flags(words: Sequence[str], register: Register) -> list[str]:
 
 
 def check_only_flags(argv: Sequence[str]) -> None:
-    """Raise InputError if a command line has a word that is no flag.
+    """Check that a command line has no word that is not a flag.
 
     Args:
       argv: the words that are no flags, the program's name first; see `parse`.
+
+    Raises:
+      InputError: there is a word after the program's name.
     """
     if len(argv) > 1:
         raise InputError(
@@ -72,10 +75,10 @@ def check_only_flags(argv: Sequence[str]) -> None:
 
 
 def find(path: str) -> str:
-    """Return the path of a flagfile.
+    """Return the path of a flagfile that `--flagfile` names.
 
     `configs/NAME` and `configs/ablations/NAME` name the package's flagfiles from any
-    folder, unless such a path exists.
+    folder, unless such a path exists in the present one.
     """
     path = os.path.expanduser(path)
     first, _, rest = path.replace(os.sep, "/").partition("/")

@@ -14,11 +14,12 @@ from a2d_tf.core.machine import devices
 
 
 def prepare() -> None:
-    """Set up this process for a command: quiet libraries, plain log lines.
+    """Set up this process for a command, before TensorFlow is imported.
 
-    Libraries read their environment variables when they load, so that commands import
-    TensorFlow after this; child processes inherit them. Variables that are set already
-    stay.
+    Libraries become quiet, log records of this package become plain lines, and Python
+    looks for garbage less often. Libraries read their environment variables when they
+    load, so that commands import TensorFlow after this; child processes inherit them.
+    Variables that are set already stay.
     """
     # With an NVIDIA card, TensorFlow's warnings say which library of CUDA is missing.
     # Without one, nothing that it prints helps a user.

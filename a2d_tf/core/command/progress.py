@@ -1,4 +1,4 @@
-"""Show progress as a bar, or as lines where nobody watches."""
+"""Show progress as a bar in a terminal, or as lines in a log."""
 
 from __future__ import annotations
 
@@ -42,10 +42,14 @@ class _SparseBar(tqdm):
 
 
 def progress_bar(*arguments: Any, **options: Any) -> tqdm:
-    """Return tqdm's bar.
+    """Return a progress bar: tqdm's, made with the same arguments.
 
-    Where stderr is no terminal, it prints a line after 15 seconds, 45 seconds and then
-    each minute.
+    If stderr is no terminal, it prints a line after 15 seconds, 45 seconds and then
+    each minute instead.
+
+    Args:
+      *arguments: arguments of tqdm: the items to count, and the description.
+      **options: options of tqdm, such as `total`, `desc` and `unit`.
     """
     if sys.stderr.isatty():
         return tqdm(*arguments, **options)

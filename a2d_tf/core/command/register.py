@@ -43,7 +43,11 @@ class Register(flags.FlagValues):
 
 
 def flag_text(value: Any) -> str:
-    """Format a flag's value as it is written on a command line."""
+    """Return a flag's value as a user would write it on a command line.
+
+    Args:
+      value: a bool, number, text, or list of these.
+    """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):

@@ -31,12 +31,12 @@ _TENSOR_CORES = (8, 0)  # the least compute capability that multiplies float32 i
 
 @dataclasses.dataclass(frozen=True)
 class Gpu:
-    """A GPU.
+    """A graphics card that can compute.
 
     Attributes:
-      name: as reported by its driver.
-      memory: in bytes, None if unknown.
-      capability: compute capability (major, minor), None if unknown.
+      name: name that its driver reports.
+      memory: its memory in bytes; None if unknown.
+      capability: CUDA's compute capability, (major, minor); None if unknown.
     """
 
     name: str = "an NVIDIA GPU"
@@ -52,7 +52,11 @@ def cores() -> int:
 
 
 def memory(root: str | os.PathLike = "/") -> int:
-    """Return the bytes of memory of the machine, or of the container in it."""
+    """Return the memory of the machine, or of the container in it, in bytes.
+
+    Args:
+      root: folder that holds `sys/fs/cgroup`; another one in tests.
+    """
     least = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for path in _CGROUP_LIMITS:
         # It fails for another version of control groups, or 'max'.
@@ -71,10 +75,10 @@ def lower_priority() -> None:
 
 
 def nvidia_cards() -> list[Gpu]:
-    """Return the NVIDIA cards of this machine, usable or not.
+    """List the NVIDIA cards of this machine, whether TensorFlow can use them or not.
 
-    nvidia-smi reports names and memory. If it is missing or fails, the device nodes
-    tell how many cards there are.
+    nvidia-smi reports names and memory. If it is missing or fails, the device nodes in
+    /dev tell how many cards there are.
     """
     query = [
         "nvidia-smi",
@@ -112,12 +116,12 @@ def hides_nvidia() -> bool:
 
 
 def announce(gpus: Sequence[Gpu], precision: str, used: int = 1) -> None:
-    """Print the devices of `prepare` in a line.
+    """Print in one line which devices compute, and how precisely.
 
     Args:
-      gpus: the GPUs; without any, the CPU computes.
-      precision: of the activations, one of `config.PRECISIONS`.
-      used: number of GPUs that take part.
+      gpus: the GPUs, as `prepare` returns them; if there is none, the CPU computes.
+      precision: precision of the activations, one of `config.PRECISIONS`.
+      used: number of GPUs that take part, the first ones.
     """
     counts = collections.Counter(gpus[:used])
     parts = []
@@ -134,7 +138,7 @@ def announce(gpus: Sequence[Gpu], precision: str, used: int = 1) -> None:
 
 
 def prepare(device: str = "auto", deterministic: bool = True) -> list[Gpu]:
-    """Choose the devices, and return the GPUs that compute.
+    """Choose the devices that TensorFlow computes on, and return the GPUs among them.
 
     GPU memory then grows as needed. Call this before TensorFlow creates a tensor.
 
@@ -142,6 +146,9 @@ def prepare(device: str = "auto", deterministic: bool = True) -> list[Gpu]:
       device: 'cpu', 'gpu', or 'auto': a GPU if the machine has one, else the CPU.
       deterministic: whether to use deterministic kernels only; ops without one then
         fail.
+
+    Returns:
+      the GPUs; none if the CPU computes.
 
     Raises:
       InputError: the machine has an NVIDIA card that TensorFlow cannot use, unless

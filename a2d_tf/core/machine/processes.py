@@ -1,4 +1,4 @@
-"""Run commands as processes, which give their memory back."""
+"""Run commands of this package as processes, which give their memory back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ if sys.platform == "linux":
 
 
 def environment() -> dict[str, str]:
-    """Return an environment for processes that import this package, also in a clone."""
+    """Return environment variables for a process that imports this package.
+
+    They are those of this process; PYTHONPATH also names the folder that this package
+    was imported from, which need not be installed.
+    """
     folders = [_IMPORTED_FROM]
     if os.environ.get("PYTHONPATH"):
         folders.append(os.environ["PYTHONPATH"])
@@ -34,21 +38,26 @@ def environment() -> dict[str, str]:
 
 
 def command_text(words: Sequence[str]) -> str:
-    """Return a command as a shell takes it, such as `a2d train --steps=9`."""
+    """Return a command as one writes it in a shell, such as `a2d train --steps=9`.
+
+    Args:
+      words: the command's name and flags, without 'a2d'.
+    """
     return shlex.join(["a2d", *words])
 
 
 def call(words: Sequence[str], log: IO | None = None) -> None:
-    """Run a command, such as `["train", "--workdir=RUN"]`.
+    """Run a command of this package as a process, and wait for its end.
 
     It is killed if this process ends before it.
 
     Args:
-      words: the command's name and flags.
-      log: file for its output; by default the command and its output are printed.
+      words: the command's name and flags, such as `["train", "--workdir=RUN"]`.
+      log: binary file for its output; None to print the command and its output.
 
     Raises:
-      InputError: it failed; has its last error message.
+      InputError: the command failed; the message has the command's last error.
+      KeyboardInterrupt: Ctrl-C; the command was told to stop, and has ended.
     """
     if log is None:
         print(command_text(words), flush=True)

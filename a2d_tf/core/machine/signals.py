@@ -13,10 +13,11 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[list[int]]:
-    """Yield a list, to which the first Ctrl-C or SIGTERM appends its number.
+    """Let Ctrl-C and SIGTERM ask the code in a `with` to stop at a good moment.
 
-    A second signal has its usual effect. Signals are handled only in the main thread;
-    elsewhere this changes nothing.
+    It yields a list that is empty until the first of these signals appends its number;
+    the code looks at the list and stops. A second signal has its usual effect. Signals
+    are handled only in the main thread; elsewhere the list stays empty.
     """
     stops: list[int] = []
     usual_handlers = _usual_handlers()
@@ -30,7 +31,10 @@ def stop_on_signal() -> Iterator[list[int]]:
 
 
 def stop_at_once() -> contextlib.AbstractContextManager:
-    """Return a context in which Ctrl-C and SIGTERM raise KeyboardInterrupt."""
+    """Return a context in which Ctrl-C and SIGTERM raise KeyboardInterrupt.
+
+    In a thread other than the main one, it changes nothing.
+    """
     return _handled_by(signal.default_int_handler)
 
 

@@ -18,14 +18,23 @@ HELP = (
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One of `count` processes that share some work; `number` is 1 for the first."""
+    """One of several processes that share some work, as `--task=I/N` names it.
+
+    Attributes:
+      number: number of this process, from 1.
+      count: number of the processes.
+    """
 
     number: int = 1
     count: int = 1
 
     @classmethod
     def parse(cls, text: str) -> Task:
-        """Read a task such as 3/16; raise InputError if it is none."""
+        """Read the value of --task, such as '3/16', the third of 16 processes.
+
+        Raises:
+          InputError: the text is no task.
+        """
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
         if not match or not 1 <= int(match[1]) <= int(match[2]):
             raise InputError(
@@ -34,7 +43,11 @@ class Task:
         return cls(int(match[1]), int(match[2]))
 
     def share(self, items: Sequence[_Item]) -> Sequence[_Item]:
-        """Return this process's part of some items: every Nth from the Ith on."""
+        """Return the items that this process does: every Nth from the Ith on.
+
+        Args:
+          items: all items of the work, in an order that is the same for all processes.
+        """
         return items[self.number - 1 :: self.count]
 
 

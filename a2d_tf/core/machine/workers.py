@@ -22,17 +22,19 @@ _Item = TypeVar("_Item")
 
 
 def imap(function: Callable, items: Iterable, workers: int) -> Iterator:
-    """Apply a function to items in `workers` processes; yield the results in order.
+    """Apply a function to items in several processes, and yield the results in order.
 
     If the caller stops early, work in progress is abandoned at once. A process may use
     one such iterator at a time.
 
     Args:
-      function: sent to each process once, with all items, so that both may be large.
+      function: function of one item. It is pickled and sent to each process once,
+        with all items, so that both may be large.
+      items: the items, which can be pickled.
       workers: number of processes; with 1 all is done in this one.
 
     Raises:
-      InputError: a process was killed.
+      InputError: a process was killed, perhaps because memory ran out.
     """
     if workers <= 1:
         yield from map(function, items)
@@ -73,14 +75,15 @@ def in_threads(
 ) -> Generator:
     """Apply a function to items in threads, and yield the results in order.
 
-    An error is raised in place of its result.
+    An error of the function is raised when its result would be yielded.
 
     Args:
-      items: are made in the caller's thread.
-      ahead: how many items are given to the threads beyond the one whose result is
-        waited for.
-      threads: number of threads; by default one per core.
-      start: is called first in each thread.
+      function: function of one item.
+      items: the items; they are made in the caller's thread.
+      ahead: number of items that the threads may have beyond the one whose result is
+        yielded next.
+      threads: number of threads; None for one per core.
+      start: function that is called first in each thread; None for none.
     """
     waiting: collections.deque = collections.deque()
     pool = concurrent.futures.ThreadPoolExecutor(
@@ -106,8 +109,8 @@ def run_ahead(
 
     Args:
       items: the generator; it is closed with this one. No item may be None.
-      ahead: number of items that the thread may be ahead.
-      start: is called first in the thread.
+      ahead: number of items that the thread may make before the caller asks for them.
+      start: function that is called first in the thread; None for none.
     """
 
     def next_item(_: int) -> _Item | None:

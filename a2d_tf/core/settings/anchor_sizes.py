@@ -1,4 +1,4 @@
-"""The text of --anchor_sizes."""
+"""The setting --anchor_sizes: the sides of the anchors of each pyramid level."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ _MOST = 8  # sizes of a pyramid level
 
 
 def parse(text: str) -> tuple[tuple[float, ...], ...]:
-    """Parse --anchor_sizes: a side in pixels for each of P2 to P6, or several, as 8+16.
+    """Parse --anchor_sizes, such as '16+32,64,128,256,512'.
+
+    Args:
+      text: for each of the pyramid levels P2 to P6 the side of its square anchors in
+        pixels, or several sides joined by '+'; levels are separated by commas.
 
     Returns:
-      five tuples of floats, each ascending.
+      the sides of each level, ascending: five tuples of floats.
 
     Raises:
-      InputError: not five levels, too many sizes in one, or sizes not positive and
-        ascending.
+      InputError: there are not five levels, more than 8 sizes in one, or sizes that are
+        not positive and ascending.
     """
     try:
         levels = [tuple(map(float, sizes.split("+"))) for sizes in text.split(",")]

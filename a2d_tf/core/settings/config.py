@@ -1,4 +1,4 @@
-"""Settings of a run: frozen dataclasses; each field is a flag of the same name.
+"""The settings of a run, in frozen dataclasses; each field is a flag of the same name.
 
 The defaults are those of `configs/a2d.flags`: the paper's values where it gives them,
 ours where it does not (docs/paper.md). A run folder stores its resolved settings in
@@ -26,7 +26,10 @@ EVALUATION_BATCH = 8
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """The network's structure. Two runs can exchange weights if these agree."""
+    """The network's structure. Two runs can exchange weights if these settings agree.
+
+    The help of each field says what it means; `a2d train --help` prints all.
+    """
 
     image_height: int = setting(
         256, "Input height in pixels, a multiple of 32.", least=32, most=MAX_SIDE
@@ -168,23 +171,27 @@ class ModelConfig:
 
     @property
     def frames(self) -> int:
-        """Number of frames the network sees, 2L + 1."""
+        """Number of frames of a clip that the network sees: 2 * temporal_layers + 1."""
         return 2 * self.temporal_layers + 1
 
     @property
     def motion_norm(self) -> str:
-        """Normalisation of the motion backbone, one of NORMS."""
+        """Normalisation of the motion backbone, one of NORMS; 'same' is resolved."""
         return self.norm if self.flow_norm == "same" else self.flow_norm
 
     @property
     def anchors(self) -> tuple[tuple[float, ...], ...]:
-        """Anchor sizes of each of the levels P2 to P6, ascending."""
+        """Sides of the anchors in pixels, ascending, for each level from P2 to P6."""
         return anchor_sizes.parse(self.anchor_sizes)
 
 
 @dataclasses.dataclass(frozen=True)
 class InferenceConfig:
-    """How outputs become instances and label maps; can be changed after training."""
+    """How outputs of a network become instances and label maps.
+
+    These settings can be changed after training. The help of each field says what it
+    means; `a2d train --help` prints all.
+    """
 
     test_proposals: int = setting(
         1000, "Proposals per frame at inference.", least=1, most=100000
@@ -213,7 +220,10 @@ class InferenceConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """How the network is trained (paper, sections 3.3 and 4)."""
+    """How the network is trained (paper, sections 3.3 and 4).
+
+    The help of each field says what it means; `a2d train --help` prints all.
+    """
 
     seed: int = setting(
         0,
@@ -357,13 +367,16 @@ class TrainingConfig:
 
     @property
     def evaluation_batch(self) -> int:
-        """Clips per device in evaluation; `batch_size` may be for many devices."""
+        """Number of clips in a batch of evaluation: `batch_size`, but 8 at most.
+
+        A batch of evaluation is for one device; `batch_size` may be for many.
+        """
         return min(self.batch_size, EVALUATION_BATCH)
 
 
 @dataclasses.dataclass(frozen=True)
 class ComputeConfig:
-    """How the network is computed; runs with the same weights may differ in these."""
+    """How the network is computed; runs with the same weights may differ in this."""
 
     precision: str = setting(
         "float32",
@@ -382,7 +395,14 @@ SECTIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """All settings of a run."""
+    """All settings of a run, in four sections.
+
+    Attributes:
+      model: the network's structure.
+      inference: how outputs become instances and label maps.
+      training: how the network is trained.
+      compute: how the network is computed.
+    """
 
     model: ModelConfig = ModelConfig()
     inference: InferenceConfig = InferenceConfig()
@@ -393,13 +413,21 @@ class Config:
     def define_flags(
         register: Register, sections: Iterable[str] = tuple(SECTIONS)
     ) -> None:
-        """Define a flag for each field of the named sections."""
+        """Define a flag for each setting of some sections.
+
+        Args:
+          register: the register of a command's flags, which gets these flags, too.
+          sections: names of the sections, keys of SECTIONS; by default all.
+        """
         for name in sections:
             setting_flags.define(register, name, SECTIONS[name])
 
     @classmethod
     def from_flags(cls, register: Register) -> Config:
-        """Return the settings of the parsed flags.
+        """Build the settings from the values of their flags, and check them.
+
+        Args:
+          register: the flags of all sections, after parsing.
 
         Raises:
           InputError: a setting is not finite, or settings contradict each other.
@@ -415,16 +443,27 @@ class Config:
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> Config:
-        """Read a flagfile, such as `flags.txt`; raise errors as `parse` does."""
+        """Read the settings in a flagfile, such as a run's `flags.txt`.
+
+        Settings that it does not name have their defaults.
+
+        Raises:
+          InputError: the file is unreadable, has a line that is no setting, or has
+            contradicting settings.
+        """
         return cls.parse([f"--flagfile={path}"])
 
     @classmethod
     def parse(cls, words: Sequence[str]) -> Config:
-        """Parse the settings of a command line, `--flagfile` among its words.
+        """Parse settings that are written as on a command line.
+
+        Args:
+          words: flags such as '--steps=9' or '--flagfile=FILE', without a program's
+            name. Settings that they do not name have their defaults.
 
         Raises:
-          InputError: an unreadable file, a word that is no such flag, or contradicting
-            settings.
+          InputError: a flagfile is unreadable, a word is no setting, or settings
+            contradict each other.
         """
         register = Register()
         cls.define_flags(register)
@@ -432,7 +471,11 @@ class Config:
         return cls.from_flags(register)
 
     def write(self, path: str | os.PathLike) -> None:
-        """Write the settings as a flagfile, atomically."""
+        """Write all settings to a flagfile atomically, such as a run's `flags.txt`.
+
+        Raises:
+          InputError: the file cannot be written.
+        """
         lines = []
         for name in SECTIONS:
             lines.append(f"# {name}")
@@ -441,11 +484,14 @@ class Config:
 
     @staticmethod
     def named_settings(register: Register, *sections: str) -> dict[str, Any]:
-        """Return {name: value} of the settings that a command line or a flagfile names.
+        """Return the settings that the user gave, not those that have their defaults.
 
         Args:
-          register: the parsed flags.
-          sections: names of the sections that are looked at.
+          register: the flags, after parsing of a command line and its flagfiles.
+          *sections: names of the sections to look at, keys of SECTIONS.
+
+        Returns:
+          {name: value}.
         """
         values = {}
         for name in sections:
@@ -453,9 +499,12 @@ class Config:
         return values
 
     def with_settings(self, **settings: Any) -> Config:
-        """Return a copy in which settings have other values, of whatever section.
+        """Return a copy in which some settings have other values.
 
-        They are not checked; `checked` does so.
+        The values are not checked; `checked` does so.
+
+        Args:
+          **settings: {name of a setting, in any section: its new value}.
         """
         sections = {}
         for name in SECTIONS:

@@ -1,4 +1,4 @@
-"""Settings that contradict each other."""
+"""Check that the settings of a run do not contradict one another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
 
 def check(model: ModelConfig, training: TrainingConfig) -> None:
-    """Raise InputError if settings contradict each other."""
+    """Check that the settings of a network and of its training fit together.
+
+    Raises:
+      InputError: two settings contradict each other, such as --flow_histograms without
+        --readout, or a value does not fit the network, such as a side of the input that
+        is no multiple of 32. The message names the flags.
+    """
     _check_model(model)
     _check_training(training, model)
 

@@ -1,4 +1,4 @@
-"""A setting: a field of a dataclass that says all that its flag needs."""
+"""A setting: a field of a dataclass that also says what its command-line flag needs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ _ABOUT = "setting"
 
 @dataclasses.dataclass(frozen=True)
 class About:
-    """What is said of a setting beside its name, its type and its default.
+    """What a setting's flag needs beside the name, the type and the default.
 
     Attributes:
-      help: what it means.
-      choices: the values of a text; empty if any is allowed.
-      least, most: the limits of a number; None for no limit.
+      help: what the setting means, for --help.
+      choices: the values that a text may have; empty if any is allowed.
+      least: smallest value of a number; None for no limit.
+      most: largest value of a number; None for no limit.
     """
 
     help: str
@@ -34,29 +35,37 @@ def setting(
     least: float | None = None,
     most: float | None = None,
 ) -> Any:
-    """Define a setting, a bool, int, float or str; the arguments are those of `About`.
+    """Define a setting, a field of a dataclass, in place of `dataclasses.field`.
 
-    It takes the place of `dataclasses.field`.
+    Args:
+      default: the default; its type, bool, int, float or str, is that of the setting.
+      help: what the setting means, for --help.
+      choices: the values that a text may have; empty if any is allowed.
+      least: smallest value of a number; None for no limit.
+      most: largest value of a number; None for no limit.
+
+    Returns:
+      the field.
     """
     about = About(help, choices, least, most)
     return dataclasses.field(default=default, metadata={_ABOUT: about})
 
 
 def not_negative(default: float, help: str) -> Any:
-    """Return the field of a setting whose value is a number of 0 or more."""
+    """Define a setting that is a number of 0 or more; see `setting`."""
     return setting(default, help, least=0)
 
 
 def share(default: float, help: str) -> Any:
-    """Define a number from 0 to 1."""
+    """Define a setting that is a number from 0 to 1; see `setting`."""
     return setting(default, help, least=0, most=1)
 
 
 def channels(default: int, help: str) -> Any:
-    """Define a number of channels."""
+    """Define a setting that is a number of channels, 8 to 2048; see `setting`."""
     return setting(default, help, least=8, most=2048)
 
 
 def about(field: dataclasses.Field) -> About:
-    """Return what is said of a setting."""
+    """Return the help, choices and limits of a field that `setting` defined."""
     return field.metadata[_ABOUT]

@@ -12,10 +12,12 @@ from a2d_tf.core.settings.setting import about
 
 
 def define(register: Register, title: str, section: type) -> None:
-    """Define a flag for each setting of a dataclass.
+    """Define a flag of the same name for each setting of a dataclass.
 
     Args:
-      title: of these flags in `--help`.
+      register: the register of a command's flags, which gets these flags, too.
+      title: title of the group of these flags in `--help`, such as 'training'.
+      section: the dataclass, whose fields are settings.
     """
     # --help groups flags by the name of their module.
     module_name = f"settings, {title}"
@@ -41,7 +43,14 @@ def define(register: Register, title: str, section: type) -> None:
 
 
 def read(register: Register, section: type) -> Any:
-    """Return the dataclass of the parsed flags.
+    """Build a dataclass of settings from the values of their flags.
+
+    Args:
+      register: the flags, after parsing.
+      section: the dataclass, whose fields are settings.
+
+    Returns:
+      an instance of `section`.
 
     Raises:
       InputError: a number is not finite.
@@ -57,7 +66,15 @@ def read(register: Register, section: type) -> Any:
 
 
 def named(register: Register, section: type) -> dict[str, Any]:
-    """Return {name: value} of the settings that a command line or a flagfile names."""
+    """Return the settings that the user gave, not those that have their defaults.
+
+    Args:
+      register: the flags, after parsing of a command line and its flagfiles.
+      section: the dataclass, whose fields are settings.
+
+    Returns:
+      {name: value}.
+    """
     values = {}
     for field in dataclasses.fields(section):
         if field.name in register and register[field.name].present:
@@ -66,7 +83,11 @@ def named(register: Register, section: type) -> dict[str, Any]:
 
 
 def words(settings: Any) -> list[str]:
-    """Return the settings of a dataclass as words of a command line."""
+    """Return settings as flags of a command line, such as ['--steps=9', '--flip=true'].
+
+    Args:
+      settings: an instance of a dataclass of settings.
+    """
     flags = []
     for name, value in dataclasses.asdict(settings).items():
         text = flag_text(value)
