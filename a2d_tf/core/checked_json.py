@@ -99,7 +99,15 @@ def kind_of(is_right: Callable[[Any], bool], what: str) -> Callable[[Any], None]
 
 
 def whole(least: int = 0, most: int = 2**53) -> Callable[[Any], None]:
-    """Return the kind of value that is an integer from `least` to `most`, inclusive."""
+    """Return the kind of value that is an integer of a range.
+
+    Args:
+      least: smallest integer that is allowed.
+      most: largest integer that is allowed.
+
+    Returns:
+      a function that raises ValueError for any other value, for `check_json`.
+    """
     return kind_of(
         lambda value: type(value) is int and least <= value <= most,
         f"an integer from {least} to {most}",
@@ -107,9 +115,14 @@ def whole(least: int = 0, most: int = 2**53) -> Callable[[Any], None]:
 
 
 def number(least: float, most: float) -> Callable[[Any], None]:
-    """Return the kind of value that is a number from `least` to `most`, inclusive.
+    """Return the kind of value that is an integer or float of a range.
 
-    Integers and floats are numbers; true, false and NaN are none.
+    Args:
+      least: smallest number that is allowed.
+      most: largest number that is allowed.
+
+    Returns:
+      a function that raises ValueError for any other value, for `check_json`.
     """
     return kind_of(
         lambda value: type(value) in (int, float) and least <= value <= most,
@@ -118,7 +131,14 @@ def number(least: float, most: float) -> Callable[[Any], None]:
 
 
 def one_of(*values: Any) -> Callable[[Any], None]:
-    """Return the kind of value that equals one of these values."""
+    """Return the kind of value that equals one of some values.
+
+    Args:
+      *values: the values that are allowed.
+
+    Returns:
+      a function that raises ValueError for any other value, for `check_json`.
+    """
     description = ", ".join(str(value) for value in values)
     if len(values) > 1:
         description = f"one of {description}"
@@ -126,6 +146,7 @@ def one_of(*values: Any) -> Callable[[Any], None]:
 
 
 def _check_alternatives(value: Any, kinds: tuple, where: str) -> None:
+    """Check that a value is of one of several kinds; ValueError as by `check_json`."""
     for kind in kinds:
         with contextlib.suppress(ValueError):
             check_json(value, kind, where)
@@ -134,6 +155,7 @@ def _check_alternatives(value: Any, kinds: tuple, where: str) -> None:
 
 
 def _check_list(values: Any, kind: Any, where: str) -> None:
+    """Check that a value is a list whose items are of a kind."""
     if type(values) is not list:
         raise _wrong_type(values, where)
     for i, value in enumerate(values):
@@ -141,6 +163,7 @@ def _check_list(values: Any, kind: Any, where: str) -> None:
 
 
 def _check_object(fields: Any, kinds: dict, where: str) -> None:
+    """Check that a value is an object with the fields that `kinds` names."""
     if type(fields) is not dict:
         raise _wrong_type(fields, where)
     prefix = f"{where}." if where else ""
@@ -157,6 +180,7 @@ def _check_object(fields: Any, kinds: dict, where: str) -> None:
 
 
 def _check_type(value: Any, kind: type | None, where: str) -> None:
+    """Check that a value has a type; None is the type of null."""
     if kind is None:
         is_right = value is None
     elif kind is float:
@@ -168,6 +192,7 @@ def _check_type(value: Any, kind: type | None, where: str) -> None:
 
 
 def _check_by_function(value: Any, check: Callable[[Any], Any], where: str) -> None:
+    """Check a value by a function, and put its path before the function's message."""
     try:
         check(value)
     except ValueError as error:
@@ -176,5 +201,6 @@ def _check_by_function(value: Any, check: Callable[[Any], Any], where: str) -> N
 
 
 def _wrong_type(value: Any, where: str) -> ValueError:
+    """Return the error that a value is missing or has the wrong type."""
     place = where or "content"
     return ValueError(f"{place}: {quoted(value)} is missing or has the wrong type")

@@ -40,17 +40,17 @@ class Counts:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is annotated, and nothing predicted."""
+        """Whether nothing is annotated and nothing is predicted."""
         return not self.annotated and not self.predicted
 
     @property
     def recall(self) -> float | None:
-        """Percentage of the annotated amount that is predicted; None if that is 0."""
+        """Percentage of `annotated` that is right; None if `annotated` is 0."""
         return 100 * self.right / self.annotated if self.annotated else None
 
     @property
     def precision(self) -> float | None:
-        """Percentage of the predicted amount that is right; None if that is 0."""
+        """Percentage of `predicted` that is right; None if `predicted` is 0."""
         return 100 * self.right / self.predicted if self.predicted else None
 
     @property
@@ -89,7 +89,7 @@ class BehaviourCounts:
 
 
 def by_name(behaviours: Iterable[BehaviourCounts]) -> dict[str, BehaviourCounts]:
-    """Return {name of a behaviour: its counts}, in the same order."""
+    """Index the counts of behaviours by name: {name: counts}, in the same order."""
     return {behaviour.name: behaviour for behaviour in behaviours}
 
 

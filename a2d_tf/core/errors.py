@@ -1,4 +1,4 @@
-"""The error that a user can act on, and how its message names values."""
+"""The error that a user can act on, and helpers that name values in its message."""
 
 from __future__ import annotations
 

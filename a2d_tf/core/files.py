@@ -107,7 +107,10 @@ def cell_number(cell: str, path: Path, column: str, remedy: str) -> float:
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read all arrays of an .npz file, {name: array}; pickled objects are refused.
+    """Read the arrays of an .npz file; pickled objects are refused.
+
+    Returns:
+      {name: array}.
 
     Raises:
       one of UNREADABLE: the file is missing, damaged or no .npz.
@@ -144,7 +147,7 @@ def is_file_name(name: str) -> bool:
 
 
 def is_frame_name(name: str) -> bool:
-    """Return whether a name is '<video>/<frame>', as in `detections.npz`."""
+    """Return whether a name is a frame's: '<video>/<frame>', as in detections.npz."""
     video, _, frame = name.rpartition("/")
     return is_file_name(video) and is_file_name(frame)
 

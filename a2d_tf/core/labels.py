@@ -185,7 +185,10 @@ class LabelSpace:
         return Pair(codes // self.base, codes % self.base)
 
     def knows(self, code: int) -> bool:
-        """Return whether a code has an actor and an action, a valid pair or not."""
+        """Return whether a code has an actor and an action of this label space.
+
+        The pair need not be valid; 0, the background, has none.
+        """
         actor, action = self.split(code)
         return 1 <= actor <= len(self.actors) and 1 <= action <= len(self.actions)
 
@@ -350,6 +353,7 @@ class LabelSpace:
 
 
 def _are_distinct_names(names: Sequence[str]) -> bool:
+    """Return whether there are names, all valid and none twice."""
     if not names or not all(map(is_name, names)):
         return False
     return len(set(names)) == len(names)
@@ -377,6 +381,7 @@ def _codes_of_pairs(
 
 
 def _error(problem: str) -> InputError:
+    """Return an error about a label space."""
     return InputError(f"label space: {problem}")
 
 

@@ -1,4 +1,4 @@
-"""The largest sizes that a file may claim.
+"""The largest sizes that files may claim, of images, frames and names.
 
 Larger claims are refused before memory is taken.
 """

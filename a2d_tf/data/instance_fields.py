@@ -103,7 +103,7 @@ class Numbers(Field):
         return self._numbers(value).astype(np.float32)
 
     def written(self, value: np.ndarray) -> Any:
-        """Return the numbers of one instance as a list, rounded to six decimals."""
+        """Return an instance's numbers [*shape] as a list with six decimals."""
         return np.round(value, 6).tolist()
 
     def _numbers(self, value: Any) -> np.ndarray:
@@ -153,7 +153,10 @@ class Points(Numbers):
         return self.scaled(points, ratio).astype(np.float32)
 
     def written(self, value: np.ndarray) -> Any:
-        """Return points (y, x) of one instance as lists (x, y), with two decimals."""
+        """Return an instance's points (y, x), [*shape], as lists (x, y) in pixels.
+
+        They are rounded to two decimals; points that are not annotated are NaN.
+        """
         return np.round(value[..., ::-1], 2).tolist()
 
     def scaled(self, values: Any, ratio: Any) -> Any:
@@ -207,7 +210,14 @@ class Category(Field):
         return np.array(self.categories.index(value), np.int32)
 
     def written(self, value: np.ndarray) -> Any:
-        """Return the name of the category at this index; None for -1, not annotated."""
+        """Return the name of an instance's category.
+
+        Args:
+          value: index in `categories`, an int32 scalar; -1 if not annotated.
+
+        Returns:
+          the name; None if not annotated.
+        """
         index = int(value)
         return None if index == self.missing else self.categories[index]
 

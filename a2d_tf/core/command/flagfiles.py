@@ -77,8 +77,10 @@ def check_only_flags(argv: Sequence[str]) -> None:
 def find(path: str) -> str:
     """Return the path of a flagfile that `--flagfile` names.
 
-    `configs/NAME` and `configs/ablations/NAME` name the package's flagfiles from any
-    folder, unless such a path exists in the present one.
+    Args:
+      path: the path after `--flagfile=`. `configs/NAME` and `configs/ablations/NAME`
+        name the package's flagfiles from any folder, unless such a path exists in the
+        present one; a leading `~` is the home folder.
     """
     path = os.path.expanduser(path)
     first, _, rest = path.replace(os.sep, "/").partition("/")

@@ -66,9 +66,9 @@ def memory(root: str | os.PathLike = "/") -> int:
 
 
 def lower_priority() -> None:
-    """Lower the priority of the calling thread for good (Linux).
+    """Lower the priority of the calling thread for good; only Linux can do so.
 
-    Threads that it starts later have the same.
+    Threads that it starts later have the same low priority.
     """
     if sys.platform == "linux":  # elsewhere it would be the whole process
         os.nice(10)
@@ -168,7 +168,7 @@ def prepare(device: str = "auto", deterministic: bool = True) -> list[Gpu]:
 
 
 def hide_gpus() -> None:
-    """Keep this process off the GPUs: it computes little, and would take their memory.
+    """Keep TensorFlow in this process off the GPUs, whose memory it would take.
 
     Call this before TensorFlow creates a tensor.
     """
@@ -178,7 +178,7 @@ def hide_gpus() -> None:
 
 
 def on_gpu() -> bool:
-    """Return whether TensorFlow computes on a GPU."""
+    """Return whether TensorFlow sees a GPU, and so computes on it."""
     import tensorflow as tf
 
     return bool(tf.config.get_visible_devices("GPU"))
@@ -248,4 +248,5 @@ def _check_unused(device: str) -> None:
 
 
 def _size_text(size: int | None) -> str:
+    """Return a memory size in bytes as text, such as ' (80 GB)'; '' if unknown."""
     return "" if size is None else f" ({size / 2**30:.0f} GB)"

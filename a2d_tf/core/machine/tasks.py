@@ -30,10 +30,10 @@ class Task:
 
     @classmethod
     def parse(cls, text: str) -> Task:
-        """Read the value of --task, such as '3/16', the third of 16 processes.
+        """Read the value of --task, I/N: '3/16' is the third of 16 processes.
 
         Raises:
-          InputError: the text is no task.
+          InputError: the text has another form, or I is not from 1 to N.
         """
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
         if not match or not 1 <= int(match[1]) <= int(match[2]):

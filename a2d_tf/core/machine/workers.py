@@ -132,6 +132,11 @@ _items: Sequence
 
 
 def _start(shared: Any) -> None:
+    """Set up a worker process: unpickle the function and all items; use one core.
+
+    Args:
+      shared: shared memory with the pickled (function, items).
+    """
     import cv2  # late: most commands that import this module start no worker
 
     global _function, _items
@@ -142,6 +147,7 @@ def _start(shared: Any) -> None:
 
 
 def _exit_with_parent() -> None:
+    """End this worker process when the main process ends."""
     parent = multiprocessing.parent_process()
     assert parent  # here is a worker process
     parent.join()
@@ -149,4 +155,5 @@ def _exit_with_parent() -> None:
 
 
 def _call(index: int) -> Any:
+    """Apply the function to the item of this index, in a worker process."""
     return _function(_items[index])

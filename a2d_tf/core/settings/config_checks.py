@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 def check(model: ModelConfig, training: TrainingConfig) -> None:
     """Check that the settings of a network and of its training fit together.
 
+    Args:
+      model: the settings of the network's structure.
+      training: the settings of its training.
+
     Raises:
       InputError: two settings contradict each other, such as --flow_histograms without
         --readout, or a value does not fit the network, such as a side of the input that

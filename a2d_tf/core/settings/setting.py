@@ -52,17 +52,41 @@ def setting(
 
 
 def not_negative(default: float, help: str) -> Any:
-    """Define a setting that is a number of 0 or more; see `setting`."""
+    """Define a setting that is a number of 0 or more.
+
+    Args:
+      default: the default, an int or a float, which is the setting's type.
+      help: what the setting means, for --help.
+
+    Returns:
+      the field of the dataclass.
+    """
     return setting(default, help, least=0)
 
 
 def share(default: float, help: str) -> Any:
-    """Define a setting that is a number from 0 to 1; see `setting`."""
+    """Define a setting that is a number from 0 to 1.
+
+    Args:
+      default: the default.
+      help: what the setting means, for --help.
+
+    Returns:
+      the field of the dataclass.
+    """
     return setting(default, help, least=0, most=1)
 
 
 def channels(default: int, help: str) -> Any:
-    """Define a setting that is a number of channels, 8 to 2048; see `setting`."""
+    """Define a setting that is the number of a layer's channels, 8 to 2048.
+
+    Args:
+      default: the default.
+      help: what the setting means, for --help.
+
+    Returns:
+      the field of the dataclass.
+    """
     return setting(default, help, least=8, most=2048)
 
 

@@ -100,6 +100,7 @@ def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _jpeg(image: np.ndarray, quality: int) -> bytes:
+    """Encode an image uint8 as a JPEG of a quality from 0 to 100."""
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return data.tobytes()
 
@@ -107,24 +108,29 @@ def _jpeg(image: np.ndarray, quality: int) -> bytes:
 def _motion_png(pixels: np.ndarray) -> bytes:
     # The cells of a channel lie far apart, so that a filter and a search for repetition
     # find nothing.
+    """Encode the pixels of a motion map as a PNG, fast and without filters."""
     strategy = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
     _, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1, *strategy])
     return data.tobytes()
 
 
 def _png(image: np.ndarray) -> bytes:
+    """Encode an image uint8 or uint16 as a PNG."""
     _, data = cv2.imencode(".png", image)
     return data.tobytes()
 
 
 def _bytes(values: Iterable[bytes]) -> tf.train.Feature:
+    """Return the feature of a list of byte strings."""
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
 
 
 def _ints(values: Any) -> tf.train.Feature:
+    """Return the feature of a list or array [N] of integers or booleans."""
     values = np.asarray(values, np.int64)  # protobuf takes no booleans of NumPy 2
     return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
 
 
 def _floats(values: Any) -> tf.train.Feature:
+    """Return the feature of a list or array [N] of floats."""
     return tf.train.Feature(float_list=tf.train.FloatList(value=values))

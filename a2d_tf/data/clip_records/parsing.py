@@ -143,6 +143,7 @@ def _features() -> dict[str, Any]:
 def _list_of(
     dtype: tf.DType, shape: tuple[int, ...] = ()
 ) -> tf.io.FixedLenSequenceFeature:
+    """Return how a list of any length is parsed; a missing one is empty."""
     return tf.io.FixedLenSequenceFeature(shape, dtype, allow_missing=True)
 
 

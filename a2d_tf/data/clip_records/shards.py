@@ -15,6 +15,9 @@ from a2d_tf.core.errors import InputError
 def read_shard(path: str | os.PathLike) -> Iterator[bytes]:
     """Yield the serialised records of a shard, in the order of the file.
 
+    Args:
+      path: the shard, a TFRecord file.
+
     Raises:
       InputError: the shard is missing or damaged.
     """

@@ -64,7 +64,10 @@ class ClipTruth:
 
 
 def read_truth(serialized: bytes) -> ClipTruth:
-    """Read the ground truth of a serialised record, exactly as annotated.
+    """Read the ground truth of a record, exactly as annotated.
+
+    Args:
+      serialized: one record, as `read_shard` yields it.
 
     Raises:
       InputError: the bytes are no record, a feature is missing or does not fit the
@@ -104,7 +107,10 @@ class StoredBoxes(NamedTuple):
 
 
 def read_boxes(serialized: bytes) -> StoredBoxes:
-    """Read the boxes of a serialised record, and decode nothing else, which is faster.
+    """Read only the boxes of a record, which is faster than `read_truth`.
+
+    Args:
+      serialized: one record, as `read_shard` yields it.
 
     Raises:
       InputError: the bytes are no record, or a feature is missing.
@@ -119,6 +125,7 @@ def read_boxes(serialized: bytes) -> StoredBoxes:
 
 
 def _not_a_record() -> InputError:
+    """Return the error for bytes that are no record."""
     return InputError("not a clip record, or a field is missing")
 
 

@@ -51,7 +51,7 @@ class ClipSummary:
 
     @classmethod
     def of(cls, clip: ClipRecord) -> ClipSummary:
-        """Summarise a clip, before it is written."""
+        """Return the summary of a clip that is about to be written."""
         annotation = clip.annotation
         height, width = clip.rgb[0].shape[:2]
         native_height, native_width = annotation.label_map.shape
@@ -66,7 +66,7 @@ class ClipSummary:
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> ClipSummary:
-        """Return the summary that a JSON file holds, from its fields."""
+        """Convert the fields of a JSON file, {attribute: value}, to a summary."""
         return cls(
             video=fields["video"],
             split=fields["split"],
@@ -98,7 +98,7 @@ class Sidecar:
     sha256: str = ""
 
     def to_fields(self) -> dict[str, Any]:
-        """Return the fields of the sidecar's JSON file, named as the attributes."""
+        """Convert the sidecar to fields of a JSON file, {attribute: value}."""
         return dataclasses.asdict(self)
 
     def save(self, path: Path) -> None:
@@ -116,7 +116,7 @@ class Sidecar:
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Sidecar:
-        """Return the sidecar that a JSON file holds, from its fields."""
+        """Convert the fields of a JSON file, {attribute: value}, to a sidecar."""
         return cls(
             fingerprint=fields["fingerprint"],
             clips=[ClipSummary.from_fields(clip) for clip in fields["clips"]],

@@ -1,7 +1,8 @@
 """Find gaps in the numbers of an MPEG transport stream's packets.
 
-At a gap packets were lost, or one recording was appended to another. A demuxer takes
-every gap for a loss; but if recordings were joined, no frame is damaged.
+Each packet of a stream has the number after that of the packet before. At a gap packets
+were lost, or one recording was appended to another, a *join*. A demuxer takes every gap
+for a loss; but if recordings were joined, no frame is damaged.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ class Gap(NamedTuple):
 
 
 class GapReader:
-    """Tells about the gaps of a video stream while its packets are read in order.
+    """Tells what the gaps in a video stream mean, while its packets are read in order.
 
     The file is searched for gaps when a damaged packet comes for the first time.
 
     Args:
-      path: the file.
+      path: the file, an MPEG transport stream.
       pid: the number (PID) that the packets of the video stream have.
     """
 
@@ -78,8 +79,9 @@ class GapReader:
     def pass_pause(self, position: int) -> bool:
         """Return whether a packet is the first one after a join with a pause.
 
-        The gap before the packet is then done with. The result is False until
-        `is_before_join` was first called, which finds the gaps.
+        If a packet is asked about that lies behind the next gap, the gap is passed:
+        later calls look at the gap after it. The result is False until `is_before_join`
+        was first called, which finds the gaps.
 
         Args:
           position: position of the packet, bytes from the start of the file.

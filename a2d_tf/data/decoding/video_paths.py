@@ -71,7 +71,10 @@ def files(path: Path, suffixes: tuple[str, ...] = IMAGES) -> tuple[pathlib.Path,
 
 
 def begins_with_zero(path: Path) -> bool:
-    """Return whether a path is a folder of images that are numbered from 0."""
+    """Return whether a path is a folder of images that are numbered from 0.
+
+    An image such as 00000.png says so; 00001.png is then the second frame.
+    """
     return any(re.fullmatch("0+", file.stem) for file in files(path))
 
 

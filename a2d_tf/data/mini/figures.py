@@ -169,6 +169,7 @@ class Figure:
         return self._sprites[level]
 
     def _render(self, swing: float) -> np.ndarray:
+        """Draw the figure with its limbs at a swing, as `sprite` returns it."""
         board = Board(self._height)
         self._draw(board, swing, self._pose, self._colours)
         image = board.image

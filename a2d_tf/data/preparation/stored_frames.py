@@ -60,13 +60,24 @@ class FramePreparer:
         self._flow = None if flow_method is None else Flow(flow_method)
 
     def prepare(self, native: np.ndarray) -> StoredFrame:
-        """Resize a decoded frame, RGB uint8 [H, W, 3], to the stored size."""
+        """Resize a decoded frame to the largest size that keeps its aspect ratio.
+
+        Args:
+          native: the frame, RGB uint8 [H, W, 3].
+        """
         height, width = native.shape[:2]
         size = fitted_size(height, width, self._max_height, self._max_width)
         return StoredFrame(native, resize_frame(native, *size))
 
     def no_flow(self, frame: StoredFrame) -> np.ndarray:
-        """Return flow of zeros in the size of a stored frame, float32 [h, w, 2]."""
+        """Return flow that is zero everywhere.
+
+        Args:
+          frame: the frame whose size [h, w] the flow has.
+
+        Returns:
+          float32 [h, w, 2].
+        """
         return np.zeros((*frame.size, 2), np.float32)
 
     def flow(self, previous: StoredFrame | None, frame: StoredFrame) -> np.ndarray:

@@ -40,7 +40,7 @@ class Summary:
     videos: set[str] = dataclasses.field(default_factory=set)
 
     def add(self, truth: ClipTruth) -> None:
-        """Count the instances of a record's key frame."""
+        """Count a record and the instances of its key frame."""
         for code in truth.codes.tolist():
             self.pair_videos[code].add(truth.video)
         self.per_clip[len(truth.codes)] += 1
@@ -80,7 +80,7 @@ class Boxes:
         self._boxes: list[_CanvasBox] = []
 
     def add(self, truth: ClipTruth) -> None:
-        """Add the boxes of a record's key frame, resized to fit the canvas."""
+        """Add the boxes of a record's key frame, resized to fit the canvas with it."""
         frame_size = np.array(fitted_size(*truth.native_size, *self.canvas))
         ratio = np.tile(frame_size / truth.native_size, 2)
         for box in truth.boxes * ratio:

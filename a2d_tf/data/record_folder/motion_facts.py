@@ -42,7 +42,7 @@ class MotionFacts:
 
     @classmethod
     def from_fields(cls, fields: MotionFields) -> MotionFacts:
-        """Return the facts that a JSON file states, from its fields."""
+        """Convert the fields of a JSON file, {attribute: value}, to facts."""
         return cls(
             action_backbone=fields["action_backbone"],
             sha256=fields["sha256"],

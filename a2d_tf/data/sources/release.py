@@ -142,7 +142,7 @@ class Release:
         return ""
 
     def length(self, vid: str) -> int:
-        """Return the number of frames of a video according to `videoset.csv`."""
+        """Return the number of frames that `videoset.csv` states for a video."""
         return self._video_of[vid].frames
 
     def annotated_frames(self, vid: str) -> tuple[int, ...]:
@@ -183,6 +183,7 @@ class Release:
 
     def _annotation_files(self, vid: str) -> list[pathlib.Path]:
         # macOS leaves files with a leading dot beside copied ones.
+        """Return the paths of a video's annotations, sorted by name."""
         paths = sorted(self.annotation_source(vid).glob("[!.]*"))
         return [path for path in paths if path.suffix in _SUFFIXES]
 

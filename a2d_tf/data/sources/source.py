@@ -52,19 +52,30 @@ class Source(Protocol):
         """Return a video's file, or the folder of its images; it need not exist."""
 
     def annotation_source(self, vid: str) -> pathlib.Path:
-        """Return the file or folder of a video's annotations, as messages name it."""
+        """Return the file or folder of a video's annotations, for messages."""
 
     def annotation_path(self, vid: str, frame: int) -> pathlib.Path:
-        """Return the file that holds the annotation of a frame, counted from 1."""
+        """Return the file that holds a frame's annotation.
+
+        Args:
+          vid: name of the video.
+          frame: number of the frame, from 1.
+        """
 
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
-        """Return all files that a video's records are made from, frames included."""
+        """Return the files whose contents a video's records depend on.
+
+        Frames are among them. Records are built again if one of the files has changed.
+        """
 
     def annotation_text(self, vid: str) -> str:
-        """Return what else a video's records depend on, as text to be hashed."""
+        """Return the annotations that are in none of a video's `files`, as text.
+
+        Records are built again if this text has changed; it is '' if there are none.
+        """
 
     def length(self, vid: str) -> int:
-        """Return the number of frames of a video."""
+        """Return the number of a video's frames."""
 
     def annotated_frames(self, vid: str) -> tuple[int, ...]:
         """Return the numbers of a video's annotated frames, from 1, ascending."""
