@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 
 NONE = "(none)"
-"""Name of no behaviour, in a table of which one is taken for which."""
+"""The name that stands for no behaviour in tables of confusions."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,7 +26,7 @@ from a2d_tf.core.errors import InputError, quoted
 from a2d_tf.core.limits import MAX_NAME
 
 NONE = "none"
-"""The action that action mAP leaves out."""
+"""The action of an actor that does none of the others; action mAP leaves it out."""
 _MAX_CODE = 65535  # of a 16-bit label map
 
 

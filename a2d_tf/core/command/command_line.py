@@ -20,7 +20,10 @@ from a2d_tf.core.command.register import Register
 from a2d_tf.core.errors import InputError
 
 Main = Callable[[list[str]], "int | None"]
-"""The function of a command: takes the program's name, then the words but the flags."""
+"""The function of a command.
+
+It takes the program's name and the words that are no flags; it returns the exit status.
+"""
 
 _LONGEST = 2000  # characters of a message
 

@@ -22,14 +22,15 @@ def _definer(
 
 
 class Register(flags.FlagValues):
-    """The flags of a command; each method defines one, as absl's `DEFINE_...` does.
+    """The flags of one command, and after parsing their values.
 
-    Each command has its own, so that several can be imported in one process. A method
-    takes the arguments of absl's function: name, default, the values of an enum, help,
-    and options by name. It returns a holder of the flag's value.
+    Each command has its own, so that several can be imported in one process. Each of
+    the methods `define_...` defines a flag. It takes the arguments of absl's function
+    `DEFINE_...`: name, default, the values of an enum, help, and options by name. It
+    returns a holder of the flag's value.
 
     absl groups the flags of `--help` by the module that calls it: this one, so that a
-    command's flags are a single group, wherever they are defined. Those of settings
+    command's flags are a single group, wherever they are defined. The flags of settings
     have a group for each section, by the option `module_name`.
     """
 

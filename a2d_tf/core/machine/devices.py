@@ -55,7 +55,7 @@ def memory(root: str | os.PathLike = "/") -> int:
     """Return the memory of the machine, or of the container in it, in bytes.
 
     Args:
-      root: folder that holds `sys/fs/cgroup`; another one in tests.
+      root: folder that holds `sys/fs/cgroup`, where Linux states a container's limit.
     """
     least = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for path in _CGROUP_LIMITS:
@@ -144,8 +144,8 @@ def prepare(device: str = "auto", deterministic: bool = True) -> list[Gpu]:
 
     Args:
       device: 'cpu', 'gpu', or 'auto': a GPU if the machine has one, else the CPU.
-      deterministic: whether to use deterministic kernels only; ops without one then
-        fail.
+      deterministic: whether to use deterministic kernels only, so that a computation
+        can be repeated exactly; ops without such a kernel then fail.
 
     Returns:
       the GPUs; none if the CPU computes.

@@ -21,8 +21,8 @@ class Task:
     """One of several processes that share some work, as `--task=I/N` names it.
 
     Attributes:
-      number: number of this process, from 1.
-      count: number of the processes.
+      number: number I of this process, from 1.
+      count: number N of the processes.
     """
 
     number: int = 1
@@ -43,7 +43,7 @@ class Task:
         return cls(int(match[1]), int(match[2]))
 
     def share(self, items: Sequence[_Item]) -> Sequence[_Item]:
-        """Return the items that this process does: every Nth from the Ith on.
+        """Return the items that this process does: every Nth item, from item I on.
 
         Args:
           items: all items of the work, in an order that is the same for all processes.

@@ -39,7 +39,7 @@ CLIP: tuple[str, ...] = tuple(
     """.split()
 )
 CLIP += tuple(field.name for field in FIELDS)
-"""Names of the fields of a batch."""
+"""Names of the fields of a batch, see `training`."""
 MOTION: tuple[str, ...] = (*MAPS, "motion_size")
 """Names of further fields, which records with motion maps have.
 

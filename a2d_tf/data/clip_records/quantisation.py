@@ -22,12 +22,12 @@ def quantise(flow: np.ndarray) -> tuple[np.ndarray, np.float32]:
     """Quantise flow to 8 bits, as records hold it.
 
     Args:
-      flow: float32 [h, w, 2], (u, v) in pixels; larger components than MAX_FLOW are
-        clipped.
+      flow: float32 [h, w, 2], (u, v) in pixels; components beyond MAX_FLOW are clipped.
 
     Returns:
       (pixels, range). The pixels, round(127 + 127 * value / range), are uint8 [2 * h,
-      w], u above v. The range is the largest absolute value of a component, in pixels.
+      w], u above v. The range is the largest absolute value of a component, in pixels,
+      at most MAX_FLOW.
     """
     largest = cv2.norm(flow, cv2.NORM_INF)
     scale = np.float32(min(largest, MAX_FLOW))

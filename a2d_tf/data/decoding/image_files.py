@@ -22,11 +22,11 @@ _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 def read_image(path: Path, remedy: str) -> np.ndarray:
     """Decode a PNG, JPEG, BMP, TIFF or WebP to RGB uint8 [H, W, 3].
 
-    The image is turned as its EXIF data say.
+    The image is turned as its EXIF data say; grey levels and 16 bits are converted.
 
     Args:
       path: the file.
-      remedy: what the user can do about a broken file; the end of messages.
+      remedy: what the user can do about a broken file; error messages end with it.
 
     Raises:
       InputError: the image cannot be read, is truncated or too large, has several

@@ -52,11 +52,11 @@ class Timeline:
 
 
 def is_in_packets(container_name: str, codec_name: str) -> bool:
-    """Return whether the packets of a file tell the times of its frames.
+    """Return whether the packets of a file tell the times of its frames, undecoded.
 
     Args:
-      container_name: FFmpeg's name of the container.
-      codec_name: FFmpeg's name of the codec.
+      container_name: FFmpeg's name of the container's format, such as 'matroska,webm'.
+      codec_name: FFmpeg's name of the codec, such as 'h264'.
     """
     return container_name in _INDEXED_CONTAINERS and codec_name in _START_UNITS
 

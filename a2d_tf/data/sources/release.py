@@ -133,7 +133,7 @@ class Release:
         return mat
 
     def files(self, vid: str) -> tuple[pathlib.Path, ...]:
-        """Return the files of a video's frames and annotations."""
+        """Return the files of a video: those of its frames and its annotations."""
         frame_files = video_paths.files(self.frames_path(vid))
         return (*frame_files, *self._annotation_files(vid))
 

@@ -110,7 +110,8 @@ def usable_frames(source: Source, video: Video, skip: Skip) -> tuple[int, ...]:
       source: the source of the video.
       video: the video.
       skip: function that is called with a path and an error for each annotated frame
-        beyond the video's end, and for broken or missing annotations.
+        beyond the video's end; if the listing states more annotated frames than there
+        are; and if the annotations or the video cannot be read.
 
     Returns:
       numbers from 1; none if the annotations or the video cannot be read.

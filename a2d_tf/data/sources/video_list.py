@@ -154,9 +154,9 @@ def keep_only(video_list: VideoList, path: pathlib.Path, videoset: str) -> Video
     """Return the part of a list of videos that a text file names.
 
     Args:
-      video_list: all videos and malformed rows.
+      video_list: all videos, and all malformed rows.
       path: the text file, with one VID (name of a video) a line.
-      videoset: path of the list of all rows, for messages.
+      videoset: path of the CSV that `video_list` was read from, for messages.
 
     Raises:
       InputError: the text file lists no VID, or a VID that has no row.
@@ -190,13 +190,16 @@ def with_tests(
     test_vids: Collection[str],
     malformed_rows: Sequence[MalformedRow] = (),
 ) -> tuple[Video, ...]:
-    """Divide videos into the splits anew; return them unchanged if no test is named.
+    """Divide videos into training and test videos by the names of the test videos.
 
     Args:
-      videos: the videos.
-      test_vids: names of the videos to test on; all others are trained on. One that
-        only a malformed row lists is left out, as all malformed rows are.
-      malformed_rows: rows that were left out of `videos`.
+      videos: the videos, each with a split.
+      test_vids: names of the videos to test on; all others are trained on. If empty,
+        the videos keep their splits. A name that only a malformed row has is left out.
+      malformed_rows: rows of the list that describe no video.
+
+    Returns:
+      the videos with their new splits, in the same order.
 
     Raises:
       InputError: a test video is not listed, or all of them are left out.
