@@ -35,14 +35,24 @@ from a2d_tf.core.errors import InputError
 
 FLAGS = command_line.Register()
 _PREDICTION = FLAGS.define_string(
-    "prediction", None, "Folder of a prediction; with --format=boris also of a library."
+    "prediction",
+    None,
+    "Result folder of a2d predict for one video; with --format=boris also a library.",
 )
 _FORMAT = FLAGS.define_enum(
-    "format", "cvat", [*tool_exports.WRITERS, "boris"], "Format to write."
+    "format",
+    "cvat",
+    [*tool_exports.WRITERS, "boris"],
+    "Format of the annotation tool; the formats are listed above.",
 )
-_OUTPUT = FLAGS.define_string("output", None, "File, zip or folder to write.")
+_OUTPUT = FLAGS.define_string(
+    "output", None, "File, zip or folder to write, by the format."
+)
 _SHAPES = FLAGS.define_enum(
-    "shapes", "polygons", ["polygons", "masks"], "Shapes to write."
+    "shapes",
+    "polygons",
+    ["polygons", "masks"],
+    "Shapes of the instances: polygons, or masks, which are exact at borders.",
 )
 _EVERY = FLAGS.define_integer(
     "every", 5, "Number of video frames from one key frame to the next.", lower_bound=1
@@ -50,15 +60,22 @@ _EVERY = FLAGS.define_integer(
 _MIN_IOU = FLAGS.define_float(
     "min_iou",
     0.95,
-    "Leave out boxes that CVAT interpolates with an IoU above this.",
+    "Leave out a key frame if CVAT interpolates its box with an overlap (IoU, from 0 to"
+    " 1) above this.",
     0,
     1,
 )
 _MIN_SCORE = FLAGS.define_float(
-    "min_score", 0.0, "Leave out tracks with a lower mean score.", 0, 1
+    "min_score",
+    0.0,
+    "Leave out tracks whose mean score, from 0 to 1, is lower; 0 keeps all tracks.",
+    0,
+    1,
 )
 _VIDEO = FLAGS.define_string(
-    "video", None, "Name of the video in the tool; by default that of the file."
+    "video",
+    None,
+    "Name of the video in the tool; by default the name of the predicted file.",
 )
 
 

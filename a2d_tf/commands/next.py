@@ -35,17 +35,28 @@ from a2d_tf.video.choice.chosen_frames import NO_RECORDS, Candidate, RecordsInfo
 
 FLAGS = command_line.Register()
 _PREDICTION = FLAGS.define_string(
-    "prediction", None, "Folder of a prediction, or of a library."
+    "prediction", None, "Result folder of a2d predict, of one video or of a library."
 )
 _COUNT = FLAGS.define_integer(
     "count", 40, "Maximum number of frames to choose.", lower_bound=1
 )
-_OUTPUT = FLAGS.define_string("output", None, "Folder to write; new or empty.")
+_OUTPUT = FLAGS.define_string(
+    "output",
+    None,
+    "Folder in which the chosen frames are written; it must be new or empty.",
+)
 _RECORDS = FLAGS.define_string(
-    "records", None, "Records whose frames are skipped and whose rare pairs come first."
+    "records",
+    None,
+    "Folder of the records so far: their test videos and annotated frames are not"
+    " chosen, and their rare actor-action pairs count as a reason. By default all"
+    " frames may be chosen.",
 )
 _FORMAT = FLAGS.define_enum(
-    "format", "cvat", ["cvat", "coco", "masks"], "Format of the annotations."
+    "format",
+    "cvat",
+    ["cvat", "coco", "masks"],
+    "Format of the annotation files to correct, see a2d export-annotations --help.",
 )
 
 

@@ -20,11 +20,19 @@ from a2d_tf.evaluation.reports.charts import figure_png
 
 FLAGS = command_line.Register()
 _PREDICTION = FLAGS.define_multi_string(
-    "prediction", [], "Folder of a prediction or of a library."
+    "prediction",
+    [],
+    "Result folder of a2d predict, of one video or of a library; may be repeated.",
 )
-_OUTPUT = FLAGS.define_string("output", None, "Folder of the plots.")
+_OUTPUT = FLAGS.define_string(
+    "output", None, "Folder in which the plots and their CSVs are written."
+)
 _MIN_SCORE = FLAGS.define_float(
-    "min_score", 0.0, "Leave out tracks with a lower mean score.", 0, 1
+    "min_score",
+    0.0,
+    "Leave out tracks whose mean score, from 0 to 1, is lower; 0 keeps all tracks.",
+    0,
+    1,
 )
 
 

@@ -59,13 +59,31 @@ FLAGS.define_string(
     "Folder of label maps; detections.npz or COCO results (.json); library; or"
     " events of a second coder.",
 )
-FLAGS.define_string("output", None, "Metrics file (JSON, percent) to write.")
-FLAGS.define_string("labels", None, "Label space (JSON); by default A2D's.")
-FLAGS.define_string("zero_shot_actor", None, "Actor whose action labels were withheld.")
 FLAGS.define_string(
-    "full", None, "detections.npz of the full model, for the zero-shot ratio."
+    "output", None, "JSON file in which the scores are written, in percent."
 )
-FLAGS.define_integer("seed", 0, "Random seed for zero-shot chance.")
+FLAGS.define_string(
+    "labels",
+    None,
+    "JSON file with the list of all actors and actions; by default those of A2D.",
+)
+FLAGS.define_string(
+    "zero_shot_actor",
+    None,
+    "Actor whose action labels the scored model was not trained with; by default there"
+    " is none.",
+)
+FLAGS.define_string(
+    "full",
+    None,
+    "detections.npz of the model that was trained with all labels, to compute the ratio"
+    " of --zero_shot_actor; by default no ratio is computed.",
+)
+FLAGS.define_integer(
+    "seed",
+    0,
+    "Random seed of the guessed actions that --zero_shot_actor is compared with.",
+)
 FLAGS.define_float(
     "fps",
     None,

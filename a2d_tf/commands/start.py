@@ -56,36 +56,45 @@ from a2d_tf.video.library import library_videos
 
 FLAGS = command_line.Register()
 _ANNOTATIONS = FLAGS.define_multi_string(
-    "annotations", [], "Export of an annotation tool, as for a2d records."
+    "annotations",
+    [],
+    "File or folder that an annotation tool exported, in any format that a2d records"
+    " reads; may be repeated.",
 )
 _BOUTS = FLAGS.define_multi_string(
-    "bouts", [], "File of coded times, as for a2d records."
+    "bouts",
+    [],
+    "File of coded times, such as a BORIS project or its events; may be repeated.",
 )
 _TRACKS = FLAGS.define_multi_string(
     "tracks",
     [],
-    "Tracks of all videos, as for a2d predict, in place of --annotations.",
+    "File or folder with the tracks of all videos, in place of --annotations; nothing"
+    " is trained then, and --bouts is needed.",
 )
 _DETECTOR = FLAGS.define_string(
     "detector",
     None,
-    "SavedModel whose boxes are followed, as for a2d predict, in place of --tracks.",
+    "Folder of a detector (a SavedModel) that finds the individuals, in place of"
+    " --tracks; --bouts is needed.",
 )
 _VIDEOS = FLAGS.define_string("videos", None, "Folder of all videos, annotated or not.")
 _OUTPUT = FLAGS.define_string("output", None, "Folder for all results.")
 _MINUTES = FLAGS.define_float(
-    "minutes", 30, "Maximum number of minutes of training.", 0.1, 1e6
+    "minutes", 30, "Maximum time of the training, in minutes.", 0.1, 1e6
 )
 _AFTER = FLAGS.define_string(
     "after",
     None,
-    "Folder of the round to go on from, the output of an earlier a2d start.",
+    "Output folder of an earlier a2d start, whose round this one continues; by default"
+    " this is a first round.",
 )
 _FOLDS = FLAGS.define_string(
     "folds",
     None,
-    "Number of folds of the annotated videos, each of which is also left out and"
-    " scored; or a CSV of video and fold.",
+    "Number of parts (folds) for a cross-validation, in which each part of the"
+    " annotated videos is held out in turn and scored; or a CSV with the columns video"
+    " and fold. By default there is none.",
 )
 
 

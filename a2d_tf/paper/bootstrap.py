@@ -58,11 +58,12 @@ class _Draws(NamedTuple):
 def bootstrap(
     folder: str | os.PathLike, label_space: LabelSpace, samples: int, seed: int = 0
 ) -> dict:
-    """Score each bootstrap sample of the videos of an evaluated split.
+    """Score an evaluated split in each of many bootstrap samples of its videos.
 
     Args:
-      folder: RUN/evaluation/<split>.
-      label_space: the label space of the split.
+      folder: the folder that `a2d evaluate` wrote, RUN/evaluation/<split>. Its truth,
+        detections and label maps are read.
+      label_space: the actors, actions and valid pairs of the split.
       samples: the number of samples.
       seed: the seed of the draws; it must be the same for folders to be compared.
 
@@ -83,10 +84,15 @@ def bootstrap(
 
 
 def interval(ours: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """Return the (low, high) ends of the interval of a difference, ours - other.
+    """Return the ends of the LEVEL % confidence interval of a difference.
 
     Args:
-      ours, other: two figures in the same samples, float [S].
+      ours: the figure of one network in each of S samples, float [S].
+      other: the same figure of the network to compare with, in the same samples.
+
+    Returns:
+      the lower and the upper end of the interval of `ours - other`, in the unit of the
+      figures. Samples in which either is NaN do not count.
     """
     tail = (100 - LEVEL) / 2
     low, high = np.nanpercentile(ours - other, [tail, 100 - tail])

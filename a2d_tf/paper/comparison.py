@@ -29,11 +29,12 @@ SAMPLES = 500  # of the bootstrap
 
 
 class Difference(NamedTuple):
-    """A figure of a row minus that of the full model.
+    """A figure of a row of the tables minus the same figure of the full model.
 
     Attributes:
-      points: the difference.
-      low, high: the ends of its confidence interval.
+      points: the difference in percentage points, the mean over folds and seeds.
+      low: the lower end of its 95 % confidence interval, by a bootstrap over videos.
+      high: the upper end of this interval.
     """
 
     points: float
@@ -50,7 +51,8 @@ def differences(
     the runs that have the figure.
 
     Args:
-      results: the results of all rows, folds and seeds.
+      results: the results of all rows, folds and seeds. Rows without a full model of
+        the same fold and seed are left out.
       labels: the label space of the records.
 
     Returns:
@@ -84,11 +86,12 @@ def differences(
 
 
 class Spread(NamedTuple):
-    """A figure over folds and seeds.
+    """The mean and the deviation of a figure over the folds and seeds of a row.
 
     Attributes:
       mean: the mean over the runs that have the figure; None if no run has it.
-      deviation: their standard deviation, with n - 1; None for fewer than two runs.
+      deviation: the standard deviation over these runs, with n - 1 in its denominator;
+        None for fewer than two runs.
     """
 
     mean: float | None
@@ -96,7 +99,15 @@ class Spread(NamedTuple):
 
 
 def spreads(runs: list[Result], tags: list[str]) -> list[Spread]:
-    """Compute the spread of each figure over runs of one row, by tags of `scalars`."""
+    """Compute the mean and deviation of each figure over the runs of one row.
+
+    Args:
+      runs: the results of one row, for its folds and seeds.
+      tags: names of figures of `metrics.json`, '<section>/<name>' as in COMPARED.
+
+    Returns:
+      a spread for each tag, in their order.
+    """
     figures = np.ma.masked_invalid([run.figures(tags) for run in runs])
     means = figures.mean(axis=0).tolist()
     deviations = figures.std(axis=0, ddof=1).tolist()

@@ -23,7 +23,13 @@ class Measures(NamedTuple):
 
 
 class SegmentationRow(NamedTuple):
-    """A row of Table 1 or 3."""
+    """A published row of Table 1 or 3: scores of label maps.
+
+    Attributes:
+      actor: the measures of the classes of actors.
+      action: the measures of the classes of actions.
+      joint: the measures of the classes of actor-action pairs.
+    """
 
     actor: Measures
     action: Measures
@@ -35,7 +41,13 @@ class SegmentationRow(NamedTuple):
 
 
 class DetectionRow(NamedTuple):
-    """A row of Table 2: mAPs in percent."""
+    """A published row of Table 2: mean average precisions of boxes, in percent.
+
+    Attributes:
+      actor: the mAP over actors.
+      action: the mAP over actions.
+      joint: the mAP over actor-action pairs.
+    """
 
     actor: float
     action: float

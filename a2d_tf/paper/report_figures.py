@@ -33,7 +33,9 @@ _FRAMES = 6  # frames shown
 
 
 def frames(results: Mapping[str, Result], manifest: Manifest) -> list[Block]:
-    """Return Fig. 3; nothing if the records have boxes, but no masks.
+    """Return the paper's Fig. 3: test frames with the label maps of rows of ours.
+
+    The list is empty if the records have boxes, but no masks.
 
     Args:
       results: {name of a row of ours: its result}.
@@ -99,7 +101,9 @@ class _ZeroShot(NamedTuple):
 
 
 def zero_shot(metrics: Mapping[str, dict[str, Any]], labels: LabelSpace) -> list[Block]:
-    """Return Fig. 4; nothing if no row withholds an actor's action labels.
+    """Return the paper's Fig. 4: zero-shot transfer of actions to an actor.
+
+    The list is empty if no row was trained without the action labels of an actor.
 
     Args:
       labels: the label space of the records.

@@ -122,7 +122,15 @@ def at_one_threshold(metrics: Mapping[str, dict[str, Any]]) -> list[Block]:
 def differences(
     done: list[Result], labels: LabelSpace, *, beside_published: bool
 ) -> list[Block]:
-    """Return the differences to the full model, with the intervals of a bootstrap."""
+    """Return a table of each row's differences to the full model.
+
+    Each difference has its confidence interval, from a bootstrap over videos.
+
+    Args:
+      done: the results that have scores.
+      labels: the label space of the records.
+      beside_published: whether the paper's differences stand beside ours.
+    """
     rows = []
     for row, row_differences in comparison.differences(done, labels).items():
         cells: list[str | None] = [OUR_ROWS[row].title]
@@ -178,7 +186,7 @@ def means(done: Sequence[Result], columns: Mapping[str, str]) -> list[Block]:
 
 
 def each_run(done: Sequence[Result], columns: Mapping[str, str]) -> list[Block]:
-    """Return a table of every run.
+    """Return a table with the scores of each single run.
 
     Args:
       columns: {tag of `scalars`: heading}.

@@ -50,7 +50,11 @@ class Result:
 
     @functools.cached_property
     def metrics(self) -> dict:
-        """Its `metrics.json`; InputError if it is missing or damaged."""
+        """The content of the `metrics.json` of its test scores.
+
+        Raises:
+          InputError: the file is missing or damaged.
+        """
         return load_json(self.test / scores.METRICS, dict, "delete it and run again")
 
     def figures(self, tags: list[str]) -> list[float]:
@@ -67,5 +71,5 @@ class Result:
 
 
 def without_error(results: list[Result]) -> list[Result]:
-    """Return the results of rows that did not fail."""
+    """Return the results whose `error` is None, in the same order."""
     return [result for result in results if not result.error]

@@ -83,22 +83,31 @@ def names() -> list[str]:
 
 
 def order() -> list[str]:
-    """Return the names in the order of training: `full` first, zero-shot rows last."""
+    """Return the names of all rows in the order of training.
+
+    `full` comes first, zero-shot rows come last.
+    """
     return sorted(names(), key=lambda row: (row != "full", is_zero_shot(row), row))
 
 
 def zero_shot_row(actor: str) -> str:
-    """Return the name of the row that withholds an actor's action labels."""
+    """Return the name of the zero-shot row of an actor.
+
+    This row is trained without the action labels of this actor (section 4.4).
+    """
     return f"{_ZERO_SHOT}{actor}"
 
 
 def is_zero_shot(row: str) -> bool:
-    """Return whether a row withholds an actor's action labels."""
+    """Return whether a row is trained without the action labels of one actor."""
     return row.startswith(_ZERO_SHOT)
 
 
 def phases(row: str) -> tuple[str, ...]:
-    """Return the phases of a row, in order; each names its run folder."""
+    """Return the names of the phases in which a row is trained, in order.
+
+    The name of a phase is also that of its run folder.
+    """
     return PHASES.get(row, (row,))
 
 

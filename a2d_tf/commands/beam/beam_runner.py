@@ -1,8 +1,8 @@
-"""A function applied to items by the workers of a Beam runner, and what they share.
+"""Run a function on the workers of an Apache Beam runner, once for each item.
 
 Nothing large passes between workers: items are plans, results a few lines of JSON each.
-A runner may do an item twice, where a worker died or seemed to; the functions must bear
-that.
+A runner may do an item twice, if a worker died or seemed to; so a function must give
+the same result if it is called again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ _LOCAL = "FnApiRunner"  # DirectRunner would first download a server of its own
 
 
 class InputCopy(NamedTuple):
-    """An input that was given as a URL, and the path of its copy on each machine."""
+    """An input that the user gave as a URL, and its copy on each machine.
+
+    Attributes:
+      url: the URL of a file, a folder or a glob.
+      path: the local path of its copy, the same on all machines.
+    """
 
     url: str
     path: str
@@ -34,14 +39,16 @@ class InputCopy(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class BeamSetup:
-    """What all workers of a command know.
+    """What every worker of `a2d on-beam` must know to do an item.
+
+    It is pickled and sent to the workers with the function.
 
     Attributes:
-      beam_words: Beam's command line.
-      inputs: those that were given as URLs.
-      urls: {local folder: the URL that it stands for}; a worker copies only what its
-        item needs of it.
-      staging: folder of each machine, for what it must hold for a while.
+      beam_words: the words of the command line that are Beam's own options.
+      inputs: the inputs that were given as URLs; a worker copies all of each.
+      urls: {local folder: the URL that it stands for}; of such a folder a worker copies
+        only the files that its item needs.
+      staging: the path of a folder on each machine, for temporary copies.
     """
 
     beam_words: tuple[str, ...]
@@ -50,14 +57,14 @@ class BeamSetup:
     staging: str
 
     def url_of(self, path: str) -> str | None:
-        """Return the URL that a path stands for; None for other paths."""
+        """Return the URL that a local path stands for, or None if there is none."""
         for folder, url in self.urls.items():
             if path == folder or path.startswith(folder + os.sep):
                 return url + path[len(folder) :].replace(os.sep, "/")
         return None
 
     def download_inputs(self) -> None:
-        """Copy the inputs to this machine, unless they are there."""
+        """Copy the inputs to their local paths, unless they are there already."""
         for copy in self.inputs:
             remote_files.download_once(copy.url, copy.path)
 
@@ -67,13 +74,13 @@ class BeamSetup:
         """Apply a function to items, each on some worker.
 
         Args:
-          function: returns JSON; it is pickled, by name where it is of a module.
-          items: pickled too.
-          folder: that all workers see, or that stands for a URL; the results pass
-            through a file in it.
+          function: takes an item and returns a value that JSON can hold. It is pickled.
+          items: the items; they are pickled, too.
+          folder: a folder that all workers see, or that stands for a URL. The results
+            pass through a temporary file in it, which is deleted at the end.
 
         Returns:
-          the results, as JSON has them, in no order.
+          the results as read from JSON (a tuple becomes a list), in any order.
 
         Raises:
           InputError: the runner failed.

@@ -31,24 +31,30 @@ def _file_systems() -> Any:
 
 
 def join(folder: str, *names: str) -> str:
-    """Join a URL, or a path, and names below it."""
+    """Return the URL or path of names below a folder."""
     return _file_systems().join(folder, *names)
 
 
 def read(path: str) -> bytes:
-    """Read a file, whatever its suffix says of compression."""
+    """Return the bytes of a file at a URL or path; a .gz is not decompressed."""
     with _file_systems().open(path, compression_type="uncompressed") as file:
         return file.read()
 
 
 def write(path: str, data: bytes) -> None:
-    """Write a file, whatever its suffix says of compression."""
+    """Write bytes to a file at a URL or path; a .gz is not compressed."""
     with _file_systems().create(path, compression_type="uncompressed") as file:
         file.write(data)
 
 
 def delete(paths: Iterable[str], suffix_pattern: str = "") -> None:
-    """Delete files; `suffix_pattern` is a glob that follows each path."""
+    """Delete files.
+
+    Args:
+      paths: URLs or paths; they are no globs.
+      suffix_pattern: a glob that is appended to each path, so that all files with this
+        beginning are deleted; by default the path itself is deleted.
+    """
     # Beam takes the paths for patterns, too.
     _file_systems().delete([_escaped(path) + suffix_pattern for path in paths])
 
@@ -60,11 +66,12 @@ def _escaped(path: str) -> str:
 
 
 class Listing(NamedTuple):
-    """The files of a URL.
+    """The files that a URL names.
 
     Attributes:
-      root: a URL, which their names are below.
-      files: {name: Beam's metadata}, sorted; "" is the name of `root` itself.
+      root: the URL of the folder that the names of files are relative to.
+      files: {name: Beam's `FileMetadata`}, sorted by name. If `root` is itself a file,
+        its name is "".
     """
 
     root: str
@@ -72,10 +79,14 @@ class Listing(NamedTuple):
 
 
 def list_files(url: str) -> Listing:
-    """List the files below a URL, or itself, or those that it matches as a glob.
+    """List the files of a URL: a folder, a single file, or a glob.
+
+    Returns:
+      all files below a folder, the file itself, or the files that match the glob, in
+      this order of preference; no files if nothing is there.
 
     Raises:
-      InputError: it cannot be listed.
+      InputError: the file system cannot list the URL.
     """
     base = url.rstrip("/")
     folder_of_glob = re.split(r"[*?[]", base)[0].rpartition("/")[0]
@@ -106,17 +117,18 @@ def download(
     is_needed: Callable[[str], bool] | None = None,
     end_bytes: int = 0,
 ) -> str:
-    """Copy a file, or the files below a URL or of a glob, to a path of this machine.
+    """Copy the files of a URL to this machine.
 
     Args:
-      url: may name nothing yet.
-      path: of the copy.
-      is_needed: name below the URL -> whether to copy the content; by default all.
-      end_bytes: number of bytes to copy of the start and of the end of the other files,
-        which then have their size; 0 leaves them empty.
+      url: a file, a folder or a glob. If nothing is there, nothing is copied.
+      path: the local path of the copy of the file or folder.
+      is_needed: tells by the name of a file below the URL whether its whole content is
+        copied; None copies the content of all files.
+      end_bytes: the number of bytes to copy from the start and from the end of each
+        other file, whose copy then has the full size; 0 leaves the copy empty.
 
     Returns:
-      the URL that `path` stands for.
+      the URL of the folder or file that `path` is a copy of.
     """
     listing = list_files(url)
 
@@ -145,9 +157,13 @@ def download(
 
 
 def upload(folder: str, url: str, last: str | None = None) -> None:
-    """Copy the files of a folder of this machine to a URL.
+    """Copy all files of a local folder to a URL.
 
-    The file of the name `last` follows when all others are there.
+    Args:
+      folder: the local folder; its subfolders are copied, too.
+      url: the URL of the folder to write.
+      last: the name of a file that is copied after all others, because its presence
+        says that they are complete; None if there is no such file.
     """
     names = set()
     for path in pathlib.Path(folder).rglob("*"):
@@ -173,9 +189,13 @@ def _for_each(function: Callable[[str], None], names: Iterable[str]) -> None:
 
 
 def download_once(url: str, path: str) -> None:
-    """Copy what a URL names to its `path_of_copy`, unless it is there.
+    """Copy the files of a URL to this machine, unless the copy is there.
 
-    Several processes may do so at once.
+    Several processes may call it at once: one copies, the others wait.
+
+    Args:
+      url: a file, a folder or a glob.
+      path: the local path of the copy, as `path_of_copy` gives it.
     """
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with locked(f"{path}.lock"):
@@ -187,7 +207,14 @@ def download_once(url: str, path: str) -> None:
 
 
 def path_of_copy(url: str, folder: str) -> str:
-    """Return where `download_once` puts a URL: another path once a file has changed.
+    """Return the local path for the copy of a URL, for `download_once`.
+
+    The path has a hash of the names, sizes and times of the files, so that changed
+    files get a new copy.
+
+    Args:
+      url: a file, a folder or a glob.
+      folder: the local folder of all copies.
 
     Raises:
       InputError: the URL names nothing.

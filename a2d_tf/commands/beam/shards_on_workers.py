@@ -1,4 +1,4 @@
-"""Records built by Beam's workers, a shard an item."""
+"""Build records on Beam's workers; each item of work is one shard."""
 
 from __future__ import annotations
 
@@ -34,10 +34,23 @@ class _ShardResult(NamedTuple):
 def build_all(
     setup: BeamSetup, conversion: Conversion, shards: Sequence[Shard], workers: int
 ) -> Iterator[tuple[str, Sidecar]]:
-    """Build shards in place of `convert.build_all`.
+    """Build the shards of records on Beam's workers, in place of `convert.build_all`.
+
+    Shards that an earlier call finished are not built again. If the records go to a
+    URL, the new shards' files are copied here.
+
+    Args:
+      setup: Beam's options, and the URLs and their local folders.
+      conversion: how to build a shard; its `output` is the folder of the records.
+      shards: all shards of the records.
+      workers: not used here, because Beam's options set the number of workers.
+
+    Yields:
+      the name of a shard, and its sidecar: what its clips contain.
 
     Raises:
-      InputError: of a worker or of the runner.
+      InputError: a worker or the runner failed; if several shards failed, the message
+        is that of the first.
     """
     partial = str(conversion.output / PARTIAL)
     url = setup.url_of(str(conversion.output))
@@ -86,7 +99,15 @@ def _build(setup: BeamSetup, conversion: Conversion, shard: Shard) -> _ShardResu
 
 
 def publish(output: str, url: str) -> None:
-    """Copy records that were published in `output` to a URL, the manifest last."""
+    """Copy finished records to a URL, with the manifest last.
+
+    If the URL has a manifest already, nothing is copied. The files of partial shards
+    at the URL are deleted.
+
+    Args:
+      output: the local folder of the finished records.
+      url: the URL of the folder to write.
+    """
     files = remote_files.list_files(url).files
     if manifest.NAME not in files:
         remote_files.upload(output, url, last=manifest.NAME)

@@ -1,6 +1,6 @@
-"""A library of videos predicted by Beam's workers, a video an item.
+"""Predict a library on Beam's workers; each item of work is one video.
 
-A worker keeps its model, and does one video at a time.
+A worker process loads its model once, and predicts one video at a time.
 """
 
 from __future__ import annotations
@@ -64,7 +64,20 @@ def predict(
 ) -> dict[str, str]:
     """Predict videos on Beam's workers, in place of `library_prediction.predict`.
 
-    A video that fails does not stop the others, whatever `on_error` is.
+    Args:
+      setup: Beam's options, and the URLs and their local folders.
+      output: the folder of the library.
+      load: loads the model; called once in each worker process that needs it.
+      jobs: the videos to predict, each with its own folder of results.
+      request: the model and the settings of the prediction.
+      on_error: "fail" raises the error of the first failed video by name, but only
+        after all other videos are predicted; otherwise failed videos are returned.
+
+    Returns:
+      {name of a failed video: the message of its error}.
+
+    Raises:
+      InputError: the runner failed, or a video failed and `on_error` is "fail".
     """
     os.makedirs(output, exist_ok=True)
     predict_one = functools.partial(_predict, setup, load, request)
@@ -137,7 +150,14 @@ def _predictor(
 
 
 def download_small_files(setup: BeamSetup, output: str) -> None:
-    """Copy the small files of an output's URL here; others are made empty."""
+    """Copy the files from which a library's tables and pages are made to this machine.
+
+    Other files of the library get empty copies. Without a URL nothing is done.
+
+    Args:
+      setup: has the URL that `output` stands for, if any.
+      output: the folder of the library.
+    """
     url = setup.url_of(output)
     if url:
         remote_files.download(
@@ -146,7 +166,15 @@ def download_small_files(setup: BeamSetup, output: str) -> None:
 
 
 def publish(setup: BeamSetup, output: str) -> None:
-    """Copy the library's own files, which are written last, to the output's URL."""
+    """Copy a library's tables and pages to its URL, and delete outdated ones there.
+
+    Results of single videos are not copied, because workers have done so. Without a
+    URL nothing is done.
+
+    Args:
+      setup: has the URL that `output` stands for, if any.
+      output: the local folder of the library, with its tables and pages.
+    """
     url = setup.url_of(output)
     if not url:
         return
