@@ -51,10 +51,14 @@ class ConversionSettings:
 
 
 class ClipFrame(NamedTuple):
-    """A frame of a clip: its number in the video, and whether it is clamped.
+    """A frame of a clip.
 
     A frame before the start or after the end of the video is clamped: the nearest frame
     takes its place, with zero flow.
+
+    Attributes:
+      number: number of the frame in the video, from 1.
+      is_clamped: whether it takes the place of a frame that the video does not have.
     """
 
     number: int

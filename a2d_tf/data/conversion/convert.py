@@ -44,8 +44,8 @@ class ConversionResult(NamedTuple):
     Attributes:
       manifest: manifest of the records; None while shards that other tasks build are
         missing.
-      was_built: whether this call built any shard; False if the records already
-        existed.
+      was_built: False if the records were complete before, or another process completed
+        them; else True.
     """
 
     manifest: Manifest | None
