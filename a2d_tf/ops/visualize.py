@@ -104,14 +104,7 @@ class DrawnInstances(NamedTuple):
     ids: Sequence[int] | np.ndarray | None = None
 
     def colours(self, labels: LabelSpace) -> np.ndarray:
-        """Return the colour of each instance, that of its track or else of its label.
-
-        Args:
-          labels: the label space, which has a palette of codes.
-
-        Returns:
-          RGB [N, 3], 0 to 255.
-        """
+        """Return the colour of each instance, RGB [N, 3]."""
         if self.ids is not None:
             return track_colours(self.ids)
         # Some of A2D's colours are too dark on a frame.
