@@ -37,13 +37,13 @@ _FEED_SECONDS = 5.0
 
 @dataclasses.dataclass(frozen=True)
 class Computation:
-    """What a few steps and validations took.
+    """The time and memory that a few training steps and a validation took.
 
     Attributes:
-      batch_size: clips computed together.
-      step_times: of the steps.
-      validation: seconds of a validation on all frames held out.
-      peak_memory: bytes of the GPU, None on a CPU.
+      batch_size: the number of clips of a step.
+      step_times: the seconds of the first step and of a later one.
+      validation: the seconds of a validation on all frames held out.
+      peak_memory: the most bytes of GPU memory in use; None on a CPU.
     """
 
     batch_size: int
@@ -53,11 +53,11 @@ class Computation:
 
     @property
     def seconds_per_clip(self) -> float:
-        """The time of a step by the number of its clips."""
+        """The seconds of a training step, divided by its number of clips."""
         return self.step_times.step / self.batch_size
 
     def text(self) -> str:
-        """Return a line on the step."""
+        """Return a line for the user with the time and the memory of a step."""
         line = (
             f"step: {1e3 * self.step_times.step:.0f} ms for {self.batch_size} clips;"
             f" first step {self.step_times.start:.0f} s"
@@ -148,12 +148,13 @@ def hours(
     clips_per_second: float,
     validation: float,
 ) -> str:
-    """Return a line on how long a run takes.
+    """Return a line for the user that says how many hours a whole training takes.
 
     Args:
-      seconds_per_clip: of a training step.
-      clips_per_second: of the input pipeline.
-      validation: seconds of a validation.
+      training: the settings of the training.
+      seconds_per_clip: the time of a training step for each of its clips.
+      clips_per_second: the speed of the input pipeline.
+      validation: the seconds of a validation.
     """
     validations = math.ceil(training.steps / training.validate_every)
     step = training.batch_size * max(seconds_per_clip, 1 / clips_per_second)

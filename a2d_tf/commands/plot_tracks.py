@@ -22,7 +22,7 @@ FLAGS = command_line.Register()
 _PREDICTION = FLAGS.define_multi_string(
     "prediction",
     [],
-    "Result folder of a2d predict, of one video or of a library; may be repeated.",
+    "Result folder of a2d predict, of one video or of a library.",
 )
 _OUTPUT = FLAGS.define_string(
     "output", None, "Folder in which the plots and their CSVs are written."

@@ -59,12 +59,12 @@ _ANNOTATIONS = FLAGS.define_multi_string(
     "annotations",
     [],
     "File or folder that an annotation tool exported, in any format that a2d records"
-    " reads; may be repeated.",
+    " reads.",
 )
 _BOUTS = FLAGS.define_multi_string(
     "bouts",
     [],
-    "File of coded times, such as a BORIS project or its events; may be repeated.",
+    "File of coded times, such as a BORIS project or its events.",
 )
 _TRACKS = FLAGS.define_multi_string(
     "tracks",

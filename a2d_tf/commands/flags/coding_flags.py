@@ -13,17 +13,17 @@ from a2d_tf.core.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class CodingFlags:
-    """The flags of coded times.
+    """The flags of a command that read coded times: when an individual did what.
 
     Attributes:
-      register: the register in which they are defined.
+      register: the command's register of flags, which holds their values.
     """
 
     register: Register
 
     @classmethod
     def define(cls, register: Register) -> CodingFlags:
-        """Define the flags for a command."""
+        """Add the flags of coded times to a command's register."""
         register.define_multi_string(
             "bouts",
             [],

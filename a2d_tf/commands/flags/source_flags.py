@@ -26,12 +26,12 @@ from a2d_tf.data.sources.source import Source
 
 @dataclasses.dataclass(frozen=True)
 class SourceFlags:
-    """The flags of a source of annotated videos.
+    """The flags of a command that name annotated videos: A2D, or the user's own.
 
     Attributes:
-      register: the register in which they are defined.
-      coding: the flags of coded times.
-      reading: the flags on how exports are read.
+      register: the command's register of flags, which holds their values.
+      coding: the flags of coded times (when an individual did what).
+      reading: the flags that say how exports of annotation tools are read.
     """
 
     register: Register
@@ -40,7 +40,7 @@ class SourceFlags:
 
     @classmethod
     def define(cls, register: Register) -> SourceFlags:
-        """Define the flags for a command."""
+        """Add the flags of annotated videos to a command's register."""
         register.define_string(
             "release", None, "Folder of A2D: videoset.csv, clips, annotations."
         )
@@ -162,7 +162,7 @@ class SourceFlags:
         return source
 
     def reading_of_tracks(self) -> Reading:
-        """Return how --annotations are read if they are given tracks."""
+        """Return how exports are read if --annotations names tracks to be labelled."""
         return self.reading.reading_of_tracks(self.register.annotations, "annotations")
 
     def check(self, *, has_release: bool) -> None:

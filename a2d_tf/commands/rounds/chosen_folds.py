@@ -1,4 +1,4 @@
-"""The folds of a2d start --folds: so many, or those that a file names."""
+"""Divide the annotated videos into folds, for the cross-validation of a2d start."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from a2d_tf.core.errors import InputError, join_names
 from a2d_tf.paper.folds import read_folds, write_folds
 
 FILE = "videos.csv"
-"""In the folder of the folds: which video is in which."""
+"""Name of the CSV, in the folder of the folds, that says which video is in which."""
 
 
 def count(folds: str) -> int:
-    """Return the number of folds that `choose` will make."""
+    """Return the number of folds that `choose` will make.
+
+    Args:
+      folds: the value of --folds: a number, or the path of a CSV of video and fold.
+    """
     if folds.isdecimal():
         return int(folds)
     return len(read_folds(folds))
@@ -23,14 +27,21 @@ def count(folds: str) -> int:
 def choose(
     folds: str, videos_of_pairs: Mapping[str, Collection[str]], folder: pathlib.Path
 ) -> dict[str, list[str]]:
-    """Return {fold: its videos}, and write it to FILE in a folder.
+    """Divide the annotated videos into folds, and write them to the CSV FILE.
 
     Args:
-      folds: a number of folds, or the path of a CSV as `read_folds` takes it.
-      videos_of_pairs: {pair: the annotated videos that show it}.
+      folds: the value of --folds: a number, or the path of a CSV with the columns video
+        and fold.
+      videos_of_pairs: {actor-action pair: the annotated videos that show it}; a number
+        of folds is made so that each pair is spread over them.
+      folder: the folder in which FILE is written.
+
+    Returns:
+      {name of a fold: its videos}.
 
     Raises:
-      InputError: less than two folds, more than videos, or a file that cannot be used.
+      InputError: there are fewer than two folds or more folds than videos, or the CSV
+        cannot be read or lists a video without annotations.
     """
     annotated: set[str] = set()
     for videos in videos_of_pairs.values():

@@ -46,7 +46,7 @@ def for_training(words: Sequence[str]) -> dict[str, list[str]]:
     """Assign flags to the commands of a round that trains.
 
     Args:
-      words: the flags as they are typed.
+      words: the flags after `--`, as they are typed.
 
     Returns:
       {command: its flags}; a flag may be of several commands.
@@ -59,20 +59,34 @@ def for_training(words: Sequence[str]) -> dict[str, list[str]]:
 
 
 def for_tracks(words: Sequence[str]) -> dict[str, list[str]]:
-    """Assign flags to a round of given tracks, see `for_training`.
+    """Assign flags to the parts of a round that labels given tracks.
+
+    Args:
+      words: the flags after `--`, as they are typed.
+
+    Returns:
+      {part of the round: its flags}; a flag may belong to several parts.
 
     Raises:
-      InputError: see `for_training`; or a flag is only for trainings.
+      InputError: no part has a flag, a2d start sets it itself, or it is only for
+        trainings.
     """
     _check_meaning(words, "tracks", _TRACKS)
     return _assign(words, _TRACKS)
 
 
 def for_detector(words: Sequence[str]) -> dict[str, list[str]]:
-    """Assign flags to a round of a detector's tracks, see `for_training`.
+    """Assign flags to the parts of a round that labels the tracks of a detector.
+
+    Args:
+      words: the flags after `--`, as they are typed.
+
+    Returns:
+      {part of the round: its flags}; a flag may belong to several parts.
 
     Raises:
-      InputError: see `for_tracks`.
+      InputError: no part has a flag, a2d start sets it itself, or it is only for
+        trainings.
     """
     _check_meaning(words, "detector", _DETECTOR)
     return _assign(words, _DETECTOR)
@@ -82,6 +96,7 @@ def is_misplaced(word: str, register: Register) -> bool:
     """Return whether a word before `--` is a flag that belongs behind it.
 
     Args:
+      word: a word of the command line, such as "--every=5".
       register: the flags of a2d start itself.
     """
     if _name(word) in _SET_BY_START or _commands_with(word, {"start": {*register}}):

@@ -22,7 +22,7 @@ class RoundFolder:
 
     @property
     def flagfile(self) -> pathlib.Path:
-        """The suggested settings."""
+        """The flagfile with the suggested settings of the training."""
         return self.path / "own.flags"
 
     @property
@@ -37,12 +37,12 @@ class RoundFolder:
 
     @property
     def scores(self) -> pathlib.Path:
-        """Scores of the run on the videos held out."""
+        """The scores of the trained network on the videos held out."""
         return scores.folder_of(self.run)
 
     @property
     def scores_before(self) -> pathlib.Path:
-        """Scores of the round before, on the frames of this one."""
+        """The scores of the previous round's network on this round's test frames."""
         return self.path / "scores_before"
 
     @property
@@ -52,27 +52,27 @@ class RoundFolder:
 
     @property
     def videos_before(self) -> pathlib.Path:
-        """Predictions of the round before, of the videos held out."""
+        """The previous round's predictions of the videos held out, a library."""
         return self.path / "videos_before"
 
     @property
     def folds(self) -> pathlib.Path:
-        """What the cross-validation leaves."""
+        """The folder of the cross-validation: its folds, runs and scores."""
         return self.path / "folds"
 
     @property
     def model(self) -> pathlib.Path:
-        """The SavedModel."""
+        """The folder of the exported model, a SavedModel."""
         return self.path / "model"
 
     @property
     def videos(self) -> pathlib.Path:
-        """The library of predictions."""
+        """The folder of the predictions of all videos, a library."""
         return self.path / "videos"
 
     @property
     def logs(self) -> pathlib.Path:
-        """What the single commands print, a file for each stage."""
+        """The folder of the logs: what each single command printed, a file for each."""
         return self.path / "logs"
 
     def has_records(self) -> bool:

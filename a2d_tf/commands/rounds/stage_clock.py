@@ -11,7 +11,8 @@ def stage_time(stage: str, start: float) -> str:
     """Return the name of a stage and the time it took, as minutes and seconds.
 
     Args:
-      start: `time.monotonic()` at its start.
+      stage: the name of the stage, such as "train".
+      start: the value of `time.monotonic()` when the stage began, in seconds.
     """
     minutes, seconds = divmod(round(time.monotonic() - start), 60)
     return f"{stage:9}{minutes:3}:{seconds:02}"
@@ -19,7 +20,13 @@ def stage_time(stage: str, start: float) -> str:
 
 @contextlib.contextmanager
 def timed_stage(stage: str) -> Iterator[None]:
-    """Run the body as a stage, and print the stage's time after it."""
+    """Print the name and the time of a stage after the body of the `with` block.
+
+    Nothing is printed if the body raises an error.
+
+    Args:
+      stage: the name of the stage.
+    """
     start = time.monotonic()
     yield
     print(stage_time(stage, start), flush=True)

@@ -20,8 +20,12 @@ def compare(
       truth: a file of coded times.
       predicted: the folder of a library or of a prediction; or a file of the second
         coder's times.
-      fps: images a second of folders of images, see `agreement.compare`.
-      lengths: how short predicted bouts and their gaps may be.
+      fps: the images per second of predicted folders of images; None takes the rate
+        that BORIS states, or else that of the prediction.
+      lengths: the shortest predicted bout and the longest gap to close, in seconds.
+
+    Returns:
+      the agreement of the two, behaviour by behaviour.
 
     Raises:
       InputError: a file cannot be used, or the two do not fit each other.

@@ -13,7 +13,15 @@ from a2d_tf.evaluation.metrics.metric import RESULTS, ROIS, SplitData
 def score_results(
     truth: str, predicted: str, label_space: LabelSpace
 ) -> dict[str, Any]:
-    """Score COCO results against COCO JSON of the ground truth.
+    """Score predicted boxes in COCO's results format against the ground truth.
+
+    Args:
+      truth: the path of a COCO JSON with the true boxes.
+      predicted: the path of the JSON with the results.
+      label_space: the actors and actions.
+
+    Returns:
+      the scores in percent, as in the `metrics.json` of a2d evaluate.
 
     Raises:
       InputError: a file cannot be used.
@@ -37,9 +45,17 @@ def score_detections(
     """Score `detections.npz` against COCO JSON of the ground truth.
 
     Args:
-      zero_shot_actor: the actor whose action labels were withheld; '' for none.
-      full: path of the full model's `detections.npz`, to compare with.
-      seed: for the zero-shot chance.
+      truth: the path of a COCO JSON with the true boxes.
+      predicted: the path of `detections.npz` of a2d evaluate.
+      label_space: the actors and actions.
+      zero_shot_actor: the actor whose action labels the model was not trained with;
+        '' if it was trained with all.
+      full: the path of `detections.npz` of the model that was trained with all labels,
+        for the ratio of the two (Eq. 3); None computes no ratio.
+      seed: the random seed of the guessed actions to compare with.
+
+    Returns:
+      the scores in percent, as in the `metrics.json` of a2d evaluate.
 
     Raises:
       InputError: a file or an option cannot be used.

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 
 def score(truth: str, predicted: str, label_space: LabelSpace) -> dict[str, Any]:
-    """Score a folder of label maps against another.
+    """Score predicted label maps against the true ones, pixel by pixel.
+
+    Args:
+      truth: the folder of the true maps, <VID>/<frame>.png.
+      predicted: the folder of the predicted maps, with the same names.
+      label_space: the actors, actions and pairs that the maps' values stand for.
+
+    Returns:
+      the scores in percent, as in the `metrics.json` of a2d evaluate.
 
     Raises:
       InputError: a folder or a prediction is missing, or a label map cannot be used.

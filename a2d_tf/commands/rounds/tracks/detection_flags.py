@@ -27,12 +27,15 @@ _MAX_TRACKS = FLAGS.define_string("max_tracks", None, "As of a2d predict.")
 
 
 def read(detector: str, output: pathlib.Path, words: Sequence[str]) -> DetectedTracks:
-    """Parse the flags; return the tracks that a detector will find.
+    """Parse the flags after `--` that concern a detector of individuals.
 
     Args:
       detector: the folder of its SavedModel.
       output: the output folder of a2d start.
       words: the flags as they are typed.
+
+    Returns:
+      the tracks that the detector is to find; they are not computed yet.
 
     Raises:
       InputError: there is no SavedModel, or a flag is wrong.

@@ -29,8 +29,11 @@ def write(
     `model.json` beside the export says from which weights and scores it was made.
 
     Args:
+      inputs: the videos, tracks and settings of the round, and its folder.
       network: the network without the fit.
-      held_out: the scores that the model keeps.
+      fit: the labels of tracks, fitted to the coded videos.
+      held_out: the scores in videos left out of the fit, which the export keeps; None
+        if there are none.
     """
     path = inputs.folder.path / "model.json"
     facts = {"weights": _digest(inputs, network, fit, held_out)}

@@ -33,7 +33,7 @@ _NOTHING_LEFT_OUT = (
 
 
 class LeftOutScores(NamedTuple):
-    """How far the labels can be trusted.
+    """The scores that tell how far the labels of tracks can be trusted.
 
     Attributes:
       seconds: the scores in coded seconds; None if no video can be left out.
@@ -49,7 +49,7 @@ class LeftOutScores(NamedTuple):
     folds: Sequence[FoldScores] = ()
 
     def held_out(self, coded: Iterable[str]) -> HeldOutScores | None:
-        """Return the scores that the model keeps.
+        """Return the scores that the exported model keeps.
 
         Args:
           coded: the names of the videos that it is fitted to.
@@ -72,6 +72,7 @@ def score(
     """Score the coded videos by fits without them; write scores and learning curve.
 
     Args:
+      inputs: the videos, tracks and settings of the round, and its folder.
       fit: the fit to all coded videos.
       features: {name of a video: its features}.
       coded: all coded instances.

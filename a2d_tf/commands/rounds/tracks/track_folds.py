@@ -20,7 +20,7 @@ from a2d_tf.training.given_tracks.smaller_fits import smaller_fits
 
 @dataclasses.dataclass(frozen=True)
 class TrackFolds:
-    """Folds of coded videos.
+    """The folds of the coded videos of a round, to be scored.
 
     Attributes:
       folds: {name of a fold: its videos}.
@@ -35,7 +35,7 @@ class TrackFolds:
     predictor: LeftOutPredictor
 
     def scores(self) -> list[FoldScores]:
-        """Score each fold by the fit without its videos."""
+        """Score the videos of each fold with a fit to the videos of the other folds."""
         scores = []
         for name, videos in self.folds.items():
             scored = self.predictor.predict_left_out(self.fit, self.coded, [videos])

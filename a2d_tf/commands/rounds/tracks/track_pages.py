@@ -22,11 +22,13 @@ def write(
     features: Mapping[str, TrackFeatures],
     notes: Sequence[str],
 ) -> None:
-    """Predict all videos; print those that fail.
+    """Predict all videos with the fit, and print the videos that fail.
 
     A coded video has the labels of the fit without it, if it can be left out.
 
     Args:
+      inputs: the videos, tracks and settings of the round, and its folder.
+      fit: the fit to all coded videos.
       features: {name of a video: its features}.
       notes: lines for the page of the library.
     """

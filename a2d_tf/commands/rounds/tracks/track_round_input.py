@@ -15,7 +15,7 @@ from a2d_tf.video.library.library_videos import Job
 
 @dataclasses.dataclass(frozen=True)
 class TrackRoundInput:
-    """Videos, tracks and coded times, and how the tracks are labelled.
+    """The videos, tracks and settings of a round that labels given tracks.
 
     Attributes:
       folder: the folder of all results.
@@ -23,13 +23,14 @@ class TrackRoundInput:
       source: the videos with coded times, and the label space.
       reading: how the files of the tracks were read.
       tracks: the tracks of all videos.
-      every: interval of the labelled frames.
-      fps: images a second of folders of images; None: 25.
+      every: the interval of the labelled frames, in frames of the video.
+      fps: images per second of videos that are folders of images; None means 25.
       track_settings: how labels are read along tracks.
       kinds: the results to write for each video.
       device: the device, see `devices.prepare`.
       detector: the name of the detector of the tracks; None if the user gave them.
-      folds: as `RoundRequest.folds`.
+      folds: the number of folds, or the path of a CSV of video and fold; None if there
+        is no cross-validation.
     """
 
     folder: RoundFolder

@@ -28,7 +28,12 @@ _MOST_FRAMES = 3000  # for training: about as many as half an hour sees once or 
 
 
 class FrameSize(NamedTuple):
-    """Height and width of frames, in pixels."""
+    """The size of frames.
+
+    Attributes:
+      height: the height in pixels.
+      width: the width in pixels.
+    """
 
     height: int
     width: int

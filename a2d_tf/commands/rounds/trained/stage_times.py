@@ -44,12 +44,17 @@ _ANSWER = 6e-7  # a pixel of an answered frame
 
 
 class StageTimes(NamedTuple):
-    """The expected times of stages: {stage: seconds}; others are not known."""
+    """The expected times of the stages of a round.
+
+    Attributes:
+      seconds: {name of a stage: its expected seconds}; the times of other stages are
+        not known.
+    """
 
     seconds: Mapping[str, float]
 
     def total(self) -> float:
-        """Return the seconds of all stages."""
+        """Return the sum of the expected times, in seconds."""
         return sum(self.seconds.values())
 
     def remaining(self, stage: str) -> float:
@@ -125,7 +130,7 @@ def measured_times(
       steps: number of training steps still to do.
       test_frames: number of frames to score.
       frames: number of frames of the videos still to predict.
-      every: interval of the frames that are answered.
+      every: the interval of the predicted frames, in frames of the video.
     """
     training = 0.0
     if steps:

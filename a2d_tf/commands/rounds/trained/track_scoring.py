@@ -22,7 +22,7 @@ class TrackScoring:
     Attributes:
       stages: runs the commands.
       jobs: all videos of the round.
-      labels: the file of its label space.
+      labels: the JSON file with the actors and actions of the round.
       predict_flag: see `Suggestion.predict_flag`.
     """
 

@@ -38,11 +38,11 @@ _REPEATED = ("records", "training", "scores")
 
 
 class CrossValidation(NamedTuple):
-    """The scores of tracks in annotated videos, each left out of a training.
+    """The scores of predicted tracks in annotated videos, each held out in one fold.
 
     Attributes:
-      table: F1 of each behaviour and fold.
-      scores: what the run keeps of them.
+      table: a text table with the F1 of each behaviour in each fold.
+      scores: the scores that the run folder of the round keeps.
     """
 
     table: str
@@ -82,7 +82,8 @@ def describe_time(folds: str, folder: RoundFolder, times: StageTimes) -> str:
     """Say how long the trainings take that are not finished.
 
     Args:
-      folds: as `RoundRequest.folds`.
+      folds: the number of folds, or the path of a CSV of video and fold.
+      folder: the folder of the round, whose finished folds take no time.
       times: the times of all stages of a round.
     """
     finished = list(folder.folds.glob(f"fold_*/run/{run_folder.FINISHED}"))
@@ -97,11 +98,11 @@ def describe_time(folds: str, folder: RoundFolder, times: StageTimes) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class TrainedFolds:
-    """The folds of a round that trains.
+    """The trainings of a cross-validation, one for each fold of the annotated videos.
 
     Attributes:
       folder: the folder of the round.
-      chosen: as `RoundRequest.folds`.
+      chosen: the number of folds, or the path of a CSV of video and fold.
       stages: runs the commands.
       record_flags: the flags of `a2d records` for annotations, size and motion maps.
       labels: the label space of the records.

@@ -19,10 +19,10 @@ from a2d_tf.training.suggestion.suggestion_file import Suggestion
 
 
 class TrainingSteps(NamedTuple):
-    """The steps of a training.
+    """The length of a training.
 
     Attributes:
-      number: how many there are.
+      number: the number of training steps.
       flags: the flag of a2d train that raises the suggested number, if one is needed.
     """
 
