@@ -13,7 +13,7 @@ from pycocotools import mask as rle_tools
 from a2d_tf.core.errors import InputError
 from a2d_tf.core.labels import A2D
 from a2d_tf.data import clip_records
-from a2d_tf.data.clip_records.clip_record import ClipRecord
+from a2d_tf.data.clip_record import ClipRecord
 from a2d_tf.data.record_folder.manifest import Manifest
 from a2d_tf.data.record_folder.motion_facts import MotionFacts
 from a2d_tf.data.sources.annotation import Annotation

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from pycocotools import mask as rle_tools
 
-from a2d_tf.data.clip_records.clip_record import ClipRecord
+from a2d_tf.data.clip_record import ClipRecord
 from a2d_tf.data.clip_records.quantisation import quantise, quantise_channels
 from a2d_tf.data.preparation.resizing import resize_frame
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from a2d_tf.core.errors import InputError
-from a2d_tf.data.clip_records.clip_record import ClipRecord
+from a2d_tf.data.clip_record import ClipRecord
 from a2d_tf.data.decoding import video_frames
 from a2d_tf.data.preparation.motion_stream import MotionStream
 from a2d_tf.data.preparation.stored_frames import FramePreparer, StoredFrame

@@ -7,7 +7,7 @@ from typing import Any
 
 from a2d_tf.core.checked_json import load_json
 from a2d_tf.core.files import Path, write_json
-from a2d_tf.data.clip_records.clip_record import ClipRecord
+from a2d_tf.data.clip_record import ClipRecord
 from a2d_tf.data.record_folder.manifest import RepairedItem, SkippedItem
 
 _KIND = {
